@@ -1,0 +1,17 @@
+// Which instruction sets this machine has, and which level is in use.
+#pragma once
+
+#include <string_view>
+
+namespace pare {
+
+// Ordered: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2 and BF16 (vdpbf16ps).
+enum class Isa { kReference, kAvx2, kAvx512, kAmx };
+
+std::string_view isa_name(Isa isa);
+// What the processor and the operating system offer (asks the kernel for the AMX tile permission once).
+Isa detected_isa();
+// detected_isa() lowered by PARE_ISA=reference|avx2|avx512|amx (never raised). Throws kUsage on another word.
+Isa active_isa();
+
+}  // namespace pare

@@ -1,0 +1,62 @@
+// Linears ready to run: y = x·Wᵀ. Packed once at load for one instruction set, never written to disk.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "kernels/cpu_features.h"
+#include "tensor/weight.h"
+
+namespace pare {
+
+// What products are made of. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
+// f32 accumulation. Inputs and outputs are f32 in memory either way.
+enum class ComputeType { kF32, kBF16 };
+std::string_view compute_type_name(ComputeType type);
+
+// An opaque packed linear of out × in. Immutable; apply() may be called from one thread at a time per call,
+// and uses parallel_for inside.
+class PackedLinear {
+ public:
+  virtual ~PackedLinear() = default;
+  // y = x·Wᵀ for x (tokens, in), y (tokens, out); no overlap. Any tokens >= 1. The result of a token does
+  // not depend on the thread count.
+  virtual void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept = 0;
+  // Bytes read from memory when applied to one token.
+  virtual int64_t bytes() const = 0;
+
+  int64_t in_features() const { return in_; }
+  int64_t out_features() const { return out_; }
+  std::string_view kernel() const { return kernel_; }
+
+ protected:
+  PackedLinear(int64_t out, int64_t in, std::string_view kernel) : out_(out), in_(in), kernel_(kernel) {}
+
+ private:
+  int64_t out_;
+  int64_t in_;
+  std::string_view kernel_;
+};
+
+struct LinearSpec {
+  Pattern pattern = Pattern::kDense;
+  ComputeType compute = ComputeType::kF32;
+  int64_t out = 0;
+  int64_t in = 0;
+};
+
+// One way to run a linear. The ordered list is in linear_impls.cpp: best first, reference last.
+struct LinearImpl {
+  std::string_view name;
+  Isa needs;
+  bool (*accepts)(const LinearSpec&);
+  std::unique_ptr<PackedLinear> (*pack)(const Weight&);
+};
+
+std::span<const LinearImpl> linear_impls();
+// First implementation of the list that active_isa() allows and that accepts the spec (never null).
+const LinearImpl& select_linear(const LinearSpec& spec);
+std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
+
+}  // namespace pare

@@ -1,0 +1,40 @@
+// Weight: the canonical matrix of a linear or embedding, as on disk; what passes read and replace.
+#pragma once
+
+#include <cstddef>
+#include <memory>
+
+#include "tensor/encoding.h"
+#include "tensor/matrix.h"
+
+namespace pare {
+
+// Which values of a weight are there. N:M patterns join this enumeration with their kernels.
+enum class Pattern { kDense };
+
+// rows × cols values, row-major in `encoding`. Copying shares the bytes (a mapped file or a heap buffer),
+// which are never modified: a pass replaces a Weight by a new one.
+struct Weight {
+  Pattern pattern = Pattern::kDense;
+  Encoding encoding = Encoding::kF32;
+  int64_t rows = 0;
+  int64_t cols = 0;
+  const std::byte* data = nullptr;
+  std::shared_ptr<const void> owner;  // keeps `data` alive
+
+  bool empty() const { return data == nullptr; }
+  int64_t values() const { return rows * cols; }
+  int64_t bytes() const { return rows * row_bytes(encoding, cols); }
+
+  // Copies f32 values into a new Weight of the given encoding (f32, f16 or bf16).
+  static Weight from_matrix(MatrixView<const float> values, Encoding encoding = Encoding::kF32);
+  static Weight from_matrix(MatrixView<const double> values, Encoding encoding = Encoding::kF32);
+};
+
+// Row r as f32, cols values: the meaning of every pattern and encoding.
+void decode_row(const Weight& weight, int64_t r, float* out) noexcept;
+// The whole weight, (rows, cols).
+Matrix<float> decode(const Weight& weight);
+Matrix<double> decode_f64(const Weight& weight);
+
+}  // namespace pare

@@ -1,0 +1,81 @@
+// Text to token ids and back.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pare {
+
+// How text is cut into words before merging.
+enum class PreTokenizer { kGpt2, kSmolLM, kLlama3 };
+
+struct AddedToken {
+  std::string text;
+  int32_t id = 0;
+  bool special = false;  // left out of decoded text, and never read from text that is marked as user text
+};
+
+// Everything a byte-level BPE tokenizer is made of, whatever file it came from.
+struct TokenizerSpec {
+  std::vector<std::string> vocab;  // by id, in the byte-to-unicode alphabet of GPT-2
+  std::vector<std::pair<std::string, std::string>> merges;  // by rank
+  PreTokenizer pre_tokenizer = PreTokenizer::kGpt2;
+  std::vector<AddedToken> added;
+  bool ignore_merges = false;      // a word that is a token as it stands is not merged (LLaMA-3)
+  bool add_prefix_space = false;
+  std::vector<int32_t> prefix;     // ids put before / after every text when asked to (BOS / EOS templates)
+  std::vector<int32_t> suffix;
+};
+
+struct EncodeOptions {
+  bool add_special_tokens = false;   // apply the BOS/EOS template
+  bool parse_special = true;         // read special tokens written in the text as such
+};
+
+class Tokenizer {
+ public:
+  // Throws kFormat / kUnsupported when the parts contradict each other.
+  explicit Tokenizer(TokenizerSpec spec);
+  // From the text of a tokenizer.json; throws kFormat, or kUnsupported naming the part pare does not have.
+  static Tokenizer from_json(std::string_view json);
+  ~Tokenizer();
+  Tokenizer(Tokenizer&&) noexcept;
+  Tokenizer& operator=(Tokenizer&&) noexcept;
+
+  // Any bytes are accepted (invalid UTF-8 is encoded byte by byte). Linear time.
+  std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
+  // Ids outside the vocabulary throw kInvalid.
+  std::string decode(const std::vector<int32_t>& ids, bool skip_special = true) const;
+  // The raw bytes of one token (special tokens: their text).
+  const std::string& token_bytes(int32_t id) const;
+  bool is_special(int32_t id) const;
+  std::optional<int32_t> token_id(std::string_view text) const;  // vocabulary entry or added token
+  int32_t vocab_size() const;
+  const TokenizerSpec& spec() const;
+
+ private:
+  struct Impl;
+  std::unique_ptr<Impl> impl_;
+};
+
+// Joins the bytes of streamed tokens and hands out only whole code points.
+class StreamDecoder {
+ public:
+  explicit StreamDecoder(const Tokenizer& tokenizer, bool skip_special = true)
+      : tokenizer_(tokenizer), skip_special_(skip_special) {}
+  // Text that became complete with this token (may be empty). Invalid bytes become U+FFFD.
+  std::string push(int32_t id);
+  // What is left at the end: an incomplete code point becomes U+FFFD.
+  std::string finish();
+
+ private:
+  const Tokenizer& tokenizer_;
+  bool skip_special_;
+  std::string pending_;
+};
+
+}  // namespace pare
