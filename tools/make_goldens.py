@@ -1,0 +1,232 @@
+#!/usr/bin/env python3
+"""Writes tests/golden/llama: tiny random LLaMA models with the logits that Hugging Face transformers computes.
+
+Each folder holds config.json, the weights and golden.safetensors with two F32 tensors: `tokens` (length) and
+`logits` (length, vocabulary), both of one forward pass in f32 with eager attention. What a case is about stands in
+the README.md beside the folders, with the seed and the versions of the libraries.
+
+usage: make_goldens.py [OUT_DIR]        (default: tests/golden/llama of this checkout)
+Needs torch, transformers, safetensors.
+"""
+
+import json
+import shutil
+import sys
+from pathlib import Path
+
+import numpy as np
+import safetensors
+import torch
+import transformers
+from safetensors.torch import load_file, save_file
+from transformers import LlamaConfig, LlamaForCausalLM
+
+SEED = 20240229
+LENGTH = 40
+VOCAB = 97
+
+BASE = dict(
+    vocab_size=VOCAB,
+    hidden_size=24,
+    intermediate_size=40,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    num_key_value_heads=4,
+    max_position_embeddings=256,
+    rms_norm_eps=1e-5,
+    tie_word_embeddings=False,
+    bos_token_id=1,
+    eos_token_id=2,
+)
+
+# name: (what it covers, config changes, how it is stored)
+CASES = {
+    "mha": ("full multi-head attention, head untied", dict(), dict()),
+    "gqa-tied": (
+        "grouped key/value heads, head_dim 8 (not hidden/heads), tied head, ragged widths",
+        dict(
+            hidden_size=28,
+            intermediate_size=34,
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-6,
+        ),
+        dict(),
+    ),
+    "bias": (
+        "attention_bias and mlp_bias, one key/value head, eps 1e-3",
+        dict(attention_bias=True, mlp_bias=True, num_key_value_heads=1, rms_norm_eps=1e-3),
+        dict(),
+    ),
+    "rope-linear": (
+        "linear rope scaling, config.json with `rope_theta` and `rope_scaling` (the older spelling, key `type`)",
+        dict(rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=2.5)),
+        dict(rope_spelling="older", rope_type_key="type"),
+    ),
+    "rope-llama3": (
+        "llama3 rope scaling, config.json with `rope_parameters` (the newer spelling)",
+        dict(
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=10000.0,
+                factor=8.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=24,
+            ),
+            head_dim=12,
+            num_key_value_heads=2,
+        ),
+        dict(),
+    ),
+    "rope-llama3-older": (
+        "llama3 rope scaling, config.json with `rope_theta` and `rope_scaling` (the older spelling, key `rope_type`)",
+        dict(
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=50000.0,
+                factor=4.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=32,
+            ),
+            head_dim=12,
+            num_key_value_heads=2,
+        ),
+        dict(rope_spelling="older", rope_type_key="rope_type"),
+    ),
+    "minimal-config": (
+        "config.json with only what has no default: no head_dim, num_key_value_heads, rope, bias or tie keys",
+        dict(rms_norm_eps=1e-6),
+        dict(minimal=True),
+    ),
+    "sharded": (
+        "two safetensors shards with model.safetensors.index.json",
+        dict(num_hidden_layers=3, intermediate_size=32),
+        dict(shards=2),
+    ),
+    "bf16": ("weights stored as bfloat16; logits are computed in f32 from the stored values", dict(), dict(dtype="bfloat16")),
+    "f16": ("weights stored as float16; logits are computed in f32 from the stored values", dict(), dict(dtype="float16")),
+}
+
+
+# What a published config.json holds; transformers writes some more.
+KEYS = {
+    "architectures", "attention_bias", "attention_dropout", "bos_token_id", "dtype", "eos_token_id", "head_dim",
+    "hidden_act", "hidden_size", "initializer_range", "intermediate_size", "max_position_embeddings", "mlp_bias",
+    "model_type", "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "pretraining_tp", "rms_norm_eps",
+    "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings", "torch_dtype", "use_cache", "vocab_size",
+}
+
+
+def randomise(model, generator):
+    """Weights large enough that attention is not uniform and every tensor moves the logits by far more than rounding."""
+    with torch.no_grad():
+        for name, parameter in model.named_parameters():
+            noise = torch.randn(parameter.shape, generator=generator)
+            if name.endswith("norm.weight"):
+                parameter.copy_(1 + 0.4 * noise)
+            elif name.endswith(".bias"):
+                parameter.copy_(0.3 * noise)
+            elif "embed_tokens" in name:
+                parameter.copy_(0.7 * noise)
+            else:
+                parameter.copy_(1.3 * noise / parameter.shape[1] ** 0.5)
+
+
+def config_json(config, storage):
+    """The config as published models spell it."""
+    data = config.to_dict()
+    data["architectures"] = ["LlamaForCausalLM"]
+    data["dtype"] = storage.get("dtype", "float32")
+    if storage.get("rope_spelling") == "older":
+        data["torch_dtype"] = data.pop("dtype")
+        rope = dict(data.pop("rope_parameters"))
+        data["rope_theta"] = rope.pop("rope_theta")
+        rope[storage["rope_type_key"]] = rope.pop("rope_type")
+        data["rope_scaling"] = rope
+    if storage.get("minimal"):
+        for key in ("head_dim", "num_key_value_heads", "rope_parameters", "attention_bias", "mlp_bias", "dtype",
+                    "tie_word_embeddings", "attention_dropout", "pretraining_tp", "use_cache", "initializer_range",
+                    "hidden_act"):
+            data.pop(key, None)
+    return {key: value for key, value in sorted(data.items()) if key in KEYS and value is not None}
+
+
+def save_weights(state, directory, shards):
+    if shards == 1:
+        save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
+        return
+    names = sorted(state)
+    # Interleaved, so that every layer lies in both files.
+    parts = [names[i::shards] for i in range(shards)]
+    index = {"metadata": {"total_size": sum(t.numel() * t.element_size() for t in state.values())}, "weight_map": {}}
+    for i, part in enumerate(parts):
+        file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
+        save_file({name: state[name] for name in part}, directory / file, metadata={"format": "pt"})
+        index["weight_map"].update({name: file for name in part})
+    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+
+
+def make_case(name, changes, storage, directory, generator):
+    config = LlamaConfig(**{**BASE, **changes})
+    model = LlamaForCausalLM(config).eval()
+    randomise(model, generator)
+    dtype = getattr(torch, storage.get("dtype", "float32"))
+    state = {key: value.detach().to(dtype).contiguous() for key, value in model.state_dict().items()}
+    if config.tie_word_embeddings:
+        del state["lm_head.weight"]
+    if directory.exists():
+        shutil.rmtree(directory)
+    directory.mkdir(parents=True)
+    (directory / "config.json").write_text(json.dumps(config_json(config, storage), indent=1) + "\n")
+    save_weights(state, directory, storage.get("shards", 1))
+
+    # Reloaded from what was written, so that the golden speaks of the files and not of the objects above.
+    reloaded, info = LlamaForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+    assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
+    reloaded.eval()
+    for key, value in reloaded.state_dict().items():
+        expected = state.get(key, state.get("model.embed_tokens.weight") if key == "lm_head.weight" else None)
+        assert torch.equal(value, expected.float()), key
+    tokens = torch.randint(0, VOCAB, (1, LENGTH), generator=generator)
+    with torch.no_grad():
+        logits = reloaded(tokens).logits[0].float()
+        if dtype == torch.float32:  # config.json was understood: rope above all
+            assert torch.allclose(logits, model(tokens).logits[0], atol=1e-4), name
+        exact = reloaded.double()(tokens).logits[0]
+    assert torch.isfinite(logits).all()
+    save_file({"tokens": tokens[0].float(), "logits": logits.contiguous()}, directory / "golden.safetensors")
+    for file in directory.iterdir():
+        file.chmod(0o644)
+    error = (logits.double() - exact).abs().max().item()
+    return error, logits.std().item()
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    out = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests/golden/llama"
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    rows = []
+    for i, (name, (about, changes, storage)) in enumerate(CASES.items()):
+        # A generator a case: adding a case leaves the others' bytes alone.
+        generator = torch.Generator().manual_seed(SEED + i)
+        error, spread = make_case(name, changes, storage, out / name, generator)
+        rows.append(f"| {name} | {about} | {spread:.2f} | {error:.1e} |")
+        print(rows[-1])
+    versions = (f"torch {torch.__version__}, transformers {transformers.__version__}, "
+                f"safetensors {safetensors.__version__}, numpy {np.__version__}")
+    (out / "README.md").write_text(
+        "# Tiny random LLaMA models and their logits\n\n"
+        f"Written by `tools/make_goldens.py` (seed {SEED} + index of the case; {versions}).\n"
+        "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
+        "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n\n"
+        "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
+
+
+if __name__ == "__main__":
+    main()
