@@ -1,31 +1,82 @@
 #include "base/json.h"
 
-#include <set>
+#include <algorithm>
 #include <vector>
 
 namespace pare {
 namespace {
 
-constexpr int kMaxDepth = 64;
+constexpr size_t kMaxDepth = 64;
+constexpr size_t kMaxValues = size_t{1} << 24;
 
-// Checks what nlohmann's parser lets pass: duplicate keys and unbounded nesting.
-class StrictCallback {
+// Builds the document and checks what nlohmann's own builder lets pass: duplicate keys and unbounded nesting.
+// Members are appended to an object's vector: its own insertion searches all earlier keys, which takes
+// minutes for a vocabulary.
+class StrictBuilder {
  public:
-  explicit StrictCallback(std::string_view what) : what_(what) {}
+  explicit StrictBuilder(std::string_view what) : what_(what) {}
+  Json take() { return std::move(root_); }
 
-  bool operator()(int depth, Json::parse_event_t event, Json& parsed) {
-    using Event = Json::parse_event_t;
-    if (depth > kMaxDepth) fail(ErrorCode::kFormat, "{}: JSON nested deeper than {}", what_, kMaxDepth);
-    if (event == Event::object_start) keys_.emplace_back();
-    if (event == Event::object_end) keys_.pop_back();
-    if (event == Event::key && !keys_.back().insert(parsed.get_ref<const std::string&>()).second)
-      fail(ErrorCode::kFormat, "{}: duplicate JSON key \"{}\"", what_, parsed.get_ref<const std::string&>());
+  bool null() { return add(Json()) != nullptr; }
+  bool boolean(bool value) { return add(Json(value)) != nullptr; }
+  bool number_integer(int64_t value) { return add(Json(value)) != nullptr; }
+  bool number_unsigned(uint64_t value) { return add(Json(value)) != nullptr; }
+  bool number_float(double value, const std::string& /*text*/) { return add(Json(value)) != nullptr; }
+  bool string(std::string& value) { return add(Json(std::move(value))) != nullptr; }
+  bool binary(Json::binary_t& /*value*/) { return false; }  // not part of JSON text
+  bool start_object(size_t /*size*/) { return open(Json::object()); }
+  bool start_array(size_t /*size*/) { return open(Json::array()); }
+  bool end_array() { return close(); }
+  bool key(std::string& name) {
+    key_ = std::move(name);
     return true;
+  }
+  bool end_object() {
+    reject_duplicates(*open_.back());
+    return close();
+  }
+  bool parse_error(size_t /*position*/, const std::string& /*token*/, const Json::exception& error) {
+    fail(ErrorCode::kFormat, "{}: not valid JSON: {}", what_, error.what());
   }
 
  private:
+  using Members = std::vector<Json::object_t::value_type>;
+
+  Json* add(Json value) {
+    if (++values_ > kMaxValues) fail(ErrorCode::kFormat, "{}: more than {} JSON values", what_, kMaxValues);
+    if (open_.empty()) return &(root_ = std::move(value));
+    if (open_.back()->is_array())
+      return &open_.back()->get_ref<Json::array_t&>().emplace_back(std::move(value));
+    Members& members = open_.back()->get_ref<Json::object_t&>();
+    return &members.emplace_back(std::move(key_), std::move(value)).second;
+  }
+
+  bool open(Json container) {
+    if (open_.size() == kMaxDepth)
+      fail(ErrorCode::kFormat, "{}: JSON nested deeper than {}", what_, kMaxDepth);
+    open_.push_back(add(std::move(container)));
+    return true;
+  }
+
+  bool close() {
+    open_.pop_back();
+    return true;
+  }
+
+  void reject_duplicates(const Json& object) const {
+    std::vector<const std::string*> keys;
+    for (const auto& member : object.get_ref<const Json::object_t&>()) keys.push_back(&member.first);
+    std::sort(keys.begin(), keys.end(), [](const auto* a, const auto* b) { return *a < *b; });
+    const auto same = [](const auto* a, const auto* b) { return *a == *b; };
+    const auto it = std::adjacent_find(keys.begin(), keys.end(), same);
+    if (it != keys.end()) fail(ErrorCode::kFormat, "{}: duplicate JSON key \"{}\"", what_, **it);
+  }
+
   std::string_view what_;
-  std::vector<std::set<std::string>> keys_;
+  Json root_;
+  std::vector<Json*> open_;  // containers not yet closed; a parent does not grow while its child is open
+  std::string key_;
+  size_t values_ = 0;
 };
 
 template <typename T>
@@ -40,20 +91,23 @@ bool holds(const Json& value) {
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view what) {
-  try {
-    return Json::parse(text.begin(), text.end(), StrictCallback(what));
-  } catch (const Json::exception& error) {
-    fail(ErrorCode::kFormat, "{}: not valid JSON: {}", what, error.what());
-  }
+  // The parser takes a NUL for the end of the text and would ignore whatever follows it.
+  if (text.find('\0') != std::string_view::npos)
+    fail(ErrorCode::kFormat, "{}: not valid JSON: a NUL byte at offset {}", what, text.find('\0'));
+  StrictBuilder builder(what);
+  Json::sax_parse(text.begin(), text.end(), &builder);
+  return builder.take();
 }
 
 template <typename T>
 std::optional<T> json_find(const Json& object, const std::string& key, std::string_view what) {
-  if (!object.is_object()) fail(ErrorCode::kFormat, "{}: expected a JSON object, got {}", what, object.type_name());
+  if (!object.is_object())
+    fail(ErrorCode::kFormat, "{}: expected a JSON object, got {}", what, object.type_name());
   const auto it = object.find(key);
   if (it == object.end() || it->is_null()) return std::nullopt;
   if (!holds<T>(*it))
-    fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", what, key, it->dump().substr(0, 80));
+    fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", what, key,
+         it->dump().substr(0, 80));
   return it->template get<T>();
 }
 

@@ -13,6 +13,20 @@ TEST(Json, RejectsDuplicateKeysAndDeepNesting) {
   EXPECT_NO_THROW(parse_json(R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})", "t"));
 }
 
+TEST(Json, RejectsTextAfterANulByte) {
+  EXPECT_PARE_ERROR(parse_json(std::string_view("{}\0{}", 5), "t"), ErrorCode::kFormat, "NUL byte at offset 2");
+}
+
+TEST(Json, KeepsMemberOrderAndReadsBigObjectsInLinearTime) {
+  std::string text = "{";
+  for (int i = 200000; i > 0; --i) text += fmt::format("\"key{}\":{},", i, i);
+  text += "\"last\":[true,null,-1,2.5,\"s\",{}]}";
+  const Json object = parse_json(text, "t");  // a quadratic parser takes minutes here
+  EXPECT_EQ(object.size(), 200001u);
+  EXPECT_EQ(object.begin().key(), "key200000");
+  EXPECT_EQ(object.dump(), text);
+}
+
 TEST(Json, TypedGetNamesTheKey) {
   const Json object = parse_json(R"({"n":3,"f":1.5,"big":18446744073709551615,"s":"x","null":null})", "cfg");
   EXPECT_EQ(json_get<int64_t>(object, "n", "cfg"), 3);
