@@ -11,6 +11,9 @@ enum class Isa { kReference, kAvx2, kAvx512, kAmx };
 std::string_view isa_name(Isa isa);
 // What the processor and the operating system offer (asks the kernel for the AMX tile permission once).
 Isa detected_isa();
+// `detected` lowered to the level named `wanted` (empty: as it is; never raised). Throws kUsage on another
+// word.
+Isa lowered_isa(Isa detected, std::string_view wanted);
 // detected_isa() lowered by PARE_ISA=reference|avx2|avx512|amx (never raised). Throws kUsage on another word.
 Isa active_isa();
 

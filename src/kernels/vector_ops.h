@@ -5,6 +5,8 @@
 
 namespace pare {
 
+enum class Isa;
+
 // All pointers are f32, unaligned, and may not overlap unless stated. Nothing allocates or throws.
 struct VectorOps {
   float (*dot)(const float* a, const float* b, int64_t n);
@@ -16,10 +18,10 @@ struct VectorOps {
   void (*silu_mul)(float* gate, const float* up, int64_t n);
   // Rotates pairs (x[i], x[i + half]) by (cos[i], sin[i]), i < half: the "rotate half" layout.
   void (*rope)(float* x, const float* cos, const float* sin, int64_t half);
-  float (*max)(const float* x, int64_t n);                        // n >= 1
+  float (*max)(const float* x, int64_t n);  // n >= 1
   // x[i] = exp(x[i] − shift); returns their sum. exp within 2 ulp of exact, exp(−inf) = 0.
   float (*exp_sum)(float* x, float shift, int64_t n);
-  void (*scale)(float alpha, float* x, int64_t n);                // x *= alpha
+  void (*scale)(float alpha, float* x, int64_t n);  // x *= alpha
   // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ; leading dimensions in elements. Attention scores.
   void (*gemm_nt)(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
                   int64_t ldb, float* c, int64_t ldc);
@@ -28,7 +30,8 @@ struct VectorOps {
                   float* c, int64_t ldc);
 };
 
-// The table of active_isa().
+// The table of an instruction set (which the machine must have), and that of active_isa().
+const VectorOps& vector_ops(Isa isa);
 const VectorOps& vector_ops();
 
 }  // namespace pare

@@ -1,0 +1,142 @@
+// bf16 tile products with AMX over packed panels.
+#include <immintrin.h>
+
+#include "kernels/panel.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kTileBytes = 1024;
+constexpr int64_t kTileFloats = 256;
+constexpr int64_t kBlockTiles = 16;  // columns a pass: 512, so that a pair of weight panels fits in L1
+
+struct alignas(64) TileConfig {
+  uint8_t palette;
+  uint8_t start_row;
+  uint8_t reserved[14];
+  uint16_t row_bytes[16];
+  uint8_t rows[16];
+};
+
+// Token tile m of column block [k0, k0 + n): the tiles of a block are contiguous.
+inline int64_t token_tile_offset(int64_t token_tiles, int64_t k_tiles, int64_t k, int64_t m) {
+  const int64_t block = k / kBlockTiles * kBlockTiles;
+  const int64_t length = k_tiles - block < kBlockTiles ? k_tiles - block : kBlockTiles;
+  return (block * token_tiles + m * length + (k - block)) * kTileBytes;
+}
+
+void pack_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t first, int64_t last,
+                 unsigned char* packed) {
+  const int64_t k_tiles = (in + 31) / 32;
+  const int64_t token_tiles = (tokens + 15) / 16;
+  for (int64_t m = first; m < last; ++m)
+    for (int64_t k = 0; k < k_tiles; ++k) {
+      unsigned char* tile = packed + token_tile_offset(token_tiles, k_tiles, k, m);
+      const int64_t left = in - k * 32;
+      const __mmask32 mask = left >= 32 ? 0xffffffffu : (1u << left) - 1u;
+      for (int64_t r = 0; r < 16; ++r) {
+        __m512i row = _mm512_setzero_si512();
+        if (m * 16 + r < tokens) {
+          const float* source = x + (m * 16 + r) * x_stride + k * 32;
+          const __m512 low = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask & 0xffffu), source);
+          const __m512 high = _mm512_maskz_loadu_ps(static_cast<__mmask16>(mask >> 16), source + 16);
+          row = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(high, low));
+        }
+        _mm512_store_si512(tile + r * 64, row);
+      }
+    }
+}
+
+int64_t scratch_floats(int64_t tokens, int64_t panels) {
+  return (tokens + 31) / 32 * 2 * ((panels + 1) / 2 * 2) * kTileFloats;
+}
+
+// C[2 × 2 tiles] (+)= two token tiles × two panels over n column tiles. Tiles 0..3 accumulate.
+template <bool kTwoTokens, bool kTwoPanels>
+inline void block(const unsigned char* x, int64_t x_next, const unsigned char* w, int64_t w_next, int64_t n,
+                  bool first, float* c) {
+  if (first) {
+    _tile_zero(0);
+    if (kTwoPanels) _tile_zero(1);
+    if (kTwoTokens) _tile_zero(2);
+    if (kTwoTokens && kTwoPanels) _tile_zero(3);
+  } else {
+    _tile_loadd(0, c, 64);
+    if (kTwoPanels) _tile_loadd(1, c + kTileFloats, 64);
+    if (kTwoTokens) _tile_loadd(2, c + 2 * kTileFloats, 64);
+    if (kTwoTokens && kTwoPanels) _tile_loadd(3, c + 3 * kTileFloats, 64);
+  }
+  for (int64_t k = 0; k < n; ++k) {
+    _tile_loadd(4, x + k * kTileBytes, 64);
+    _tile_loadd(6, w + k * kTileBytes, 64);
+    _tile_dpbf16ps(0, 4, 6);
+    if (kTwoPanels) {
+      _tile_loadd(7, w + w_next + k * kTileBytes, 64);
+      _tile_dpbf16ps(1, 4, 7);
+    }
+    if (kTwoTokens) {
+      _tile_loadd(5, x + x_next + k * kTileBytes, 64);
+      _tile_dpbf16ps(2, 5, 6);
+      if (kTwoPanels) _tile_dpbf16ps(3, 5, 7);
+    }
+  }
+  _tile_stored(0, c, 64);
+  if (kTwoPanels) _tile_stored(1, c + kTileFloats, 64);
+  if (kTwoTokens) _tile_stored(2, c + 2 * kTileFloats, 64);
+  if (kTwoTokens && kTwoPanels) _tile_stored(3, c + 3 * kTileFloats, 64);
+}
+
+void copy_out(const AmxJob& job, int64_t m, int64_t p, const float* tile) {
+  const int64_t rows = job.tokens - m * 16 < 16 ? job.tokens - m * 16 : 16;
+  const int64_t columns = job.columns - p * 16;
+  if (columns <= 0) return;
+  const __mmask16 mask = static_cast<__mmask16>(columns >= 16 ? 0xffffu : (1u << columns) - 1u);
+  for (int64_t r = 0; r < rows; ++r)
+    _mm512_mask_storeu_ps(job.y + (m * 16 + r) * job.y_stride + p * 16, mask, _mm512_load_ps(tile + r * 16));
+}
+
+void run(const AmxJob& job) {
+  TileConfig config = {};
+  config.palette = 1;
+  for (int i = 0; i < 8; ++i) {
+    config.row_bytes[i] = 64;
+    config.rows[i] = 16;
+  }
+  // Without the barrier GCC 12 may drop the stores to `config`.
+  __asm__ volatile("" ::"r"(&config) : "memory");
+  _tile_loadconfig(&config);
+  const int64_t token_tiles = (job.tokens + 15) / 16;
+  const int64_t token_pairs = (token_tiles + 1) / 2;
+  for (int64_t k = 0; k < job.k_tiles; k += kBlockTiles) {
+    const int64_t n = job.k_tiles - k < kBlockTiles ? job.k_tiles - k : kBlockTiles;
+    for (int64_t p = 0; p < job.panels; p += 2) {
+      const unsigned char* w = job.w + p * job.panel_bytes + k * kTileBytes;
+      const bool two_panels = p + 1 < job.panels;
+      for (int64_t m = 0; m < token_tiles; m += 2) {
+        const unsigned char* x = job.x + token_tile_offset(token_tiles, job.k_tiles, k, m);
+        float* c = job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats;
+        const bool two_tokens = m + 1 < token_tiles;
+        if (two_tokens && two_panels)
+          block<true, true>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+        else if (two_tokens)
+          block<true, false>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+        else if (two_panels)
+          block<false, true>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+        else
+          block<false, false>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+      }
+    }
+  }
+  _tile_release();
+  for (int64_t m = 0; m < token_tiles; ++m)
+    for (int64_t p = 0; p < job.panels; ++p)
+      copy_out(
+          job, m, p,
+          job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats + (m % 2 * 2 + p % 2) * kTileFloats);
+}
+
+}  // namespace
+
+const AmxKernels kAmxBf16 = {pack_tokens, scratch_floats, run};
+
+}  // namespace pare

@@ -1,0 +1,143 @@
+// Vector operations with AVX2: whole vectors, then one masked one.
+#include <immintrin.h>
+
+#include "kernels/avx2/attention_gemm_avx2.h"
+#include "kernels/vector_ops_tables.h"
+
+namespace pare {
+namespace {
+
+inline __m256i lane_mask(int64_t n) {
+  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), lanes);
+}
+
+// Calls body(i, mask) for 8 elements at a time.
+template <typename Body>
+inline void for_vectors(int64_t n, Body body) {
+  for (int64_t i = 0; i < n; i += 8) body(i, lane_mask(n - i));
+}
+
+inline float horizontal_sum(__m256 v) {
+  const __m128 four = _mm_add_ps(_mm256_castps256_ps128(v), _mm256_extractf128_ps(v, 1));
+  const __m128 two = _mm_add_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_add_ss(two, _mm_movehdup_ps(two)));
+}
+
+float dot(const float* a, const float* b, int64_t n) {
+  __m256 acc[4] = {_mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps(), _mm256_setzero_ps()};
+  int64_t i = 0;
+  for (; i + 32 <= n; i += 32)
+#pragma GCC unroll 4
+    for (int j = 0; j < 4; ++j)
+      acc[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j), _mm256_loadu_ps(b + i + 8 * j), acc[j]);
+  for_vectors(n - i, [&](int64_t j, __m256i m) {
+    acc[0] = _mm256_fmadd_ps(_mm256_maskload_ps(a + i + j, m), _mm256_maskload_ps(b + i + j, m), acc[0]);
+  });
+  return horizontal_sum(_mm256_add_ps(_mm256_add_ps(acc[0], acc[1]), _mm256_add_ps(acc[2], acc[3])));
+}
+
+void axpy(float alpha, const float* x, float* y, int64_t n) {
+  const __m256 a = _mm256_set1_ps(alpha);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    _mm256_maskstore_ps(y + i, m,
+                        _mm256_fmadd_ps(a, _mm256_maskload_ps(x + i, m), _mm256_maskload_ps(y + i, m)));
+  });
+}
+
+void add(const float* x, float* y, int64_t n) {
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    _mm256_maskstore_ps(y + i, m, _mm256_add_ps(_mm256_maskload_ps(x + i, m), _mm256_maskload_ps(y + i, m)));
+  });
+}
+
+void rms_norm(const float* x, const float* weight, float divisor, float eps, float* out, int64_t n) {
+  const float mean = dot(x, x, n) / divisor + eps;
+  const __m256 factor = _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_sqrt_ps(_mm256_set1_ps(mean)));
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    __m256 v = _mm256_mul_ps(_mm256_maskload_ps(x + i, m), factor);
+    if (weight != nullptr) v = _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, m));
+    _mm256_maskstore_ps(out + i, m, v);
+  });
+}
+
+inline __m256 power_of_two(__m256i n) {
+  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
+}
+
+// exp(x) = 2^n · exp(r), |r| <= ln2 / 2 (Cephes expf); 2^n in two factors so that tiny results do not wrap.
+inline __m256 exp_ps(__m256 x) {
+  // max(bound, x) keeps a NaN x: the instruction returns its second operand then.
+  x = _mm256_max_ps(_mm256_set1_ps(-110.0f), x);
+  x = _mm256_min_ps(_mm256_set1_ps(90.0f), x);
+  const __m256 n = _mm256_round_ps(_mm256_mul_ps(x, _mm256_set1_ps(1.44269504088896341f)), 0x08);
+  __m256 r = _mm256_fnmadd_ps(n, _mm256_set1_ps(0.693359375f), x);
+  r = _mm256_fnmadd_ps(n, _mm256_set1_ps(-2.12194440e-4f), r);
+  __m256 p = _mm256_set1_ps(1.9875691500e-4f);
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.3981999507e-3f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(8.3334519073e-3f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(4.1665795894e-2f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(1.6666665459e-1f));
+  p = _mm256_fmadd_ps(p, r, _mm256_set1_ps(5.0000001201e-1f));
+  p = _mm256_fmadd_ps(p, _mm256_mul_ps(r, r), _mm256_add_ps(r, _mm256_set1_ps(1.0f)));
+  const __m256i whole = _mm256_cvtps_epi32(n);
+  const __m256i half = _mm256_srai_epi32(whole, 1);
+  return _mm256_mul_ps(_mm256_mul_ps(p, power_of_two(half)), power_of_two(_mm256_sub_epi32(whole, half)));
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 g = _mm256_maskload_ps(gate + i, m);
+    const __m256 e = exp_ps(_mm256_sub_ps(_mm256_setzero_ps(), g));
+    _mm256_maskstore_ps(
+        gate + i, m, _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), _mm256_maskload_ps(up + i, m)));
+  });
+}
+
+void rope(float* x, const float* cos, const float* sin, int64_t half) {
+  for_vectors(half, [&](int64_t i, __m256i m) {
+    const __m256 a = _mm256_maskload_ps(x + i, m);
+    const __m256 b = _mm256_maskload_ps(x + half + i, m);
+    const __m256 c = _mm256_maskload_ps(cos + i, m);
+    const __m256 s = _mm256_maskload_ps(sin + i, m);
+    _mm256_maskstore_ps(x + i, m, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+    _mm256_maskstore_ps(x + half + i, m, _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
+  });
+}
+
+float max(const float* x, int64_t n) {
+  __m256 best = _mm256_set1_ps(x[0]);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 v = _mm256_blendv_ps(best, _mm256_maskload_ps(x + i, m), _mm256_castsi256_ps(m));
+    best = _mm256_max_ps(best, v);
+  });
+  const __m128 four = _mm_max_ps(_mm256_castps256_ps128(best), _mm256_extractf128_ps(best, 1));
+  const __m128 two = _mm_max_ps(four, _mm_movehl_ps(four, four));
+  return _mm_cvtss_f32(_mm_max_ss(two, _mm_movehdup_ps(two)));
+}
+
+float exp_sum(float* x, float shift, int64_t n) {
+  const __m256 s = _mm256_set1_ps(shift);
+  __m256 sum = _mm256_setzero_ps();
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 e = exp_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), s));
+    _mm256_maskstore_ps(x + i, m, e);
+    sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(m)));
+  });
+  return horizontal_sum(sum);
+}
+
+void scale(float alpha, float* x, int64_t n) {
+  const __m256 a = _mm256_set1_ps(alpha);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    _mm256_maskstore_ps(x + i, m, _mm256_mul_ps(a, _mm256_maskload_ps(x + i, m)));
+  });
+}
+
+}  // namespace
+
+const VectorOps kVectorOpsAvx2 = {dot, axpy,    add,   rms_norm,          silu_mul,         rope,
+                                  max, exp_sum, scale, attention_nt_avx2, attention_nn_avx2};
+
+}  // namespace pare

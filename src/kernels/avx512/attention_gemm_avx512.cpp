@@ -1,0 +1,180 @@
+#include "kernels/avx512/attention_gemm_avx512.h"
+
+#include <immintrin.h>
+
+namespace pare {
+namespace {
+
+constexpr int64_t kRows = 6;     // rows of A in a register tile: 6 × 4 accumulators, 4 vectors of B
+constexpr int64_t kVectors = 4;  // vectors of B in a register tile: 64 columns
+constexpr int64_t kDepth = 128;  // depth of a transposed block of B, on the stack
+
+inline __mmask16 column_mask(int64_t n) {
+  return static_cast<__mmask16>(n >= 16 ? 0xffffu : n > 0 ? (1u << n) - 1u : 0u);
+}
+
+// C(R, 16·V) (+)= alpha · A(R, k) · B(k, 16·V), the columns cut to n.
+template <int R, int V>
+void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda, const float* b,
+          int64_t ldb, float* c, int64_t ldc) {
+  __mmask16 mask[V];
+#pragma GCC unroll 4
+  for (int v = 0; v < V; ++v) mask[v] = column_mask(n - 16 * v);
+  __m512 acc[R][V];
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) acc[r][v] = _mm512_setzero_ps();
+  for (int64_t l = 0; l < k; ++l, b += ldb) {
+    __m512 row[V];
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) row[v] = _mm512_maskz_loadu_ps(mask[v], b + 16 * v);
+#pragma GCC unroll 8
+    for (int r = 0; r < R; ++r) {
+      const __m512 value = _mm512_set1_ps(a[r * lda + l]);
+#pragma GCC unroll 4
+      for (int v = 0; v < V; ++v) acc[r][v] = _mm512_fmadd_ps(value, row[v], acc[r][v]);
+    }
+  }
+  const __m512 factor = _mm512_set1_ps(alpha);
+#pragma GCC unroll 8
+  for (int r = 0; r < R; ++r)
+#pragma GCC unroll 4
+    for (int v = 0; v < V; ++v) {
+      float* out = c + r * ldc + 16 * v;
+      const __m512 old = accumulate ? _mm512_maskz_loadu_ps(mask[v], out) : _mm512_setzero_ps();
+      _mm512_mask_storeu_ps(out, mask[v], _mm512_fmadd_ps(factor, acc[r][v], old));
+    }
+}
+
+using Tile = void (*)(int64_t, int64_t, float, bool, const float*, int64_t, const float*, int64_t, float*,
+                      int64_t);
+template <int R>
+constexpr Tile kTilesOfRows[kVectors] = {tile<R, 1>, tile<R, 2>, tile<R, 3>, tile<R, 4>};
+constexpr const Tile* kTiles[kRows] = {kTilesOfRows<1>, kTilesOfRows<2>, kTilesOfRows<3>,
+                                       kTilesOfRows<4>, kTilesOfRows<5>, kTilesOfRows<6>};
+
+// At most 64 columns.
+void columns(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda,
+             const float* b, int64_t ldb, float* c, int64_t ldc) {
+  const int64_t vectors = (n + 15) / 16;
+  for (int64_t i = 0; i < m; i += kRows) {
+    const int64_t rows = m - i < kRows ? m - i : kRows;
+    kTiles[rows - 1][vectors - 1](n, k, alpha, accumulate, a + i * lda, lda, b, ldb, c + i * ldc, ldc);
+  }
+}
+
+// Sixteen vectors transposed in place.
+inline void transpose16(__m512* v) {
+  __m512 t[16];
+#pragma GCC unroll 8
+  for (int i = 0; i < 16; i += 2) {
+    t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
+    t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 16; i += 4) {
+    v[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+    v[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
+    v[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+    v[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
+    t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
+    t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
+    t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
+  }
+#pragma GCC unroll 4
+  for (int i = 0; i < 4; ++i) {
+    v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
+    v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
+    v[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
+    v[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
+  }
+}
+
+// out(k, 16 of 64) = B(16, k)ᵀ; rows from n on are zero.
+void transpose_rows(const float* b, int64_t ldb, int64_t n, int64_t k, float* out) {
+  for (int64_t l = 0; l < k; l += 16) {
+    const __mmask16 mask = column_mask(k - l);
+    __m512 v[16];
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; ++j)
+      v[j] = j < n ? _mm512_maskz_loadu_ps(mask, b + j * ldb + l) : _mm512_setzero_ps();
+    transpose16(v);
+#pragma GCC unroll 16
+    for (int j = 0; j < 16; ++j)
+      if (l + j < k) _mm512_store_ps(out + (l + j) * 16 * kVectors, v[j]);
+  }
+}
+
+// One row of A against 16 rows of B: partial sums along k, then one transpose adds them up.
+template <int R>
+void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
+          float* c, int64_t ldc) {
+  for (int64_t j0 = 0; j0 < n; j0 += 16) {
+    const int64_t count = n - j0 < 16 ? n - j0 : 16;
+    __m512 sums[R][16];
+    for (int j = 0; j < 16; ++j) {
+      __m512 acc[R];
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) acc[r] = _mm512_setzero_ps();
+      if (j < count)
+        for (int64_t l = 0; l < k; l += 16) {
+          const __mmask16 mask = column_mask(k - l);
+          const __m512 row = _mm512_maskz_loadu_ps(mask, b + (j0 + j) * ldb + l);
+#pragma GCC unroll 4
+          for (int r = 0; r < R; ++r)
+            acc[r] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + r * lda + l), row, acc[r]);
+        }
+#pragma GCC unroll 4
+      for (int r = 0; r < R; ++r) sums[r][j] = acc[r];
+    }
+    for (int r = 0; r < R; ++r) {
+      transpose16(sums[r]);
+      __m512 total = sums[r][0];
+#pragma GCC unroll 16
+      for (int j = 1; j < 16; ++j) total = _mm512_add_ps(total, sums[r][j]);
+      _mm512_mask_storeu_ps(c + r * ldc + j0, column_mask(count),
+                            _mm512_mul_ps(total, _mm512_set1_ps(alpha)));
+    }
+  }
+}
+
+}  // namespace
+
+void attention_nt_avx512(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+                         const float* b, int64_t ldb, float* c, int64_t ldc) {
+  switch (m) {
+    case 1:
+      return dots<1>(n, k, alpha, a, lda, b, ldb, c, ldc);
+    case 2:
+      return dots<2>(n, k, alpha, a, lda, b, ldb, c, ldc);
+    case 3:
+      return dots<3>(n, k, alpha, a, lda, b, ldb, c, ldc);
+    default:
+      break;
+  }
+  alignas(64) float transposed[kDepth * 16 * kVectors];
+  for (int64_t j = 0; j < n; j += 16 * kVectors) {
+    const int64_t width = n - j < 16 * kVectors ? n - j : 16 * kVectors;
+    for (int64_t l = 0; l < k; l += kDepth) {
+      const int64_t depth = k - l < kDepth ? k - l : kDepth;
+      for (int64_t v = 0; v < width; v += 16)
+        transpose_rows(b + (j + v) * ldb + l, ldb, width - v, depth, transposed + v);
+      columns(m, width, depth, alpha, l > 0, a + l, lda, transposed, 16 * kVectors, c + j, ldc);
+    }
+  }
+}
+
+void attention_nn_avx512(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                         int64_t ldb, float* c, int64_t ldc) {
+  for (int64_t j = 0; j < n; j += 16 * kVectors) {
+    const int64_t width = n - j < 16 * kVectors ? n - j : 16 * kVectors;
+    columns(m, width, k, 1.0f, true, a, lda, b + j, ldb, c + j, ldc);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,68 @@
+// THE ordered list of ways to run a linear: best first, reference last. A new kernel is a file and a line
+// here.
+#include "base/error.h"
+#include "kernels/linear.h"
+#include "kernels/panel_linear.h"
+
+namespace pare {
+namespace {
+
+template <ComputeType kCompute>
+bool dense(const LinearSpec& spec) {
+  return spec.pattern == Pattern::kDense && spec.compute == kCompute;
+}
+
+constexpr ComputeType kF32 = ComputeType::kF32;
+constexpr ComputeType kBF16 = ComputeType::kBF16;
+
+std::unique_ptr<PackedLinear> pack_amx_bf16(const Weight& w) {
+  return pack_panel_linear(w, kBF16, "amx_bf16", kPanelAvx512Bf16, &kAmxBf16);
+}
+std::unique_ptr<PackedLinear> pack_avx512_bf16(const Weight& w) {
+  return pack_panel_linear(w, kBF16, "avx512_bf16", kPanelAvx512Bf16, nullptr);
+}
+std::unique_ptr<PackedLinear> pack_avx512_f32(const Weight& w) {
+  return pack_panel_linear(w, kF32, "avx512_f32", kPanelAvx512F32, nullptr);
+}
+std::unique_ptr<PackedLinear> pack_avx2_bf16(const Weight& w) {
+  return pack_panel_linear(w, kBF16, "avx2_bf16", kPanelAvx2Bf16, nullptr);
+}
+std::unique_ptr<PackedLinear> pack_avx2_f32(const Weight& w) {
+  return pack_panel_linear(w, kF32, "avx2_f32", kPanelAvx2F32, nullptr);
+}
+std::unique_ptr<PackedLinear> pack_reference_bf16(const Weight& w) {
+  return pack_reference_linear(w, kBF16, "reference_bf16");
+}
+std::unique_ptr<PackedLinear> pack_reference_f32(const Weight& w) {
+  return pack_reference_linear(w, kF32, "reference_f32");
+}
+
+constexpr LinearImpl kImpls[] = {
+    {"amx_bf16", Isa::kAmx, dense<kBF16>, pack_amx_bf16},
+    {"avx512_bf16", Isa::kAvx512, dense<kBF16>, pack_avx512_bf16},
+    {"avx512_f32", Isa::kAvx512, dense<kF32>, pack_avx512_f32},
+    {"avx2_bf16", Isa::kAvx2, dense<kBF16>, pack_avx2_bf16},
+    {"avx2_f32", Isa::kAvx2, dense<kF32>, pack_avx2_f32},
+    {"reference_bf16", Isa::kReference, dense<kBF16>, pack_reference_bf16},
+    {"reference_f32", Isa::kReference, dense<kF32>, pack_reference_f32},
+};
+
+}  // namespace
+
+std::string_view compute_type_name(ComputeType type) { return type == ComputeType::kF32 ? "f32" : "bf16"; }
+
+std::span<const LinearImpl> linear_impls() { return kImpls; }
+
+const LinearImpl& select_linear(const LinearSpec& spec) {
+  const Isa isa = active_isa();
+  for (const LinearImpl& impl : kImpls)
+    if (impl.needs <= isa && impl.accepts(spec)) return impl;
+  PARE_CHECK(!"the reference accepts every spec");
+  return kImpls[0];
+}
+
+std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute) {
+  return select_linear({weight.pattern, compute, weight.rows, weight.cols}).pack(weight);
+}
+
+}  // namespace pare

@@ -1,0 +1,190 @@
+#include "kernels/panel_linear.h"
+
+#include <algorithm>
+#include <cstddef>
+#include <vector>
+
+#include "base/bf16.h"
+#include "base/parallel.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kTileColumns = 32;   // columns of a bf16 tile
+constexpr int64_t kTileBytes = 1024;   // bytes of a bf16 tile
+constexpr int64_t kTokenBlock = 512;   // tokens packed at a time: bounds the scratch memory
+constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of a pass stay in L1
+constexpr int64_t kGemvPieceBytes = 1 << 20;
+constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
+constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
+
+int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+
+// Scratch that grows to the largest request of its thread and stays.
+template <typename T, int kSlot>
+T* scratch(int64_t size) {
+  thread_local AlignedBuffer<T> buffer;
+  if (buffer.size() < static_cast<size_t>(size)) buffer = AlignedBuffer<T>(static_cast<size_t>(size));
+  return buffer.data();
+}
+
+float rounded(float v) { return to_f32(to_bf16(v)); }
+
+class PanelLinear final : public PackedLinear {
+ public:
+  PanelLinear(const Weight& weight, bool bf16_products, std::string_view name, const PanelKernels& kernels,
+              const AmxKernels* amx)
+      : PackedLinear(weight.rows, weight.cols, name),
+        bf16_(bf16_products),
+        kernels_(kernels),
+        amx_(amx),
+        panels_(ceil_div(weight.rows, kPanelRows)),
+        steps_(bf16_ ? ceil_div(weight.cols, kTileColumns) * (kTileColumns / 2) : weight.cols),
+        packed_(static_cast<size_t>(panels_ * steps_ * kStepBytes)) {
+    parallel_for(panels_, [&](int64_t p) { pack_panel(weight, p); });
+  }
+
+  int64_t bytes() const override { return static_cast<int64_t>(packed_.size()); }
+
+  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
+    for (int64_t t = 0; t < x.rows; t += kTokenBlock) {
+      const int64_t n = std::min(kTokenBlock, x.rows - t);
+      if (amx_ != nullptr && n >= kAmxTokens)
+        apply_amx(x.rows_of(t, n), y.rows_of(t, n));
+      else if (n <= kernels_.gemv_tokens)
+        apply_gemv(x.rows_of(t, n), y.rows_of(t, n));
+      else
+        apply_gemm(x.rows_of(t, n), y.rows_of(t, n));
+    }
+  }
+
+ private:
+  int64_t panel_bytes() const { return steps_ * kStepBytes; }
+  int64_t columns_per_step() const { return bf16_ ? 2 : 1; }
+  // Valid outputs of `panels` panels from `first` on.
+  int64_t outputs(int64_t first, int64_t panels) const {
+    return std::min(out_features(), (first + panels) * kPanelRows) - first * kPanelRows;
+  }
+  const unsigned char* panel(int64_t p) const { return packed_.data() + p * panel_bytes(); }
+
+  void pack_panel(const Weight& weight, int64_t p) {
+    const int64_t columns = steps_ * columns_per_step();
+    float* row = scratch<float, 0>(columns);
+    std::fill_n(row, columns, 0.0f);
+    unsigned char* base = packed_.data() + p * panel_bytes();
+    for (int64_t lane = 0; lane < kPanelRows; ++lane) {
+      const int64_t r = p * kPanelRows + lane;
+      if (r < weight.rows)
+        decode_row(weight, r, row);
+      else
+        std::fill_n(row, columns, 0.0f);
+      if (bf16_) {
+        bf16* out = reinterpret_cast<bf16*>(base) + 2 * lane;
+        for (int64_t s = 0; s < steps_; ++s, out += 2 * kPanelRows) {
+          out[0] = to_bf16(row[2 * s]);
+          out[1] = to_bf16(row[2 * s + 1]);
+        }
+      } else {
+        float* out = reinterpret_cast<float*>(base) + lane;
+        for (int64_t s = 0; s < steps_; ++s, out += kPanelRows) *out = row[s];
+      }
+    }
+  }
+
+  // Columns [k0, k1) of tokens [t0, t0 + n) as (columns, n); columns past the input are zero.
+  void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
+                   float* out) const {
+    for (int64_t t = 0; t < n; ++t) {
+      const float* row = x.row(t0 + t);
+      const int64_t end = std::min(k1, x.cols);
+      float* o = out + t;
+      if (bf16_)
+        for (int64_t k = k0; k < end; ++k, o += n) *o = rounded(row[k]);
+      else
+        for (int64_t k = k0; k < end; ++k, o += n) *o = row[k];
+      for (int64_t k = std::max(k0, end); k < k1; ++k, o += n) *o = 0.0f;
+    }
+  }
+
+  void apply_gemv(MatrixView<const float> x, MatrixView<float> y) const {
+    const int64_t columns = steps_ * columns_per_step();
+    float* packed = scratch<float, 1>(columns * x.rows);
+    pack_tokens(x, 0, x.rows, 0, columns, packed);
+    const int64_t piece = std::max<int64_t>(4, kGemvPieceBytes / panel_bytes() / 4 * 4);
+    parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
+      const int64_t first = i * piece;
+      const int64_t count = std::min(piece, panels_ - first);
+      kernels_.run({panel(first), panel_bytes(), count, steps_, packed, x.rows, y.data + first * kPanelRows,
+                    y.stride, outputs(first, count), false});
+    });
+  }
+
+  void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
+    const int64_t columns = steps_ * columns_per_step();
+    const int64_t tiles = ceil_div(x.rows, kernels_.max_tokens);
+    const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
+    const int64_t passes = ceil_div(columns, kGemmColumns);
+    float* packed = scratch<float, 1>(columns * x.rows);
+    // Passes one after another; in a pass token tiles of (columns, tokens).
+    const auto packed_at = [&](int64_t k, int64_t length, int64_t t) {
+      return packed + k * x.rows + t * length;
+    };
+    parallel_for(tiles, [&](int64_t tile) {
+      const int64_t t = tile_start(tile);
+      for (int64_t k = 0; k < columns; k += kGemmColumns) {
+        const int64_t length = std::min(kGemmColumns, columns - k);
+        pack_tokens(x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
+      }
+    });
+    parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
+      const int64_t last = std::min(panels_, (i + 1) * kGemmPiecePanels);
+      for (int64_t pass = 0; pass < passes; ++pass) {
+        const int64_t k = pass * kGemmColumns;
+        const int64_t length = std::min(kGemmColumns, columns - k);
+        const int64_t step = k / columns_per_step();
+        for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
+          const int64_t count = std::min(kernels_.gemm_panels, last - p);
+          for (int64_t tile = 0; tile < tiles; ++tile) {
+            const int64_t t = tile_start(tile);
+            kernels_.run({panel(p) + step * kStepBytes, panel_bytes(), count, length / columns_per_step(),
+                          packed_at(k, length, t), tile_start(tile + 1) - t, y.row(t) + p * kPanelRows,
+                          y.stride, outputs(p, count), pass > 0});
+          }
+        }
+      }
+    });
+  }
+
+  void apply_amx(MatrixView<const float> x, MatrixView<float> y) const {
+    const int64_t token_tiles = ceil_div(x.rows, 16);
+    const int64_t k_tiles = panel_bytes() / kTileBytes;
+    unsigned char* packed = scratch<unsigned char, 2>(token_tiles * k_tiles * kTileBytes);
+    parallel_for(ceil_div(token_tiles, 4), [&](int64_t i) {
+      amx_->pack_tokens(x.data, x.stride, x.rows, x.cols, i * 4, std::min(token_tiles, i * 4 + 4), packed);
+    });
+    parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
+      const int64_t first = i * kGemmPiecePanels;
+      const int64_t count = std::min(kGemmPiecePanels, panels_ - first);
+      float* tiles = scratch<float, 3>(amx_->scratch_floats(x.rows, count));
+      amx_->run({panel(first), panel_bytes(), count, k_tiles, packed, x.rows, y.data + first * kPanelRows,
+                 y.stride, outputs(first, count), tiles});
+    });
+  }
+
+  bool bf16_;
+  const PanelKernels& kernels_;
+  const AmxKernels* amx_;
+  int64_t panels_;
+  int64_t steps_;
+  AlignedBuffer<unsigned char> packed_;
+};
+
+}  // namespace
+
+std::unique_ptr<PackedLinear> pack_panel_linear(const Weight& weight, ComputeType compute,
+                                                std::string_view name, const PanelKernels& kernels,
+                                                const AmxKernels* amx) {
+  return std::make_unique<PanelLinear>(weight, compute == ComputeType::kBF16, name, kernels, amx);
+}
+
+}  // namespace pare

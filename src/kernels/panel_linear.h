@@ -1,0 +1,21 @@
+// Linears over packed panels: packing, and the loops that feed the kernels of an instruction set.
+#pragma once
+
+#include <memory>
+#include <string_view>
+
+#include "kernels/linear.h"
+#include "kernels/panel.h"
+
+namespace pare {
+
+// Packs for `kernels`; with `amx` not null (bf16 only) larger batches go through tile products.
+std::unique_ptr<PackedLinear> pack_panel_linear(const Weight& weight, ComputeType compute,
+                                                std::string_view name, const PanelKernels& kernels,
+                                                const AmxKernels* amx);
+
+// The specification: rows decoded on the fly, sums in f64. Shares the weight's bytes.
+std::unique_ptr<PackedLinear> pack_reference_linear(const Weight& weight, ComputeType compute,
+                                                    std::string_view name);
+
+}  // namespace pare

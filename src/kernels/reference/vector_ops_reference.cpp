@@ -1,0 +1,86 @@
+// The specification of the vector operations: plain loops, f64 sums.
+#include <algorithm>
+#include <cmath>
+
+#include "kernels/vector_ops_tables.h"
+
+namespace pare {
+namespace {
+
+float dot(const float* a, const float* b, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  return static_cast<float>(sum);
+}
+
+void axpy(float alpha, const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += alpha * x[i];
+}
+
+void add(const float* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] += x[i];
+}
+
+void rms_norm(const float* x, const float* weight, float divisor, float eps, float* out, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(x[i]) * static_cast<double>(x[i]);
+  const double scale = 1.0 / std::sqrt(sum / static_cast<double>(divisor) + static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = static_cast<float>(static_cast<double>(x[i]) * scale *
+                                (weight ? static_cast<double>(weight[i]) : 1.0));
+}
+
+void silu_mul(float* gate, const float* up, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double g = gate[i];
+    gate[i] = static_cast<float>(g / (1.0 + std::exp(-g)) * static_cast<double>(up[i]));
+  }
+}
+
+void rope(float* x, const float* cos, const float* sin, int64_t half) {
+  for (int64_t i = 0; i < half; ++i) {
+    const float a = x[i];
+    const float b = x[i + half];
+    x[i] = a * cos[i] - b * sin[i];
+    x[i + half] = b * cos[i] + a * sin[i];
+  }
+}
+
+float max(const float* x, int64_t n) { return *std::max_element(x, x + n); }
+
+float exp_sum(float* x, float shift, int64_t n) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    x[i] = static_cast<float>(std::exp(static_cast<double>(x[i] - shift)));
+    sum += static_cast<double>(x[i]);
+  }
+  return static_cast<float>(sum);
+}
+
+void scale(float alpha, float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] *= alpha;
+}
+
+void gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+             int64_t ldb, float* c, int64_t ldc) {
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = alpha * dot(a + i * lda, b + j * ldb, k);
+}
+
+void gemm_nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
+             float* c, int64_t ldc) {
+  for (int64_t i = 0; i < m; ++i)
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = c[i * ldc + j];
+      for (int64_t l = 0; l < k; ++l)
+        sum += static_cast<double>(a[i * lda + l]) * static_cast<double>(b[l * ldb + j]);
+      c[i * ldc + j] = static_cast<float>(sum);
+    }
+}
+
+}  // namespace
+
+const VectorOps kVectorOpsReference = {dot, axpy,    add,   rms_norm, silu_mul, rope,
+                                       max, exp_sum, scale, gemm_nt,  gemm_nn};
+
+}  // namespace pare

@@ -1,0 +1,18 @@
+#include "kernels/vector_ops.h"
+
+#include "kernels/cpu_features.h"
+#include "kernels/vector_ops_tables.h"
+
+namespace pare {
+
+const VectorOps& vector_ops(Isa isa) {
+  if (isa >= Isa::kAvx512) return kVectorOpsAvx512;
+  return isa == Isa::kAvx2 ? kVectorOpsAvx2 : kVectorOpsReference;
+}
+
+const VectorOps& vector_ops() {
+  static const VectorOps& table = vector_ops(active_isa());
+  return table;
+}
+
+}  // namespace pare

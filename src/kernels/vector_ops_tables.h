@@ -1,0 +1,12 @@
+// The vector operation tables of the instruction sets.
+#pragma once
+
+#include "kernels/vector_ops.h"
+
+namespace pare {
+
+extern const VectorOps kVectorOpsReference;
+extern const VectorOps kVectorOpsAvx2;
+extern const VectorOps kVectorOpsAvx512;
+
+}  // namespace pare

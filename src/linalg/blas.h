@@ -1,0 +1,15 @@
+// One thread inside OpenBLAS, always: our own loops split the work into fixed pieces instead.
+#pragma once
+
+#include <cstdint>
+
+#include "tensor/matrix.h"
+
+namespace pare::detail {
+
+// Call before any BLAS or LAPACK routine.
+void use_one_blas_thread();
+// Throws kNumeric naming `what` if a value is NaN or infinite.
+void require_finite(MatrixView<const double> m, const char* what);
+
+}  // namespace pare::detail

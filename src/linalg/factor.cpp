@@ -1,0 +1,122 @@
+// Eigenvectors, Cholesky solves and random orthogonal matrices by LAPACK.
+#include <lapacke.h>
+
+#include <algorithm>
+#include <cmath>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "linalg/blas.h"
+#include "linalg/linalg.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kSolveRows = 64;  // right-hand sides a piece; fixed for any thread count
+constexpr int kMaxRaises = 12;      // 1e-10, 1e-9 … 10 times the mean of the diagonal
+constexpr double kFirstRaise = 1e-10;
+
+int as_int(int64_t v) { return static_cast<int>(v); }
+
+// LAPACK is column-major: the lower triangle of a row-major matrix is its upper one.
+constexpr char kLowerOfRowMajor = 'U';
+
+Matrix<double> copy(MatrixView<const double> m) {
+  Matrix<double> out(m.rows, m.cols);
+  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
+  return out;
+}
+
+// Column `from` of a column-major matrix with its largest entry made positive.
+double sign_of_largest(const double* column, int64_t n) {
+  const double* largest =
+      std::max_element(column, column + n, [](double a, double b) { return std::abs(a) < std::abs(b); });
+  return *largest < 0.0 ? -1.0 : 1.0;
+}
+
+void require_lower_finite(MatrixView<const double> m, const char* what) {
+  for (int64_t r = 0; r < m.rows; ++r) detail::require_finite(m.block(r, 0, 1, r + 1), what);
+}
+
+}  // namespace
+
+Eigen eigh(MatrixView<const double> symmetric) {
+  const int64_t n = symmetric.rows;
+  PARE_CHECK(symmetric.cols == n);
+  Eigen result;
+  result.values.resize(static_cast<size_t>(n));
+  result.vectors = Matrix<double>(n, n);
+  if (n == 0) return result;
+  require_lower_finite(symmetric, "eigh");
+  detail::use_one_blas_thread();
+  Matrix<double> work = copy(symmetric);
+  std::vector<double> increasing(static_cast<size_t>(n));
+  const int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', kLowerOfRowMajor, as_int(n), work.data(), as_int(n),
+                                  increasing.data());
+  if (info != 0)
+    fail(ErrorCode::kNumeric, "eigh: the eigenvalues of a {} x {} matrix did not converge ({})", n, n, info);
+  std::reverse_copy(increasing.begin(), increasing.end(), result.values.begin());
+  // Eigenvector i is row n - 1 - i of `work`.
+  std::vector<double> signs(static_cast<size_t>(n));
+  for (int64_t i = 0; i < n; ++i) signs[static_cast<size_t>(i)] = sign_of_largest(work.row(n - 1 - i), n);
+  constexpr int64_t kRows = 64;
+  parallel_for((n + kRows - 1) / kRows, [&](int64_t piece) {
+    for (int64_t i = 0; i < n; ++i)
+      for (int64_t r = piece * kRows; r < std::min(n, (piece + 1) * kRows); ++r)
+        result.vectors(r, i) = signs[static_cast<size_t>(i)] * work(n - 1 - i, r);
+  });
+  return result;
+}
+
+Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised) {
+  const int64_t n = a.rows;
+  PARE_CHECK(a.cols == n && b.cols == n);
+  require_lower_finite(a, "solve_spd_right");
+  detail::require_finite(b, "solve_spd_right");
+  detail::use_one_blas_thread();
+  Matrix<double> x = copy(b);
+  if (raised != nullptr) *raised = 0;
+  if (n == 0 || b.rows == 0) return x;
+  double mean = 0.0;
+  for (int64_t i = 0; i < n; ++i) mean += std::abs(a(i, i)) / static_cast<double>(n);
+  Matrix<double> factor = copy(a);
+  int raises = 0;
+  while (LAPACKE_dpotrf(LAPACK_COL_MAJOR, kLowerOfRowMajor, as_int(n), factor.data(), as_int(n)) != 0) {
+    if (raises == kMaxRaises || mean == 0.0)
+      fail(ErrorCode::kNumeric, "solve_spd_right: a {} x {} matrix is not positive definite, raised {} times",
+           n, n, raises);
+    factor = copy(a);
+    const double raise = mean * kFirstRaise * std::pow(10.0, raises++);
+    for (int64_t i = 0; i < n; ++i) factor(i, i) += raise;
+  }
+  if (raised != nullptr) *raised = raises;
+  // A row of X is a column of LAPACK's right-hand side.
+  parallel_for((b.rows + kSolveRows - 1) / kSolveRows, [&](int64_t piece) {
+    const int64_t first = piece * kSolveRows;
+    LAPACKE_dpotrs(LAPACK_COL_MAJOR, kLowerOfRowMajor, as_int(n),
+                   as_int(std::min(kSolveRows, b.rows - first)), factor.data(), as_int(n), x.row(first),
+                   as_int(n));
+  });
+  return x;
+}
+
+Matrix<double> random_orthogonal(int64_t n, uint64_t seed) {
+  detail::use_one_blas_thread();
+  Matrix<double> q(n, n);
+  if (n == 0) return q;
+  Rng rng(seed);
+  for (int64_t i = 0; i < q.size(); ++i) q.data()[i] = rng.normal();
+  std::vector<double> tau(static_cast<size_t>(n));
+  std::vector<double> signs(static_cast<size_t>(n));
+  PARE_CHECK(LAPACKE_dgeqrf(LAPACK_COL_MAJOR, as_int(n), as_int(n), q.data(), as_int(n), tau.data()) == 0);
+  // Haar measure needs a positive diagonal of R (Mezzadri 2007).
+  for (int64_t i = 0; i < n; ++i) signs[static_cast<size_t>(i)] = q(i, i) < 0.0 ? -1.0 : 1.0;
+  PARE_CHECK(LAPACKE_dorgqr(LAPACK_COL_MAJOR, as_int(n), as_int(n), as_int(n), q.data(), as_int(n),
+                            tau.data()) == 0);
+  for (int64_t i = 0; i < n; ++i)
+    for (int64_t k = 0; k < n; ++k) q(i, k) *= signs[static_cast<size_t>(i)];
+  return q;
+}
+
+}  // namespace pare
