@@ -1,0 +1,104 @@
+#include "text/pretokenize.h"
+
+#include "text/unicode.h"
+
+namespace pare {
+namespace {
+
+constexpr uint8_t kKinds = kLetter | kNumber | kSpace;
+
+// End of the run of characters of one kind: letters, numbers or (0) neither these nor space.
+size_t run_end(std::string_view text, size_t pos, uint8_t kind) {
+  while (pos < text.size()) {
+    const ClassedChar c = char_at(text, pos);
+    if ((c.classes & kKinds) != kind) break;
+    pos += c.length;
+  }
+  return pos;
+}
+
+// \s+(?!\S)|\s+ : the last space of a run is left to the word behind it, unless it is the only one.
+size_t space_end(std::string_view text, size_t pos) {
+  size_t last = pos;
+  size_t end = pos;
+  while (end < text.size()) {
+    const ClassedChar c = char_at(text, end);
+    if ((c.classes & kSpace) == 0) return last > pos ? last : end;
+    last = end;
+    end += c.length;
+  }
+  return end;
+}
+
+// Length of the contraction that follows an apostrophe, 0 if none does.
+size_t contraction_length(std::string_view rest, bool any_case) {
+  const auto letter = [&](size_t i) -> char {
+    if (i >= rest.size()) return '\0';
+    const char c = rest[i];
+    return any_case && c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+  };
+  const char first = letter(0);
+  if (first == 's' || first == 't' || first == 'm' || first == 'd') return 1;
+  if ((first == 'r' || first == 'v') && letter(1) == 'e') return 2;
+  if (first == 'l' && letter(1) == 'l') return 2;
+  // U+017F, the long s, is an s to a regex that ignores case.
+  if (any_case && rest.substr(0, 2) == "\xc5\xbf") return 2;
+  return 0;
+}
+
+bool is_newline(char c) { return c == '\r' || c == '\n'; }
+
+}  // namespace
+
+size_t gpt2_word_end(std::string_view text, size_t pos) {
+  if (text[pos] == '\'') {
+    const size_t length = contraction_length(text.substr(pos + 1), false);
+    if (length != 0) return pos + 1 + length;
+  }
+  size_t start = pos;
+  ClassedChar c = char_at(text, pos);
+  if (text[pos] == ' ' && pos + 1 < text.size()) c = char_at(text, ++start);
+  if ((c.classes & kSpace) != 0) return space_end(text, pos);
+  return run_end(text, start + c.length, c.classes & kKinds);
+}
+
+size_t llama3_word_end(std::string_view text, size_t pos) {
+  if (text[pos] == '\'') {
+    const size_t length = contraction_length(text.substr(pos + 1), true);
+    if (length != 0) return pos + 1 + length;
+  }
+  const ClassedChar c = char_at(text, pos);
+  size_t end = pos + c.length;
+  if ((c.classes & kLetter) != 0) return run_end(text, end, kLetter);
+  if ((c.classes & kNumber) != 0) {
+    for (int more = 0; more < 2 && end < text.size(); ++more) {
+      const ClassedChar next = char_at(text, end);
+      if ((next.classes & kNumber) == 0) break;
+      end += next.length;
+    }
+    return end;
+  }
+  const uint8_t next_kind = end < text.size() ? char_at(text, end).classes & kKinds : kSpace;
+  if (!is_newline(text[pos]) && next_kind == kLetter) return run_end(text, end, kLetter);
+  if ((c.classes & kSpace) == 0 || (text[pos] == ' ' && next_kind == 0)) {
+    end = run_end(text, end, 0);
+    while (end < text.size() && is_newline(text[end])) ++end;
+    return end;
+  }
+  const size_t spaces_end = run_end(text, pos, kSpace);
+  const size_t newline = text.substr(pos, spaces_end - pos).find_last_of("\r\n");
+  return newline != std::string_view::npos ? pos + newline + 1 : space_end(text, pos);
+}
+
+size_t find_numeric(std::string_view text, size_t pos) {
+  while (pos < text.size()) {
+    const ClassedChar c = char_at(text, pos);
+    if ((c.classes & kNumeric) != 0) break;
+    pos += c.length;
+  }
+  return pos;
+}
+
+size_t char_length(std::string_view text, size_t pos) { return char_at(text, pos).length; }
+
+}  // namespace pare

@@ -1,0 +1,56 @@
+// Remembers how frequent words were encoded: a fixed number of slots, the later word wins.
+#pragma once
+
+#include <array>
+#include <cstddef>
+#include <cstdint>
+#include <cstring>
+#include <span>
+#include <string_view>
+#include <vector>
+
+namespace pare {
+
+class WordCache {
+ public:
+  static constexpr size_t kMaxBytes = 32;
+  static constexpr size_t kMaxIds = 6;
+
+  struct Slot {
+    std::array<uint64_t, kMaxBytes / 8> key{};  // the word's bytes, filled up with zeros
+    uint32_t length = 0;                        // 0: free
+    uint32_t count = 0;
+    std::array<int32_t, kMaxIds> ids{};
+    std::span<const int32_t> view() const { return {ids.data(), count}; }
+  };
+
+  // The slot where a word of 1 to kMaxBytes bytes is or would be; `found` says which.
+  Slot& find(std::string_view word, bool& found) {
+    if (slots_.empty()) slots_.resize(kSlots);
+    std::array<uint64_t, kMaxBytes / 8> key{};
+    std::memcpy(key.data(), word.data(), word.size());
+    uint64_t hash = word.size();
+    for (const uint64_t part : key) hash = (hash ^ part) * 0x9e3779b97f4a7c15ull, hash ^= hash >> 32;
+    Slot& slot = slots_[hash % kSlots];
+    found = slot.length == word.size() && slot.key == key;
+    if (!found) {
+      slot.key = key;
+      slot.length = 0;
+    }
+    return slot;
+  }
+
+  // Fills the slot that find() returned; what is too long is not kept.
+  static void fill(Slot& slot, size_t length, std::span<const int32_t> ids) {
+    if (ids.size() > kMaxIds) return;
+    std::copy(ids.begin(), ids.end(), slot.ids.begin());
+    slot.count = static_cast<uint32_t>(ids.size());
+    slot.length = static_cast<uint32_t>(length);
+  }
+
+ private:
+  static constexpr size_t kSlots = size_t{1} << 15;  // 2 MiB
+  std::vector<Slot> slots_;
+};
+
+}  // namespace pare

@@ -1,0 +1,58 @@
+// pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--time]: the ids of a file's bytes, one a
+// line. A test tool for tools/compare_tokenizer.py.
+#include <cstdio>
+#include <cstring>
+#include <ctime>
+#include <string>
+#include <vector>
+
+#include "base/error.h"
+#include "base/mapped_file.h"
+#include "text/tokenizer.h"
+
+namespace {
+
+constexpr uint64_t kMaxBytes = uint64_t{1} << 30;
+
+void report_speed(const pare::Tokenizer& tokenizer, const std::string& text,
+                  const pare::EncodeOptions& options) {
+  for (int pass = 0; pass < 5; ++pass) {
+    const std::clock_t start = std::clock();
+    const size_t count = tokenizer.encode(text, options).size();
+    const double seconds = static_cast<double>(std::clock() - start) / CLOCKS_PER_SEC;
+    std::fprintf(stderr, "pass %d: %zu tokens, %.1f MB a CPU second\n", pass, count,
+                 static_cast<double>(text.size()) / 1e6 / seconds);
+  }
+}
+
+}  // namespace
+
+int main(int argc, char** argv) {
+  pare::EncodeOptions options;
+  bool time = false;
+  std::vector<const char*> paths;
+  for (int i = 1; i < argc; ++i) {
+    if (std::strcmp(argv[i], "--template") == 0)
+      options.add_special_tokens = true;
+    else if (std::strcmp(argv[i], "--no-special") == 0)
+      options.parse_special = false;
+    else if (std::strcmp(argv[i], "--time") == 0)
+      time = true;
+    else
+      paths.push_back(argv[i]);
+  }
+  if (paths.size() != 2) {
+    std::fprintf(stderr, "usage: pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--time]\n");
+    return 2;
+  }
+  try {
+    const auto tokenizer = pare::Tokenizer::from_json(pare::read_file(paths[0], kMaxBytes));
+    const std::string text = pare::read_file(paths[1], kMaxBytes);
+    if (time) report_speed(tokenizer, text, options);
+    for (const int32_t id : tokenizer.encode(text, options)) std::printf("%d\n", id);
+  } catch (const pare::Error& error) {
+    std::fprintf(stderr, "pare_tokenize: %s\n", error.what());
+    return 1;
+  }
+  return 0;
+}
