@@ -1,0 +1,83 @@
+#include "compress/calibration_set.h"
+
+#include <algorithm>
+#include <memory>
+
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "model/forward.h"
+#include "model/sampler.h"
+
+namespace pare {
+namespace {
+
+void finish(CalibrationSet& set) {
+  std::string bytes;
+  for (const auto& sequence : set.sequences)
+    bytes.append(reinterpret_cast<const char*>(sequence.data()), sequence.size() * sizeof(int32_t));
+  set.sha256 = sha256_hex(bytes);
+}
+
+void require_sizes(int64_t nsamples, int64_t seqlen) {
+  if (nsamples < 1) fail(ErrorCode::kUsage, "--nsamples is {}, expected 1 or more", nsamples);
+  if (seqlen < 2) fail(ErrorCode::kUsage, "--seqlen is {}, expected 2 or more", seqlen);
+}
+
+}  // namespace
+
+int64_t CalibrationSet::tokens() const { return static_cast<int64_t>(sequences.size()) * seqlen(); }
+
+CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
+                                     const std::string& source, int64_t nsamples, int64_t seqlen) {
+  require_sizes(nsamples, seqlen);
+  const std::vector<int32_t> ids = tokenizer.encode(text);
+  if (static_cast<int64_t>(ids.size()) / seqlen < nsamples)
+    fail(ErrorCode::kInvalid, "calibration text {} has {} tokens; {} samples of {} need {}", source,
+         ids.size(), nsamples, seqlen, nsamples * seqlen);
+  CalibrationSet set;
+  set.source = source;
+  for (int64_t i = 0; i < nsamples; ++i)
+    set.sequences.emplace_back(ids.begin() + i * seqlen, ids.begin() + (i + 1) * seqlen);
+  finish(set);
+  return set;
+}
+
+CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer& tokenizer, int64_t nsamples,
+                                      int64_t seqlen, uint64_t seed) {
+  require_sizes(nsamples, seqlen);
+  if (seqlen > model.config.max_positions)
+    fail(ErrorCode::kInvalid, "--seqlen is {}, the model was made for at most {} positions", seqlen,
+         model.config.max_positions);
+  CalibrationSet set;
+  set.source = "self";
+  std::vector<Sampler> samplers;
+  std::vector<std::unique_ptr<KvCache>> caches;
+  Rng rng(seed);
+  const int32_t vocab = static_cast<int32_t>(model.config.vocab_size);
+  for (int64_t i = 0; i < nsamples; ++i) {
+    int32_t first = model.config.bos.value_or(-1);
+    while (first < 0 || (!model.config.bos && first < tokenizer.vocab_size() && tokenizer.is_special(first)))
+      first = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab)));
+    set.sequences.push_back({first});
+    SamplingOptions options;
+    options.temperature = 1.0;
+    options.seed = rng.next();
+    samplers.emplace_back(options);
+    caches.push_back(std::make_unique<KvCache>(model, seqlen));
+  }
+  for (int64_t t = 1; t < seqlen; ++t) {
+    std::vector<SequenceStep> steps;
+    for (size_t i = 0; i < caches.size(); ++i)
+      steps.push_back({std::span<const int32_t>(set.sequences[i]).last(1), caches[i].get()});
+    const Matrix<float> logits = logits_of(model, forward_batch(model, steps).view());
+    parallel_for(nsamples, [&](int64_t i) {
+      const auto s = static_cast<size_t>(i);
+      const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
+      set.sequences[s].push_back(samplers[s].sample(row, {}));
+    });
+  }
+  finish(set);
+  return set;
+}
+
+}  // namespace pare

@@ -1,0 +1,34 @@
+// The token sequences a compression measures activations on.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "model/packed_model.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+struct CalibrationSet {
+  std::vector<std::vector<int32_t>> sequences;  // all of one length
+  std::string source;                           // file path, or "self"
+  std::string sha256;                           // of the tokens, little-endian int32, in order
+
+  int64_t tokens() const;
+  int64_t seqlen() const { return sequences.empty() ? 0 : static_cast<int64_t>(sequences.front().size()); }
+};
+
+// The first `nsamples` consecutive windows of `seqlen` tokens of a text. Throws kInvalid when it is too
+// short, naming how many tokens there are and how many are needed.
+CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
+                                     const std::string& source, int64_t nsamples, int64_t seqlen);
+
+// The model writes its own text: `nsamples` sequences sampled at temperature 1, each begun with the BOS token
+// (or a token drawn uniformly from the ordinary vocabulary when there is none). Needs no data; same seed,
+// same text.
+CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer& tokenizer, int64_t nsamples,
+                                      int64_t seqlen, uint64_t seed);
+
+}  // namespace pare

@@ -1,0 +1,26 @@
+// Run-time checks that an exact transformation left the model's function alone.
+#pragma once
+
+#include <vector>
+
+#include "compress/calibration_set.h"
+#include "compress/report.h"
+#include "model/model.h"
+
+namespace pare {
+
+// Logits (tokens, vocab) in f32 of the first tokens of the calibration set.
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set);
+
+// max |a − b| / max |a|; shapes must agree.
+double relative_difference(MatrixView<const float> a, MatrixView<const float> b);
+
+// Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32
+// and other orders of summation, through all layers.
+inline constexpr double kExactTolerance = 2e-3;
+
+// Records the check; throws kNumeric naming `name` when the difference exceeds the tolerance.
+void require_exact(const std::string& name, MatrixView<const float> expected, MatrixView<const float> got,
+                   Report& report, double tolerance = kExactTolerance);
+
+}  // namespace pare

@@ -1,0 +1,38 @@
+// What a compression did: recipe, widths, errors, sizes; written as pare.json and printed as a table.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "model/model.h"
+
+namespace pare {
+
+// Relative error of what a linear (or stream) hands on, measured on the calibration tokens.
+struct LinearError {
+  std::string name;  // "layers.3.down"
+  int64_t width_before = 0;
+  int64_t width_after = 0;
+  double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖²
+};
+
+// A check that an exact transformation left the function alone.
+struct ExactCheck {
+  std::string name;
+  double relative_difference = 0.0;  // max |a − b| / max |a|
+};
+
+struct Report {
+  Json recipe;
+  std::vector<LinearError> errors;
+  std::vector<ExactCheck> checks;
+  std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
+  ModelSize before;
+  ModelSize after;
+
+  Json to_json() const;
+};
+
+}  // namespace pare

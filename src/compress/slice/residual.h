@@ -1,0 +1,32 @@
+// Slicing the residual stream: rotate it into principal components, cut the weakest (SliceGPT).
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "compress/calibration_set.h"
+#include "compress/report.h"
+#include "model/model.h"
+
+namespace pare {
+
+enum class Rotation { kBlock, kGlobal };  // one basis per stage with shortcut matrices, or one for the model
+enum class Covariance { kRaw, kNormalized };  // of the residual stream, or of it after its RMS norm
+
+struct ResidualOptions {
+  int64_t width = 0;  // kept components d, 1..D
+  Rotation rotation = Rotation::kGlobal;
+  Covariance covariance = Covariance::kNormalized;
+  bool slice_head = true;  // block rotation: also cut what the head reads
+  bool keep_tie = true;    // a tied head stays tied, with a matrix in front of it
+};
+
+// Parameters of `model` after slice_residual, without doing it.
+int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options);
+
+// Fuses, rotates and cuts; returns the smaller model with f32 weights. Exact steps are checked on a probe
+// (report).
+Model slice_residual(const Model& model, const CalibrationSet& set, const ResidualOptions& options,
+                     Report& report);
+
+}  // namespace pare

@@ -1,0 +1,52 @@
+#include "model/arch/architecture.h"
+
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+// Every family pare knows: adding one is a file beside this and a line here.
+const Architecture* const kArchitectures[] = {&llama_architecture()};
+
+const RoleName& role_entry(const Architecture& architecture, Role role) {
+  for (const RoleName& entry : architecture.names)
+    if (entry.role == role) return entry;
+  fail(ErrorCode::kInternal, "architecture {} has no tensor for role {}", architecture.name, role_name(role));
+}
+
+std::string full_name(std::string_view pattern, const TensorPlace& place) {
+  std::string name(pattern);
+  if (const size_t hole = name.find("{}"); hole != std::string::npos)
+    name.replace(hole, 2, std::to_string(place.block));
+  return name + (place.bias ? ".bias" : ".weight");
+}
+
+}  // namespace
+
+const Architecture& find_architecture(const Json& config) {
+  for (const Architecture* architecture : kArchitectures)
+    if (architecture->matches(config)) return *architecture;
+  const auto type = json_find<std::string>(config, "model_type", "config.json");
+  fail(ErrorCode::kUnsupported, "config.json: model_type \"{}\" is not supported",
+       type.value_or("(missing)"));
+}
+
+const Architecture& architecture_named(std::string_view name) {
+  for (const Architecture* architecture : kArchitectures)
+    if (architecture->name == name) return *architecture;
+  fail(ErrorCode::kUnsupported, "GGUF architecture \"{}\" is not supported", name);
+}
+
+std::string hf_name(const Architecture& architecture, const TensorPlace& place) {
+  return full_name(role_entry(architecture, place.role).hf, place);
+}
+
+std::string gguf_name(const Architecture& architecture, const TensorPlace& place) {
+  const RoleName& entry = role_entry(architecture, place.role);
+  if (entry.gguf.empty())
+    fail(ErrorCode::kUnsupported, "GGUF has no tensor for {} in architecture {}", role_name(place.role),
+         architecture.name);
+  return full_name(entry.gguf, place);
+}
+
+}  // namespace pare

@@ -1,0 +1,52 @@
+// What makes one family of models different from another: how its config is read and what its tensors are
+// called.
+#pragma once
+
+#include <span>
+#include <string>
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "base/json.h"
+#include "io/gguf.h"
+#include "model/config.h"
+#include "model/visit.h"
+
+namespace pare {
+
+// Tensor names of a role, without ".weight" / ".bias"; "{}" stands for the layer.
+struct RoleName {
+  Role role;
+  std::string_view hf;
+  std::string_view gguf;  // empty: GGUF has no such tensor
+};
+
+struct Architecture {
+  std::string_view name;                // GGUF's general.architecture
+  bool (*matches)(const Json& config);  // is this config.json one of the family
+  ModelConfig (*read_config)(const Json& config);
+  ModelConfig (*read_gguf)(const GgufFile& file);
+  Json (*write_config)(const ModelConfig& config);
+  // The family's own metadata keys and further tensors (name, values) of a plain model.
+  std::vector<GgufEntry> (*write_gguf)(const ModelConfig& config);
+  std::vector<std::pair<std::string, std::vector<float>>> (*extra_gguf_tensors)(const ModelConfig& config);
+  // Whether an unmodified checkpoint of the family can express these shapes.
+  bool (*is_plain)(const ModelConfig& config);
+  // GGUF stores query and key rows in the interleaved rotary order (llama.cpp's conversion permutes them).
+  bool gguf_interleaved_rope;
+  std::span<const RoleName> names;
+};
+
+const Architecture& llama_architecture();
+
+// Throws kUnsupported naming the architecture that pare does not have.
+const Architecture& find_architecture(const Json& config);
+const Architecture& architecture_named(std::string_view name);
+
+// Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =
+// "model.layers.3.self_attn.q_proj.weight".
+std::string hf_name(const Architecture& architecture, const TensorPlace& place);
+std::string gguf_name(const Architecture& architecture, const TensorPlace& place);
+
+}  // namespace pare

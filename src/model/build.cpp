@@ -1,0 +1,173 @@
+#include "model/build.h"
+
+#include <cstring>
+#include <set>
+
+#include "base/log.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+class Builder {
+ public:
+  Builder(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
+          TensorNaming naming)
+      : architecture_(architecture), config_(config), tensors_(tensors), naming_(naming) {}
+
+  Model build() {
+    Model model;
+    model.config = config_;
+    model.embedding = matrix({Role::kEmbedding, -1, false}, config_.vocab_size, config_.embedding_width);
+    for (size_t b = 0; b < config_.blocks.size(); ++b)
+      model.blocks.push_back(build_block(static_cast<int64_t>(b), config_.blocks[b]));
+    const int64_t width = config_.output_width();
+    model.final_norm = norm({Role::kFinalNorm, -1, false}, width);
+    const int64_t head_width = config_.tied ? config_.embedding_width : width;
+    if (config_.head_transform)
+      model.head_transform = matrix({Role::kHeadTransform, -1, false}, head_width, width);
+    if (!config_.tied) model.head = matrix({Role::kHead, -1, false}, config_.vocab_size, head_width);
+    check_surplus();
+    return model;
+  }
+
+ private:
+  std::string name(const TensorPlace& place) const {
+    return naming_ == TensorNaming::kGguf ? gguf_name(architecture_, place) : hf_name(architecture_, place);
+  }
+
+  const TensorInfo& find(const TensorPlace& place) {
+    const std::string full = name(place);
+    const auto it = tensors_.find(full);
+    if (it == tensors_.end()) fail(ErrorCode::kNotFound, "tensor {} is missing", full);
+    used_.insert(full);
+    return it->second;
+  }
+
+  Weight matrix(const TensorPlace& place, int64_t rows, int64_t cols) {
+    return as_weight(find(place), rows, cols);
+  }
+
+  Norm norm(const TensorPlace& place, int64_t width) {
+    return {as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps};
+  }
+
+  Linear linear(Role role, int64_t block, int64_t out, int64_t in, bool bias) {
+    Linear result{matrix({role, block, false}, out, in), {}};
+    if (bias) result.bias = as_vector(find({role, block, true}), out);
+    return result;
+  }
+
+  // Query or key: GGUF files of some architectures store the rows of a head in interleaved rotary order.
+  Linear rotary_linear(Role role, int64_t block, int64_t heads, int64_t in, bool bias) {
+    Linear result = linear(role, block, heads * config_.head_dim, in, bias);
+    if (naming_ != TensorNaming::kGguf || !architecture_.gguf_interleaved_rope) return result;
+    const std::vector<int64_t> order = rotate_half_order(heads, config_.head_dim);
+    result.weight = gather_rows(result.weight, order);
+    const std::vector<float> old_bias = result.bias;
+    for (size_t i = 0; i < result.bias.size(); ++i) result.bias[i] = old_bias[static_cast<size_t>(order[i])];
+    return result;
+  }
+
+  Block build_block(int64_t b, const BlockShape& shape) {
+    const BiasConfig& bias = config_.bias;
+    Block block;
+    Stage attention_stage;
+    if (shape.value_head_dim > 0) {
+      const int64_t in = shape.input_width;
+      Attention a;
+      a.heads = config_.heads;
+      a.kv_heads = config_.kv_heads;
+      a.head_dim = config_.head_dim;
+      a.value_head_dim = shape.value_head_dim;
+      a.q = rotary_linear(Role::kQuery, b, a.heads, in, bias.q);
+      a.k = rotary_linear(Role::kKey, b, a.kv_heads, in, bias.k);
+      a.v = linear(Role::kValue, b, a.kv_heads * a.value_head_dim, in, bias.v);
+      a.o =
+          linear(Role::kAttentionOutput, b, shape.attention_output_width, a.heads * a.value_head_dim, bias.o);
+      attention_stage.branches.emplace_back(std::move(a));
+      attention_stage.norm = norm({Role::kAttentionNorm, b, false}, in);
+    }
+    if (shape.attention_skip)
+      attention_stage.skip =
+          matrix({Role::kAttentionSkip, b, false}, shape.attention_output_width, shape.input_width);
+    Stage mlp_stage;
+    if (shape.intermediate_size > 0) {
+      const int64_t in = shape.attention_output_width;
+      Mlp m;
+      m.activation = config_.activation;
+      m.gate = linear(Role::kGate, b, shape.intermediate_size, in, bias.gate);
+      m.up = linear(Role::kUp, b, shape.intermediate_size, in, bias.up);
+      m.down = linear(Role::kDown, b, shape.output_width, shape.intermediate_size, bias.down);
+      mlp_stage.branches.emplace_back(std::move(m));
+      mlp_stage.norm = norm({Role::kMlpNorm, b, false}, in);
+    }
+    if (shape.mlp_skip)
+      mlp_stage.skip = matrix({Role::kMlpSkip, b, false}, shape.output_width, shape.attention_output_width);
+    block.stages.push_back(std::move(attention_stage));
+    block.stages.push_back(std::move(mlp_stage));
+    return block;
+  }
+
+  void check_surplus() const {
+    std::string surplus;
+    for (const auto& [tensor_name, info] : tensors_) {
+      if (used_.count(tensor_name) != 0) continue;
+      if (tensor_name.ends_with(".bias"))
+        fail(ErrorCode::kUnsupported, "tensor {} is a bias that the model's config does not have",
+             tensor_name);
+      const bool tied_head = config_.tied && tensor_name == name({Role::kHead, -1, false});
+      if (tied_head || tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name == "rope_freqs.weight")
+        continue;
+      surplus += (surplus.empty() ? "" : ", ") + tensor_name;
+    }
+    if (!surplus.empty())
+      log_warning("tensors that the architecture does not use were left out: {}", surplus);
+  }
+
+  const Architecture& architecture_;
+  const ModelConfig& config_;
+  const TensorMap& tensors_;
+  TensorNaming naming_;
+  std::set<std::string> used_;
+};
+
+}  // namespace
+
+Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
+                  TensorNaming naming) {
+  return Builder(architecture, config, tensors, naming).build();
+}
+
+Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order) {
+  const int64_t stride = row_bytes(weight.encoding, weight.cols);
+  Weight result = weight;
+  result.rows = static_cast<int64_t>(order.size());
+  auto buffer = std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(result.rows * stride));
+  for (int64_t r = 0; r < result.rows; ++r)
+    std::memcpy(buffer->data() + r * stride, weight.data + order[static_cast<size_t>(r)] * stride,
+                static_cast<size_t>(stride));
+  result.data = buffer->data();
+  result.owner = std::move(buffer);
+  return result;
+}
+
+std::vector<int64_t> rotate_half_order(int64_t heads, int64_t head_dim) {
+  std::vector<int64_t> order(static_cast<size_t>(heads * head_dim));
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t i = 0; i < head_dim / 2; ++i) {
+      order[static_cast<size_t>(h * head_dim + i)] = h * head_dim + 2 * i;
+      order[static_cast<size_t>(h * head_dim + head_dim / 2 + i)] = h * head_dim + 2 * i + 1;
+    }
+  return order;
+}
+
+std::vector<int64_t> interleaved_order(int64_t heads, int64_t head_dim) {
+  const std::vector<int64_t> forward = rotate_half_order(heads, head_dim);
+  std::vector<int64_t> order(forward.size());
+  for (size_t i = 0; i < forward.size(); ++i)
+    order[static_cast<size_t>(forward[i])] = static_cast<int64_t>(i);
+  return order;
+}
+
+}  // namespace pare

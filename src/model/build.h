@@ -1,0 +1,25 @@
+// From named tensors to a Model: one builder for every file format.
+#pragma once
+
+#include "io/tensor_file.h"
+#include "model/arch/architecture.h"
+#include "model/model.h"
+
+namespace pare {
+
+enum class TensorNaming { kHuggingFace, kGguf };
+
+// Assembles the model that `config` describes. Every tensor it needs must be there in the right shape
+// (kNotFound, kFormat); a bias the config does not have is an error, other surplus tensors are logged.
+Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
+                  TensorNaming naming);
+
+// Rows of a weight in another order: row r of the result is row order[r]. Works on any encoding.
+Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order);
+
+// Row order that turns GGUF's interleaved rotary layout (pairs 2i, 2i+1) into rotate-half (i, i + half), per
+// head, and its inverse.
+std::vector<int64_t> rotate_half_order(int64_t heads, int64_t head_dim);
+std::vector<int64_t> interleaved_order(int64_t heads, int64_t head_dim);
+
+}  // namespace pare

@@ -1,0 +1,90 @@
+#include "model/config.h"
+
+#include <algorithm>
+#include <cmath>
+#include <string_view>
+
+#include "base/error.h"
+
+namespace pare {
+namespace {
+
+// Far above any real model, far below what would overflow a size.
+constexpr int64_t kMaxWidth = int64_t{1} << 20;
+constexpr int64_t kMaxVocab = int64_t{1} << 24;
+constexpr int64_t kMaxBlocks = 4096;
+
+void require_range(std::string_view field, int64_t value, int64_t low, int64_t high) {
+  if (value < low || value > high)
+    fail(ErrorCode::kFormat, "config: {} is {}, expected {}..{}", field, value, low, high);
+}
+
+void require_positive(std::string_view field, double value) {
+  if (!(value > 0.0) || !std::isfinite(value))
+    fail(ErrorCode::kFormat, "config: {} is {}, expected a positive number", field, value);
+}
+
+}  // namespace
+
+bool ModelConfig::is_uniform() const {
+  if (blocks.empty() || head_transform) return false;
+  const BlockShape& first = blocks.front();
+  const bool one_width = first.input_width == embedding_width &&
+                         first.attention_output_width == embedding_width &&
+                         first.output_width == embedding_width;
+  return one_width && first.value_head_dim == head_dim && first.intermediate_size > 0 &&
+         !first.attention_skip && !first.mlp_skip &&
+         std::all_of(blocks.begin(), blocks.end(), [&](const BlockShape& b) { return b == first; });
+}
+
+void validate(const ModelConfig& config) {
+  require_range("vocabulary size", config.vocab_size, 1, kMaxVocab);
+  require_range("hidden size", config.embedding_width, 1, kMaxWidth);
+  require_range("norm width", config.norm_width, 1, kMaxWidth);
+  require_range("number of layers", static_cast<int64_t>(config.blocks.size()), 1, kMaxBlocks);
+  require_range("number of attention heads", config.heads, 1, 65536);
+  require_range("number of KV heads", config.kv_heads, 1, config.heads);
+  if (config.heads % config.kv_heads != 0)
+    fail(ErrorCode::kFormat, "config: {} attention heads do not divide into {} KV heads", config.heads,
+         config.kv_heads);
+  require_range("head_dim", config.head_dim, 1, 65536);
+  if (config.head_dim % 2 != 0)
+    fail(ErrorCode::kFormat, "config: head_dim is {}, rotary embedding needs an even number",
+         config.head_dim);
+  require_range("max_position_embeddings", config.max_positions, 1, int64_t{1} << 32);
+  require_positive("norm eps", config.norm_eps);
+  require_positive("rope theta", config.rope.theta);
+  require_positive("rope scaling factor", config.rope.factor);
+  if (config.rope.scaling == RopeScaling::kLlama3) {
+    require_positive("rope low_freq_factor", config.rope.low_freq_factor);
+    require_positive("rope original_max_position_embeddings", config.rope.original_max_position);
+    if (!(config.rope.high_freq_factor > config.rope.low_freq_factor))
+      fail(ErrorCode::kFormat, "config: rope high_freq_factor {} must exceed low_freq_factor {}",
+           config.rope.high_freq_factor, config.rope.low_freq_factor);
+  }
+  int64_t width = config.embedding_width;
+  for (size_t i = 0; i < config.blocks.size(); ++i) {
+    const BlockShape& b = config.blocks[i];
+    const auto field = [&](const char* name) { return fmt::format("layer {}: {}", i, name); };
+    require_range(field("input width"), b.input_width, 1, kMaxWidth);
+    require_range(field("attention output width"), b.attention_output_width, 1, kMaxWidth);
+    require_range(field("output width"), b.output_width, 1, kMaxWidth);
+    require_range(field("value_head_dim"), b.value_head_dim, 0, 65536);
+    require_range(field("intermediate_size"), b.intermediate_size, 0, kMaxWidth * 16);
+    if (b.input_width != width)
+      fail(ErrorCode::kFormat, "config: layer {} reads a width of {}, but {} come in", i, b.input_width,
+           width);
+    if (!b.attention_skip && b.attention_output_width != b.input_width)
+      fail(ErrorCode::kFormat, "config: layer {} changes the width {} to {} without a skip matrix", i,
+           b.input_width, b.attention_output_width);
+    if (!b.mlp_skip && b.output_width != b.attention_output_width)
+      fail(ErrorCode::kFormat, "config: layer {} changes the width {} to {} without a skip matrix", i,
+           b.attention_output_width, b.output_width);
+    width = b.output_width;
+  }
+  if (config.tied && !config.head_transform && width != config.embedding_width)
+    fail(ErrorCode::kFormat, "config: a tied head reads a width of {}, but {} come in",
+         config.embedding_width, width);
+}
+
+}  // namespace pare

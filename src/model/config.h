@@ -1,0 +1,75 @@
+// What a model is, as numbers: read from config.json or GGUF metadata by model/arch/, validated once.
+#pragma once
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+namespace pare {
+
+enum class Activation { kSilu };
+
+enum class RopeScaling { kNone, kLinear, kLlama3 };
+
+// Rotary position embedding, "rotate half" layout.
+struct RopeConfig {
+  double theta = 10000.0;
+  RopeScaling scaling = RopeScaling::kNone;
+  double factor = 1.0;
+  double low_freq_factor = 1.0;           // llama3 only
+  double high_freq_factor = 4.0;          // llama3 only
+  double original_max_position = 8192.0;  // llama3 only, tokens
+
+  bool operator==(const RopeConfig&) const = default;
+};
+
+// Which linears carry a bias.
+struct BiasConfig {
+  bool q = false, k = false, v = false, o = false;
+  bool gate = false, up = false, down = false;
+
+  bool operator==(const BiasConfig&) const = default;
+};
+
+// Widths of one block. A dense model has the same everywhere; slicing makes them differ.
+struct BlockShape {
+  int64_t input_width = 0;             // residual stream entering the block
+  int64_t attention_output_width = 0;  // residual stream between the stages
+  int64_t output_width = 0;            // residual stream leaving the block
+  int64_t value_head_dim = 0;          // per KV head; 0: the block has no attention
+  int64_t intermediate_size = 0;       // 0: the block has no MLP
+  bool attention_skip = false;         // the residual passes a matrix beside the attention stage
+  bool mlp_skip = false;
+
+  bool operator==(const BlockShape&) const = default;
+};
+
+struct ModelConfig {
+  std::string architecture;  // "llama"
+  int64_t vocab_size = 0;
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;  // of queries and keys
+  int64_t max_positions = 0;
+  int64_t norm_width = 0;  // divisor of every RMS norm: the original hidden size, also after slicing
+  double norm_eps = 1e-5;
+  RopeConfig rope;
+  Activation activation = Activation::kSilu;
+  BiasConfig bias;
+  int64_t embedding_width = 0;
+  std::vector<BlockShape> blocks;
+  bool head_transform = false;  // a matrix between the final norm and the head
+  bool tied = false;            // the head is the embedding matrix
+  std::optional<int32_t> bos;
+  std::vector<int32_t> eos;
+
+  int64_t output_width() const { return blocks.empty() ? embedding_width : blocks.back().output_width; }
+  // All blocks of equal shape and one residual width: what a plain checkpoint of the family can express.
+  bool is_uniform() const;
+};
+
+// Throws kFormat naming the field when sizes are out of range or contradict each other.
+void validate(const ModelConfig& config);
+
+}  // namespace pare

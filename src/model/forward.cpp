@@ -1,0 +1,180 @@
+#include "model/forward.h"
+
+#include <cmath>
+#include <cstring>
+
+#include "base/parallel.h"
+#include "kernels/vector_ops.h"
+#include "model/attention.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kRowsPerTask = 16;
+
+// Calls body(row) for every row, in pieces of a fixed size.
+template <typename Body>
+void for_each_row(int64_t rows, Body&& body) {
+  parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t chunk) {
+    for (int64_t r = chunk * kRowsPerTask; r < std::min(rows, (chunk + 1) * kRowsPerTask); ++r) body(r);
+  });
+}
+
+void notify(const Observer& observer, Signal signal, MatrixView<const float> x) {
+  if (observer) observer(signal, x);
+}
+
+// Rotates every head of every row of x (tokens, heads·head_dim).
+void rotate_heads(MatrixView<float> x, int64_t head_dim, const RopeTable& rope) {
+  for_each_row(x.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < x.cols; c += head_dim)
+      vector_ops().rope(x.row(t) + c, rope.cos.row(t), rope.sin.row(t), head_dim / 2);
+  });
+}
+
+// Appends the heads of x (tokens, kv_heads·dim) to a cache at position `first`.
+void append(MatrixView<const float> x, int64_t first, std::vector<Matrix<float>>& cache) {
+  for (size_t h = 0; h < cache.size(); ++h) {
+    const int64_t dim = cache[h].cols();
+    for (int64_t t = 0; t < x.rows; ++t)
+      std::memcpy(cache[h].row(first + t), x.row(t) + static_cast<int64_t>(h) * dim,
+                  static_cast<size_t>(dim) * sizeof(float));
+  }
+}
+
+Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,
+                            std::span<const Segment> segments, const RopeTable& rope,
+                            const Observer& observer) {
+  Matrix<float> q(x.rows, a.heads * a.head_dim);
+  Matrix<float> k(x.rows, a.kv_heads * a.head_dim);
+  Matrix<float> v(x.rows, a.kv_heads * a.value_head_dim);
+  a.q.apply(x, q.view());
+  a.k.apply(x, k.view());
+  a.v.apply(x, v.view());
+  rotate_heads(q.view(), a.head_dim, rope);
+  rotate_heads(k.view(), a.head_dim, rope);
+  Matrix<float> context(x.rows, a.heads * a.value_head_dim);
+  for (const Segment& segment : segments) {
+    PARE_CHECK(segment.kv != nullptr);
+    append(k.view().rows_of(segment.begin, segment.rows), segment.first, segment.kv->keys);
+    append(v.view().rows_of(segment.begin, segment.rows), segment.first, segment.kv->values);
+  }
+  attend(a, segments, q.view(), context.view());
+  notify(observer, Signal::kValueStream, context.view());
+  Matrix<float> out(x.rows, a.o.linear->out_features());
+  a.o.apply(context.view(), out.view());
+  return out;
+}
+
+Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Observer& observer) {
+  const int64_t hidden = m.down.linear->in_features();
+  Matrix<float> gate(x.rows, hidden);
+  Matrix<float> up(x.rows, hidden);
+  m.gate.apply(x, gate.view());
+  m.up.apply(x, up.view());
+  for_each_row(x.rows, [&](int64_t t) { vector_ops().silu_mul(gate.row(t), up.row(t), hidden); });
+  notify(observer, Signal::kHiddenStream, gate.view());
+  Matrix<float> out(x.rows, m.down.linear->out_features());
+  m.down.apply(gate.view(), out.view());
+  return out;
+}
+
+}  // namespace
+
+void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y) {
+  const float* weight = norm.weight.empty() ? nullptr : norm.weight.data();
+  for_each_row(x.rows, [&](int64_t t) {
+    vector_ops().rms_norm(x.row(t), weight, static_cast<float>(norm.divisor), static_cast<float>(norm.eps),
+                          y.row(t), x.cols);
+  });
+}
+
+Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
+                            std::span<const Segment> segments, const RopeTable& rope,
+                            const Observer& observer) {
+  PARE_CHECK(x.cols == stage.width_in);
+  notify(observer, Signal::kStageInput, x);
+  Matrix<float> result(x.rows, stage.width_out);
+  if (stage.skip) {
+    stage.skip->apply(x, result.view());
+  } else {
+    for (int64_t t = 0; t < x.rows; ++t)
+      std::memcpy(result.row(t), x.row(t), static_cast<size_t>(x.cols) * sizeof(float));
+  }
+  if (stage.branches.empty()) return result;
+  Matrix<float> normed(x.rows, x.cols);
+  apply_norm(stage.norm, x, normed.view());
+  notify(observer, Signal::kNormed, normed.view());
+  for (const auto& branch : stage.branches) {
+    const auto* attention = std::get_if<PackedAttention>(&branch);
+    const Matrix<float> out = attention != nullptr
+                                  ? run_attention(*attention, normed.view(), segments, rope, observer)
+                                  : run_mlp(std::get<PackedMlp>(branch), normed.view(), observer);
+    notify(observer, Signal::kBranchOutput, out.view());
+    for_each_row(x.rows, [&](int64_t t) { vector_ops().add(out.row(t), result.row(t), result.cols()); });
+  }
+  return result;
+}
+
+Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens) {
+  Matrix<float> x(static_cast<int64_t>(tokens.size()), embedding.cols);
+  for (size_t t = 0; t < tokens.size(); ++t) {
+    if (tokens[t] < 0 || tokens[t] >= embedding.rows)
+      fail(ErrorCode::kInvalid, "token id {} is outside the vocabulary of {}", tokens[t], embedding.rows);
+    decode_row(embedding, tokens[t], x.row(static_cast<int64_t>(t)));
+  }
+  return x;
+}
+
+Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps) {
+  std::vector<Segment> segments;
+  std::vector<int32_t> tokens;
+  std::vector<int64_t> positions;
+  for (const SequenceStep& step : steps) {
+    const auto count = static_cast<int64_t>(step.tokens.size());
+    const int64_t first = step.cache->length();
+    if (first + count > step.cache->capacity())
+      fail(ErrorCode::kInvalid, "{} tokens do not fit a context of {}", first + count,
+           step.cache->capacity());
+    segments.push_back({static_cast<int64_t>(tokens.size()), count, first, nullptr});
+    tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
+    for (int64_t t = 0; t < count; ++t) positions.push_back(first + t);
+  }
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, positions);
+  Matrix<float> x = embed(model.embedding, tokens);
+  for (size_t s = 0; s < model.stages.size(); ++s) {
+    for (size_t i = 0; i < steps.size(); ++i) segments[i].kv = steps[i].cache->layer(s);
+    x = forward_stage(model.stages[s], x.view(), segments, rope);
+  }
+  for (const SequenceStep& step : steps) step.cache->advance(static_cast<int64_t>(step.tokens.size()));
+  apply_norm(model.final_norm, x.view(), x.view());
+  if (model.head_transform) {
+    Matrix<float> transformed(x.rows(), model.head_transform->out_features());
+    model.head_transform->apply(x.view(), transformed.view());
+    x = std::move(transformed);
+  }
+  for (int64_t i = 0; i < x.size(); ++i)
+    if (!std::isfinite(x.data()[i]))
+      fail(ErrorCode::kNumeric, "the model's output holds a NaN or an infinity");
+  return x;
+}
+
+Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache) {
+  Matrix<float> hidden(static_cast<int64_t>(tokens.size()), model.head->in_features());
+  for (size_t begin = 0; begin < tokens.size(); begin += kPrefillChunk) {
+    const SequenceStep step{tokens.subspan(begin, std::min<size_t>(kPrefillChunk, tokens.size() - begin)),
+                            &cache};
+    const Matrix<float> part = forward_batch(model, std::span(&step, 1));
+    std::memcpy(hidden.row(static_cast<int64_t>(begin)), part.data(),
+                static_cast<size_t>(part.size()) * sizeof(float));
+  }
+  return hidden;
+}
+
+Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden) {
+  Matrix<float> logits(hidden.rows, model.head->out_features());
+  model.head->apply(hidden, logits.view());
+  return logits;
+}
+
+}  // namespace pare

@@ -1,0 +1,56 @@
+// The forward pass, one for all models: stages of x ← skip·x + Σ branch(norm(x)).
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "model/kv_cache.h"
+#include "model/packed_model.h"
+#include "model/rope.h"
+
+namespace pare {
+
+// Signals a calibration may look at while a stage runs; all (tokens, width).
+enum class Signal {
+  kStageInput,    // residual stream entering the stage
+  kNormed,        // what q, k, v or gate, up read
+  kValueStream,   // what o reads
+  kHiddenStream,  // what down reads
+  kBranchOutput,  // what the branch adds to the residual stream
+};
+using Observer = std::function<void(Signal, MatrixView<const float>)>;
+
+// Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
+// angles of every row; returns (rows, width_out).
+Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
+                            std::span<const Segment> segments, const RopeTable& rope,
+                            const Observer& observer = {});
+
+// Rows of the embedding, (tokens, embedding_width). Throws kInvalid naming an id outside the vocabulary.
+Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
+
+// y = norm(x), row by row; x (tokens, width). y may be x.
+void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y);
+
+// Tokens to append to one sequence.
+struct SequenceStep {
+  std::span<const int32_t> tokens;
+  KvCache* cache = nullptr;
+};
+
+// Runs several sequences as one batch and appends to their caches; returns the final normalised hidden states
+// in the order of the steps, (Σ tokens, width read by the head). Throws kInvalid when a cache is full or an
+// id is out of range, and kNumeric when the result holds a NaN or an infinity.
+Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps);
+
+// Longest piece of a prompt that is worked on at once: bounds the memory of activations.
+inline constexpr int64_t kPrefillChunk = 512;
+
+// forward_batch for one sequence of any length, in chunks; returns (tokens, width read by the head).
+Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache);
+
+// Logits of hidden states, (tokens, vocab).
+Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden);
+
+}  // namespace pare

@@ -1,0 +1,22 @@
+// Opening a model: a Hugging Face directory or a .gguf file.
+#pragma once
+
+#include <filesystem>
+
+#include "model/arch/architecture.h"
+#include "model/model.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+// Weights stay mapped; nothing is decoded but norms and biases. Throws kNotFound, kFormat or kUnsupported
+// naming the file, key or tensor.
+Model load_model(const std::filesystem::path& path);
+
+// The tokenizer that belongs to a model path: tokenizer.json, or GGUF metadata. Throws kNotFound /
+// kUnsupported.
+Tokenizer load_tokenizer(const std::filesystem::path& path);
+
+bool is_gguf_path(const std::filesystem::path& path);
+
+}  // namespace pare

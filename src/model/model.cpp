@@ -1,0 +1,103 @@
+#include "model/model.h"
+
+#include <atomic>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+std::string place_name(const TensorPlace& place) {
+  const std::string part = fmt::format("{}{}", role_name(place.role), place.bias ? " bias" : "");
+  return place.block < 0 ? part : fmt::format("layer {} {}", place.block, part);
+}
+
+bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& row) {
+  row.resize(static_cast<size_t>(weight.cols));
+  decode_row(weight, r, row.data());
+  // x − x is 0 for finite x and NaN otherwise; the sum vectorises where a test per value would not.
+  float sum = 0.0f;
+  for (const float x : row) sum += x - x;
+  return sum == 0.0f;
+}
+
+}  // namespace
+
+ModelSize model_size(const Model& model) {
+  ModelSize size;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        size.parameters += weight.values();
+        size.bytes += weight.bytes();
+        if (place.block >= 0) size.block_parameters += weight.values();
+      },
+      [&](const TensorPlace&, const std::vector<float>& values) {
+        size.parameters += static_cast<int64_t>(values.size());
+        size.bytes += static_cast<int64_t>(values.size() * sizeof(float));
+      });
+  return size;
+}
+
+void update_config(Model& model) {
+  ModelConfig& config = model.config;
+  config.embedding_width = model.embedding.cols;
+  config.tied = model.head.empty();
+  config.head_transform = !model.head_transform.empty();
+  config.bias = {};
+  int64_t width = config.embedding_width;
+  for (size_t b = 0; b < model.blocks.size(); ++b) {
+    const auto& stages = model.blocks[b].stages;
+    PARE_CHECK(stages.size() == 2);
+    BlockShape shape;
+    shape.input_width = width;
+    shape.attention_skip = !stages[0].skip.empty();
+    shape.mlp_skip = !stages[1].skip.empty();
+    shape.attention_output_width = shape.attention_skip ? stages[0].skip.rows : width;
+    shape.output_width = shape.mlp_skip ? stages[1].skip.rows : shape.attention_output_width;
+    for (const Stage& stage : stages) {
+      for (const Branch& branch : stage.branches) {
+        if (const auto* attention = std::get_if<Attention>(&branch)) {
+          shape.value_head_dim = attention->value_head_dim;
+          config.bias.q |= !attention->q.bias.empty();
+          config.bias.k |= !attention->k.bias.empty();
+          config.bias.v |= !attention->v.bias.empty();
+          config.bias.o |= !attention->o.bias.empty();
+        } else if (const auto* mlp = std::get_if<Mlp>(&branch)) {
+          shape.intermediate_size = mlp->down.weight.cols;
+          config.bias.gate |= !mlp->gate.bias.empty();
+          config.bias.up |= !mlp->up.bias.empty();
+          config.bias.down |= !mlp->down.bias.empty();
+        }
+      }
+    }
+    config.blocks[b] = shape;
+    width = shape.output_width;
+  }
+  validate(config);
+}
+
+void check_finite(const Model& model) {
+  for_each_tensor(
+      model,
+      [](const TensorPlace& place, const Weight& weight) {
+        constexpr int64_t kRows = 256;
+        std::atomic<bool> finite = true;
+        parallel_for((weight.rows + kRows - 1) / kRows, [&](int64_t chunk) {
+          std::vector<float> row;
+          for (int64_t r = chunk * kRows; r < std::min(weight.rows, (chunk + 1) * kRows); ++r)
+            if (!row_is_finite(weight, r, row)) finite = false;
+        });
+        if (!finite)
+          fail(ErrorCode::kNumeric, "the weights of {} hold a NaN or an infinity", place_name(place));
+      },
+      [](const TensorPlace& place, const std::vector<float>& values) {
+        for (const float v : values)
+          if (!std::isfinite(v))
+            fail(ErrorCode::kNumeric, "{} holds a NaN or an infinity", place_name(place));
+      });
+}
+
+}  // namespace pare

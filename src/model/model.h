@@ -1,0 +1,81 @@
+// A model is data: blocks are lists of stages, x ← skip·x + Σ branch(norm(x)).
+#pragma once
+
+#include <span>
+#include <variant>
+#include <vector>
+
+#include "model/config.h"
+#include "model/roles.h"
+#include "tensor/weight.h"
+
+namespace pare {
+
+// y = x·Wᵀ + b; weight (out, in), bias (out) or empty. An empty weight means: no such linear.
+struct Linear {
+  Weight weight;
+  std::vector<float> bias;
+};
+
+// x · rsqrt(Σx²/divisor + eps) · weight; an empty weight means ones. The divisor is the width the model was
+// trained with, also after slicing (SliceGPT, section 3).
+struct Norm {
+  std::vector<float> weight;
+  double divisor = 0.0;
+  double eps = 1e-5;
+};
+
+struct Attention {
+  int64_t heads = 0;
+  int64_t kv_heads = 0;
+  int64_t head_dim = 0;        // of queries and keys
+  int64_t value_head_dim = 0;  // of values: o reads heads * value_head_dim
+  Linear q, k, v, o;
+};
+
+struct Mlp {
+  Activation activation = Activation::kSilu;
+  Linear gate, up, down;
+};
+
+using Branch = std::variant<Attention, Mlp>;
+
+struct Stage {
+  Norm norm;
+  std::vector<Branch> branches;  // empty: the stage only applies its skip
+  Weight skip;                   // (width out, width in); empty: identity
+};
+
+struct Block {
+  std::vector<Stage> stages;
+};
+
+// Canonical weights, as on disk (usually mapped). Copying is cheap: weights are shared and immutable.
+struct Model {
+  ModelConfig config;
+  Weight embedding;  // (vocab, embedding_width)
+  std::vector<Block> blocks;
+  Norm final_norm;
+  Weight head_transform;  // (width read by the head, output width); empty: identity
+  Weight head;            // (vocab, width); empty: tied to the embedding
+
+  const Weight& head_weight() const { return head.empty() ? embedding : head; }
+};
+
+// Real parameters and bytes of everything a checkpoint stores: a tied head counts once, norms and biases
+// count.
+struct ModelSize {
+  int64_t parameters = 0;
+  int64_t bytes = 0;             // as encoded now
+  int64_t block_parameters = 0;  // of the linears and skips inside blocks
+};
+ModelSize model_size(const Model& model);
+
+// Recomputes config's widths, bias flags and switches from the weights: called by passes after they edit a
+// model.
+void update_config(Model& model);
+
+// Throws kNumeric naming the tensor that holds a NaN or an infinity.
+void check_finite(const Model& model);
+
+}  // namespace pare

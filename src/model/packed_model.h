@@ -1,0 +1,53 @@
+// A model ready to run: every linear packed for this machine.
+#pragma once
+
+#include <memory>
+#include <variant>
+#include <vector>
+
+#include "kernels/linear.h"
+#include "model/model.h"
+
+namespace pare {
+
+struct PackedAffine {
+  std::unique_ptr<PackedLinear> linear;
+  std::vector<float> bias;  // (out) or empty
+
+  // y (tokens, out) = x (tokens, in)·Wᵀ + b
+  void apply(MatrixView<const float> x, MatrixView<float> y) const;
+};
+
+struct PackedAttention {
+  int64_t heads = 0, kv_heads = 0, head_dim = 0, value_head_dim = 0;
+  PackedAffine q, k, v, o;
+};
+struct PackedMlp {
+  PackedAffine gate, up, down;
+};
+
+struct PackedStage {
+  Norm norm;
+  std::vector<std::variant<PackedAttention, PackedMlp>> branches;
+  std::unique_ptr<PackedLinear> skip;  // null: identity
+  int64_t width_in = 0;
+  int64_t width_out = 0;
+};
+
+PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute);
+
+// Everything but the embedding, which is read row by row from its canonical weight.
+struct PackedModel {
+  ModelConfig config;
+  Weight embedding;
+  std::vector<PackedStage> stages;  // of all blocks, in order
+  Norm final_norm;
+  std::unique_ptr<PackedLinear> head_transform;  // null: identity
+  std::unique_ptr<PackedLinear> head;
+
+  PackedModel(const Model& model, ComputeType compute);
+  // Bytes of weights read to produce one token.
+  int64_t bytes_per_token() const;
+};
+
+}  // namespace pare

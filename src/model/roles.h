@@ -1,0 +1,34 @@
+// The parts every decoder is made of, whatever its tensors are called.
+#pragma once
+
+#include <string_view>
+
+namespace pare {
+
+enum class Role {
+  kEmbedding,      // (vocab, width)
+  kAttentionNorm,  // norm of the attention stage
+  kQuery,
+  kKey,
+  kValue,
+  kAttentionOutput,
+  kAttentionSkip,  // residual matrix beside the attention stage
+  kMlpNorm,
+  kGate,
+  kUp,
+  kDown,
+  kMlpSkip,
+  kFinalNorm,
+  kHeadTransform,  // between the final norm and the head
+  kHead,           // (vocab, width)
+};
+
+// Short lower-case name, as --targets and reports spell it: "q", "o", "down", …
+constexpr std::string_view role_name(Role role) {
+  constexpr std::string_view kNames[] = {"embedding",      "attention_norm", "q",    "k",  "v",    "o",
+                                         "attention_skip", "mlp_norm",       "gate", "up", "down", "mlp_skip",
+                                         "final_norm",     "head_transform", "head"};
+  return kNames[static_cast<int>(role)];
+}
+
+}  // namespace pare

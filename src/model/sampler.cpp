@@ -1,0 +1,86 @@
+#include "model/sampler.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "base/error.h"
+
+namespace pare {
+namespace {
+
+void require(bool ok, const char* option, double value, const char* expected) {
+  if (!ok || !std::isfinite(value)) fail(ErrorCode::kUsage, "{} is {}, expected {}", option, value, expected);
+}
+
+void penalise(std::span<float> scores, std::span<const int32_t> history, float penalty) {
+  std::vector<int32_t> seen(history.begin(), history.end());
+  std::sort(seen.begin(), seen.end());
+  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
+  for (const int32_t id : seen) {
+    float& score = scores[static_cast<size_t>(id)];
+    score = score > 0.0f ? score / penalty : score * penalty;
+  }
+}
+
+}  // namespace
+
+void validate(const SamplingOptions& o) {
+  require(o.temperature >= 0.0, "--temperature", o.temperature, "0 or more");
+  require(o.top_k >= 0, "--top-k", static_cast<double>(o.top_k), "0 or more");
+  require(o.top_p > 0.0 && o.top_p <= 1.0, "--top-p", o.top_p, "more than 0, at most 1");
+  require(o.min_p >= 0.0 && o.min_p <= 1.0, "--min-p", o.min_p, "0..1");
+  require(o.repetition_penalty > 0.0, "--repetition-penalty", o.repetition_penalty, "more than 0");
+}
+
+Sampler::Sampler(const SamplingOptions& options) : options_(options), rng_(options.seed) {
+  validate(options);
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+  scores_.assign(logits.begin(), logits.end());
+  if (options_.repetition_penalty != 1.0)
+    penalise(scores_, history, static_cast<float>(options_.repetition_penalty));
+  const auto best = std::max_element(scores_.begin(), scores_.end());
+  if (options_.temperature == 0.0) return static_cast<int32_t>(best - scores_.begin());
+
+  // Probabilities relative to the best token.
+  const double top = *best;
+  const auto weight = [&](int32_t id) {
+    return std::exp((scores_[static_cast<size_t>(id)] - top) / options_.temperature);
+  };
+  order_.resize(scores_.size());
+  std::iota(order_.begin(), order_.end(), 0);
+  const auto more_likely = [&](int32_t a, int32_t b) {
+    const float x = scores_[static_cast<size_t>(a)];
+    const float y = scores_[static_cast<size_t>(b)];
+    return x > y || (x == y && a < b);
+  };
+  size_t kept = order_.size();
+  if (options_.top_k > 0 && static_cast<size_t>(options_.top_k) < kept) {
+    kept = static_cast<size_t>(options_.top_k);
+    std::nth_element(order_.begin(), order_.begin() + static_cast<int64_t>(kept), order_.end(), more_likely);
+    order_.resize(kept);
+  }
+  if (options_.top_p < 1.0) {
+    std::sort(order_.begin(), order_.end(), more_likely);
+    double total = 0.0;
+    for (const int32_t id : order_) total += weight(id);
+    double cumulative = 0.0;
+    size_t n = 0;
+    while (n < order_.size() && cumulative < options_.top_p * total) cumulative += weight(order_[n++]);
+    order_.resize(n);
+  }
+  if (options_.min_p > 0.0) std::erase_if(order_, [&](int32_t id) { return weight(id) < options_.min_p; });
+
+  double total = 0.0;
+  for (const int32_t id : order_) total += weight(id);
+  double target = rng_.uniform() * total;
+  for (const int32_t id : order_) {
+    target -= weight(id);
+    if (target < 0.0) return id;
+  }
+  return order_.back();
+}
+
+}  // namespace pare

@@ -1,0 +1,38 @@
+// Choosing the next token from logits.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "base/rng.h"
+
+namespace pare {
+
+struct SamplingOptions {
+  double temperature = 0.0;         // 0: greedy
+  int64_t top_k = 0;                // 0: all
+  double top_p = 1.0;               // nucleus: smallest set with this much probability
+  double min_p = 0.0;               // relative to the most probable token
+  double repetition_penalty = 1.0;  // > 1 makes tokens already seen less likely (CTRL, Keskar et al. 2019)
+  uint64_t seed = 0;
+};
+
+// Throws kUsage naming the option that is out of range.
+void validate(const SamplingOptions& options);
+
+class Sampler {
+ public:
+  explicit Sampler(const SamplingOptions& options);
+  // logits (vocab); `history`: the tokens the repetition penalty looks at. The order of steps is Hugging
+  // Face's: penalty, temperature, top-k, top-p, min-p, draw.
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history);
+
+ private:
+  SamplingOptions options_;
+  Rng rng_;
+  std::vector<float> scores_;
+  std::vector<int32_t> order_;
+};
+
+}  // namespace pare

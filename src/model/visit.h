@@ -1,0 +1,74 @@
+// One walk over every tensor of a model: loading, saving, counting and checking all use it.
+#pragma once
+
+#include <type_traits>
+#include <utility>
+
+#include "model/model.h"
+
+namespace pare {
+
+// Calls visit(Role, Linear&) for the linears of one stage. Works on const and mutable stages.
+template <typename StageT, typename Visit>
+void for_each_linear(StageT& stage, Visit&& visit) {
+  for (auto& branch : stage.branches) {
+    if (auto* attention = std::get_if<Attention>(&branch)) {
+      visit(Role::kQuery, attention->q);
+      visit(Role::kKey, attention->k);
+      visit(Role::kValue, attention->v);
+      visit(Role::kAttentionOutput, attention->o);
+    } else if (auto* mlp = std::get_if<Mlp>(&branch)) {
+      visit(Role::kGate, mlp->gate);
+      visit(Role::kUp, mlp->up);
+      visit(Role::kDown, mlp->down);
+    }
+  }
+}
+
+// Whether a linear reads the normalised residual stream, and whether it writes the residual stream.
+constexpr bool reads_residual(Role role) {
+  return role == Role::kQuery || role == Role::kKey || role == Role::kValue || role == Role::kGate ||
+         role == Role::kUp;
+}
+constexpr bool writes_residual(Role role) { return role == Role::kAttentionOutput || role == Role::kDown; }
+
+// Roles of stage `index` of a block. LLaMA: stage 0 is attention, stage 1 the MLP.
+constexpr Role norm_role(size_t stage) { return stage == 0 ? Role::kAttentionNorm : Role::kMlpNorm; }
+constexpr Role skip_role(size_t stage) { return stage == 0 ? Role::kAttentionSkip : Role::kMlpSkip; }
+
+// A tensor's place in the model.
+struct TensorPlace {
+  Role role;
+  int64_t block;  // −1 outside blocks
+  bool bias;
+};
+
+// Calls matrix(TensorPlace, Weight&) and vector(TensorPlace, std::vector<float>&) for everything that is
+// there.
+template <typename ModelT, typename OnMatrix, typename OnVector>
+void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
+  const auto visit_norm = [&](Role role, int64_t block, auto& norm) {
+    if (!norm.weight.empty()) vector(TensorPlace{role, block, false}, norm.weight);
+  };
+  const auto visit_weight = [&](Role role, int64_t block, auto& weight) {
+    if (!weight.empty()) matrix(TensorPlace{role, block, false}, weight);
+  };
+  visit_weight(Role::kEmbedding, -1, model.embedding);
+  for (size_t b = 0; b < model.blocks.size(); ++b) {
+    const auto block = static_cast<int64_t>(b);
+    for (size_t s = 0; s < model.blocks[b].stages.size(); ++s) {
+      auto& stage = model.blocks[b].stages[s];
+      visit_norm(norm_role(s), block, stage.norm);
+      for_each_linear(stage, [&](Role role, auto& linear) {
+        visit_weight(role, block, linear.weight);
+        if (!linear.bias.empty()) vector(TensorPlace{role, block, true}, linear.bias);
+      });
+      visit_weight(skip_role(s), block, stage.skip);
+    }
+  }
+  visit_norm(Role::kFinalNorm, -1, model.final_norm);
+  visit_weight(Role::kHeadTransform, -1, model.head_transform);
+  visit_weight(Role::kHead, -1, model.head);
+}
+
+}  // namespace pare
