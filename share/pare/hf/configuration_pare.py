@@ -1,0 +1,109 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Configuration of a LLaMA model whose widths differ from layer to layer, as written by pare."""
+
+from transformers import PretrainedConfig
+
+_BIASES = ("q", "k", "v", "o", "gate", "up", "down")
+_LAYER_WIDTHS = ("input_width", "attention_output_width", "output_width", "value_head_dim", "intermediate_size")
+
+
+class PareLlamaConfig(PretrainedConfig):
+    """The keys of LlamaConfig, plus `pare`, which says how the model was cut:
+
+    norm_width        the divisor of every RMS norm: x * rsqrt(sum(x^2) / norm_width + eps) * weight
+    embedding_width   columns of the embedding (and of a tied head)
+    head_transform    whether a matrix (embedding_width, last width) stands between the last norm and the head
+    biases            {"q", "k", "v", "o", "gate", "up", "down"}: which linears have one, in every layer; missing is false
+    layers            for each layer
+        input_width             of the residual stream that enters
+        attention_output_width  of the residual stream after the attention stage
+        output_width            of the residual stream after the MLP stage
+        value_head_dim          per key/value head; 0: the attention stage has no norm and no linears
+        intermediate_size       of the MLP; 0: the MLP stage has no norm and no linears
+        attention_skip, mlp_skip  whether a matrix (width after, width before) multiplies the residual of that stage
+    """
+
+    model_type = "pare_llama"
+    keys_to_ignore_at_inference = ["past_key_values"]
+
+    def __init__(
+        self,
+        vocab_size=32000,
+        hidden_size=None,
+        num_hidden_layers=0,
+        num_attention_heads=1,
+        num_key_value_heads=None,
+        head_dim=None,
+        hidden_act="silu",
+        max_position_embeddings=2048,
+        initializer_range=0.02,
+        rms_norm_eps=1e-6,
+        use_cache=True,
+        pad_token_id=None,
+        bos_token_id=1,
+        eos_token_id=2,
+        tie_word_embeddings=False,
+        rope_theta=None,
+        rope_scaling=None,
+        rope_parameters=None,
+        attention_dropout=0.0,
+        pare=None,
+        **kwargs,
+    ):
+        pare = dict(pare or {"norm_width": 1, "embedding_width": 1, "layers": []})
+        self.pare = pare
+        self.vocab_size = vocab_size
+        self.hidden_size = pare["embedding_width"] if hidden_size is None else hidden_size
+        self.num_hidden_layers = num_hidden_layers
+        self.num_attention_heads = num_attention_heads
+        self.num_key_value_heads = num_attention_heads if num_key_value_heads is None else num_key_value_heads
+        # The original width's share, since the sliced one says nothing about heads.
+        self.head_dim = pare["norm_width"] // num_attention_heads if head_dim is None else head_dim
+        self.hidden_act = hidden_act
+        self.max_position_embeddings = max_position_embeddings
+        self.initializer_range = initializer_range
+        self.rms_norm_eps = rms_norm_eps
+        self.use_cache = use_cache
+        self.attention_dropout = attention_dropout
+        # One spelling from here on, the newer: {"rope_type", "rope_theta", ...}.
+        rope = dict(rope_parameters or rope_scaling or {})
+        rope["rope_type"] = rope.pop("type", None) or rope.get("rope_type") or "default"
+        rope["rope_theta"] = float(rope.get("rope_theta") or rope_theta or 10000.0)
+        self.rope_parameters = rope
+        self._check()
+        super().__init__(
+            pad_token_id=pad_token_id,
+            bos_token_id=bos_token_id,
+            eos_token_id=eos_token_id,
+            tie_word_embeddings=tie_word_embeddings,
+            **kwargs,
+        )
+
+    def has_bias(self, linear):
+        return bool(self.pare.get("biases", {}).get(linear, False))
+
+    def _check(self):
+        layers = self.pare["layers"]
+        if len(layers) != self.num_hidden_layers:
+            raise ValueError(f"pare.layers has {len(layers)} entries, num_hidden_layers is {self.num_hidden_layers}")
+        unknown = set(self.pare.get("biases", {})) - set(_BIASES)
+        if unknown:
+            raise ValueError(f"pare.biases names unknown linears: {sorted(unknown)}")
+        if self.rope_parameters["rope_type"] not in ("default", "linear", "llama3"):
+            raise ValueError(f"rope type '{self.rope_parameters['rope_type']}' is not supported")
+        width = self.pare["embedding_width"]
+        for i, layer in enumerate(layers):
+            missing = [key for key in _LAYER_WIDTHS if key not in layer]
+            if missing:
+                raise ValueError(f"pare.layers[{i}] lacks {missing}")
+            if layer["input_width"] != width:
+                raise ValueError(f"pare.layers[{i}].input_width is {layer['input_width']}, the stream before has {width}")
+            for skip, before, after in (
+                ("attention_skip", layer["input_width"], layer["attention_output_width"]),
+                ("mlp_skip", layer["attention_output_width"], layer["output_width"]),
+            ):
+                if not layer.get(skip, False) and before != after:
+                    raise ValueError(f"pare.layers[{i}] changes width from {before} to {after} without {skip}")
+            if layer.get("key_head_dim", self.head_dim) != self.head_dim:
+                raise ValueError(f"pare.layers[{i}].key_head_dim differs from head_dim: not supported")
+            width = layer["output_width"]

@@ -1,0 +1,253 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A LLaMA model whose widths differ from layer to layer, as written by pare.
+
+Every layer is two stages, x <- skip(x) + branch(norm(x)): attention, then MLP. `skip` is the identity unless the layer
+has an `attention_skip` / `mlp_skip` matrix. Norms divide by the width of the original model.
+"""
+
+import math
+
+import torch
+import transformers
+from torch import nn
+from transformers import PreTrainedModel
+from transformers.activations import ACT2FN
+from transformers.cache_utils import DynamicCache
+from transformers.generation import GenerationMixin
+from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
+
+from .configuration_pare import PareLlamaConfig
+
+
+class PareRMSNorm(nn.Module):
+    def __init__(self, width, divisor, eps):
+        super().__init__()
+        self.weight = nn.Parameter(torch.ones(width))
+        self.divisor = divisor
+        self.eps = eps
+
+    def forward(self, x):
+        wide = x.float()
+        scale = torch.rsqrt(wide.pow(2).sum(-1, keepdim=True) / self.divisor + self.eps)
+        return self.weight * (wide * scale).to(x.dtype)
+
+
+def inverse_frequencies(config, device):
+    """Rotary frequencies (head_dim / 2), scaled as the config says."""
+    rope, dim = config.rope_parameters, config.head_dim
+    inv_freq = 1.0 / rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim)
+    if rope["rope_type"] == "linear":
+        return inv_freq / rope["factor"]
+    if rope["rope_type"] == "llama3":
+        # Low frequencies are divided by `factor`, high ones kept, those between blended.
+        low, high = rope["low_freq_factor"], rope["high_freq_factor"]
+        original = rope.get("original_max_position_embeddings") or config.max_position_embeddings
+        turns = original * inv_freq / (2 * math.pi)
+        blend = ((turns - low) / (high - low)).clamp(0, 1)
+        return inv_freq * (blend + (1 - blend) / rope["factor"])
+    return inv_freq
+
+
+def rotate(x, cos, sin):
+    """x (batch, heads, tokens, head_dim); cos, sin (batch, 1, tokens, head_dim / 2)."""
+    first, second = x.chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+
+
+class PareAttention(nn.Module):
+    def __init__(self, config, layer, cache_index):
+        super().__init__()
+        self.heads = config.num_attention_heads
+        self.kv_heads = config.num_key_value_heads
+        self.head_dim = config.head_dim
+        self.value_head_dim = layer["value_head_dim"]
+        self.dropout = config.attention_dropout
+        self.cache_index = cache_index
+        width = layer["input_width"]
+        self.q_proj = nn.Linear(width, self.heads * self.head_dim, bias=config.has_bias("q"))
+        self.k_proj = nn.Linear(width, self.kv_heads * self.head_dim, bias=config.has_bias("k"))
+        self.v_proj = nn.Linear(width, self.kv_heads * self.value_head_dim, bias=config.has_bias("v"))
+        self.o_proj = nn.Linear(self.heads * self.value_head_dim, layer["attention_output_width"],
+                                bias=config.has_bias("o"))
+
+    def forward(self, x, cos, sin, mask, cache):
+        batch, tokens, _ = x.shape
+        q = self.q_proj(x).view(batch, tokens, self.heads, self.head_dim).transpose(1, 2)
+        k = self.k_proj(x).view(batch, tokens, self.kv_heads, self.head_dim).transpose(1, 2)
+        v = self.v_proj(x).view(batch, tokens, self.kv_heads, self.value_head_dim).transpose(1, 2)
+        q, k = rotate(q, cos, sin), rotate(k, cos, sin)
+        if cache is not None:
+            k, v = cache.update(k, v, self.cache_index)
+        group = self.heads // self.kv_heads
+        out = nn.functional.scaled_dot_product_attention(
+            q, k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1), attn_mask=mask[..., : k.shape[2]],
+            dropout_p=self.dropout if self.training else 0.0, scale=self.head_dim**-0.5)
+        return self.o_proj(out.transpose(1, 2).reshape(batch, tokens, self.heads * self.value_head_dim))
+
+
+class PareMLP(nn.Module):
+    def __init__(self, config, layer):
+        super().__init__()
+        before, hidden, after = layer["attention_output_width"], layer["intermediate_size"], layer["output_width"]
+        self.gate_proj = nn.Linear(before, hidden, bias=config.has_bias("gate"))
+        self.up_proj = nn.Linear(before, hidden, bias=config.has_bias("up"))
+        self.down_proj = nn.Linear(hidden, after, bias=config.has_bias("down"))
+        self.activation = ACT2FN[config.hidden_act]
+
+    def forward(self, x):
+        return self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))
+
+
+class PareLlamaLayer(nn.Module):
+    def __init__(self, config, layer, cache_index):
+        super().__init__()
+        before, middle, after = layer["input_width"], layer["attention_output_width"], layer["output_width"]
+        self.self_attn = self.mlp = self.attention_skip = self.mlp_skip = None
+        if layer["value_head_dim"] > 0:
+            self.input_layernorm = PareRMSNorm(before, config.pare["norm_width"], config.rms_norm_eps)
+            self.self_attn = PareAttention(config, layer, cache_index)
+        if layer["intermediate_size"] > 0:
+            self.post_attention_layernorm = PareRMSNorm(middle, config.pare["norm_width"], config.rms_norm_eps)
+            self.mlp = PareMLP(config, layer)
+        if layer.get("attention_skip", False):
+            self.attention_skip = nn.Linear(before, middle, bias=False)
+        if layer.get("mlp_skip", False):
+            self.mlp_skip = nn.Linear(middle, after, bias=False)
+
+    def forward(self, x, cos, sin, mask, cache):
+        residual = x if self.attention_skip is None else self.attention_skip(x)
+        if self.self_attn is not None:
+            residual = residual + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
+        x = residual
+        residual = x if self.mlp_skip is None else self.mlp_skip(x)
+        if self.mlp is not None:
+            residual = residual + self.mlp(self.post_attention_layernorm(x))
+        return residual
+
+
+class ParePreTrainedModel(PreTrainedModel):
+    config_class = PareLlamaConfig
+    base_model_prefix = "model"
+    supports_gradient_checkpointing = True
+    _no_split_modules = ["PareLlamaLayer"]
+    _skip_keys_device_placement = ["past_key_values"]
+    _supports_sdpa = True
+    _supports_cache_class = True
+
+    def _init_weights(self, module):
+        if isinstance(module, (nn.Linear, nn.Embedding)):
+            nn.init.normal_(module.weight, std=self.config.initializer_range)
+        if isinstance(module, nn.Linear) and module.bias is not None:
+            nn.init.zeros_(module.bias)
+        if isinstance(module, PareRMSNorm):
+            nn.init.ones_(module.weight)
+
+
+class PareLlamaModel(ParePreTrainedModel):
+    def __init__(self, config):
+        super().__init__(config)
+        width, layers, cache_index = config.pare["embedding_width"], [], 0
+        self.embed_tokens = nn.Embedding(config.vocab_size, width, config.pad_token_id)
+        for layer in config.pare["layers"]:
+            # Layers without attention take no place in the cache, whose first place tells how long it is.
+            layers.append(PareLlamaLayer(config, layer, cache_index))
+            cache_index += layer["value_head_dim"] > 0
+            width = layer["output_width"]
+        self.layers = nn.ModuleList(layers)
+        self.norm = PareRMSNorm(width, config.pare["norm_width"], config.rms_norm_eps)
+        self.head_transform = None
+        if config.pare.get("head_transform", False):
+            self.head_transform = nn.Linear(width, config.pare["embedding_width"], bias=False)
+        self.gradient_checkpointing = False
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.embed_tokens
+
+    def set_input_embeddings(self, value):
+        self.embed_tokens = value
+
+    @staticmethod
+    def causal_mask(attention_mask, past, x):
+        """Additive mask (batch, 1, tokens, past + tokens), or the one given when it is already 4-dimensional."""
+        if attention_mask is not None and attention_mask.dim() == 4:
+            return attention_mask
+        batch, tokens, _ = x.shape
+        keys = past + tokens if attention_mask is None else max(attention_mask.shape[1], past + tokens)
+        rows = torch.arange(past, past + tokens, device=x.device)
+        seen = (torch.arange(keys, device=x.device)[None, :] <= rows[:, None])[None, None]
+        if attention_mask is not None:
+            real = nn.functional.pad(attention_mask.bool(), (0, keys - attention_mask.shape[1]), value=True)
+            # A padding row sees nothing real; left so, its softmax would be NaN.
+            seen = seen & (real[:, None, None, :] | (rows[:, None] == torch.arange(keys, device=x.device)))
+        return torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
+
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None,
+                use_cache=None, output_hidden_states=None, **kwargs):
+        if (input_ids is None) == (inputs_embeds is None):
+            raise ValueError("give exactly one of input_ids and inputs_embeds")
+        x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        checkpointing = self.gradient_checkpointing and self.training
+        use_cache = (self.config.use_cache if use_cache is None else use_cache) and not checkpointing
+        if use_cache and past_key_values is None:
+            past_key_values = DynamicCache()
+        past = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        if position_ids is None:
+            position_ids = torch.arange(past, past + x.shape[1], device=x.device)[None]
+        angles = (position_ids[..., None].float() * inverse_frequencies(self.config, x.device))[:, None]
+        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        mask = self.causal_mask(attention_mask, past, x)
+        states = [x]
+        for layer in self.layers:
+            if checkpointing:
+                x = self._gradient_checkpointing_func(layer.__call__, x, cos, sin, mask, None)
+            else:
+                x = layer(x, cos, sin, mask, past_key_values)
+            states.append(x)
+        x = self.norm(x)
+        if self.head_transform is not None:
+            x = self.head_transform(x)
+        return BaseModelOutputWithPast(last_hidden_state=x, past_key_values=past_key_values if use_cache else None,
+                                       hidden_states=tuple(states) if output_hidden_states else None)
+
+
+class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
+    # transformers 5 names the source of a tie, 4 only what is tied.
+    _tied_weights_keys = (["lm_head.weight"] if int(transformers.__version__.split(".")[0]) < 5
+                          else {"lm_head.weight": "model.embed_tokens.weight"})
+
+    def __init__(self, config):
+        super().__init__(config)
+        self.model = PareLlamaModel(config)
+        last = self.model.head_transform or self.model.norm
+        width = last.weight.shape[0]
+        if config.tie_word_embeddings and width != config.pare["embedding_width"]:
+            raise ValueError(f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}")
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        self.post_init()
+
+    def get_input_embeddings(self):
+        return self.model.embed_tokens
+
+    def set_input_embeddings(self, value):
+        self.model.embed_tokens = value
+
+    def get_output_embeddings(self):
+        return self.lm_head
+
+    def set_output_embeddings(self, value):
+        self.lm_head = value
+
+    def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None,
+                labels=None, use_cache=None, output_hidden_states=None, return_dict=None, logits_to_keep=0, **kwargs):
+        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
+                             past_key_values=past_key_values, inputs_embeds=inputs_embeds, use_cache=use_cache,
+                             output_hidden_states=output_hidden_states)
+        keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
+        logits = self.lm_head(outputs.last_hidden_state[:, keep])
+        loss = None
+        if labels is not None:
+            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
+        result = CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=outputs.past_key_values,
+                                        hidden_states=outputs.hidden_states)
+        return result.to_tuple() if return_dict is False else result
