@@ -1,0 +1,75 @@
+#include "support/tiny_model.h"
+
+#include <cmath>
+
+#include "base/rng.h"
+
+namespace pare::test {
+namespace {
+
+std::vector<float> random_vector(int64_t n, double mean, double deviation, Rng& rng) {
+  std::vector<float> values(static_cast<size_t>(n));
+  for (float& v : values) v = static_cast<float>(mean + deviation * rng.normal());
+  return values;
+}
+
+Weight random_weight(int64_t rows, int64_t cols, double deviation, Rng& rng) {
+  Matrix<float> values(rows, cols);
+  for (int64_t i = 0; i < values.size(); ++i) values.data()[i] = static_cast<float>(deviation * rng.normal());
+  return Weight::from_matrix(std::as_const(values).view());
+}
+
+Linear random_linear(int64_t out, int64_t in, bool bias, Rng& rng) {
+  Linear linear{random_weight(out, in, 1.0 / std::sqrt(static_cast<double>(in)), rng), {}};
+  if (bias) linear.bias = random_vector(out, 0.0, 0.1, rng);
+  return linear;
+}
+
+Norm random_norm(const ModelConfig& config, int64_t width, Rng& rng) {
+  return {random_vector(width, 1.0, 0.1, rng), static_cast<double>(config.norm_width), config.norm_eps};
+}
+
+Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rng) {
+  const int64_t queries = o.heads * o.head_dim;
+  const int64_t keys = o.kv_heads * o.head_dim;
+  Attention attention{o.heads, o.kv_heads, o.head_dim, o.head_dim, {}, {}, {}, {}};
+  attention.q = random_linear(queries, o.width, o.biases, rng);
+  attention.k = random_linear(keys, o.width, o.biases, rng);
+  attention.v = random_linear(keys, o.width, o.biases, rng);
+  attention.o = random_linear(o.width, queries, o.biases, rng);
+  Mlp mlp;
+  mlp.gate = random_linear(o.intermediate, o.width, o.biases, rng);
+  mlp.up = random_linear(o.intermediate, o.width, o.biases, rng);
+  mlp.down = random_linear(o.width, o.intermediate, o.biases, rng);
+  Block block;
+  block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention)}, {}});
+  block.stages.push_back({random_norm(config, o.width, rng), {std::move(mlp)}, {}});
+  return block;
+}
+
+}  // namespace
+
+Model make_tiny_model(const TinyModelOptions& o) {
+  Rng rng(o.seed);
+  Model model;
+  ModelConfig& config = model.config;
+  config.architecture = "llama";
+  config.vocab_size = o.vocab;
+  config.heads = o.heads;
+  config.kv_heads = o.kv_heads;
+  config.head_dim = o.head_dim;
+  config.max_positions = o.max_positions;
+  config.norm_width = o.width;
+  config.bos = 0;
+  config.eos = {1};
+  config.blocks.resize(static_cast<size_t>(o.layers));
+  const double deviation = 2.0 / std::sqrt(static_cast<double>(o.width));
+  model.embedding = random_weight(o.vocab, o.width, deviation, rng);
+  for (int64_t b = 0; b < o.layers; ++b) model.blocks.push_back(random_block(o, config, rng));
+  model.final_norm = random_norm(config, o.width, rng);
+  if (!o.tied) model.head = random_weight(o.vocab, o.width, deviation, rng);
+  update_config(model);
+  return model;
+}
+
+}  // namespace pare::test

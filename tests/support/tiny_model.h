@@ -1,0 +1,27 @@
+// A small random model in memory: what the tests of the upper rungs run on.
+#pragma once
+
+#include "model/model.h"
+
+namespace pare::test {
+
+// The defaults have grouped KV heads, a tied head and no biases.
+struct TinyModelOptions {
+  int64_t vocab = 64;
+  int64_t width = 32;
+  int64_t layers = 2;
+  int64_t heads = 4;
+  int64_t kv_heads = 2;
+  int64_t head_dim = 8;
+  int64_t intermediate = 48;
+  int64_t max_positions = 128;
+  bool tied = true;
+  bool biases = false;  // on every linear
+  uint64_t seed = 1;
+};
+
+// Weights are normal with variance 1/in, norms and biases random around 1 and 0; f32, seeded. The embedding
+// is wide enough for logits of an ordinary spread. Token 0 is BOS, token 1 EOS.
+Model make_tiny_model(const TinyModelOptions& options = {});
+
+}  // namespace pare::test
