@@ -1,0 +1,166 @@
+#!/usr/bin/env python3
+"""Rules of the repository that the compiler does not see. Prints one line per violation, exits 1 if any.
+
+usage: check_house.py [ROOT]
+
+Each rule is a function from (path, text) to complaints; house_test.py shows that each one can fail.
+"""
+
+import os
+import re
+import sys
+
+# The ladder, lowest rung first: a folder includes itself and the folders of lower rungs. Folders on the same
+# rung do not see each other.
+LADDER = [
+    ["base"],
+    ["tensor"],
+    ["io", "text", "linalg", "kernels"],
+    ["model"],
+    ["compress", "eval", "engine"],
+    ["serve"],
+    ["apps"],
+]
+RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folders}
+
+MAX_LINES = 800
+GENERATED = {"src/text/unicode_tables.cpp"}  # tables written by a script in tools/
+
+INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/amx/")
+
+# Where models may be named: the readers of their configurations, and the names that tokenizer files give to
+# their pre-tokenizers.
+MODEL_NAME_PLACES = ("src/model/arch/", "src/text/", "src/model/gguf_tokenizer.cpp")
+# "llama3" is also the name of a RoPE scaling that several architectures use.
+MODEL_NAME = re.compile(r"llama(?!3)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
+                        re.IGNORECASE)
+
+# Written so that this file does not match itself.
+FOREIGN = re.compile(r"/wor[k]/|pypi[.]org|pythonhosted[.]org|deb[.]debian[.]org")
+
+SKIPPED_FOLDERS = re.compile(r"^(\.git|\.cache|\.venv|build.*|demo-out|__pycache__)$")
+
+_TOKEN = re.compile(
+    r"""(?P<comment>//[^\n]*|/\*.*?\*/)
+      |R"(?P<tag>[^()\\ ]{0,16})\((?P<raw>.*?)\)(?P=tag)"
+      |"(?P<string>(?:\\.|[^"\\\n])*)"
+      |(?<![0-9A-Fa-f])'(?:\\.|[^'\\\n])*'""", re.DOTALL | re.VERBOSE)
+
+
+def code_only(text, keep_strings=False):
+    """C++ text without comments and (unless keep_strings) the contents of strings; lines stay where they are."""
+
+    def replacement(match):
+        if match.group("comment") is None and keep_strings:
+            return match.group(0)
+        return ('""' if match.group("comment") is None else " ") + "\n" * match.group(0).count("\n")
+
+    return _TOKEN.sub(replacement, text)
+
+
+def matching_lines(pattern, text):
+    for number, line in enumerate(text.split("\n"), 1):
+        found = re.search(pattern, line)
+        if found:
+            yield number, found.group(0).strip()
+
+
+def is_cpp(path):
+    return path.endswith((".h", ".cpp", ".cu", ".cuh"))
+
+
+def folder_of(path):
+    parts = path.split("/")
+    if parts[0] == "apps":
+        return "apps"
+    return parts[1] if parts[0] == "src" and len(parts) > 2 else None
+
+
+def check_ladder(path, text):
+    """A folder of src/ includes only itself and folders further down the ladder."""
+    folder = folder_of(path)
+    if folder is None or not is_cpp(path):
+        return
+    if folder not in RUNG:
+        yield f"src/{folder} has no rung on the ladder (tests/house/check_house.py)"
+        return
+    # Comments go first: an include that is commented out is none. Strings stay: they are the paths.
+    for number, line in enumerate(code_only(text, keep_strings=True).split("\n"), 1):
+        found = re.match(r'\s*#\s*include\s*["<]([a-z_]+)/', line)
+        if found and found.group(1) in RUNG and found.group(1) != folder:
+            if RUNG[found.group(1)] >= RUNG[folder]:
+                yield f"line {number}: {folder} must not include {found.group(1)}/"
+
+
+def check_size(path, text):
+    """No source file is longer than MAX_LINES."""
+    lines = text.count("\n")
+    if path not in GENERATED and (is_cpp(path) or path.endswith(".py")) and lines > MAX_LINES:
+        yield f"{lines} lines, the limit is {MAX_LINES}"
+
+
+def check_silence(path, text):
+    """Nothing below apps/ prints or ends the process."""
+    if not path.startswith("src/") or not is_cpp(path):
+        return
+    loud = (r"\b(v|f)?printf\s*\(|\bputs\s*\(|\bperror\s*\(|\bstd::(cout|cerr|clog)\b|\bfmt::print\b"
+            r"|\b(_|quick_|_E)?[eE]xit\s*\(|\babort\s*\(|\bstd::terminate\b")
+    for number, what in matching_lines(loud, code_only(text)):
+        yield f"line {number}: {what} below apps/"
+
+
+def check_model_names(path, text):
+    """Only model/arch/ knows a model's name."""
+    if not path.startswith("src/") or not is_cpp(path) or path.startswith(MODEL_NAME_PLACES):
+        return
+    for number, what in matching_lines(MODEL_NAME, code_only(text, keep_strings=True)):
+        yield f"line {number}: the model name {what} outside src/model/arch/"
+
+
+def check_intrinsics(path, text):
+    """Intrinsics stay in the folders that are compiled for their instruction set."""
+    if not path.startswith(("src/", "apps/")) or not is_cpp(path) or path.startswith(INTRINSICS_FOLDERS):
+        return
+    intrinsics = r"\b_mm(256|512)?_\w+|\b__m(128|256|512)\w*|\b_tile_\w+|\b\w*intrin\.h"
+    for number, what in matching_lines(intrinsics, code_only(text, keep_strings=True)):
+        yield f"line {number}: {what} outside {', '.join(INTRINSICS_FOLDERS)}"
+
+
+def check_foreign(path, text):
+    """The repository names no path of one machine and no registry host."""
+    for number, what in matching_lines(FOREIGN, text):
+        yield f"line {number}: {what}"
+
+
+RULES = [check_ladder, check_size, check_silence, check_model_names, check_intrinsics, check_foreign]
+
+
+def files_of(root):
+    """Every file of the tree but build outputs, as (path with slashes, text)."""
+    for folder, folders, names in os.walk(root):
+        folders[:] = sorted(name for name in folders if not SKIPPED_FOLDERS.match(name))
+        for name in sorted(names):
+            full = os.path.join(folder, name)
+            if os.path.isfile(full):
+                with open(full, encoding="utf-8", errors="replace") as file:
+                    yield os.path.relpath(full, root).replace(os.sep, "/"), file.read()
+
+
+def violations(root):
+    for path, text in files_of(root):
+        for rule in RULES:
+            for complaint in rule(path, text):
+                yield f"{path}: {complaint}"
+
+
+def main():
+    root = sys.argv[1] if len(sys.argv) > 1 else os.path.join(os.path.dirname(__file__), "..", "..")
+    found = list(violations(root))
+    for line in found:
+        print(line)
+    print(f"{len(found)} violations of {len(RULES)} rules")
+    return 1 if found else 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

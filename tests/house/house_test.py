@@ -1,0 +1,95 @@
+#!/usr/bin/env python3
+"""Shows for every rule of check_house.py something it rejects and something close that it accepts."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.dirname(os.path.abspath(__file__)))
+import check_house  # noqa: E402
+
+
+class Rules(unittest.TestCase):
+
+    def rejects(self, rule, path, text):
+        self.assertTrue(list(rule(path, text)), f"{rule.__name__} accepts {path}: {text!r}")
+
+    def accepts(self, rule, path, text):
+        self.assertEqual(list(rule(path, text)), [])
+
+    def test_every_rule_is_tested_here(self):
+        with open(__file__, encoding="utf-8") as file:
+            text = file.read()
+        for rule in check_house.RULES:
+            self.assertIn(f"rejects(check_house.{rule.__name__},", text.replace("self.", ""))
+
+    def test_ladder(self):
+        self.rejects(check_house.check_ladder, "src/io/a.cpp", '#include "model/model.h"\n')
+        self.rejects(check_house.check_ladder, "src/base/a.h", '#  include "tensor/weight.h"\n')
+        self.rejects(check_house.check_ladder, "src/base/a.h", "#include <tensor/weight.h>\n")
+        self.rejects(check_house.check_ladder, "src/engine/a.cpp", '#include "compress/pass.h"\n')
+        self.rejects(check_house.check_ladder, "src/kernels/avx2/a.cpp", '#include "linalg/linalg.h"\n')
+        self.rejects(check_house.check_ladder, "src/attic/a.cpp", "int a;\n")
+        self.accepts(check_house.check_ladder, "src/model/a.cpp", '#include "io/gguf.h"\n#include "model/b.h"\n')
+        self.accepts(check_house.check_ladder, "src/io/a.cpp", '// #include "model/model.h"\n#include <sys/stat.h>\n')
+        self.accepts(check_house.check_ladder, "apps/pare/a.cpp", '#include "compress/pass.h"\n')
+        self.accepts(check_house.check_ladder, "tests/io/a.cpp", '#include "model/model.h"\n')
+
+    def test_every_folder_has_a_rung(self):
+        root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src")
+        for folder in os.listdir(root):
+            self.assertIn(folder, check_house.RUNG)
+
+    def test_size(self):
+        lines = check_house.MAX_LINES
+        self.rejects(check_house.check_size, "src/io/a.cpp", "\n" * (lines + 1))
+        self.rejects(check_house.check_size, "tools/a.py", "\n" * (lines + 1))
+        self.accepts(check_house.check_size, "src/io/a.cpp", "\n" * lines)
+        self.accepts(check_house.check_size, "docs/a.md", "\n" * (lines + 1))
+        for path in check_house.GENERATED:
+            self.accepts(check_house.check_size, path, "\n" * (lines + 1))
+
+    def test_silence(self):
+        for loud in ("printf(\"x\");", "std::fprintf (stderr, \"x\");", "std::cout << 1;", "std::cerr << 1;",
+                     "fmt::print(\"x\");", "std::exit(1);", "_exit(1);", "std::abort();", "std::terminate();"):
+            self.rejects(check_house.check_silence, "src/io/a.cpp", loud)
+        self.accepts(check_house.check_silence, "apps/pare/a.cpp", 'std::printf("x");')
+        self.accepts(check_house.check_silence, "src/io/a.cpp", '// printf( is for apps\nfail("exit( code");')
+        self.accepts(check_house.check_silence, "src/io/a.cpp", "/* abort(\n */ snprintf(a, 2, b); on_exit_(1);")
+
+    def test_model_names(self):
+        for named in ('if (name == "LlamaForCausalLM") a();', "struct LlamaConfig {};", 'a("opt");', "phi_3();", "int phi;",
+                      '"OPTForCausalLM"', "Qwen2 a;"):
+            self.rejects(check_house.check_model_names, "src/model/model.cpp", named)
+        self.accepts(check_house.check_model_names, "src/model/arch/llama.cpp", "struct LlamaConfig {};")
+        self.accepts(check_house.check_model_names, "src/model/rope.cpp", "// LLaMA-3.1\nRopeScaling::kLlama3;")
+        self.accepts(check_house.check_model_names, "src/model/a.cpp", "graph.morphing(options.opt);")
+
+    def test_intrinsics(self):
+        for used in ("__m256 a;", "a = _mm512_loadu_ps(b);", "_tile_zero(0);", "#include <immintrin.h>"):
+            self.rejects(check_house.check_intrinsics, "src/kernels/a.cpp", used)
+            self.accepts(check_house.check_intrinsics, "src/kernels/avx512/a.cpp", used)
+        self.accepts(check_house.check_intrinsics, "src/kernels/a.cpp", "// _mm512_loadu_ps\nint amm_a;")
+
+    def test_foreign(self):
+        self.rejects(check_house.check_foreign, "README.md", "see /wor" + "k/notes\n")
+        self.rejects(check_house.check_foreign, "scripts/setup", "https://pypi" + ".org/simple\n")
+        self.accepts(check_house.check_foreign, "README.md", "a framework/tool\n")
+
+    def test_code_only_keeps_lines_and_code(self):
+        text = 'a("x//y", 1\'000); // b\n/* c\nd */ e(\'"\'); R"(\n")" f;\n'
+        self.assertEqual(check_house.code_only(text), 'a("", 1\'000);  \n \n e(""); ""\n f;\n')
+
+    def test_violations_names_the_file(self):
+        with tempfile.TemporaryDirectory() as root:
+            for folder in ("src/io", "build-x/src/io"):
+                os.makedirs(os.path.join(root, folder))
+                with open(os.path.join(root, folder, "a.cpp"), "w", encoding="utf-8") as file:
+                    file.write("int a = 0;\nstd::abort();\n")
+            self.assertEqual(list(check_house.violations(root)), ["src/io/a.cpp: line 2: abort( below apps/"])
+
+
+if __name__ == "__main__":
+    unittest.main()
