@@ -1,9 +1,9 @@
 #!/usr/bin/env python3
 """Checks share/pare/hf (the modeling files that go with sliced models) against plain numpy, and writes goldens.
 
-For each case below a random sliced model is written with the modeling files beside it, loaded by stock transformers with
-trust_remote_code, and compared in f64 with the numpy forward pass of this file, which shares no code with it: logits, padded
-batches, generation with and without the KV cache. Exit 1 when anything differs.
+For each case below a random sliced model is written with the modeling files beside it, loaded by stock transformers
+with trust_remote_code, and compared with the f64 numpy forward pass of this file, which shares no code with it: logits,
+padded batches, the KV cache, generate(), gradients, save_pretrained(). Exit 1 when anything differs.
 
 usage: check_modeling.py [--golden DIR]
   --golden DIR   also write the cases as DIR/NAME/{config.json, model.safetensors, golden.safetensors} and DIR/README.md
@@ -52,35 +52,88 @@ def square_skips(entry):
 CASES = {
     "block-rotation": (
         "SliceGPT: one width, square skips in both stages of every layer, untied head on the last width",
-        dict(num_attention_heads=4, num_key_value_heads=4, head_dim=6, rms_norm_eps=1e-5, tie_word_embeddings=False,
-             rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
-        dict(norm_width=24, embedding_width=18, head_transform=False,
-             layers=[square_skips(layer(18, 18, 18, 6, 32)), square_skips(layer(18, 18, 18, 6, 32))]),
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=6,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dict(
+            norm_width=24,
+            embedding_width=18,
+            head_transform=False,
+            layers=[square_skips(layer(18, 18, 18, 6, 32)), square_skips(layer(18, 18, 18, 6, 32))],
+        ),
     ),
     "all-streams": (
         "widths differ by layer and stage, grouped heads with value_head_dim != head_dim, o and down biases only, "
         "one layer without MLP, one without attention, tied head behind head_transform",
-        dict(num_attention_heads=4, num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-6, tie_word_embeddings=True,
-             rope_parameters=dict(rope_type="llama3", rope_theta=20000.0, factor=4.0, low_freq_factor=1.0,
-                                  high_freq_factor=4.0, original_max_position_embeddings=24)),
-        dict(norm_width=32, embedding_width=20, head_transform=True, biases={"o": True, "down": True},
-             layers=[layer(20, 18, 22, 5, 26), layer(22, 22, 22, 3, 0), layer(22, 22, 17, 0, 19), layer(17, 17, 15, 8, 31)]),
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            rms_norm_eps=1e-6,
+            tie_word_embeddings=True,
+            rope_parameters=dict(
+                rope_type="llama3",
+                rope_theta=20000.0,
+                factor=4.0,
+                low_freq_factor=1.0,
+                high_freq_factor=4.0,
+                original_max_position_embeddings=24,
+            ),
+        ),
+        dict(
+            norm_width=32,
+            embedding_width=20,
+            head_transform=True,
+            biases={"o": True, "down": True},
+            layers=[
+                layer(20, 18, 22, 5, 26),
+                layer(22, 22, 22, 3, 0),
+                layer(22, 22, 17, 0, 19),
+                layer(17, 17, 15, 8, 31),
+            ],
+        ),
     ),
     "global-rotation": (
         "one width, no skips, tied head behind a square head_transform, every bias, linear rope in the older spelling",
-        dict(num_attention_heads=3, num_key_value_heads=1, head_dim=8, rms_norm_eps=1e-4, tie_word_embeddings=True,
-             rope_theta=1000.0, rope_scaling=dict(type="linear", factor=2.0)),
-        dict(norm_width=24, embedding_width=17, head_transform=True,
-             biases={key: True for key in ("q", "k", "v", "o", "gate", "up", "down")},
-             layers=[layer(17, 17, 17, 8, 20), layer(17, 17, 17, 4, 12)]),
+        dict(
+            num_attention_heads=3,
+            num_key_value_heads=1,
+            head_dim=8,
+            rms_norm_eps=1e-4,
+            tie_word_embeddings=True,
+            rope_theta=1000.0,
+            rope_scaling=dict(type="linear", factor=2.0),
+        ),
+        dict(
+            norm_width=24,
+            embedding_width=17,
+            head_transform=True,
+            biases={key: True for key in ("q", "k", "v", "o", "gate", "up", "down")},
+            layers=[layer(17, 17, 17, 8, 20), layer(17, 17, 17, 4, 12)],
+        ),
     ),
     "first-layer-bare": (
-        "the first layer has no attention and the last lacks both, a stage without linears keeps its skip, untied head on a "
-        "width that differs from the embedding's",
-        dict(num_attention_heads=2, num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-5, tie_word_embeddings=False,
-             rope_parameters=dict(rope_type="default", rope_theta=10000.0)),
-        dict(norm_width=16, embedding_width=14, head_transform=False,
-             layers=[layer(14, 14, 12, 0, 10), layer(12, 13, 13, 8, 22), layer(13, 11, 11, 0, 0)]),
+        "the first layer has no attention and the last lacks both, a stage without linears keeps its skip, a square "
+        "head_transform before an untied head on a width that differs from the embedding's",
+        dict(
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dict(
+            norm_width=16,
+            embedding_width=14,
+            head_transform=True,
+            layers=[layer(14, 14, 12, 0, 10), layer(12, 13, 13, 8, 22), layer(13, 11, 11, 0, 0)],
+        ),
     ),
 }
 
@@ -96,6 +149,7 @@ def full_config(config, pare):
         "bos_token_id": 1,
         "dtype": "float32",
         "eos_token_id": 2,
+        "hidden_size": pare["embedding_width"],
         "hidden_act": "silu",
         "max_position_embeddings": 256,
         "model_type": "pare_llama",
@@ -107,7 +161,12 @@ def full_config(config, pare):
 
 
 def random_tensors(config, rng):
-    pare, heads, kv, dim = config["pare"], config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
+    pare, heads, kv, dim = (
+        config["pare"],
+        config["num_attention_heads"],
+        config["num_key_value_heads"],
+        config["head_dim"],
+    )
     biases, tensors = pare.get("biases", {}), {}
 
     def matrix(name, rows, columns, scale=1.2):
@@ -144,8 +203,9 @@ def random_tensors(config, rng):
     last = pare["layers"][-1]["output_width"]
     norm("model.norm", last)
     if pare["head_transform"]:
-        matrix("model.head_transform", pare["embedding_width"], last)
-        last = pare["embedding_width"]
+        head_width = pare["embedding_width"] if config["tie_word_embeddings"] else last
+        matrix("model.head_transform", head_width, last)
+        last = head_width
     if not config["tie_word_embeddings"]:
         matrix("lm_head", VOCAB, last)
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
@@ -154,10 +214,19 @@ def random_tensors(config, rng):
 def numpy_logits(config, stored, tokens):
     """The definition, token by token and head by head, in f64. Returns (tokens, vocabulary)."""
     w = {name: tensor.astype(np.float64) for name, tensor in stored.items()}
-    pare, heads, kv, dim = config["pare"], config["num_attention_heads"], config["num_key_value_heads"], config["head_dim"]
+    pare, heads, kv, dim = (
+        config["pare"],
+        config["num_attention_heads"],
+        config["num_key_value_heads"],
+        config["head_dim"],
+    )
 
     def norm(name, x):
-        return x / np.sqrt((x * x).sum(1, keepdims=True) / pare["norm_width"] + config["rms_norm_eps"]) * w[name + ".weight"]
+        return (
+            x
+            / np.sqrt((x * x).sum(1, keepdims=True) / pare["norm_width"] + config["rms_norm_eps"])
+            * w[name + ".weight"]
+        )
 
     def linear(name, x):
         return x @ w[name + ".weight"].T + w.get(name + ".bias", 0.0)
@@ -174,7 +243,9 @@ def numpy_logits(config, stored, tokens):
             if wave > length / rope["low_freq_factor"]:
                 f /= rope["factor"]
             elif wave > length / rope["high_freq_factor"]:
-                smooth = (length / wave - rope["low_freq_factor"]) / (rope["high_freq_factor"] - rope["low_freq_factor"])
+                smooth = (length / wave - rope["low_freq_factor"]) / (
+                    rope["high_freq_factor"] - rope["low_freq_factor"]
+                )
                 f = (1 - smooth) * f / rope["factor"] + smooth * f
         frequencies.append(f)
 
@@ -193,7 +264,9 @@ def numpy_logits(config, stored, tokens):
             for t in range(len(x)):
                 scores = ks[: t + 1] @ qs[t] / math.sqrt(dim)
                 p = np.exp(scores - scores.max())
-                out[t, h * values : (h + 1) * values] = p / p.sum() @ v[: t + 1, g * values : (g + 1) * values]
+                out[t, h * values : (h + 1) * values] = (
+                    p / p.sum() @ v[: t + 1, g * values : (g + 1) * values]
+                )
         return linear(f"{prefix}.o_proj", out)
 
     x = w["model.embed_tokens.weight"][tokens]
@@ -208,7 +281,8 @@ def numpy_logits(config, stored, tokens):
         if entry["intermediate_size"]:
             normed = norm(prefix + "post_attention_layernorm", x)
             gate = linear(prefix + "mlp.gate_proj", normed)
-            residual = residual + linear(prefix + "mlp.down_proj", gate / (1 + np.exp(-gate)) * linear(prefix + "mlp.up_proj", normed))
+            hidden = gate / (1 + np.exp(-gate)) * linear(prefix + "mlp.up_proj", normed)
+            residual = residual + linear(prefix + "mlp.down_proj", hidden)
         x = residual
     x = norm("model.norm", x)
     if pare["head_transform"]:
@@ -231,7 +305,8 @@ def load(directory, dtype):
         for file in HF_FILES.glob("*.py"):
             shutil.copy(file, copy)
         model, info = AutoModelForCausalLM.from_pretrained(
-            copy, trust_remote_code=True, torch_dtype=dtype, output_loading_info=True)
+            copy, trust_remote_code=True, torch_dtype=dtype, output_loading_info=True
+        )
     wrong = {key: value for key, value in info.items() if value}
     if wrong:
         raise SystemExit(f"{directory.name}: tensors do not fit the model: {wrong}")
@@ -255,7 +330,9 @@ def check_case(name, directory, config, tensors, rng):
     with torch.no_grad():
         logits = model(ids).logits[0].numpy()
         # Rotary tables and norms are f32 inside, so even the f64 model is only good to about 1e-6 of the spread.
-        off = expect("f64 model", np.abs(wide(ids).logits[0].numpy() - reference).max(), 2e-5 * reference.std())
+        off = expect(
+            "f64 model", np.abs(wide(ids).logits[0].numpy() - reference).max(), 2e-5 * reference.std()
+        )
         off32 = expect("f32 model", np.abs(logits - reference).max(), 1e-4 * reference.std())
         # Left padding must not change what the real tokens see.
         padded = torch.cat((torch.zeros(1, 5, dtype=torch.long), ids[:, :20]), 1)
@@ -288,7 +365,9 @@ def check_case(name, directory, config, tensors, rng):
         model.eval().save_pretrained(saved)
         again = load_file(Path(saved) / "model.safetensors")
         if set(again) != set(tensors) or any(not np.array_equal(again[key], tensors[key]) for key in tensors):
-            failures.append(f"{name}: save_pretrained() writes other tensors: {sorted(set(again) ^ set(tensors))}")
+            failures.append(
+                f"{name}: save_pretrained() writes other tensors: {sorted(set(again) ^ set(tensors))}"
+            )
         if json.loads((Path(saved) / "config.json").read_text())["pare"] != config["pare"]:
             failures.append(f"{name}: save_pretrained() changes `pare` in config.json")
     print(f"{name}: spread {reference.std():.2f}, off by {off:.1e} in f64, {off32:.1e} in f32")
@@ -296,7 +375,9 @@ def check_case(name, directory, config, tensors, rng):
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
     parser.add_argument("--golden", type=Path)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -312,7 +393,9 @@ def main():
             write_model(out / name, config, tensors)
             tokens, logits, off, wrong = check_case(name, out / name, config, tensors, rng)
             failures += wrong
-            save_file({"tokens": tokens.astype(np.float32), "logits": logits}, out / name / "golden.safetensors")
+            save_file(
+                {"tokens": tokens.astype(np.float32), "logits": logits}, out / name / "golden.safetensors"
+            )
             rows.append(f"| {name} | {about} | {logits.std():.2f} | {off:.1e} |\n")
             for file in (out / name).iterdir():
                 file.chmod(0o644)
@@ -322,7 +405,8 @@ def main():
             f"transformers {transformers.__version__}, safetensors {safetensors.__version__}, numpy {np.__version__}).\n"
             f"`golden.safetensors`: `tokens` ({LENGTH}) and `logits` ({LENGTH}, {VOCAB}), both F32, by transformers with "
             "share/pare/hf in f32.\nSpread: standard deviation of the logits. Rounding: largest difference from an independent "
-            "f64 forward pass.\n\n| case | covers | spread | rounding |\n|---|---|---|---|\n" + "".join(rows))
+            "f64 forward pass.\n\n| case | covers | spread | rounding |\n|---|---|---|---|\n" + "".join(rows)
+        )
     print("\n".join(failures))
     sys.exit(1 if failures else 0)
 

@@ -107,17 +107,47 @@ CASES = {
         dict(num_hidden_layers=3, intermediate_size=32),
         dict(shards=2),
     ),
-    "bf16": ("weights stored as bfloat16; logits are computed in f32 from the stored values", dict(), dict(dtype="bfloat16")),
-    "f16": ("weights stored as float16; logits are computed in f32 from the stored values", dict(), dict(dtype="float16")),
+    "bf16": (
+        "weights stored as bfloat16; logits are computed in f32 from the stored values",
+        dict(),
+        dict(dtype="bfloat16"),
+    ),
+    "f16": (
+        "weights stored as float16; logits are computed in f32 from the stored values",
+        dict(),
+        dict(dtype="float16"),
+    ),
 }
 
 
 # What a published config.json holds; transformers writes some more.
 KEYS = {
-    "architectures", "attention_bias", "attention_dropout", "bos_token_id", "dtype", "eos_token_id", "head_dim",
-    "hidden_act", "hidden_size", "initializer_range", "intermediate_size", "max_position_embeddings", "mlp_bias",
-    "model_type", "num_attention_heads", "num_hidden_layers", "num_key_value_heads", "pretraining_tp", "rms_norm_eps",
-    "rope_parameters", "rope_scaling", "rope_theta", "tie_word_embeddings", "torch_dtype", "use_cache", "vocab_size",
+    "architectures",
+    "attention_bias",
+    "attention_dropout",
+    "bos_token_id",
+    "dtype",
+    "eos_token_id",
+    "head_dim",
+    "hidden_act",
+    "hidden_size",
+    "initializer_range",
+    "intermediate_size",
+    "max_position_embeddings",
+    "mlp_bias",
+    "model_type",
+    "num_attention_heads",
+    "num_hidden_layers",
+    "num_key_value_heads",
+    "pretraining_tp",
+    "rms_norm_eps",
+    "rope_parameters",
+    "rope_scaling",
+    "rope_theta",
+    "tie_word_embeddings",
+    "torch_dtype",
+    "use_cache",
+    "vocab_size",
 }
 
 
@@ -148,9 +178,20 @@ def config_json(config, storage):
         rope[storage["rope_type_key"]] = rope.pop("rope_type")
         data["rope_scaling"] = rope
     if storage.get("minimal"):
-        for key in ("head_dim", "num_key_value_heads", "rope_parameters", "attention_bias", "mlp_bias", "dtype",
-                    "tie_word_embeddings", "attention_dropout", "pretraining_tp", "use_cache", "initializer_range",
-                    "hidden_act"):
+        for key in (
+            "head_dim",
+            "num_key_value_heads",
+            "rope_parameters",
+            "attention_bias",
+            "mlp_bias",
+            "dtype",
+            "tie_word_embeddings",
+            "attention_dropout",
+            "pretraining_tp",
+            "use_cache",
+            "initializer_range",
+            "hidden_act",
+        ):
             data.pop(key, None)
     return {key: value for key, value in sorted(data.items()) if key in KEYS and value is not None}
 
@@ -162,12 +203,17 @@ def save_weights(state, directory, shards):
     names = sorted(state)
     # Interleaved, so that every layer lies in both files.
     parts = [names[i::shards] for i in range(shards)]
-    index = {"metadata": {"total_size": sum(t.numel() * t.element_size() for t in state.values())}, "weight_map": {}}
+    index = {
+        "metadata": {"total_size": sum(t.numel() * t.element_size() for t in state.values())},
+        "weight_map": {},
+    }
     for i, part in enumerate(parts):
         file = f"model-{i + 1:05d}-of-{shards:05d}.safetensors"
         save_file({name: state[name] for name in part}, directory / file, metadata={"format": "pt"})
         index["weight_map"].update({name: file for name in part})
-    (directory / "model.safetensors.index.json").write_text(json.dumps(index, indent=1, sort_keys=True) + "\n")
+    (directory / "model.safetensors.index.json").write_text(
+        json.dumps(index, indent=1, sort_keys=True) + "\n"
+    )
 
 
 def make_case(name, changes, storage, directory, generator):
@@ -186,7 +232,8 @@ def make_case(name, changes, storage, directory, generator):
 
     # Reloaded from what was written, so that the golden speaks of the files and not of the objects above.
     reloaded, info = LlamaForCausalLM.from_pretrained(
-        directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True)
+        directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
+    )
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
     reloaded.eval()
     for key, value in reloaded.state_dict().items():
@@ -218,14 +265,17 @@ def main():
         error, spread = make_case(name, changes, storage, out / name, generator)
         rows.append(f"| {name} | {about} | {spread:.2f} | {error:.1e} |")
         print(rows[-1])
-    versions = (f"torch {torch.__version__}, transformers {transformers.__version__}, "
-                f"safetensors {safetensors.__version__}, numpy {np.__version__}")
+    versions = (
+        f"torch {torch.__version__}, transformers {transformers.__version__}, "
+        f"safetensors {safetensors.__version__}, numpy {np.__version__}"
+    )
     (out / "README.md").write_text(
         "# Tiny random LLaMA models and their logits\n\n"
         f"Written by `tools/make_goldens.py` (seed {SEED} + index of the case; {versions}).\n"
         "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
         "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n\n"
-        "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n")
+        "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
+    )
 
 
 if __name__ == "__main__":

@@ -63,9 +63,34 @@ DAYS = ["Monday", "Tuesday", "Wednesday", "Thursday", "Friday", "Saturday"]
 WEATHER = {"rained": "wet", "snowed": "white", "stormed": "empty", "froze": "hard as iron"}
 CONTAINERS = ["sack", "basket", "cart", "chest", "barrel", "bag"]
 NUMBERS = ["two", "three", "four", "five", "six", "seven", "nine", "twelve"]
-MOODS = ["tired", "merry", "cross", "patient", "hungry", "proud", "quiet", "curious", "late", "poor", "old", "clever"]
-THINGS = ["a grey cat", "the moon", "a bell", "an old song", "two geese", "the sea", "a lame horse", "thunder", "smoke",
-          "a stranger", "the church clock", "wolves"]
+MOODS = [
+    "tired",
+    "merry",
+    "cross",
+    "patient",
+    "hungry",
+    "proud",
+    "quiet",
+    "curious",
+    "late",
+    "poor",
+    "old",
+    "clever",
+]
+THINGS = [
+    "a grey cat",
+    "the moon",
+    "a bell",
+    "an old song",
+    "two geese",
+    "the sea",
+    "a lame horse",
+    "thunder",
+    "smoke",
+    "a stranger",
+    "the church clock",
+    "wolves",
+]
 
 
 def tale(rng):
@@ -77,32 +102,70 @@ def tale(rng):
     weather, mood, thing = rng.choice(sorted(WEATHER)), rng.choice(MOODS), rng.choice(THINGS)
     price = rng.randint(2, 9)
     lines = [
-        rng.choice([f"{seller} was a {trade} and worked in the {place}.",
-                    f"In the {place} lived a {mood} {trade}, and {his} name was {seller}."]),
-        rng.choice([f"{seller} had a {tool}, and with the {tool} {he} made a living.",
-                    f"Every {day} {he} took the {tool} and worked until dark.",
-                    f"{he.capitalize()} was {mood}, and {he} loved {his} {tool} more than {thing}."]),
-        rng.choice([f"On {day} {buyer} the {other} came to the {place} and asked for {good}.",
-                    f"One {day} in spring {buyer} came by, a {other}, and wanted {good}.",
-                    f"Then {buyer} needed {good}, for a {other} has no {tool}."]),
+        rng.choice(
+            [
+                f"{seller} was a {trade} and worked in the {place}.",
+                f"In the {place} lived a {mood} {trade}, and {his} name was {seller}.",
+            ]
+        ),
+        rng.choice(
+            [
+                f"{seller} had a {tool}, and with the {tool} {he} made a living.",
+                f"Every {day} {he} took the {tool} and worked until dark.",
+                f"{he.capitalize()} was {mood}, and {he} loved {his} {tool} more than {thing}.",
+            ]
+        ),
+        rng.choice(
+            [
+                f"On {day} {buyer} the {other} came to the {place} and asked for {good}.",
+                f"One {day} in spring {buyer} came by, a {other}, and wanted {good}.",
+                f"Then {buyer} needed {good}, for a {other} has no {tool}.",
+            ]
+        ),
     ]
     if rng.random() < 0.5:
-        lines.append(rng.choice([f"It {weather} that day, and the road was {WEATHER[weather]}.",
-                                 f"Nobody else came, for it {weather} all day."]))
+        lines.append(
+            rng.choice(
+                [
+                    f"It {weather} that day, and the road was {WEATHER[weather]}.",
+                    f"Nobody else came, for it {weather} all day.",
+                ]
+            )
+        )
     if rng.random() < 0.5:
-        lines.append(rng.choice([f'"{good.capitalize()} for {price} coins," said {seller}, "and not for {price - 1}."',
-                                 f'"I have {price} coins," said {buyer}, "and I am {mood}."']))
-    lines.append(rng.choice([f"So {seller} filled the {box} with {good}, and {buyer} paid {price} coins.",
-                             f"{buyer} gave {price} coins to {seller} and took the {box} of {good}."]))
+        lines.append(
+            rng.choice(
+                [
+                    f'"{good.capitalize()} for {price} coins," said {seller}, "and not for {price - 1}."',
+                    f'"I have {price} coins," said {buyer}, "and I am {mood}."',
+                ]
+            )
+        )
+    lines.append(
+        rng.choice(
+            [
+                f"So {seller} filled the {box} with {good}, and {buyer} paid {price} coins.",
+                f"{buyer} gave {price} coins to {seller} and took the {box} of {good}.",
+            ]
+        )
+    )
     if rng.random() < 0.6:
-        lines.append(f"{buyer} put the {box} on {her} back and walked {count} miles home to the {TRADES[other][2]}.")
+        lines.append(
+            f"{buyer} put the {box} on {her} back and walked {count} miles home to the {TRADES[other][2]}."
+        )
     if rng.random() < 0.4:
-        lines.append(f"On the way {she} {rng.choice(['saw', 'heard', 'dreamt of', 'met'])} {rng.choice(THINGS)}.")
-    lines.append(rng.choice([
-        f"There {she} opened the {box}, and it was full of {good}.",
-        f"That evening {seller} put away {his} {tool} and counted {price} coins.",
-        f"After {count} days {buyer} the {other} came back to {seller} the {trade} for more {good}.",
-    ]))
+        lines.append(
+            f"On the way {she} {rng.choice(['saw', 'heard', 'dreamt of', 'met'])} {rng.choice(THINGS)}."
+        )
+    lines.append(
+        rng.choice(
+            [
+                f"There {she} opened the {box}, and it was full of {good}.",
+                f"That evening {seller} put away {his} {tool} and counted {price} coins.",
+                f"After {count} days {buyer} the {other} came back to {seller} the {trade} for more {good}.",
+            ]
+        )
+    )
     return " ".join(lines)
 
 
@@ -113,21 +176,38 @@ def tales(rng, count):
 def make_tokenizer(text, directory):
     tokenizer = Tokenizer(models.BPE())
     tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [pre_tokenizers.Digits(individual_digits=True), pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True)])
+        [
+            pre_tokenizers.Digits(individual_digits=True),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=True),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(vocab_size=VOCAB, special_tokens=SPECIALS, show_progress=False,
-                                  initial_alphabet=pre_tokenizers.ByteLevel.alphabet())
+    trainer = trainers.BpeTrainer(
+        vocab_size=VOCAB,
+        special_tokens=SPECIALS,
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+    )
     tokenizer.train_from_iterator([text], trainer)
     assert tokenizer.get_vocab_size() == VOCAB
     tokenizer.save(str(directory / "tokenizer.json"))
     config = {
-        "added_tokens_decoder": {str(i): {"content": s, "lstrip": False, "normalized": False, "rstrip": False,
-                                          "single_word": False, "special": True} for i, s in enumerate(SPECIALS)},
+        "added_tokens_decoder": {
+            str(i): {
+                "content": s,
+                "lstrip": False,
+                "normalized": False,
+                "rstrip": False,
+                "single_word": False,
+                "special": True,
+            }
+            for i, s in enumerate(SPECIALS)
+        },
         "additional_special_tokens": SPECIALS[1:],
         "bos_token": SPECIALS[1],
         "chat_template": "{% for message in messages %}{{'<|im_start|>' + message['role'] + '\n' + message['content'] + "
-                         "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
-                         "{{ '<|im_start|>assistant\n' }}{% endif %}",
+        "'<|im_end|>' + '\n'}}{% endfor %}{% if add_generation_prompt %}"
+        "{{ '<|im_start|>assistant\n' }}{% endif %}",
         "clean_up_tokenization_spaces": False,
         "eos_token": SPECIALS[2],
         "model_max_length": CONFIG["max_position_embeddings"],
@@ -142,7 +222,8 @@ def make_tokenizer(text, directory):
 def train(model, tokens, steps, generator):
     optimizer = torch.optim.AdamW(model.parameters(), lr=4e-3, betas=(0.9, 0.98), weight_decay=0.05)
     schedule = torch.optim.lr_scheduler.LambdaLR(
-        optimizer, lambda s: min(1, s / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * min(1, s / steps))) / 2))
+        optimizer, lambda s: min(1, s / 50) * (0.02 + 0.98 * (1 + math.cos(math.pi * min(1, s / steps))) / 2)
+    )
     model.train()
     for step in range(steps):
         starts = torch.randint(0, len(tokens) - LENGTH, (12,), generator=generator).tolist()
@@ -162,13 +243,19 @@ def perplexity(model, tokens, window):
     """exp of the mean over whole consecutive windows of the mean NLL of targets 1..window-1."""
     windows = tokens[: len(tokens) // window * window].view(-1, window)
     with torch.no_grad():
-        losses = [torch.nn.functional.cross_entropy(model(w[None]).logits[0, :-1], w[1:]).double() for w in windows]
+        losses = [
+            torch.nn.functional.cross_entropy(model(w[None]).logits[0, :-1], w[1:]).double() for w in windows
+        ]
     return math.exp(torch.stack(losses).mean().item()), len(windows)
 
 
 def main():
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("out", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent / "tests/golden")
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument(
+        "out", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent / "tests/golden"
+    )
     parser.add_argument("--steps", type=int, default=1000)
     args = parser.parse_args()
     torch.set_num_threads(1)
@@ -187,34 +274,60 @@ def main():
     torch.manual_seed(SEED)
     model = LlamaForCausalLM(LlamaConfig(**CONFIG))
     train(model, encode(training), args.steps, torch.Generator().manual_seed(SEED))
-    state = {k: v.detach().bfloat16().contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"}
+    state = {
+        k: v.detach().bfloat16().contiguous() for k, v in model.state_dict().items() if k != "lm_head.weight"
+    }
     save_file(state, directory / "model.safetensors", metadata={"format": "pt"})
-    config = {"architectures": ["LlamaForCausalLM"], "model_type": "llama", "dtype": "bfloat16", "hidden_act": "silu",
-              "attention_bias": False, "mlp_bias": False,
-              "head_dim": CONFIG["hidden_size"] // CONFIG["num_attention_heads"], **CONFIG}
+    config = {
+        "architectures": ["LlamaForCausalLM"],
+        "model_type": "llama",
+        "dtype": "bfloat16",
+        "hidden_act": "silu",
+        "attention_bias": False,
+        "mlp_bias": False,
+        "head_dim": CONFIG["hidden_size"] // CONFIG["num_attention_heads"],
+        **CONFIG,
+    }
     (directory / "config.json").write_text(json.dumps(config, indent=1, sort_keys=True) + "\n")
-    (directory / "generation_config.json").write_text(json.dumps(
-        {"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "do_sample": False}, indent=1) + "\n")
+    (directory / "generation_config.json").write_text(
+        json.dumps({"bos_token_id": 1, "eos_token_id": 2, "pad_token_id": 0, "do_sample": False}, indent=1)
+        + "\n"
+    )
 
-    stored = LlamaForCausalLM.from_pretrained(directory, dtype=torch.float32, attn_implementation="eager").eval()
+    stored = LlamaForCausalLM.from_pretrained(
+        directory, dtype=torch.float32, attn_implementation="eager"
+    ).eval()
     prompt = "Mira was a weaver and worked in"
     ids = encode(prompt)[None]
     with torch.no_grad():
-        generated = stored.generate(ids, attention_mask=torch.ones_like(ids), max_new_tokens=48, do_sample=False)[0]
+        generated = stored.generate(
+            ids, attention_mask=torch.ones_like(ids), max_new_tokens=48, do_sample=False
+        )[0]
         best = stored(generated[None]).logits[0, ids.shape[1] - 1 : -1].topk(2).values
     expected = {
-        "made_by": {"script": "tools/make_tiny_model.py", "seed": SEED, "steps": args.steps, "torch": torch.__version__,
-                    "transformers": transformers.__version__, "tokenizers": tokenizers.__version__},
+        "made_by": {
+            "script": "tools/make_tiny_model.py",
+            "seed": SEED,
+            "steps": args.steps,
+            "torch": torch.__version__,
+            "transformers": transformers.__version__,
+            "tokenizers": tokenizers.__version__,
+        },
         "perplexity": [],
-        "generate": {"prompt": prompt, "prompt_tokens": ids[0].tolist(), "new_tokens": generated[ids.shape[1]:].tolist(),
-                     "smallest_margin": round((best[:, 0] - best[:, 1]).min().item(), 6),
-                     "text": tokenizer.decode(generated[ids.shape[1]:].tolist())},
+        "generate": {
+            "prompt": prompt,
+            "prompt_tokens": ids[0].tolist(),
+            "new_tokens": generated[ids.shape[1] :].tolist(),
+            "smallest_margin": round((best[:, 0] - best[:, 1]).min().item(), 6),
+            "text": tokenizer.decode(generated[ids.shape[1] :].tolist()),
+        },
     }
     for file in ("test.txt", "calibration.txt"):
         for window in (64, 128):
             value, count = perplexity(stored, encode((texts / file).read_text()), window)
             expected["perplexity"].append(
-                {"file": f"text/{file}", "seqlen": window, "windows": count, "perplexity": round(value, 6)})
+                {"file": f"text/{file}", "seqlen": window, "windows": count, "perplexity": round(value, 6)}
+            )
     (directory / "expected.json").write_text(json.dumps(expected, indent=1, ensure_ascii=False) + "\n")
     for file in [*directory.iterdir(), *texts.iterdir()]:
         file.chmod(0o644)

@@ -4,7 +4,13 @@
 from transformers import PretrainedConfig
 
 _BIASES = ("q", "k", "v", "o", "gate", "up", "down")
-_LAYER_WIDTHS = ("input_width", "attention_output_width", "output_width", "value_head_dim", "intermediate_size")
+_LAYER_WIDTHS = (
+    "input_width",
+    "attention_output_width",
+    "output_width",
+    "value_head_dim",
+    "intermediate_size",
+)
 
 
 class PareLlamaConfig(PretrainedConfig):
@@ -12,7 +18,8 @@ class PareLlamaConfig(PretrainedConfig):
 
     norm_width        the divisor of every RMS norm: x * rsqrt(sum(x^2) / norm_width + eps) * weight
     embedding_width   columns of the embedding (and of a tied head)
-    head_transform    whether a matrix (embedding_width, last width) stands between the last norm and the head
+    head_transform    whether a matrix stands between the last norm and the head: (embedding_width, last width) where the
+                      head is tied, else square
     biases            {"q", "k", "v", "o", "gate", "up", "down"}: which linears have one, in every layer; missing is false
     layers            for each layer
         input_width             of the residual stream that enters
@@ -85,7 +92,9 @@ class PareLlamaConfig(PretrainedConfig):
     def _check(self):
         layers = self.pare["layers"]
         if len(layers) != self.num_hidden_layers:
-            raise ValueError(f"pare.layers has {len(layers)} entries, num_hidden_layers is {self.num_hidden_layers}")
+            raise ValueError(
+                f"pare.layers has {len(layers)} entries, num_hidden_layers is {self.num_hidden_layers}"
+            )
         unknown = set(self.pare.get("biases", {})) - set(_BIASES)
         if unknown:
             raise ValueError(f"pare.biases names unknown linears: {sorted(unknown)}")
@@ -97,13 +106,17 @@ class PareLlamaConfig(PretrainedConfig):
             if missing:
                 raise ValueError(f"pare.layers[{i}] lacks {missing}")
             if layer["input_width"] != width:
-                raise ValueError(f"pare.layers[{i}].input_width is {layer['input_width']}, the stream before has {width}")
+                raise ValueError(
+                    f"pare.layers[{i}].input_width is {layer['input_width']}, before it stand {width}"
+                )
             for skip, before, after in (
                 ("attention_skip", layer["input_width"], layer["attention_output_width"]),
                 ("mlp_skip", layer["attention_output_width"], layer["output_width"]),
             ):
                 if not layer.get(skip, False) and before != after:
-                    raise ValueError(f"pare.layers[{i}] changes width from {before} to {after} without {skip}")
+                    raise ValueError(
+                        f"pare.layers[{i}] changes width from {before} to {after} without {skip}"
+                    )
             if layer.get("key_head_dim", self.head_dim) != self.head_dim:
                 raise ValueError(f"pare.layers[{i}].key_head_dim differs from head_dim: not supported")
             width = layer["output_width"]

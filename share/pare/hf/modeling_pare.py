@@ -67,8 +67,9 @@ class PareAttention(nn.Module):
         self.q_proj = nn.Linear(width, self.heads * self.head_dim, bias=config.has_bias("q"))
         self.k_proj = nn.Linear(width, self.kv_heads * self.head_dim, bias=config.has_bias("k"))
         self.v_proj = nn.Linear(width, self.kv_heads * self.value_head_dim, bias=config.has_bias("v"))
-        self.o_proj = nn.Linear(self.heads * self.value_head_dim, layer["attention_output_width"],
-                                bias=config.has_bias("o"))
+        self.o_proj = nn.Linear(
+            self.heads * self.value_head_dim, layer["attention_output_width"], bias=config.has_bias("o")
+        )
 
     def forward(self, x, cos, sin, mask, cache):
         batch, tokens, _ = x.shape
@@ -80,15 +81,24 @@ class PareAttention(nn.Module):
             k, v = cache.update(k, v, self.cache_index)
         group = self.heads // self.kv_heads
         out = nn.functional.scaled_dot_product_attention(
-            q, k.repeat_interleave(group, dim=1), v.repeat_interleave(group, dim=1), attn_mask=mask[..., : k.shape[2]],
-            dropout_p=self.dropout if self.training else 0.0, scale=self.head_dim**-0.5)
+            q,
+            k.repeat_interleave(group, dim=1),
+            v.repeat_interleave(group, dim=1),
+            attn_mask=mask[..., : k.shape[2]],
+            dropout_p=self.dropout if self.training else 0.0,
+            scale=self.head_dim**-0.5,
+        )
         return self.o_proj(out.transpose(1, 2).reshape(batch, tokens, self.heads * self.value_head_dim))
 
 
 class PareMLP(nn.Module):
     def __init__(self, config, layer):
         super().__init__()
-        before, hidden, after = layer["attention_output_width"], layer["intermediate_size"], layer["output_width"]
+        before, hidden, after = (
+            layer["attention_output_width"],
+            layer["intermediate_size"],
+            layer["output_width"],
+        )
         self.gate_proj = nn.Linear(before, hidden, bias=config.has_bias("gate"))
         self.up_proj = nn.Linear(before, hidden, bias=config.has_bias("up"))
         self.down_proj = nn.Linear(hidden, after, bias=config.has_bias("down"))
@@ -107,7 +117,9 @@ class PareLlamaLayer(nn.Module):
             self.input_layernorm = PareRMSNorm(before, config.pare["norm_width"], config.rms_norm_eps)
             self.self_attn = PareAttention(config, layer, cache_index)
         if layer["intermediate_size"] > 0:
-            self.post_attention_layernorm = PareRMSNorm(middle, config.pare["norm_width"], config.rms_norm_eps)
+            self.post_attention_layernorm = PareRMSNorm(
+                middle, config.pare["norm_width"], config.rms_norm_eps
+            )
             self.mlp = PareMLP(config, layer)
         if layer.get("attention_skip", False):
             self.attention_skip = nn.Linear(before, middle, bias=False)
@@ -157,7 +169,8 @@ class PareLlamaModel(ParePreTrainedModel):
         self.norm = PareRMSNorm(width, config.pare["norm_width"], config.rms_norm_eps)
         self.head_transform = None
         if config.pare.get("head_transform", False):
-            self.head_transform = nn.Linear(width, config.pare["embedding_width"], bias=False)
+            head_width = config.pare["embedding_width"] if config.tie_word_embeddings else width
+            self.head_transform = nn.Linear(width, head_width, bias=False)
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -180,10 +193,21 @@ class PareLlamaModel(ParePreTrainedModel):
             real = nn.functional.pad(attention_mask.bool(), (0, keys - attention_mask.shape[1]), value=True)
             # A padding row sees nothing real; left so, its softmax would be NaN.
             seen = seen & (real[:, None, None, :] | (rows[:, None] == torch.arange(keys, device=x.device)))
-        return torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(~seen, torch.finfo(x.dtype).min)
+        return torch.zeros(seen.shape, dtype=x.dtype, device=x.device).masked_fill(
+            ~seen, torch.finfo(x.dtype).min
+        )
 
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None,
-                use_cache=None, output_hidden_states=None, **kwargs):
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        position_ids=None,
+        past_key_values=None,
+        inputs_embeds=None,
+        use_cache=None,
+        output_hidden_states=None,
+        **kwargs,
+    ):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
@@ -207,14 +231,20 @@ class PareLlamaModel(ParePreTrainedModel):
         x = self.norm(x)
         if self.head_transform is not None:
             x = self.head_transform(x)
-        return BaseModelOutputWithPast(last_hidden_state=x, past_key_values=past_key_values if use_cache else None,
-                                       hidden_states=tuple(states) if output_hidden_states else None)
+        return BaseModelOutputWithPast(
+            last_hidden_state=x,
+            past_key_values=past_key_values if use_cache else None,
+            hidden_states=tuple(states) if output_hidden_states else None,
+        )
 
 
 class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
     # transformers 5 names the source of a tie, 4 only what is tied.
-    _tied_weights_keys = (["lm_head.weight"] if int(transformers.__version__.split(".")[0]) < 5
-                          else {"lm_head.weight": "model.embed_tokens.weight"})
+    _tied_weights_keys = (
+        ["lm_head.weight"]
+        if int(transformers.__version__.split(".")[0]) < 5
+        else {"lm_head.weight": "model.embed_tokens.weight"}
+    )
 
     def __init__(self, config):
         super().__init__(config)
@@ -222,7 +252,9 @@ class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
         last = self.model.head_transform or self.model.norm
         width = last.weight.shape[0]
         if config.tie_word_embeddings and width != config.pare["embedding_width"]:
-            raise ValueError(f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}")
+            raise ValueError(
+                f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}"
+            )
         self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
         self.post_init()
 
@@ -238,16 +270,40 @@ class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
     def set_output_embeddings(self, value):
         self.lm_head = value
 
-    def forward(self, input_ids=None, attention_mask=None, position_ids=None, past_key_values=None, inputs_embeds=None,
-                labels=None, use_cache=None, output_hidden_states=None, return_dict=None, logits_to_keep=0, **kwargs):
-        outputs = self.model(input_ids=input_ids, attention_mask=attention_mask, position_ids=position_ids,
-                             past_key_values=past_key_values, inputs_embeds=inputs_embeds, use_cache=use_cache,
-                             output_hidden_states=output_hidden_states)
+    def forward(
+        self,
+        input_ids=None,
+        attention_mask=None,
+        position_ids=None,
+        past_key_values=None,
+        inputs_embeds=None,
+        labels=None,
+        use_cache=None,
+        output_hidden_states=None,
+        return_dict=None,
+        logits_to_keep=0,
+        **kwargs,
+    ):
+        outputs = self.model(
+            input_ids=input_ids,
+            attention_mask=attention_mask,
+            position_ids=position_ids,
+            past_key_values=past_key_values,
+            inputs_embeds=inputs_embeds,
+            use_cache=use_cache,
+            output_hidden_states=output_hidden_states,
+        )
         keep = slice(-logits_to_keep, None) if isinstance(logits_to_keep, int) else logits_to_keep
         logits = self.lm_head(outputs.last_hidden_state[:, keep])
         loss = None
         if labels is not None:
-            loss = self.loss_function(logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs)
-        result = CausalLMOutputWithPast(loss=loss, logits=logits, past_key_values=outputs.past_key_values,
-                                        hidden_states=outputs.hidden_states)
+            loss = self.loss_function(
+                logits=logits, labels=labels, vocab_size=self.config.vocab_size, **kwargs
+            )
+        result = CausalLMOutputWithPast(
+            loss=loss,
+            logits=logits,
+            past_key_values=outputs.past_key_values,
+            hidden_states=outputs.hidden_states,
+        )
         return result.to_tuple() if return_dict is False else result
