@@ -164,9 +164,9 @@ std::string make_header(const std::vector<TensorPlan>& plan, const SafetensorsMe
       fail(ErrorCode::kInvalid, "\"{}\" cannot be the name of a tensor", printable(tensor.name));
     const uint64_t end = checked_add(offset, tensor_bytes(tensor), "file size");
     if (text.back() != '{') text += ',';
-    text +=
-        fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}", json_string(tensor.name),
-                    dtype_name(tensor.encoding), fmt::join(tensor.shape, ","), offset, end);
+    text += fmt::format("{}:{{\"dtype\":\"{}\",\"shape\":[{}],\"data_offsets\":[{},{}]}}",
+                        json_string(tensor.name), dtype_name(tensor.encoding), fmt::join(tensor.shape, ","),
+                        offset, end);
     offset = end;
   }
   text += '}';

@@ -31,9 +31,11 @@ TensorWriter::TensorWriter(const std::filesystem::path& path, std::vector<Tensor
                            std::string_view header, uint64_t alignment)
     : path_(path), plan_(checked(std::move(plan), path)), alignment_(alignment), file_(path) {
   file_.write(header);
+  begin_ = file_.position();
 }
 
 const TensorPlan& TensorWriter::expect(const std::string& name) const {
+  PARE_CHECK(file_.position() == begin_);  // writing goes on after a failure
   if (next_ == plan_.size())
     fail(ErrorCode::kInvalid, "{}: tensor \"{}\" comes after the last of the plan", path_.string(), name);
   if (plan_[next_].name != name)
@@ -45,6 +47,7 @@ const TensorPlan& TensorWriter::expect(const std::string& name) const {
 void TensorWriter::finish_tensor() {
   const uint64_t used = file_.position() % alignment_;
   if (used != 0) file_.write(std::string(alignment_ - used, '\0'));
+  begin_ = file_.position();
   ++next_;
 }
 

@@ -37,6 +37,7 @@ class TensorWriter {
   std::vector<TensorPlan> plan_;
   uint64_t alignment_;
   size_t next_ = 0;
+  uint64_t begin_ = 0;  // of the next tensor in the file
   AtomicFile file_;
 };
 
