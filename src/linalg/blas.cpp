@@ -16,9 +16,9 @@ void use_one_blas_thread() {
   static_cast<void>(done);
 }
 
-void require_finite(MatrixView<const double> m, const char* what) {
+void require_finite(MatrixView<const double> m, bool lower_only, const char* what) {
   for (int64_t r = 0; r < m.rows; ++r)
-    for (int64_t c = 0; c < m.cols; ++c)
+    for (int64_t c = 0; c < (lower_only ? r + 1 : m.cols); ++c)
       if (!std::isfinite(m(r, c)))
         fail(ErrorCode::kNumeric, "{}: value ({}, {}) of a {} x {} matrix is {}", what, r, c, m.rows, m.cols,
              m(r, c));

@@ -1,0 +1,260 @@
+// Every entry of the list that this machine can run, against the reference.
+#include "kernels/linear.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <set>
+
+#include "guarded.h"
+
+namespace pare {
+namespace {
+
+using test::Guarded;
+
+bool is_bf16(const LinearImpl& impl) { return impl.accepts({Pattern::kDense, ComputeType::kBF16, 1, 1}); }
+
+std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
+  for (const LinearImpl& impl : linear_impls())
+    if (impl.needs == Isa::kReference && impl.accepts({weight.pattern, compute, weight.rows, weight.cols}))
+      return impl.pack(weight);
+  ADD_FAILURE() << "no reference";
+  return nullptr;
+}
+
+struct Shape {
+  int64_t out;
+  int64_t in;
+};
+
+std::vector<Shape> ragged_shapes() {
+  std::vector<Shape> shapes;
+  const int64_t sizes[] = {1, 3, 15, 16, 17, 31, 32, 33, 63, 64, 65};
+  for (const int64_t out : sizes)
+    for (const int64_t in : sizes) shapes.push_back({out, in});
+  shapes.push_back({4097, 33});
+  shapes.push_back({37, 4097});
+  shapes.push_back({300, 1100});
+  return shapes;
+}
+
+// Around every tile size of the kernels: 1..9, 14, 16, 28, 32, 64.
+std::vector<int64_t> token_counts(const Shape& shape) {
+  if (shape.out * shape.in > 100000) return {1, 4, 8, 15, 33};
+  if (shape.out == 17 || shape.in == 65) {
+    std::vector<int64_t> all;
+    for (int64_t t = 1; t <= 70; ++t) all.push_back(t);
+    return all;
+  }
+  return {1, 2, 5, 9, 16, 17, 31, 70};
+}
+
+// Runs the packed linear between canaries and returns its output.
+Matrix<float> apply_guarded(const PackedLinear& linear, Guarded& x) {
+  Guarded y(x.view().rows, linear.out_features(), test::kCanary);
+  linear.apply(x.view(), y.view());
+  y.expect_guards();
+  Matrix<float> result(y.view().rows, y.view().cols);
+  for (int64_t r = 0; r < result.rows(); ++r) std::copy_n(y.view().row(r), result.cols(), result.row(r));
+  return result;
+}
+
+void expect_same_bits(const Matrix<float>& a, const Matrix<float>& b) {
+  ASSERT_EQ(a.size(), b.size());
+  EXPECT_EQ(std::memcmp(a.data(), b.data(), static_cast<size_t>(a.size()) * sizeof(float)), 0);
+}
+
+// x · wᵀ in f64.
+Matrix<float> product(Guarded& x, Guarded& w) {
+  const int64_t in = x.view().cols;
+  Matrix<float> y(x.view().rows, w.view().rows);
+  for (int64_t t = 0; t < y.rows(); ++t)
+    for (int64_t o = 0; o < y.cols(); ++o) {
+      const float* a = x.view().row(t);
+      const float* b = w.view().row(o);
+      double sum = 0.0;
+      for (int64_t k = 0; k < in; ++k) sum += static_cast<double>(a[k]) * static_cast<double>(b[k]);
+      y(t, o) = static_cast<float>(sum);
+    }
+  return y;
+}
+
+// Integers small enough that every sum is exact: a wrong, missing or doubled term cannot hide.
+TEST(Linear, EveryImplementationIsExactOnIntegers) {
+  std::set<Isa> covered;
+  for (const Shape shape : ragged_shapes()) {
+    const std::vector<int64_t> counts = token_counts(shape);
+    Guarded w(shape.out, shape.in, test::kPoison);
+    w.fill_integers(7, 8);
+    const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+    Guarded all_tokens(counts.back(), shape.in, test::kPoison);
+    all_tokens.fill_integers(8, 8);
+    const Matrix<float> expected = product(all_tokens, w);
+    for (const LinearImpl& impl : linear_impls()) {
+      if (impl.needs > detected_isa()) continue;
+      covered.insert(impl.needs);
+      const auto packed = impl.pack(weight);
+      EXPECT_EQ(packed->kernel(), impl.name);
+      EXPECT_GT(packed->bytes(), 0);
+      for (const int64_t tokens : counts) {
+        SCOPED_TRACE(testing::Message()
+                     << impl.name << " out " << shape.out << " in " << shape.in << " tokens " << tokens);
+        Guarded x(tokens, shape.in, test::kPoison);
+        x.fill_integers(8, 8);  // the first rows of all_tokens
+        const Matrix<float> y = apply_guarded(*packed, x);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t o = 0; o < shape.out; ++o)
+            ASSERT_EQ(y(t, o), expected(t, o)) << "token " << t << " output " << o;
+      }
+    }
+  }
+  for (const Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAmx})
+    EXPECT_EQ(covered.count(isa) == 1, isa <= detected_isa())
+        << "this machine has " << isa_name(detected_isa());
+}
+
+TEST(Linear, EveryImplementationRoundsLikeTheReference) {
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa()) continue;
+    for (const Shape shape : {Shape{65, 300}, Shape{33, 4097}, Shape{4097, 65}}) {
+      Guarded w(shape.out, shape.in, test::kPoison);
+      w.fill_normal(1);
+      const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+      const auto packed = impl.pack(weight);
+      const auto reference =
+          pack_specification(weight, is_bf16(impl) ? ComputeType::kBF16 : ComputeType::kF32);
+      for (const int64_t tokens : {1, 3, 7, 8, 19, 40}) {
+        SCOPED_TRACE(testing::Message()
+                     << impl.name << " out " << shape.out << " in " << shape.in << " tokens " << tokens);
+        Guarded x(tokens, shape.in, test::kPoison);
+        x.fill_normal(2);
+        const Matrix<float> y = apply_guarded(*packed, x);
+        const Matrix<float> expected = apply_guarded(*reference, x);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t o = 0; o < shape.out; ++o) {
+            const double tolerance = test::dot_tolerance(test::norm(x.view().row(t), shape.in),
+                                                         test::norm(w.view().row(o), shape.in), shape.in);
+            ASSERT_NEAR(y(t, o), expected(t, o), tolerance) << "token " << t << " output " << o;
+          }
+      }
+    }
+  }
+}
+
+TEST(Linear, ThreadsDoNotChangeResults) {
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa()) continue;
+    Guarded w(1037, 555, test::kPoison);
+    w.fill_normal(3);
+    const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+    const auto packed = impl.pack(weight);
+    for (const int64_t tokens : {1, 6, 31, 600}) {
+      SCOPED_TRACE(testing::Message() << impl.name << " tokens " << tokens);
+      if (impl.needs == Isa::kReference && tokens > 31) continue;
+      Guarded x(tokens, 555, test::kPoison);
+      x.fill_normal(4);
+      const auto run_with = [&](int threads) {
+        const test::ThreadCount scope(threads);
+        return apply_guarded(*packed, x);
+      };
+      expect_same_bits(run_with(1), run_with(2));
+    }
+  }
+}
+
+// f32: the same bits alone and in a batch. bf16 through tile products: within rounding.
+TEST(Linear, ATokenDoesNotDependOnItsBatch) {
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa()) continue;
+    SCOPED_TRACE(impl.name);
+    constexpr int64_t kIn = 777;
+    constexpr int64_t kTokens = 45;
+    Guarded w(70, kIn, test::kPoison);
+    w.fill_normal(5);
+    Guarded x(kTokens, kIn, test::kPoison);
+    x.fill_normal(6);
+    const auto packed = impl.pack(Weight::from_matrix(MatrixView<const float>(w.view())));
+    const Matrix<float> batch = apply_guarded(*packed, x);
+    for (const int64_t t : {0, 13, 14, 44}) {
+      Guarded one(1, kIn, test::kPoison);
+      std::copy_n(x.view().row(t), kIn, one.data());
+      const Matrix<float> alone = apply_guarded(*packed, one);
+      for (int64_t o = 0; o < 70; ++o) {
+        const double tolerance =
+            impl.needs == Isa::kAmx
+                ? 2 * test::dot_tolerance(test::norm(one.data(), kIn), test::norm(w.view().row(o), kIn), kIn)
+                : 0.0;
+        ASSERT_NEAR(alone(0, o), batch(t, o), tolerance) << "token " << t << " output " << o;
+      }
+    }
+  }
+}
+
+// bf16 products: weights and activations are rounded to nearest even before they are multiplied.
+TEST(Linear, Bf16RoundsBothOperandsToNearestEven) {
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa() || !is_bf16(impl)) continue;
+    SCOPED_TRACE(impl.name);
+    // 1 + 2^-8 is halfway between 1 and 1 + 2^-7: even is 1. 1 + 3·2^-8 is halfway too: even is 1 + 2^-6.
+    const float halves[] = {1.0f + 0x1p-8f, 1.0f + 3 * 0x1p-8f};
+    const Weight weight = Weight::from_matrix(MatrixView<const float>{halves, 2, 1, 1});
+    const auto packed = impl.pack(weight);
+    for (const int64_t tokens : {1, 20}) {
+      Guarded x(tokens, 1, test::kPoison);
+      for (int64_t t = 0; t < tokens; ++t) x.view()(t, 0) = halves[t % 2];
+      const Matrix<float> y = apply_guarded(*packed, x);
+      for (int64_t t = 0; t < tokens; ++t) {
+        const float rounded = t % 2 == 0 ? 1.0f : 1.0f + 0x1p-6f;
+        EXPECT_EQ(y(t, 0), rounded);
+        EXPECT_EQ(y(t, 1), rounded * (1.0f + 0x1p-6f));
+      }
+    }
+  }
+}
+
+// Every encoding a weight may have; scales of one, so that values are integers and sums exact.
+TEST(Linear, PacksEveryEncoding) {
+  constexpr int64_t kRows = 19;
+  constexpr int64_t kCols = 96;
+  Rng rng(11);
+  for (const Encoding encoding :
+       {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ4_1}) {
+    Weight weight;
+    if (encoding <= Encoding::kBF16) {
+      Guarded w(kRows, kCols, test::kPoison);
+      w.fill_integers(12, 8);
+      weight = Weight::from_matrix(MatrixView<const float>(w.view()), encoding);
+    } else {
+      const EncodingInfo& info = encoding_info(encoding);
+      auto bytes =
+          std::make_shared<std::vector<std::byte>>(static_cast<size_t>(kRows * row_bytes(encoding, kCols)));
+      for (std::byte& b : *bytes) b = static_cast<std::byte>(rng.below(256));
+      constexpr uint16_t kOne = 0x3c00;  // f16
+      for (size_t i = 0; i < bytes->size(); i += static_cast<size_t>(info.block_bytes)) {
+        std::memcpy(bytes->data() + i, &kOne, 2);
+        if (encoding == Encoding::kQ4_1) std::memcpy(bytes->data() + i + 2, &kOne, 2);
+      }
+      weight = {Pattern::kDense, encoding, kRows, kCols, bytes->data(), bytes};
+    }
+    const Matrix<float> values = decode(weight);
+    for (const LinearImpl& impl : linear_impls()) {
+      if (impl.needs > detected_isa()) continue;
+      SCOPED_TRACE(testing::Message() << impl.name << " " << encoding_info(encoding).name);
+      const auto packed = impl.pack(weight);
+      Guarded x(7, kCols, test::kPoison);
+      x.fill_integers(13, 8);
+      const Matrix<float> y = apply_guarded(*packed, x);
+      for (int64_t t = 0; t < 7; ++t)
+        for (int64_t o = 0; o < kRows; ++o) {
+          double expected = 0.0;
+          for (int64_t k = 0; k < kCols; ++k)
+            expected += static_cast<double>(x.view()(t, k)) * static_cast<double>(values(o, k));
+          ASSERT_EQ(y(t, o), static_cast<float>(expected)) << "token " << t << " output " << o;
+        }
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pare

@@ -1,0 +1,286 @@
+// Every table that this machine can run, against the reference table.
+#include "kernels/vector_ops.h"
+
+#include <gtest/gtest.h>
+
+#include <limits>
+#include <set>
+
+#include "guarded.h"
+#include "kernels/cpu_features.h"
+
+namespace pare {
+namespace {
+
+using test::Guarded;
+
+constexpr int64_t kSizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 576, 4097};
+constexpr double kEps = 0x1p-24;
+
+std::vector<Isa> isas() {
+  std::vector<Isa> result;
+  for (const Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAmx})
+    if (isa <= detected_isa()) result.push_back(isa);
+  return result;
+}
+
+// Calls test(ops, n) for each table and size.
+template <typename Test>
+void for_each(Test test) {
+  for (const Isa isa : isas())
+    for (const int64_t n : kSizes) {
+      SCOPED_TRACE(testing::Message() << isa_name(isa) << " n " << n);
+      test(vector_ops(isa), n);
+    }
+}
+
+const VectorOps& reference() { return vector_ops(Isa::kReference); }
+
+TEST(VectorOps, EveryInstructionSetHasItsOwnTable) {
+  std::set<const VectorOps*> tables;
+  for (const Isa isa : isas()) {
+    const bool is_new = tables.insert(&vector_ops(isa)).second;
+    EXPECT_EQ(is_new, isa != Isa::kAmx) << isa_name(isa);  // AMX has no vector operations of its own
+  }
+  EXPECT_EQ(&vector_ops(), &vector_ops(active_isa()));
+}
+
+TEST(VectorOps, Dot) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded a(1, n, test::kPoison);
+    Guarded b(1, n, test::kPoison);
+    a.fill_normal(1);
+    b.fill_normal(2);
+    EXPECT_NEAR(ops.dot(a.data(), b.data(), n), reference().dot(a.data(), b.data(), n),
+                test::dot_tolerance(test::norm(a.data(), n), test::norm(b.data(), n), n));
+    a.fill_integers(3, 30);
+    b.fill_integers(4, 30);
+    EXPECT_EQ(ops.dot(a.data(), b.data(), n), reference().dot(a.data(), b.data(), n));
+  });
+}
+
+// Two roundings of terms no larger than |alpha x| + |y|.
+TEST(VectorOps, AxpyAddScale) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kPoison);
+    x.fill_normal(1);
+    Guarded y(1, n, test::kCanary);
+    y.fill_normal(2);
+    Guarded z(1, n, test::kCanary);
+    z.fill_normal(2);
+    ops.axpy(0.7f, x.data(), y.data(), n);
+    for (int64_t i = 0; i < n; ++i) {
+      const double a = 0.7f * static_cast<double>(x.data()[i]);
+      const double b = z.data()[i];
+      ASSERT_NEAR(y.data()[i], a + b, 2 * kEps * (std::abs(a) + std::abs(b)));
+    }
+    ops.add(x.data(), z.data(), n);
+    Guarded expected(1, n, test::kCanary);
+    expected.fill_normal(2);
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(z.data()[i], expected.data()[i] + x.data()[i]);
+    ops.scale(-1.5f, z.data(), n);
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(z.data()[i], -1.5f * (expected.data()[i] + x.data()[i]));
+    y.expect_guards();
+    z.expect_guards();
+  });
+}
+
+TEST(VectorOps, RmsNorm) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kPoison);
+    x.fill_normal(1);
+    Guarded weight(1, n, test::kPoison);
+    weight.fill_normal(2);
+    const float divisor = static_cast<float>(n) * 1.25f;
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; ++i)
+      sum += static_cast<double>(x.data()[i]) * static_cast<double>(x.data()[i]);
+    const double factor = 1.0 / std::sqrt(sum / static_cast<double>(divisor) + static_cast<double>(1e-5f));
+    // The sum of squares has n + 1 roundings, halved by the square root; then six operations.
+    const double tolerance = kEps * (0.5 * static_cast<double>(n + 1) + 6);
+    for (const bool weighted : {true, false}) {
+      Guarded out(1, n, test::kCanary);
+      ops.rms_norm(x.data(), weighted ? weight.data() : nullptr, divisor, 1e-5f, out.data(), n);
+      for (int64_t i = 0; i < n; ++i) {
+        const double expected =
+            x.data()[i] * factor * (weighted ? static_cast<double>(weight.data()[i]) : 1.0);
+        ASSERT_NEAR(out.data()[i], expected, tolerance * std::abs(expected));
+      }
+      out.expect_guards();
+    }
+    Guarded in_place(1, n, test::kCanary);
+    in_place.fill_normal(1);
+    ops.rms_norm(in_place.data(), nullptr, divisor, 1e-5f, in_place.data(), n);
+    in_place.expect_guards();
+    EXPECT_NEAR(in_place.data()[n - 1], x.data()[n - 1] * factor,
+                tolerance * std::abs(x.data()[n - 1] * factor));
+  });
+}
+
+TEST(VectorOps, SiluMul) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded gate(1, n, test::kCanary);
+    gate.fill_normal(1);
+    for (int64_t i = 0; i < n; ++i) gate.data()[i] *= 10.0f;
+    Guarded expected = gate;
+    Guarded up(1, n, test::kPoison);
+    up.fill_normal(2);
+    ops.silu_mul(gate.data(), up.data(), n);
+    gate.expect_guards();
+    reference().silu_mul(expected.data(), up.data(), n);
+    // exp within 2 ulp (4 · 2^-24), then four operations.
+    for (int64_t i = 0; i < n; ++i)
+      ASSERT_NEAR(gate.data()[i], expected.data()[i], 9 * kEps * std::abs(expected.data()[i]));
+  });
+}
+
+TEST(VectorOps, SiluSaturates) {
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    float gate[] = {200.0f, -200.0f, 0.0f};
+    const float up[] = {3.0f, 3.0f, 3.0f};
+    vector_ops(isa).silu_mul(gate, up, 3);
+    EXPECT_EQ(gate[0], 600.0f);
+    EXPECT_NEAR(gate[1], 0.0f, 1e-30f);
+    EXPECT_EQ(gate[2], 0.0f);
+  }
+}
+
+TEST(VectorOps, Rope) {
+  for_each([](const VectorOps& ops, int64_t half) {
+    Guarded x(1, 2 * half, test::kCanary);
+    x.fill_normal(1);
+    Guarded before = x;
+    Guarded cosine(1, half, test::kPoison);
+    Guarded sine(1, half, test::kPoison);
+    for (int64_t i = 0; i < half; ++i) {
+      cosine.data()[i] = std::cos(static_cast<float>(i));
+      sine.data()[i] = std::sin(static_cast<float>(i));
+    }
+    ops.rope(x.data(), cosine.data(), sine.data(), half);
+    x.expect_guards();
+    for (int64_t i = 0; i < half; ++i) {
+      const double a = before.data()[i];
+      const double b = before.data()[i + half];
+      const double c = cosine.data()[i];
+      const double s = sine.data()[i];
+      const double tolerance = 3 * kEps * (std::abs(a) + std::abs(b));
+      ASSERT_NEAR(x.data()[i], a * c - b * s, tolerance);
+      ASSERT_NEAR(x.data()[i + half], b * c + a * s, tolerance);
+    }
+  });
+}
+
+TEST(VectorOps, Max) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, std::bit_cast<uint32_t>(1e30f));
+    x.fill_normal(1);
+    for (const int64_t where : {int64_t{0}, n / 2, n - 1}) {
+      x.fill_normal(1);
+      for (int64_t i = 0; i < n; ++i) x.data()[i] -= 100.0f;
+      x.data()[where] = -50.0f;
+      ASSERT_EQ(ops.max(x.data(), n), -50.0f) << where;
+    }
+  });
+}
+
+TEST(VectorOps, ExpSum) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kCanary);
+    x.fill_normal(1);
+    for (int64_t i = 0; i < n; ++i) x.data()[i] = x.data()[i] * 5.0f;
+    Guarded before = x;
+    const float shift = 3.25f;
+    const double sum = ops.exp_sum(x.data(), shift, n);
+    x.expect_guards();
+    double expected = 0.0;
+    for (int64_t i = 0; i < n; ++i) expected += static_cast<double>(x.data()[i]);
+    EXPECT_NEAR(sum, expected, static_cast<double>(n) * kEps * expected);
+    for (int64_t i = 0; i < n; ++i) {
+      const double exact = std::exp(static_cast<double>(before.data()[i] - shift));
+      ASSERT_NEAR(x.data()[i], exact, 4 * kEps * exact) << before.data()[i];
+    }
+  });
+}
+
+TEST(VectorOps, ExpWithinTwoUlpOverItsRange) {
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    std::vector<float> x;
+    for (double v = -103.9; v < 88.7; v += 0.00137) x.push_back(static_cast<float>(v));
+    const std::vector<float> before = x;
+    vector_ops(isa).exp_sum(x.data(), 0.0f, static_cast<int64_t>(x.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double exact = std::exp(static_cast<double>(before[i]));
+      const double ulp = std::max(exact * 0x1p-23, 0x1p-149);
+      ASSERT_NEAR(x[i], exact, 2 * ulp) << before[i];
+    }
+  }
+}
+
+TEST(VectorOps, ExpOfSpecialValues) {
+  constexpr float kInf = std::numeric_limits<float>::infinity();
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    float x[] = {-kInf, 0.0f, -1000.0f};
+    EXPECT_EQ(vector_ops(isa).exp_sum(x, 0.0f, 3), 1.0f);
+    EXPECT_EQ(x[0], 0.0f);
+    EXPECT_EQ(x[1], 1.0f);
+    EXPECT_EQ(x[2], 0.0f);
+    float large[] = {kInf};
+    EXPECT_EQ(vector_ops(isa).exp_sum(large, 0.0f, 1), kInf);
+    float nan[] = {std::numeric_limits<float>::quiet_NaN()};
+    EXPECT_TRUE(std::isnan(vector_ops(isa).exp_sum(nan, 0.0f, 1)));
+  }
+}
+
+struct GemmShape {
+  int64_t m, n, k;
+};
+
+std::vector<GemmShape> gemm_shapes() {
+  std::vector<GemmShape> shapes;
+  for (int64_t m = 1; m <= 9; ++m)
+    for (const int64_t n : {1, 15, 16, 17, 64, 65, 100})
+      for (const int64_t k : {1, 16, 33, 64}) shapes.push_back({m, n, k});
+  for (const int64_t m : {12, 13, 63, 64, 65}) shapes.push_back({m, 200, 64});
+  shapes.push_back({5, 70, 300});
+  shapes.push_back({64, 64, 4097});
+  shapes.push_back({3, 4097, 64});
+  return shapes;
+}
+
+TEST(VectorOps, AttentionProducts) {
+  for (const Isa isa : isas())
+    for (const auto [m, n, k] : gemm_shapes()) {
+      SCOPED_TRACE(testing::Message() << isa_name(isa) << " m " << m << " n " << n << " k " << k);
+      const VectorOps& ops = vector_ops(isa);
+      Guarded a(m, k, test::kPoison);
+      a.fill_integers(1, 8);
+      Guarded bt(n, k, test::kPoison);
+      bt.fill_integers(2, 8);
+      Guarded b(k, n, test::kPoison);
+      for (int64_t l = 0; l < k; ++l)
+        for (int64_t j = 0; j < n; ++j) b.view()(l, j) = bt.view()(j, l);
+      Guarded nt(m, n, test::kCanary);
+      ops.gemm_nt(m, n, k, 0.5f, a.data(), a.view().stride, bt.data(), bt.view().stride, nt.data(),
+                  nt.view().stride);
+      nt.expect_guards();
+      Guarded nn(m, n, test::kCanary);
+      nn.fill_integers(3, 8);
+      Guarded before = nn;
+      ops.gemm_nn(m, n, k, a.data(), a.view().stride, b.data(), b.view().stride, nn.data(), nn.view().stride);
+      nn.expect_guards();
+      for (int64_t i = 0; i < m; ++i)
+        for (int64_t j = 0; j < n; ++j) {
+          int64_t product = 0;
+          for (int64_t l = 0; l < k; ++l)
+            product += static_cast<int64_t>(a.view()(i, l)) * static_cast<int64_t>(bt.view()(j, l));
+          ASSERT_EQ(nt.view()(i, j), 0.5f * static_cast<float>(product)) << i << ", " << j;
+          ASSERT_EQ(nn.view()(i, j), before.view()(i, j) + static_cast<float>(product)) << i << ", " << j;
+        }
+    }
+}
+
+}  // namespace
+}  // namespace pare
