@@ -1,0 +1,55 @@
+// Text generation, one sequence at a time.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "model/packed_model.h"
+#include "model/sampler.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+struct GenerateOptions {
+  SamplingOptions sampling;
+  int64_t max_tokens = 256;
+  std::vector<std::string> stop;  // texts that end the generation; never part of the output
+  bool ignore_eos = false;
+};
+
+enum class FinishReason { kEos, kStop, kLength, kCancelled };
+std::string_view finish_reason_name(FinishReason reason);
+
+struct Generation {
+  std::vector<int32_t> tokens;  // generated, the end-of-sequence token not included
+  FinishReason finish = FinishReason::kLength;
+  int64_t prompt_tokens = 0;
+  int64_t decode_steps = 0;      // forward passes after the prompt's
+  double prefill_seconds = 0.0;  // until the first token was chosen
+  double decode_seconds = 0.0;
+};
+
+// Receives text as it becomes complete, in whole code points; returns whether to go on.
+using TextSink = std::function<bool(std::string_view)>;
+
+class Generator {
+ public:
+  // Both must outlive the generator.
+  Generator(const PackedModel& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
+
+  // Continues `prompt`. An empty prompt is the BOS token, if the model has one. Ends at max_tokens or where
+  // the model's context is full, whichever comes first. Throws kUsage for options out of range and kInvalid
+  // when the prompt leaves no room in the context, is empty or holds ids outside the vocabulary.
+  Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+                      const TextSink& sink) const;
+
+ private:
+  const PackedModel& model_;
+  const Tokenizer& tokenizer_;
+};
+
+}  // namespace pare

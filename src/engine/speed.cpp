@@ -1,0 +1,88 @@
+#include "engine/speed.h"
+
+#include <chrono>
+
+#include "base/rng.h"
+#include "model/forward.h"
+
+namespace pare {
+namespace {
+
+double seconds_since(std::chrono::steady_clock::time_point start) {
+  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+}
+
+void check_options(const SpeedOptions& o, const ModelConfig& config) {
+  if (o.prefill < 1) fail(ErrorCode::kUsage, "--prefill is {}, expected 1 or more", o.prefill);
+  if (o.decode < 1) fail(ErrorCode::kUsage, "--decode is {}, expected 1 or more", o.decode);
+  if (o.depth < 0 || o.depth > o.prefill)
+    fail(ErrorCode::kUsage, "--depth is {}, expected 0..{} (--prefill)", o.depth, o.prefill);
+  if (o.prefill + o.decode > config.max_positions)
+    fail(ErrorCode::kInvalid, "{} prefill and {} decode tokens exceed the model's context of {}", o.prefill,
+         o.decode, config.max_positions);
+}
+
+const SpeedOptions& checked(const SpeedOptions& options, const ModelConfig& config) {
+  check_options(options, config);
+  return options;
+}
+
+void apply(const PackedLinear& linear, int64_t tokens) {
+  const Matrix<float> x = Matrix<float>::zeros(tokens, linear.in_features());
+  Matrix<float> y(tokens, linear.out_features());
+  linear.apply(x.view(), y.view());
+}
+
+}  // namespace
+
+SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options)
+    : model_(model),
+      options_(checked(options, model.config)),
+      cache_(model, options.prefill + options.decode) {
+  Rng rng(1);
+  for (int64_t t = 0; t < options.prefill + options.decode; ++t)
+    tokens_.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config.vocab_size))));
+}
+
+SpeedSample SpeedTest::run() {
+  SpeedSample sample;
+  cache_.truncate(0);
+  const std::span<const int32_t> tokens = tokens_;
+  auto start = std::chrono::steady_clock::now();
+  const Matrix<float> hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
+  logits_of(model_, hidden.view().rows_of(hidden.rows() - 1, 1));
+  sample.prefill_seconds = seconds_since(start);
+  cache_.truncate(options_.depth);
+  start = std::chrono::steady_clock::now();
+  for (int64_t t = 0; t < options_.decode; ++t)
+    logits_of(model_,
+              forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_).view());
+  sample.decode_seconds = seconds_since(start);
+  return sample;
+}
+
+double SpeedTest::kv_bytes_per_token() const {
+  const double per_position = static_cast<double>(cache_.bytes()) / static_cast<double>(cache_.capacity());
+  const double mean_context =
+      static_cast<double>(options_.depth) + static_cast<double>(options_.decode + 1) / 2;
+  return per_position * mean_context;
+}
+
+double linear_seconds(const PackedModel& model, int64_t tokens) {
+  const auto start = std::chrono::steady_clock::now();
+  for (const PackedStage& stage : model.stages) {
+    if (stage.skip) apply(*stage.skip, tokens);
+    for (const auto& branch : stage.branches) {
+      if (const auto* a = std::get_if<PackedAttention>(&branch)) {
+        for (const PackedAffine* affine : {&a->q, &a->k, &a->v, &a->o}) apply(*affine->linear, tokens);
+      } else if (const auto* m = std::get_if<PackedMlp>(&branch)) {
+        for (const PackedAffine* affine : {&m->gate, &m->up, &m->down}) apply(*affine->linear, tokens);
+      }
+    }
+  }
+  if (model.head_transform) apply(*model.head_transform, tokens);
+  apply(*model.head, 1);
+  return seconds_since(start);
+}
+
+}  // namespace pare

@@ -1,0 +1,48 @@
+// What a speed comparison measures: prefill, decode, and the memory bandwidth they are judged by.
+#pragma once
+
+#include <vector>
+
+#include "model/kv_cache.h"
+#include "model/packed_model.h"
+
+namespace pare {
+
+struct SpeedOptions {
+  int64_t prefill = 512;  // tokens of the prompt
+  int64_t decode = 64;    // tokens produced one by one
+  int64_t depth = 512;    // tokens in the context when decoding starts, at most `prefill`
+};
+
+struct SpeedSample {
+  double prefill_seconds = 0.0;
+  double decode_seconds = 0.0;
+};
+
+// Runs the same seeded token ids through a model again and again.
+class SpeedTest {
+ public:
+  // The model must outlive the test. Throws kUsage when options are out of range and kInvalid when they
+  // exceed the model's context.
+  SpeedTest(const PackedModel& model, const SpeedOptions& options);
+  SpeedSample run();
+  // Bytes of keys and values read to produce one token, on average over the decode.
+  double kv_bytes_per_token() const;
+  int64_t kv_cache_bytes() const { return cache_.bytes(); }
+
+ private:
+  const PackedModel& model_;
+  SpeedOptions options_;
+  std::vector<int32_t> tokens_;
+  KvCache cache_;
+};
+
+// Seconds that the linears alone (head included) need for `tokens` rows; a token of the head for every row
+// when decoding (tokens = 1), one for all in a prefill.
+double linear_seconds(const PackedModel& model, int64_t tokens);
+
+// Bytes per second that thread_count() threads read from memory in several streams each. `bytes` should
+// exceed the last-level cache.
+double read_bandwidth(int64_t bytes);
+
+}  // namespace pare
