@@ -82,6 +82,7 @@ Matrix<float> product(Guarded& x, Guarded& w) {
 
 // Integers small enough that every sum is exact: a wrong, missing or doubled term cannot hide.
 TEST(Linear, EveryImplementationIsExactOnIntegers) {
+  const test::ThreadCount scope(1);  // thousands of tiny products: starting a second thread costs more
   std::set<Isa> covered;
   for (const Shape shape : ragged_shapes()) {
     const std::vector<int64_t> counts = token_counts(shape);

@@ -1,0 +1,165 @@
+// Linears, attention products and Gram matrices on one thread. Rates are per CPU second.
+#include <benchmark/benchmark.h>
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "kernels/linear.h"
+#include "kernels/vector_ops.h"
+#include "linalg/linalg.h"
+#include "peaks.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kBeyondCache = int64_t{1} << 29;  // bytes of distinct weights that decoding walks over
+
+Matrix<float> random_matrix(int64_t rows, int64_t cols) {
+  Matrix<float> m(rows, cols);
+  Rng rng(1);
+  for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = static_cast<float>(rng.uniform() - 0.5);
+  return m;
+}
+
+void set_rate(benchmark::State& state, const char* name, double per_iteration) {
+  state.counters[name] = benchmark::Counter(per_iteration * static_cast<double>(state.iterations()) * 1e-9,
+                                            benchmark::Counter::kIsRate);
+}
+
+void memory_read(benchmark::State& state) {
+  const Matrix<float> data = Matrix<float>::zeros(1, kBeyondCache / 4);
+  for (auto _ : state) benchmark::DoNotOptimize(bench::read_memory(data.data(), kBeyondCache));
+  set_rate(state, "GB/s", static_cast<double>(kBeyondCache));
+}
+
+void multiply_add_peak(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(bench::multiply_add(1000000));
+  set_rate(state, "GF/s", 1e6 * bench::kMultiplyAddFlops);
+}
+
+void tile_product_peak(benchmark::State& state) {
+  for (auto _ : state) benchmark::DoNotOptimize(bench::tile_products(1000000));
+  set_rate(state, "GF/s", 1e6 * bench::kTileFlops);
+}
+
+// Copies of one packed linear: enough that no cache holds them.
+const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl, int64_t out, int64_t in) {
+  static std::string held;
+  static std::vector<std::unique_ptr<PackedLinear>> copies;
+  const std::string key = fmt::format("{} {} {}", impl.name, out, in);
+  if (held == key) return copies;
+  copies.clear();
+  const Weight weight = Weight::from_matrix(random_matrix(out, in).view());
+  int64_t bytes = 0;
+  while (bytes < kBeyondCache) {
+    copies.push_back(impl.pack(weight));
+    bytes += copies.back()->bytes();
+  }
+  held = key;
+  return copies;
+}
+
+void linear(benchmark::State& state, const LinearImpl& impl) {
+  const int64_t tokens = state.range(0);
+  const int64_t out = state.range(1);
+  const int64_t in = state.range(2);
+  const auto& copies = packed(impl, out, in);
+  const Matrix<float> x = random_matrix(tokens, in);
+  Matrix<float> y(tokens, out);
+  size_t next = 0;
+  for (auto _ : state) {
+    copies[next]->apply(x.view(), y.view());
+    next = (next + 1) % copies.size();
+    benchmark::DoNotOptimize(y.data());
+  }
+  set_rate(state, "GB/s", static_cast<double>(copies[0]->bytes()));
+  set_rate(state, "GF/s", 2.0 * static_cast<double>(tokens * out * in));
+}
+
+template <bool kScores>
+void attention(benchmark::State& state) {
+  const int64_t m = state.range(0);
+  const int64_t n = state.range(1);
+  const int64_t k = state.range(2);
+  const Matrix<float> a = random_matrix(m, k);
+  const Matrix<float> b = random_matrix(n, k);  // read as (k, n) for values
+  Matrix<float> c = Matrix<float>::zeros(m, n);
+  for (auto _ : state) {
+    if (kScores)
+      vector_ops().gemm_nt(m, n, k, 0.125f, a.data(), k, b.data(), k, c.data(), n);
+    else
+      vector_ops().gemm_nn(m, n, k, a.data(), k, b.data(), n, c.data(), n);
+    benchmark::DoNotOptimize(c.data());
+  }
+  set_rate(state, "GF/s", 2.0 * static_cast<double>(m * n * k));
+}
+
+void softmax_exp(benchmark::State& state) {
+  const Matrix<float> x = random_matrix(1, 4096);
+  Matrix<float> y(1, 4096);
+  for (auto _ : state) {
+    std::copy_n(x.data(), x.size(), y.data());
+    benchmark::DoNotOptimize(vector_ops().exp_sum(y.data(), 1.0f, y.size()));
+  }
+  set_rate(state, "Gexp/s", 4096.0);
+}
+
+void gram(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  constexpr int64_t kTokens = 1024;
+  const Matrix<float> x = random_matrix(kTokens, n);
+  Matrix<double> h = Matrix<double>::zeros(n, n);
+  for (auto _ : state) gram_accumulate(x.view(), nullptr, h.view());
+  set_rate(state, "GF/s", static_cast<double>(kTokens) * static_cast<double>(n) * static_cast<double>(n + 1));
+}
+
+void dgemm(benchmark::State& state) {
+  const int64_t n = state.range(0);
+  Matrix<double> a(n, n);
+  std::fill_n(a.data(), a.size(), 0.5);
+  for (auto _ : state) benchmark::DoNotOptimize(matmul_tn(a.view(), a.view()).data());
+  set_rate(state, "GF/s", 2.0 * static_cast<double>(n * n * n));
+}
+
+void register_all() {
+  if (detected_isa() >= Isa::kAvx512) {
+    benchmark::RegisterBenchmark("peak/memory_read", memory_read);
+    benchmark::RegisterBenchmark("peak/multiply_add_f32", multiply_add_peak);
+  }
+  if (detected_isa() >= Isa::kAmx) benchmark::RegisterBenchmark("peak/tile_product_bf16", tile_product_peak);
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa() || impl.needs == Isa::kReference) continue;
+    auto* registered =
+        benchmark::RegisterBenchmark(fmt::format("linear/{}", impl.name).c_str(),
+                                     [&impl](benchmark::State& state) { linear(state, impl); });
+    registered->ArgNames({"tokens", "out", "in"});
+    for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64, 128, 512}) registered->Args({tokens, 4096, 4096});
+    for (const int64_t tokens : {1, 512}) registered->Args({tokens, 1536, 576});
+  }
+  for (const int64_t m : {1, 3, 9, 64}) {
+    benchmark::RegisterBenchmark("attention/scores", attention<true>)->Args({m, 256, 64});
+    benchmark::RegisterBenchmark("attention/values", attention<false>)->Args({m, 64, 256});
+  }
+  benchmark::RegisterBenchmark("softmax_exp", softmax_exp);
+  for (const int64_t n : {576, 2048}) {
+    benchmark::RegisterBenchmark("algebra/gram", gram)->Arg(n);
+    benchmark::RegisterBenchmark("algebra/dgemm", dgemm)->Arg(n);
+  }
+}
+
+}  // namespace
+}  // namespace pare
+
+int main(int argc, char** argv) {
+  pare::set_thread_count(1);
+  pare::register_all();
+  benchmark::Initialize(&argc, argv);
+  if (benchmark::ReportUnrecognizedArguments(argc, argv)) return 2;
+  benchmark::RunSpecifiedBenchmarks();
+  return 0;
+}
