@@ -1,9 +1,11 @@
 // pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--time]: the ids of a file's bytes, one a
 // line. A test tool for tools/compare_tokenizer.py.
+#include <algorithm>
 #include <cstdio>
 #include <cstring>
 #include <ctime>
 #include <string>
+#include <string_view>
 #include <vector>
 
 #include "base/error.h"
@@ -25,31 +27,44 @@ void report_speed(const pare::Tokenizer& tokenizer, const std::string& text,
   }
 }
 
+void print_ids(const std::vector<int32_t>& ids) {
+  for (const int32_t id : ids) std::printf("%d ", id);
+  std::printf("\n");
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   pare::EncodeOptions options;
   bool time = false;
+  bool nul = false;
   std::vector<const char*> paths;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--template") == 0)
       options.add_special_tokens = true;
     else if (std::strcmp(argv[i], "--no-special") == 0)
       options.parse_special = false;
+    else if (std::strcmp(argv[i], "--nul") == 0)
+      nul = true;
     else if (std::strcmp(argv[i], "--time") == 0)
       time = true;
     else
       paths.push_back(argv[i]);
   }
   if (paths.size() != 2) {
-    std::fprintf(stderr, "usage: pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--time]\n");
+    std::fprintf(stderr,
+                 "usage: pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--nul] [--time]\n");
     return 2;
   }
   try {
     const auto tokenizer = pare::Tokenizer::from_json(pare::read_file(paths[0], kMaxBytes));
     const std::string text = pare::read_file(paths[1], kMaxBytes);
     if (time) report_speed(tokenizer, text, options);
-    for (const int32_t id : tokenizer.encode(text, options)) std::printf("%d\n", id);
+    for (size_t pos = 0; pos <= text.size();) {
+      const size_t end = nul ? std::min(text.find('\0', pos), text.size()) : text.size();
+      print_ids(tokenizer.encode(std::string_view(text).substr(pos, end - pos), options));
+      pos = end + 1;
+    }
   } catch (const pare::Error& error) {
     std::fprintf(stderr, "pare_tokenize: %s\n", error.what());
     return 1;

@@ -1,0 +1,71 @@
+#include "text/pretokenize.h"
+
+#include <gmock/gmock.h>
+#include <gtest/gtest.h>
+
+#include <string>
+#include <vector>
+
+namespace pare {
+namespace {
+
+using ::testing::ElementsAre;
+
+std::vector<std::string> words(PreTokenizer kind, std::string_view text) {
+  std::vector<std::string> out;
+  for_each_word(kind, text, [&](std::string_view word) { out.emplace_back(word); });
+  return out;
+}
+
+TEST(PreTokenize, Gpt2) {
+  const auto cut = [](std::string_view text) { return words(PreTokenizer::kGpt2, text); };
+  EXPECT_THAT(cut(""), ElementsAre());
+  EXPECT_THAT(cut("Hello world"), ElementsAre("Hello", " world"));
+  EXPECT_THAT(cut("a  b"), ElementsAre("a", " ", " b"));
+  EXPECT_THAT(cut("a\n b"), ElementsAre("a", "\n", " b"));
+  EXPECT_THAT(cut("a \n"), ElementsAre("a", " \n"));
+  EXPECT_THAT(cut("a\n\nb"), ElementsAre("a", "\n", "\n", "b"));
+  EXPECT_THAT(cut("x 123,4"), ElementsAre("x", " 123", ",", "4"));
+  EXPECT_THAT(cut("it's we'll DON'T"), ElementsAre("it", "'s", " we", "'ll", " DON", "'", "T"));
+  EXPECT_THAT(cut(" 's"), ElementsAre(" '", "s"));
+  EXPECT_THAT(cut("é漢 ½"), ElementsAre("é漢", " ½"));
+  EXPECT_THAT(cut("\u3000\u3000x"), ElementsAre("\u3000", "\u3000", "x"));
+  EXPECT_THAT(cut("a\xff\xfe b"), ElementsAre("a", "\xff\xfe", " b"));
+}
+
+TEST(PreTokenize, SmolLMIsolatesDigits) {
+  const auto cut = [](std::string_view text) { return words(PreTokenizer::kSmolLM, text); };
+  EXPECT_THAT(cut("x 123,4"), ElementsAre("x", " ", "1", "2", "3", ",", "4"));
+  EXPECT_THAT(cut("a  1"), ElementsAre("a", "  ", "1"));  // the look-ahead does not see the digit
+  EXPECT_THAT(cut("½b"), ElementsAre("½", "b"));
+}
+
+TEST(PreTokenize, Llama3) {
+  const auto cut = [](std::string_view text) { return words(PreTokenizer::kLlama3, text); };
+  EXPECT_THAT(cut("Hello world"), ElementsAre("Hello", " world"));
+  EXPECT_THAT(cut("x 12345"), ElementsAre("x", " ", "123", "45"));
+  EXPECT_THAT(cut("DON'T I'LL"), ElementsAre("DON", "'T", " I", "'LL"));
+  EXPECT_THAT(cut("'\u017fa 'xa"), ElementsAre("'\u017f", "a", " '", "xa"));
+  EXPECT_THAT(cut("\tint(x)"), ElementsAre("\tint", "(x", ")"));
+  EXPECT_THAT(cut("a;\r\n\r\nb"), ElementsAre("a", ";\r\n\r\n", "b"));
+  EXPECT_THAT(cut("a \n \n  b"), ElementsAre("a", " \n \n", " ", " b"));
+  EXPECT_THAT(cut("\nabc"), ElementsAre("\n", "abc"));
+  EXPECT_THAT(cut("a   "), ElementsAre("a", "   "));
+  EXPECT_THAT(cut(" !"), ElementsAre(" !"));
+}
+
+// Scanners that look ahead over a run for each of its characters would need hours here.
+TEST(PreTokenize, TakesLinearTime) {
+  for (const auto kind : {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3}) {
+    for (const char* unit : {"a", " ", "\n", "1", "'", " \n", " a", "\xff", "\u3000"}) {
+      std::string text;
+      while (text.size() < 1000000) text += unit;
+      size_t bytes = 0;
+      for_each_word(kind, text, [&](std::string_view word) { bytes += word.size(); });
+      EXPECT_EQ(bytes, text.size());
+    }
+  }
+}
+
+}  // namespace
+}  // namespace pare

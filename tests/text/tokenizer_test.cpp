@@ -1,0 +1,171 @@
+#include "text/tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include <chrono>
+#include <functional>
+#include <thread>
+
+#include "base/rng.h"
+#include "support/expect_error.h"
+#include "text/byte_alphabet.h"
+
+namespace pare {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+// All 256 bytes (id = byte), then the joins of the merges.
+TokenizerSpec byte_spec(std::vector<std::pair<std::string, std::string>> merges = {}) {
+  TokenizerSpec spec;
+  for (int byte = 0; byte < 256; ++byte)
+    spec.vocab.push_back(to_alphabet(std::string(1, static_cast<char>(byte))));
+  for (auto& [left, right] : merges) {
+    left = to_alphabet(left);
+    right = to_alphabet(right);
+    spec.vocab.push_back(left + right);
+  }
+  spec.merges = std::move(merges);
+  return spec;
+}
+
+// Two to the k letters for k up to 8.
+TokenizerSpec doubling_spec(char letter) {
+  std::vector<std::pair<std::string, std::string>> merges;
+  for (size_t half = 1; half <= 128; half *= 2)
+    merges.emplace_back(std::string(half, letter), std::string(half, letter));
+  return byte_spec(std::move(merges));
+}
+
+TEST(Tokenizer, MergesByRankThenFromTheLeft) {
+  const Tokenizer tokenizer(byte_spec({{"b", "c"}, {"a", "b"}, {"a", "a"}, {"aa", "a"}}));
+  EXPECT_EQ(tokenizer.encode("abc"), (Ids{'a', 256}));
+  EXPECT_EQ(tokenizer.encode("abb"), (Ids{257, 'b'}));
+  EXPECT_EQ(tokenizer.encode("aaaaa"), (Ids{258, 259}));
+}
+
+TEST(Tokenizer, TheSameMergeAgainCountsLast) {
+  auto spec = byte_spec({{"a", "b"}, {"b", "c"}});
+  EXPECT_EQ(Tokenizer(spec).encode("abc"), (Ids{256, 'c'}));
+  spec.merges.push_back(spec.merges[0]);
+  EXPECT_EQ(Tokenizer(spec).encode("abc"), (Ids{'a', 257}));
+}
+
+TEST(Tokenizer, LongWordsTakeNearlyLinearTime) {
+  const Tokenizer tokenizer(doubling_spec('a'));
+  const auto start = std::chrono::steady_clock::now();
+  const Ids ids = tokenizer.encode(std::string(1 << 20, 'a'));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_EQ(ids, Ids((1 << 20) / 256, 263));
+  // 0.3 s; a quadratic merge needs a quarter of an hour. The bound leaves room for sanitizers and busy
+  // machines.
+  EXPECT_LT(seconds.count(), 60);
+}
+
+TEST(Tokenizer, AnyBytesSurviveEncodingAndDecoding) {
+  auto spec = byte_spec({{"a", "b"}, {"\xe2", "\x82"}, {" ", " "}, {"\n", "\n"}});
+  spec.added = {{.text = "<s>", .id = 260, .special = true},
+                {.text = "<x y>", .id = 262, .normalized = true}};
+  Rng rng(1);
+  for (const auto kind : {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3}) {
+    spec.pre_tokenizer = kind;
+    const Tokenizer tokenizer(spec);
+    for (int round = 0; round < 2000; ++round) {
+      std::string text;
+      for (uint64_t n = rng.below(40); n > 0; --n) {
+        const char* pieces[] = {"ab", " ", "\n", "<s>", "<x y>", "\xe2\x82\xac", "\xe2\x82", "1"};
+        if (rng.below(2) == 0)
+          text += pieces[rng.below(8)];
+        else
+          text.push_back(static_cast<char>(rng.below(256)));
+      }
+      ASSERT_EQ(tokenizer.decode(tokenizer.encode(text), false), text);
+      ASSERT_EQ(tokenizer.decode(tokenizer.encode(text, {.parse_special = false})), text);
+    }
+  }
+}
+
+TEST(Tokenizer, SpecialTokensThatMergesReachAreKeptOutOfUserText) {
+  auto spec = byte_spec({{"e", "n"}, {"en", "d"}});
+  spec.added = {{.text = "end", .id = 257, .special = true}};
+  for (const bool ignore_merges : {false, true}) {
+    spec.ignore_merges = ignore_merges;
+    const Tokenizer tokenizer(spec);
+    EXPECT_EQ(tokenizer.encode("end"), (Ids{257}));
+    EXPECT_EQ(tokenizer.encode("end", {.parse_special = false}), (Ids{256, 'd'}));
+    EXPECT_EQ(tokenizer.encode("end"), (Ids{257}));  // the two do not share remembered words
+  }
+}
+
+TEST(Tokenizer, DecodeLeavesOutSpecialTokensWhenAsked) {
+  auto spec = byte_spec();
+  spec.added = {{.text = "<s>", .id = 256, .special = true}, {.text = "<t>", .id = 258}};
+  const Tokenizer tokenizer(spec);
+  EXPECT_EQ(tokenizer.vocab_size(), 259);
+  EXPECT_EQ(tokenizer.decode({256, 'a', 258}), "a<t>");
+  EXPECT_EQ(tokenizer.decode({256, 'a', 258}, false), "<s>a<t>");
+  EXPECT_EQ(tokenizer.decode({257}), "");  // a hole
+  EXPECT_EQ(tokenizer.token_id("<t>"), 258);
+  EXPECT_EQ(tokenizer.token_id("\u0120"), ' ');
+  EXPECT_EQ(tokenizer.token_id("nothing"), std::nullopt);
+  EXPECT_EQ(tokenizer.token_bytes(' '), " ");
+  EXPECT_TRUE(tokenizer.is_special(256));
+  EXPECT_FALSE(tokenizer.is_special(258));
+  EXPECT_PARE_ERROR(tokenizer.decode({259}), ErrorCode::kInvalid, "259");
+  EXPECT_PARE_ERROR(tokenizer.decode({-1}), ErrorCode::kInvalid, "-1");
+}
+
+TEST(Tokenizer, BytesWithoutATokenBecomeUnknownOrNothing) {
+  TokenizerSpec spec;
+  spec.vocab = {"<unk>", "a"};
+  EXPECT_EQ(Tokenizer(spec).encode("xya"), (Ids{1}));
+  spec.unknown = 0;
+  EXPECT_EQ(Tokenizer(spec).encode("xya"), (Ids{0, 0, 1}));
+  spec.fuse_unknown = true;
+  EXPECT_EQ(Tokenizer(spec).encode("xyaz"), (Ids{0, 1, 0}));
+}
+
+TEST(Tokenizer, SeveralThreadsMayEncode) {
+  const Tokenizer tokenizer(doubling_spec('a'));
+  std::string text;
+  for (size_t n = 1; n < 300; ++n) text += std::string(n % 37, 'a') + " b" + std::to_string(n);
+  const Ids expected = tokenizer.encode(text);
+  std::vector<Ids> results(4);
+  std::vector<std::thread> threads;
+  for (Ids& result : results) threads.emplace_back([&] { result = tokenizer.encode(text); });
+  for (std::thread& thread : threads) thread.join();
+  for (const Ids& result : results) EXPECT_EQ(result, expected);
+}
+
+TEST(Tokenizer, RejectsPartsThatContradictEachOther) {
+  const auto reject = [](const std::function<void(TokenizerSpec&)>& spoil, ErrorCode code,
+                         const char* message) {
+    auto spec = byte_spec({{"a", "b"}});
+    spec.added = {{.text = "<s>", .id = 257, .special = true}};
+    spoil(spec);
+    EXPECT_PARE_ERROR(Tokenizer{spec}, code, message);
+  };
+  reject([](auto& s) { s.vocab.push_back("ab"); }, ErrorCode::kFormat, "two ids, 256 and 257");
+  reject([](auto& s) { s.merges.emplace_back("b", "c"); }, ErrorCode::kFormat, "merge 1 needs \"bc\"");
+  reject([](auto& s) { s.merges.emplace_back("", "a"); }, ErrorCode::kFormat, "merge 1 needs \"\"");
+  reject([](auto& s) { s.added[0].id = 5; }, ErrorCode::kFormat, "id 5 is both");
+  reject([](auto& s) { s.added[0].id = -1; }, ErrorCode::kFormat, "id -1");
+  reject([](auto& s) { s.added[0].id = INT32_MAX; }, ErrorCode::kFormat, "id 2147483647");
+  reject([](auto& s) { s.added[0].text = "ab"; }, ErrorCode::kFormat, "two ids, 256 and 257");
+  reject([](auto& s) { s.added[0].text.clear(); }, ErrorCode::kFormat, "empty");
+  reject([](auto& s) { s.added.push_back(s.added[0]); }, ErrorCode::kFormat, "id 257 is both");
+  reject([](auto& s) { s.prefix = {258}; }, ErrorCode::kFormat, "prefix id 258");
+  reject([](auto& s) { s.suffix = {-1}; }, ErrorCode::kFormat, "suffix id -1");
+  reject([](auto& s) { s.unknown = 258; }, ErrorCode::kFormat, "unknown token id 258");
+  reject([](auto& s) { s.vocab.resize(Tokenizer::kMaxVocab + 1); }, ErrorCode::kUnsupported,
+         "1048577 tokens");
+  reject(
+      [](auto& s) {
+        s.pre_tokenizer = PreTokenizer::kLlama3;
+        s.add_prefix_space = true;
+      },
+      ErrorCode::kUnsupported, "add_prefix_space");
+}
+
+}  // namespace
+}  // namespace pare
