@@ -4,7 +4,7 @@ target_include_directories(pare_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAK
 target_compile_options(pare_options INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
   $<$<BOOL:${PARE_WERROR}>:-Werror>)
-target_link_libraries(pare_options INTERFACE fmt::fmt OpenMP::OpenMP_CXX Threads::Threads)
+target_link_libraries(pare_options INTERFACE fmt::fmt Threads::Threads)
 if(PARE_SANITIZE)
   target_compile_options(pare_options INTERFACE -fsanitize=address,undefined -fno-sanitize-recover=all -fno-omit-frame-pointer)
   target_link_options(pare_options INTERFACE -fsanitize=address,undefined)

@@ -9,25 +9,41 @@ namespace pare {
 
 // Number of threads parallel_for uses (default: the CPUs this process may run on).
 int thread_count();
-// n >= 1; throws Error{kInvalid} otherwise.
+// n in 1..1024; throws Error{kInvalid} otherwise. Not while a parallel_for runs.
 void set_thread_count(int n);
 
+namespace detail {
+// Runs body(context, i) for i in [0, count) on the pool's threads and the caller's; body does not throw.
+void run_parallel(int64_t count, void (*body)(void* context, int64_t i), void* context);
+}  // namespace detail
+
 // Calls body(i) for i in [0, count), each exactly once, in any order, on up to thread_count() threads.
-// The first exception is rethrown on the caller's thread. Nested calls run serially.
+// The first exception is rethrown on the caller's thread. Nested and concurrent calls run serially.
 template <typename Body>
 void parallel_for(int64_t count, Body&& body) {
-  std::exception_ptr error;
-  std::mutex mutex;
-#pragma omp parallel for schedule(dynamic, 1) num_threads(thread_count()) if (count > 1)
-  for (int64_t i = 0; i < count; ++i) {
-    try {
-      body(i);
-    } catch (...) {
-      const std::lock_guard<std::mutex> lock(mutex);
-      if (!error) error = std::current_exception();
-    }
+  if (count <= 1) {
+    for (int64_t i = 0; i < count; ++i) body(i);
+    return;
   }
-  if (error) std::rethrow_exception(error);
+  struct Context {
+    Body& body;
+    std::mutex mutex;
+    std::exception_ptr error;
+  };
+  Context context{body, {}, nullptr};
+  detail::run_parallel(
+      count,
+      [](void* erased, int64_t i) {
+        auto& c = *static_cast<Context*>(erased);
+        try {
+          c.body(i);
+        } catch (...) {
+          const std::lock_guard<std::mutex> lock(c.mutex);
+          if (!c.error) c.error = std::current_exception();
+        }
+      },
+      &context);
+  if (context.error) std::rethrow_exception(context.error);
 }
 
 }  // namespace pare
