@@ -81,57 +81,11 @@ class Parser {
     reader_.require_items(count, min_bytes, field);
   }
 
-  void read_entry(GgufMetadata& metadata) {
-    std::string key = reader_.read_string("metadata key");
-    check_name("metadata key", key, gguf::kMaxKeyBytes, what_);
-    const auto type = reader_.read<uint32_t>(key);
-    if (type >= std::variant_size_v<GgufValue>)
-      fail(ErrorCode::kFormat, "{}: metadata \"{}\" has unknown type {}", what_, printable(key), type);
-    GgufValue value = gguf::with_type(type, [&]<typename T>() -> GgufValue {
-      return GgufValue(std::in_place_type<T>, read_value<T>(key, 1));
-    });
-    metadata.add(std::move(key), std::move(value));
-  }
-
+  void read_entry(GgufMetadata& metadata);
   // `depth` counts the arrays around an array.
   template <typename T>
-  T read_value(const std::string& key, int depth) {
-    if constexpr (std::is_same_v<T, bool>) {
-      const auto byte = reader_.read<uint8_t>(key);
-      if (byte > 1)
-        fail(ErrorCode::kFormat, "{}: metadata \"{}\": {} is not a bool", what_, printable(key), byte);
-      return byte == 1;
-    } else if constexpr (std::is_arithmetic_v<T>) {
-      return reader_.read<T>(key);
-    } else {
-      if (++objects_ > kMaxObjects)
-        fail(ErrorCode::kFormat, "{}: more than {} strings and arrays in the metadata", what_, kMaxObjects);
-      if constexpr (std::is_same_v<T, std::string>)
-        return reader_.read_string(key);
-      else
-        return read_array(key, depth);
-    }
-  }
-
-  GgufArray read_array(const std::string& key, int depth) {
-    if (depth > gguf::kMaxArrayDepth)
-      fail(ErrorCode::kFormat, "{}: metadata \"{}\": arrays nested deeper than {}", what_, printable(key),
-           gguf::kMaxArrayDepth);
-    const auto type = reader_.read<uint32_t>(key);
-    if (type >= std::variant_size_v<GgufValue>)
-      fail(ErrorCode::kFormat, "{}: metadata \"{}\": array of unknown type {}", what_, printable(key), type);
-    const auto count = reader_.read<uint64_t>(key);
-    return gguf::with_type(type, [&]<typename T>() -> GgufArray {
-      constexpr uint64_t kMinBytes = std::is_arithmetic_v<T>          ? sizeof(T)
-                                     : std::is_same_v<T, std::string> ? 8
-                                                                      : 12;
-      reader_.require_items(count, kMinBytes, "array elements");
-      std::vector<T> values;
-      if constexpr (std::is_arithmetic_v<T>) values.reserve(count);
-      for (uint64_t i = 0; i < count; ++i) values.push_back(read_value<T>(key, depth + 1));
-      return {std::move(values)};
-    });
-  }
+  T read_value(const std::string& key, int depth);
+  GgufArray read_array(const std::string& key, int depth);
 
   TensorEntry read_tensor(uint64_t alignment) {
     TensorEntry tensor;
@@ -174,6 +128,58 @@ class Parser {
   std::string_view what_;
   uint64_t objects_ = 0;
 };
+
+// These stand outside of the class because clang 14 loses member templates that a lambda in the class calls.
+template <typename T>
+T Parser::read_value(const std::string& key, int depth) {
+  if constexpr (std::is_same_v<T, bool>) {
+    const auto byte = reader_.read<uint8_t>(key);
+    if (byte > 1)
+      fail(ErrorCode::kFormat, "{}: metadata \"{}\": {} is not a bool", what_, printable(key), byte);
+    return byte == 1;
+  } else if constexpr (std::is_arithmetic_v<T>) {
+    return reader_.read<T>(key);
+  } else {
+    if (++objects_ > kMaxObjects)
+      fail(ErrorCode::kFormat, "{}: more than {} strings and arrays in the metadata", what_, kMaxObjects);
+    if constexpr (std::is_same_v<T, std::string>)
+      return reader_.read_string(key);
+    else
+      return read_array(key, depth);
+  }
+}
+
+GgufArray Parser::read_array(const std::string& key, int depth) {
+  if (depth > gguf::kMaxArrayDepth)
+    fail(ErrorCode::kFormat, "{}: metadata \"{}\": arrays nested deeper than {}", what_, printable(key),
+         gguf::kMaxArrayDepth);
+  const auto type = reader_.read<uint32_t>(key);
+  if (type >= std::variant_size_v<GgufValue>)
+    fail(ErrorCode::kFormat, "{}: metadata \"{}\": array of unknown type {}", what_, printable(key), type);
+  const auto count = reader_.read<uint64_t>(key);
+  return gguf::with_type(type, [&]<typename T>() -> GgufArray {
+    constexpr uint64_t kMinBytes = std::is_arithmetic_v<T>          ? sizeof(T)
+                                   : std::is_same_v<T, std::string> ? 8
+                                                                    : 12;
+    reader_.require_items(count, kMinBytes, "array elements");
+    std::vector<T> values;
+    if constexpr (std::is_arithmetic_v<T>) values.reserve(count);
+    for (uint64_t i = 0; i < count; ++i) values.push_back(read_value<T>(key, depth + 1));
+    return {std::move(values)};
+  });
+}
+
+void Parser::read_entry(GgufMetadata& metadata) {
+  std::string key = reader_.read_string("metadata key");
+  check_name("metadata key", key, gguf::kMaxKeyBytes, what_);
+  const auto type = reader_.read<uint32_t>(key);
+  if (type >= std::variant_size_v<GgufValue>)
+    fail(ErrorCode::kFormat, "{}: metadata \"{}\" has unknown type {}", what_, printable(key), type);
+  GgufValue value = gguf::with_type(type, [&]<typename T>() -> GgufValue {
+    return GgufValue(std::in_place_type<T>, read_value<T>(key, 1));
+  });
+  metadata.add(std::move(key), std::move(value));
+}
 
 }  // namespace
 

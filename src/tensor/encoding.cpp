@@ -98,7 +98,7 @@ void encode_values(Encoding encoding, const float* source, int64_t cols, void* d
       }
       return;
     default:
-      PARE_CHECK(!"encode_values: only f32, f16 and bf16 are written");
+      PARE_CHECK(false && "encode_values: only f32, f16 and bf16 are written");
   }
 }
 
