@@ -47,7 +47,10 @@ class Pool {
     for (int i = 0; i < workers; ++i) threads_.emplace_back([this] { work(); });
   }
   ~Pool() {
-    if (!survives_fork()) return forget_threads();
+    if (!survives_fork()) {
+      forget_threads();
+      return;
+    }
     stop_ = true;
     generation_.fetch_add(1, std::memory_order_release);
     generation_.notify_all();
