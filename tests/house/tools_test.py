@@ -1,0 +1,70 @@
+#!/usr/bin/env python3
+"""The scripts in tools/ that the demo relies on."""
+
+import os
+import sys
+import tempfile
+import unittest
+
+sys.dont_write_bytecode = True
+sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
+import demo_table  # noqa: E402
+import html_to_text  # noqa: E402
+
+
+class HtmlToText(unittest.TestCase):
+
+    def test_page(self):
+        page = html_to_text.Page(
+            '<html><head><title>no</title><link rel="next" href="b.html" /></head><body>'
+            '<p id="title">no</p><ul class="docnav top"><li><a>no</a></li></ul>'
+            '<div class="chapter"><h1>A &amp;\n  B</h1><p>one <em>two</em><br/>three<p>four</p>'
+            '<pre class="screen">$ ls\n  x\n</pre><div class="toc"><p>no</p></div><p/>five</div></body></html>')
+        self.assertEqual(page.paragraphs, ["A & B", "one two three", "four", "$ ls\n  x", "five"])
+        self.assertEqual(page.next, "b.html")
+        self.assertTrue(page.starts_chapter)
+
+    def test_book_follows_next_and_ends_at_a_loop(self):
+        pages = {"index": ("<p>cover</p>", "a"), "a": ('<div class="preface"><p>A</p></div>', "b"),
+                 "b": ("<p>B</p>", "c"), "c": ('<div class="chapter x"><p>C</p></div>', "index")}
+        with tempfile.TemporaryDirectory() as folder:
+            for name, (body, following) in pages.items():
+                with open(os.path.join(folder, name + ".html"), "w", encoding="utf-8") as file:
+                    file.write(f'<head><link rel="next" href="{following}.html"></head><body>{body}</body>')
+            chapters = html_to_text.read_book(folder)
+        self.assertEqual([html_to_text.chapter_text(pages) for pages in chapters], ["A\n\nB\n", "C\n"])
+
+    def test_ranges(self):
+        self.assertEqual(html_to_text.parse_ranges("2,4-6", 6), [2, 4, 5, 6])
+        for bad in ("0", "7", "5-7", "x", ""):
+            with self.assertRaises(ValueError, msg=bad):
+                html_to_text.parse_ranges(bad, 6)
+
+
+def figures(path):
+    return {key: 2_000_000.0 for _, _, key, _ in demo_table.ROWS} | {"path": path}
+
+
+class DemoTable(unittest.TestCase):
+
+    def test_columns_and_rows(self):
+        both = {"models": [figures("a/b.gguf"), figures("out/slice-90/")]}
+        lines = demo_table.table(both, both)
+        self.assertEqual(lines[0].split(), ["b.gguf", "slice-90"])
+        self.assertEqual(lines[1].split(), ["parameters", "2.00", "M", "2.00", "M"])
+        self.assertEqual(len(lines), 1 + len(demo_table.ROWS))
+        self.assertEqual(len({len(line) for line in lines}), 1)
+
+    def test_rejects_other_models(self):
+        with self.assertRaises(ValueError):
+            demo_table.table({"models": [figures("a")]}, {"models": [figures("b")]})
+
+    def test_samples(self):
+        lines = demo_table.samples_text({"models": [figures("x/a")]}, [{"text": " one\ntwo "}])
+        self.assertEqual(lines, ["", "a:", "  one", "  two"])
+        with self.assertRaises(ValueError):
+            demo_table.samples_text({"models": [figures("x/a")]}, [])
+
+
+if __name__ == "__main__":
+    unittest.main()
