@@ -32,6 +32,9 @@ PreTokenizer pre_tokenizer_of(const GgufFile& file) {
   fail(ErrorCode::kUnsupported, "{}: pre-tokenizer \"{}\" is not supported", file.name, *name);
 }
 
+// Fills an id without a token, as llama.cpp's conversion does.
+std::string unused_token(size_t id) { return "[PAD" + std::to_string(id) + "]"; }
+
 }  // namespace
 
 Tokenizer tokenizer_from_gguf(const GgufFile& file) {
@@ -55,6 +58,7 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
     fail(ErrorCode::kFormat, "{}: {} token types for {} tokens", file.name, types->size(), spec.vocab.size());
   for (size_t id = 0; types && id < types->size(); ++id) {
     const int32_t type = (*types)[id];
+    if (type == kUnused && spec.vocab[id] == unused_token(id)) spec.vocab[id].clear();
     if (type == kControl || type == kUserDefined)
       spec.added.push_back(
           {.text = spec.vocab[id], .id = static_cast<int32_t>(id), .special = type == kControl});
@@ -83,7 +87,7 @@ std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_
     types[id] = added.special ? kControl : kUserDefined;
   }
   for (size_t id = 0; id < tokens.size(); ++id)
-    if (tokens[id].empty()) tokens[id] = "[PAD" + std::to_string(id) + "]", types[id] = kUnused;
+    if (tokens[id].empty()) tokens[id] = unused_token(id), types[id] = kUnused;
   std::vector<std::string> merges;
   for (const auto& [left, right] : spec.merges) merges.push_back(left + " " + right);
   std::string pre;

@@ -8,6 +8,7 @@
 #include "model/arch/architecture.h"
 #include "model/build.h"
 #include "model/gguf_tokenizer.h"
+#include "model/hf_modeling.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -133,6 +134,8 @@ void save_hf(const Model& original, const std::filesystem::path& folder, std::op
   TensorTable table = hf_table(model, dtype);
   write_model_tensors(
       folder, table.plan(), [&](const TensorPlan& plan) { return table.weight(plan.name); }, max_shard_bytes);
+  if (!is_plain(model))
+    for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
   Json config = architecture_of(model).write_config(model.config);
   const Encoding main_type = stored_encoding(model.embedding.encoding, dtype);
   config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
@@ -142,7 +145,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, std::op
 }
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
-               std::optional<Encoding> dtype) {
+               std::optional<Encoding> dtype, const ChatInfo& chat) {
   if (!is_plain(original))
     fail(ErrorCode::kUnsupported,
          "a GGUF file cannot hold this model: its layers differ in shape or the residual stream passes "
@@ -154,10 +157,12 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   entries.push_back({"general.file_type", gguf_file_type(stored_encoding(model.embedding.encoding, dtype))});
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
-  if (model.config.bos)
-    entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*model.config.bos)});
-  if (!model.config.eos.empty())
-    entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(model.config.eos.front())});
+  const std::optional<int32_t> bos = chat.bos ? chat.bos : model.config.bos;
+  std::optional<int32_t> eos = chat.eos;
+  if (!eos && !model.config.eos.empty()) eos = model.config.eos.front();
+  if (bos) entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*bos)});
+  if (eos) entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*eos)});
+  if (!chat.chat_template.empty()) entries.push_back({"tokenizer.chat_template", chat.chat_template});
   TensorTable table = gguf_table(model, dtype);
   GgufWriter writer(path, table.plan(), entries);
   for (const TensorPlan& plan : table.plan()) writer.write(plan.name, table.weight(plan.name));

@@ -1,0 +1,30 @@
+// What belongs to a checkpoint beside its weights: tokenizer, special tokens, chat template.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <optional>
+#include <string>
+
+#include "io/gguf.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+// Puts the tokenizer files of a model into an existing folder. From a Hugging Face folder they are copied
+// byte by byte, those that are there; from a GGUF file they are written anew. Throws kIo, and what
+// load_tokenizer throws for a GGUF file.
+void copy_tokenizer_files(const std::filesystem::path& model_path, const std::filesystem::path& folder);
+
+// What a checkpoint says about talking to its model.
+struct ChatInfo {
+  std::optional<int32_t> bos;
+  std::optional<int32_t> eos;
+  std::string chat_template;  // Jinja; empty: none
+};
+
+// From tokenizer_config.json and chat_template.jinja, or from GGUF metadata; what is not there stays empty.
+// Throws kFormat when a file is broken.
+ChatInfo read_chat_info(const std::filesystem::path& model_path, const Tokenizer& tokenizer);
+
+}  // namespace pare
