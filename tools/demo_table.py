@@ -18,8 +18,8 @@ ROWS = [
     ("KL from the first, nats", "eval", "kl", lambda v: f"{v:.3f}"),
     ("decode, tokens/s", "bench", "decode_tokens_per_second", lambda v: f"{v:.1f}"),
     ("prefill, tokens/s", "bench", "prefill_tokens_per_second", lambda v: f"{v:.0f}"),
-    ("bytes read per token", "bench", "bytes_per_token", lambda v: f"{v / 1e6:.1f} MB"),
-    ("peak memory", "bench", "peak_rss_bytes", lambda v: f"{v / 1e6:.0f} MB"),
+    ("weights read per token", "bench", "weight_bytes_per_token", lambda v: f"{v / 1e6:.1f} MB"),
+    ("peak memory", "bench", "peak_rss", lambda v: f"{v / 1e6:.0f} MB"),
 ]
 
 
