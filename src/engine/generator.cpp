@@ -62,10 +62,17 @@ std::string_view finish_reason_name(FinishReason reason) {
   return kNames[static_cast<size_t>(reason)];
 }
 
-Generation Generator::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
-                               const TextSink& sink) const {
+void validate(const GenerateOptions& options) {
   if (options.max_tokens < 1)
     fail(ErrorCode::kUsage, "--max-tokens is {}, expected 1 or more", options.max_tokens);
+  validate(options.sampling);
+  for (const std::string& stop : options.stop)
+    if (stop.empty()) fail(ErrorCode::kUsage, "--stop is empty");
+}
+
+Generation Generator::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
+                               const TextSink& sink) const {
+  validate(options);
   Sampler sampler(options.sampling);
   TextStream text(tokenizer_, options.stop, sink);
   const ModelConfig& config = model_.config;

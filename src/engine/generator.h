@@ -21,6 +21,9 @@ struct GenerateOptions {
   bool ignore_eos = false;
 };
 
+// Throws kUsage naming the option that is out of range.
+void validate(const GenerateOptions& options);
+
 enum class FinishReason { kEos, kStop, kLength, kCancelled };
 std::string_view finish_reason_name(FinishReason reason);
 

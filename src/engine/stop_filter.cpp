@@ -17,8 +17,7 @@ size_t held_back(std::string_view text, std::string_view stop) {
 }  // namespace
 
 StopFilter::StopFilter(std::vector<std::string> stops) : stops_(std::move(stops)) {
-  for (const std::string& stop : stops_)
-    if (stop.empty()) fail(ErrorCode::kUsage, "a stop string is empty");
+  for (const std::string& stop : stops_) PARE_CHECK(!stop.empty());
 }
 
 std::string StopFilter::push(std::string_view text) {

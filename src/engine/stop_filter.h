@@ -11,7 +11,7 @@ namespace pare {
 // complete one begins: no part of a stop string is ever handed out, however the text is split.
 class StopFilter {
  public:
-  // Throws kUsage on an empty stop string.
+  // No stop string may be empty.
   explicit StopFilter(std::vector<std::string> stops);
   // Text that can no longer belong to a stop string. After stopped(), always empty.
   std::string push(std::string_view text);

@@ -1,0 +1,40 @@
+#include "bench_table.h"
+
+#include "options.h"
+#include "table.h"
+
+namespace pare {
+
+std::string bench_table(const Json& report) {
+  const bool profile = report.at("profile").get<bool>();
+  std::vector<std::string> header = {"model",       "prefill/s", "decode/s", "ratio",
+                                     "bytes/token", "of memory", "peak RSS", "weights+KV"};
+  if (profile) header.insert(header.end(), {"linears, prefill", "linears, decode"});
+  Table table(header);
+  const Json& models = report.at("models");
+  const double baseline = models.front().at("decode_tokens_per_second").get<double>();
+  for (const Json& m : models) {
+    const auto number = [&](const char* key) { return m.at(key).get<double>(); };
+    const auto bytes = [&](const char* key) { return format_bytes(static_cast<int64_t>(number(key))); };
+    const auto percent = [&](const char* key) { return fmt::format("{:.1f} %", 100.0 * number(key)); };
+    std::vector<std::string> row = {m.at("path").get<std::string>(),
+                                    fmt::format("{:.1f}", number("prefill_tokens_per_second")),
+                                    fmt::format("{:.2f}", number("decode_tokens_per_second")),
+                                    fmt::format("{:.2f}", number("decode_tokens_per_second") / baseline),
+                                    bytes("bytes_per_token"),
+                                    percent("bandwidth_share"),
+                                    bytes("peak_rss"),
+                                    bytes("resident_bytes")};
+    if (profile) row.insert(row.end(), {percent("linear_share_prefill"), percent("linear_share_decode")});
+    table.add(row);
+  }
+  return fmt::format(
+             "{}, {} threads, prefill {}, decode {} after {}, median of {}; memory reads {:.1f} GB/s\n",
+             report.at("dtype").get<std::string>(), report.at("threads").get<int>(),
+             report.at("prefill").get<int64_t>(), report.at("decode").get<int64_t>(),
+             report.at("depth").get<int64_t>(), report.at("repeats").get<int64_t>(),
+             report.at("memory_bytes_per_second").get<double>() / 1e9) +
+         table.text();
+}
+
+}  // namespace pare

@@ -1,0 +1,158 @@
+#include "bench_worker.h"
+
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include <csignal>
+#include <cstdlib>
+#include <new>
+#include <system_error>
+
+#include "open_model.h"
+
+namespace pare {
+namespace {
+
+constexpr const char* kRun = "run";
+constexpr const char* kLinears = "linears";
+constexpr const char* kPeak = "peak";
+
+// A channel is read through its stream and written through its descriptor. A peer that has gone shows when
+// the answer is read.
+void send_line(std::FILE* channel, std::string line) {
+  line.push_back('\n');
+  for (size_t sent = 0; sent < line.size();) {
+    const ssize_t n = write(fileno(channel), line.data() + sent, line.size() - sent);
+    if (n <= 0) return;
+    sent += static_cast<size_t>(n);
+  }
+}
+
+void send(std::FILE* channel, const Json& message) {
+  send_line(channel, message.dump(-1, ' ', false, Json::error_handler_t::replace));
+}
+
+// A line without its end; nothing when the other side has gone.
+std::optional<std::string> receive_line(std::FILE* channel) {
+  std::string line;
+  for (int c = std::fgetc(channel); c != '\n'; c = std::fgetc(channel)) {
+    if (c == EOF) return std::nullopt;
+    line.push_back(static_cast<char>(c));
+  }
+  return line;
+}
+
+int64_t own_peak_rss() {
+  rusage usage{};
+  getrusage(RUSAGE_SELF, &usage);
+  return int64_t{usage.ru_maxrss} * 1024;
+}
+
+Json facts_of(const OpenModel& model, const SpeedTest& test) {
+  return {{"parameters", model.size.parameters},
+          {"weight_bytes_per_token", model.packed.bytes_per_token()},
+          {"kv_bytes_per_token", test.kv_bytes_per_token()},
+          // The embedding is not packed; only its rows are read.
+          {"resident_bytes",
+           model.packed.bytes_per_token() + model.packed.embedding.bytes() + test.kv_cache_bytes()}};
+}
+
+Json to_json(const SpeedSample& sample) {
+  return {{"prefill", sample.prefill_seconds}, {"decode", sample.decode_seconds}};
+}
+
+void serve(const BenchModel& options, std::FILE* channel) {
+  const OpenModel model = open_model(options.path, options.compute);
+  SpeedTest test(model.packed, options.speed);
+  test.run();  // the first run touches everything for the first time
+  send(channel, facts_of(model, test));
+  while (const auto request = receive_line(channel)) {
+    if (*request == kRun) {
+      send(channel, to_json(test.run()));
+    } else if (*request == kLinears) {
+      send(channel,
+           to_json({linear_seconds(model.packed, options.speed.prefill), linear_seconds(model.packed, 1)}));
+    } else {
+      send(channel, {{"peak", own_peak_rss()}});
+    }
+  }
+}
+
+// The child's life; errors travel to the parent.
+[[noreturn]] void child(const BenchModel& options, int socket) {
+  prctl(PR_SET_PDEATHSIG, SIGKILL);
+  std::FILE* channel = fdopen(socket, "r");
+  if (channel == nullptr) _exit(1);
+  const auto report = [&](ErrorCode code, const char* message) {
+    send(channel, {{"error", message}, {"code", static_cast<int>(code)}});
+  };
+  try {
+    serve(options, channel);
+  } catch (const Error& error) {
+    report(error.code(), error.what());
+  } catch (const std::bad_alloc&) {
+    report(ErrorCode::kIo, "out of memory");
+  } catch (const std::exception& error) {
+    report(ErrorCode::kInternal, error.what());
+  }
+  _exit(0);
+}
+
+SpeedSample to_sample(const Json& answer) {
+  return {answer.at("prefill").get<double>(), answer.at("decode").get<double>()};
+}
+
+[[noreturn]] void fail_system(const char* what) {
+  fail(ErrorCode::kIo, "cannot start a process to measure in: {}: {}", what,
+       std::generic_category().message(errno));
+}
+
+}  // namespace
+
+BenchWorker::BenchWorker(const BenchModel& model) : path_(model.path) {
+  int sockets[2];
+  if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, sockets) != 0) fail_system("socketpair");
+  pid_ = fork();
+  if (pid_ == 0) {
+    close(sockets[0]);
+    child(model, sockets[1]);
+  }
+  close(sockets[1]);
+  channel_ = pid_ < 0 ? nullptr : fdopen(sockets[0], "r");
+  if (channel_ == nullptr) {
+    close(sockets[0]);
+    fail_system("fork");
+  }
+  facts_ = receive();
+}
+
+BenchWorker::~BenchWorker() {
+  if (channel_ != nullptr) std::fclose(channel_);
+  if (pid_ > 0) {
+    kill(pid_, SIGKILL);
+    waitpid(pid_, nullptr, 0);
+  }
+}
+
+Json BenchWorker::receive() {
+  const auto line = receive_line(channel_);
+  if (!line) fail(ErrorCode::kIo, "the process measuring {} died (killed for lack of memory?)", path_);
+  Json answer = parse_json(*line, "benchmark process");
+  if (answer.contains("error"))
+    throw Error(static_cast<ErrorCode>(answer.at("code").get<int>()), answer.at("error").get<std::string>());
+  return answer;
+}
+
+Json BenchWorker::ask(const std::string& request) {
+  send_line(channel_, request);
+  return receive();
+}
+
+SpeedSample BenchWorker::run() { return to_sample(ask(kRun)); }
+SpeedSample BenchWorker::run_linears() { return to_sample(ask(kLinears)); }
+int64_t BenchWorker::peak_rss() { return ask(kPeak).at("peak").get<int64_t>(); }
+
+}  // namespace pare

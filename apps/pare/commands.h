@@ -1,0 +1,15 @@
+// The subcommands: each adds itself to the application and runs from its callback. Errors are thrown.
+#pragma once
+
+#include <CLI/CLI.hpp>
+
+namespace pare {
+
+void add_inspect(CLI::App& app);
+void add_logits(CLI::App& app);
+void add_tokenize(CLI::App& app);
+void add_generate(CLI::App& app);
+void add_eval(CLI::App& app);
+void add_bench(CLI::App& app);
+
+}  // namespace pare

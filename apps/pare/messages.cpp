@@ -1,0 +1,68 @@
+#include "messages.h"
+
+#include <fmt/format.h>
+#include <unistd.h>
+
+#include <cstdio>
+
+#include "base/log.h"
+
+namespace pare {
+namespace {
+
+constexpr auto kTerminalInterval = std::chrono::milliseconds(200);
+constexpr auto kLineInterval = std::chrono::seconds(10);
+constexpr const char* kClearLine = "\r\x1b[K";
+
+struct State {
+  bool silent = false;
+  bool terminal = false;
+  bool line_open = false;  // a progress line stands on the terminal
+};
+State state;
+
+void close_line() {
+  if (state.line_open) fmt::print(stderr, "{}", kClearLine);
+  state.line_open = false;
+}
+
+std::string format_seconds(double seconds) {
+  const auto s = static_cast<int64_t>(seconds + 0.5);
+  if (s < 60) return fmt::format("{} s", s);
+  if (s < 3600) return fmt::format("{}:{:02} min", s / 60, s % 60);
+  return fmt::format("{}:{:02} h", s / 3600, s / 60 % 60);
+}
+
+}  // namespace
+
+void show_messages() {
+  state.terminal = isatty(STDERR_FILENO) == 1;
+  set_log_sink([](LogLevel level, std::string_view message) {
+    close_line();
+    fmt::print(stderr, "pare: {}{}\n", level == LogLevel::kWarning ? "warning: " : "", message);
+  });
+}
+
+void silence_messages() {
+  state.silent = true;
+  set_log_sink({});
+}
+
+Progress::Progress(std::string what) : what_(std::move(what)) {}
+
+Progress::~Progress() { close_line(); }
+
+void Progress::update(int64_t done, int64_t total) {
+  if (state.silent || done >= total) return;
+  const auto now = Clock::now();
+  if (now - shown_ < (state.terminal ? Clock::duration(kTerminalInterval) : Clock::duration(kLineInterval)))
+    return;
+  shown_ = now;
+  const double elapsed = std::chrono::duration<double>(now - start_).count();
+  const double left = elapsed / static_cast<double>(done) * static_cast<double>(total - done);
+  const std::string line = fmt::format("pare: {} {}/{}, {} left", what_, done, total, format_seconds(left));
+  fmt::print(stderr, "{}{}{}", state.terminal ? kClearLine : "", line, state.terminal ? "" : "\n");
+  state.line_open = state.terminal;
+}
+
+}  // namespace pare

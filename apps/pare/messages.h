@@ -1,0 +1,32 @@
+// Messages for people, on the standard error.
+#pragma once
+
+#include <chrono>
+#include <cstdint>
+#include <string>
+
+namespace pare {
+
+// Makes the library's messages appear as plain lines "pare: …".
+void show_messages();
+// Nothing but errors from here on.
+void silence_messages();
+
+// How far a long loop is, with the time left: one line kept up to date on a terminal, else a line now and
+// then.
+class Progress {
+ public:
+  explicit Progress(std::string what);
+  ~Progress();
+  Progress(const Progress&) = delete;
+  Progress& operator=(const Progress&) = delete;
+  void update(int64_t done, int64_t total);
+
+ private:
+  using Clock = std::chrono::steady_clock;
+  std::string what_;
+  Clock::time_point start_ = Clock::now();
+  Clock::time_point shown_ = start_;
+};
+
+}  // namespace pare

@@ -1,0 +1,70 @@
+#include "options.h"
+
+#include <fmt/format.h>
+
+#include <cstdio>
+#include <map>
+
+#include "base/mapped_file.h"
+
+namespace pare {
+namespace {
+
+constexpr uint64_t kMaxTextBytes = (uint64_t{1} << 31) - 1;
+
+std::string read_stdin() {
+  std::string text;
+  char block[1 << 16];
+  while (const size_t n = std::fread(block, 1, sizeof(block), stdin)) {
+    text.append(block, n);
+    if (text.size() > kMaxTextBytes) fail(ErrorCode::kFormat, "the standard input is longer than 2 GiB");
+  }
+  if (std::ferror(stdin)) fail(ErrorCode::kIo, "cannot read the standard input");
+  return text;
+}
+
+std::string format_scaled(int64_t count, const char* unit) {
+  constexpr const char* kPrefixes[] = {"", "K", "M", "G", "T"};
+  auto value = static_cast<double>(count);
+  size_t prefix = 0;
+  while (value >= 1000.0 && prefix + 1 < std::size(kPrefixes)) {
+    value /= 1000.0;
+    ++prefix;
+  }
+  const std::string suffix = fmt::format("{}{}", kPrefixes[prefix], unit);
+  const std::string number = prefix == 0 ? fmt::format("{}", count) : fmt::format("{:.2f}", value);
+  return suffix.empty() ? number : number + " " + suffix;
+}
+
+}  // namespace
+
+void add_model(CLI::App& command, std::string& path) {
+  command.add_option("MODEL", path, "Hugging Face model folder, or a .gguf file")->required();
+}
+
+void add_models(CLI::App& command, std::vector<std::string>& paths) {
+  command
+      .add_option("MODEL", paths, "Models: Hugging Face folders or .gguf files; the first is the baseline")
+      ->required();
+}
+
+void add_compute(CLI::App& command, ComputeType& compute) {
+  static const std::map<std::string, ComputeType> kTypes = {{"f32", ComputeType::kF32},
+                                                            {"bf16", ComputeType::kBF16}};
+  command
+      .add_option(
+          "--dtype", compute,
+          fmt::format("What products are made of: f32 or bf16 (default {})", compute_type_name(compute)))
+      ->transform(CLI::CheckedTransformer(kTypes).description(""));
+}
+
+void add_json(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON, for machines"); }
+
+std::string read_text(const std::string& path) {
+  return path == "-" ? read_stdin() : read_file(path, kMaxTextBytes);
+}
+
+std::string format_count(int64_t count) { return format_scaled(count, ""); }
+std::string format_bytes(int64_t bytes) { return format_scaled(bytes, "B"); }
+
+}  // namespace pare

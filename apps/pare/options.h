@@ -1,0 +1,30 @@
+// Options and texts that several subcommands share.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "kernels/linear.h"
+
+namespace pare {
+
+// MODEL, or MODEL MODEL2 …, as positional arguments.
+void add_model(CLI::App& command, std::string& path);
+void add_models(CLI::App& command, std::vector<std::string>& paths);
+
+// --dtype f32|bf16: what products are made of. `compute` holds the default.
+void add_compute(CLI::App& command, ComputeType& compute);
+
+void add_json(CLI::App& command, bool& json);
+
+// The whole text of a file, or of the standard input for "-". Throws kNotFound, kIo, and kFormat when it is
+// 2 GiB or longer.
+std::string read_text(const std::string& path);
+
+// 134479872 → "134.48 M"; 1536 → "1.54 KB" (powers of 1000).
+std::string format_count(int64_t count);
+std::string format_bytes(int64_t bytes);
+
+}  // namespace pare

@@ -1,0 +1,23 @@
+// The standard output.
+#pragma once
+
+#include <string_view>
+
+#include "base/json.h"
+
+namespace pare {
+
+// The reader of our output has gone (`pare … | head`): nothing failed, but there is no point in going on.
+struct OutputClosed {};
+
+// Writes and flushes. Throws OutputClosed, or kIo (disk full).
+void print(std::string_view text);
+// Pretty JSON and a newline; bytes that are not UTF-8 become U+FFFD.
+void print_json(const Json& json);
+
+template <typename... Args>
+void print_line(fmt::format_string<Args...> format, Args&&... args) {
+  print(fmt::format(format, std::forward<Args>(args)...) + "\n");
+}
+
+}  // namespace pare
