@@ -24,7 +24,8 @@ uint32_t read_memory(const void* data, size_t bytes) {
 
 float multiply_add(int64_t rounds) {
   __m512 acc[24];
-  for (__m512& a : acc) a = _mm512_set1_ps(0.5f);
+#pragma GCC unroll 24
+  for (int j = 0; j < 24; ++j) acc[j] = _mm512_set1_ps(0.5f);
   const __m512 x = _mm512_set1_ps(0.999f);
   for (int64_t i = 0; i < rounds; ++i)
 #pragma GCC unroll 24
@@ -32,6 +33,7 @@ float multiply_add(int64_t rounds) {
       acc[j] = _mm512_fmadd_ps(acc[j], x, x);
       __asm__ volatile("" : "+v"(acc[j]));
     }
+#pragma GCC unroll 24
   for (int j = 1; j < 24; ++j) acc[0] = _mm512_add_ps(acc[0], acc[j]);
   return _mm512_reduce_add_ps(acc[0]);
 }

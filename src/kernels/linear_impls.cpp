@@ -16,6 +16,7 @@ constexpr ComputeType kF32 = ComputeType::kF32;
 constexpr ComputeType kBF16 = ComputeType::kBF16;
 
 std::unique_ptr<PackedLinear> pack_amx_bf16(const Weight& w) {
+  PARE_CHECK(detected_isa() >= Isa::kAmx);  // which also asks the system for the tile permission
   return pack_panel_linear(w, kBF16, "amx_bf16", kPanelAvx512Bf16, &kAmxBf16);
 }
 std::unique_ptr<PackedLinear> pack_avx512_bf16(const Weight& w) {

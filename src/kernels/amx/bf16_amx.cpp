@@ -8,7 +8,9 @@ namespace {
 
 constexpr int64_t kTileBytes = 1024;
 constexpr int64_t kTileFloats = 256;
-constexpr int64_t kBlockTiles = 16;  // columns a pass: 512, so that a pair of weight panels fits in L1
+constexpr int64_t kBlockTiles = 32;  // tiles of a column block: 1024 columns
+constexpr int64_t kTokenAhead = 2;   // tiles by which the tokens are fetched into L1 before their use
+constexpr int64_t kLinesOfTile = 16;
 
 struct alignas(64) TileConfig {
   uint8_t palette;
@@ -51,11 +53,39 @@ int64_t scratch_floats(int64_t tokens, int64_t panels) {
   return (tokens + 31) / 32 * 2 * ((panels + 1) / 2 * 2) * kTileFloats;
 }
 
-// C[2 × 2 tiles] (+)= two token tiles × two panels over n column tiles. Tiles 0..3 accumulate.
+// Two token tiles × two panels over n column tiles.
+struct Block {
+  const unsigned char* x;
+  int64_t x_next;  // bytes to the second token tile
+  const unsigned char* w;
+  int64_t w_next;  // bytes to the second panel
+  int64_t n;
+  bool first;                  // starts from zero instead of c
+  float* c;                    // 2 × 2 tiles
+  const unsigned char* ahead;  // weights of the next pair of panels, to fetch into L2
+  int64_t ahead_lines;         // cache lines of it to fetch a column tile, of each panel
+};
+
+template <bool kTwoTokens>
+inline void prefetch(const Block& b, int64_t k) {
+  const unsigned char* x = b.x + (k + kTokenAhead) * kTileBytes;
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kLinesOfTile; ++i) {
+    _mm_prefetch(reinterpret_cast<const char*>(x + i * 64), _MM_HINT_T0);
+    if (kTwoTokens) _mm_prefetch(reinterpret_cast<const char*>(x + b.x_next + i * 64), _MM_HINT_T0);
+  }
+  const unsigned char* w = b.ahead + k * b.ahead_lines * 64;
+  for (int64_t i = 0; i < b.ahead_lines; ++i) {
+    _mm_prefetch(reinterpret_cast<const char*>(w + i * 64), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(w + b.w_next + i * 64), _MM_HINT_T1);
+  }
+}
+
+// Tiles 0..3 accumulate; loads come before the products that use them.
 template <bool kTwoTokens, bool kTwoPanels>
-inline void block(const unsigned char* x, int64_t x_next, const unsigned char* w, int64_t w_next, int64_t n,
-                  bool first, float* c) {
-  if (first) {
+inline void multiply(const Block& b) {
+  float* c = b.c;
+  if (b.first) {
     _tile_zero(0);
     if (kTwoPanels) _tile_zero(1);
     if (kTwoTokens) _tile_zero(2);
@@ -66,19 +96,18 @@ inline void block(const unsigned char* x, int64_t x_next, const unsigned char* w
     if (kTwoTokens) _tile_loadd(2, c + 2 * kTileFloats, 64);
     if (kTwoTokens && kTwoPanels) _tile_loadd(3, c + 3 * kTileFloats, 64);
   }
-  for (int64_t k = 0; k < n; ++k) {
-    _tile_loadd(4, x + k * kTileBytes, 64);
-    _tile_loadd(6, w + k * kTileBytes, 64);
+  for (int64_t k = 0; k < b.n; ++k) {
+    prefetch<kTwoTokens>(b, k);
+    const unsigned char* x = b.x + k * kTileBytes;
+    const unsigned char* w = b.w + k * kTileBytes;
+    _tile_loadd(4, x, 64);
+    _tile_loadd(6, w, 64);
+    if (kTwoPanels) _tile_loadd(7, w + b.w_next, 64);
+    if (kTwoTokens) _tile_loadd(5, x + b.x_next, 64);
     _tile_dpbf16ps(0, 4, 6);
-    if (kTwoPanels) {
-      _tile_loadd(7, w + w_next + k * kTileBytes, 64);
-      _tile_dpbf16ps(1, 4, 7);
-    }
-    if (kTwoTokens) {
-      _tile_loadd(5, x + x_next + k * kTileBytes, 64);
-      _tile_dpbf16ps(2, 5, 6);
-      if (kTwoPanels) _tile_dpbf16ps(3, 5, 7);
-    }
+    if (kTwoPanels) _tile_dpbf16ps(1, 4, 7);
+    if (kTwoTokens) _tile_dpbf16ps(2, 5, 6);
+    if (kTwoTokens && kTwoPanels) _tile_dpbf16ps(3, 5, 7);
   }
   _tile_stored(0, c, 64);
   if (kTwoPanels) _tile_stored(1, c + kTileFloats, 64);
@@ -95,35 +124,52 @@ void copy_out(const AmxJob& job, int64_t m, int64_t p, const float* tile) {
     _mm512_mask_storeu_ps(job.y + (m * 16 + r) * job.y_stride + p * 16, mask, _mm512_load_ps(tile + r * 16));
 }
 
-void run(const AmxJob& job) {
+void configure(int64_t tokens) {
   TileConfig config = {};
   config.palette = 1;
   for (int i = 0; i < 8; ++i) {
     config.row_bytes[i] = 64;
     config.rows[i] = 16;
   }
+  // A product takes as many cycles as it has token rows.
+  if (tokens < 16) config.rows[0] = config.rows[1] = config.rows[4] = static_cast<uint8_t>(tokens);
   // Without the barrier GCC 12 may drop the stores to `config`.
   __asm__ volatile("" ::"r"(&config) : "memory");
   _tile_loadconfig(&config);
+}
+
+void run(const AmxJob& job) {
+  configure(job.tokens);
   const int64_t token_tiles = (job.tokens + 15) / 16;
   const int64_t token_pairs = (token_tiles + 1) / 2;
   for (int64_t k = 0; k < job.k_tiles; k += kBlockTiles) {
     const int64_t n = job.k_tiles - k < kBlockTiles ? job.k_tiles - k : kBlockTiles;
     for (int64_t p = 0; p < job.panels; p += 2) {
       const unsigned char* w = job.w + p * job.panel_bytes + k * kTileBytes;
+      // The next pair of this column block, or the first pair of the next block.
+      const unsigned char* ahead =
+          p + 2 < job.panels ? w + 2 * job.panel_bytes : job.w + (k + n) * kTileBytes;
+      const int64_t ahead_lines = (kLinesOfTile + token_pairs - 1) / token_pairs;
       const bool two_panels = p + 1 < job.panels;
       for (int64_t m = 0; m < token_tiles; m += 2) {
-        const unsigned char* x = job.x + token_tile_offset(token_tiles, job.k_tiles, k, m);
-        float* c = job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats;
         const bool two_tokens = m + 1 < token_tiles;
+        const Block block = {job.x + token_tile_offset(token_tiles, job.k_tiles, k, m),
+                             n * kTileBytes,
+                             w,
+                             job.panel_bytes,
+                             n,
+                             k == 0,
+                             job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats,
+                             ahead + m / 2 * n * ahead_lines * 64,
+                             ahead_lines};
         if (two_tokens && two_panels)
-          block<true, true>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+          multiply<true, true>(block);
         else if (two_tokens)
-          block<true, false>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+          multiply<true, false>(block);
         else if (two_panels)
-          block<false, true>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+          multiply<false, true>(block);
         else
-          block<false, false>(x, n * kTileBytes, w, job.panel_bytes, n, k == 0, c);
+          multiply<false, false>(block);
       }
     }
   }
