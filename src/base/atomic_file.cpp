@@ -39,7 +39,8 @@ void AtomicFile::write(std::string_view text) {
 }
 
 void AtomicFile::commit() {
-  if (::fdatasync(fd_) != 0) fail(ErrorCode::kIo, "cannot sync {}: {}", temporary_.string(), std::strerror(errno));
+  if (::fdatasync(fd_) != 0)
+    fail(ErrorCode::kIo, "cannot sync {}: {}", temporary_.string(), std::strerror(errno));
   const int closed = ::close(fd_);
   fd_ = -1;
   if (closed != 0 || ::rename(temporary_.c_str(), path_.c_str()) != 0) {
@@ -69,8 +70,8 @@ void require_free_space(const std::filesystem::path& folder, uint64_t bytes, std
   const auto space = std::filesystem::space(folder, error);
   if (error) fail(ErrorCode::kIo, "cannot read the free space of {}: {}", folder.string(), error.message());
   if (space.available < bytes)
-    fail(ErrorCode::kIo, "{} needs {:.2f} GB in {}, only {:.2f} GB are free", what, static_cast<double>(bytes) / 1e9,
-         folder.string(), static_cast<double>(space.available) / 1e9);
+    fail(ErrorCode::kIo, "{} needs {:.2f} GB in {}, only {:.2f} GB are free", what,
+         static_cast<double>(bytes) / 1e9, folder.string(), static_cast<double>(space.available) / 1e9);
 }
 
 }  // namespace pare

@@ -44,8 +44,7 @@ std::shared_ptr<const MappedFile> MappedFile::open(const std::filesystem::path& 
   file->size_ = static_cast<size_t>(status.st_size);
   if (file->size_ > 0) {
     void* address = ::mmap(nullptr, file->size_, PROT_READ, MAP_PRIVATE, fd.get(), 0);
-    if (address == MAP_FAILED)
-      fail(ErrorCode::kIo, "cannot map {}: {}", path.string(), std::strerror(errno));
+    if (address == MAP_FAILED) fail(ErrorCode::kIo, "cannot map {}: {}", path.string(), std::strerror(errno));
     file->data_ = static_cast<const std::byte*>(address);
   }
   return file;
@@ -59,7 +58,8 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
   const auto file = MappedFile::open(path);
   const auto bytes = file->bytes();
   if (bytes.size() > max_bytes)
-    fail(ErrorCode::kFormat, "{} has {} bytes; at most {} are accepted", path.string(), bytes.size(), max_bytes);
+    fail(ErrorCode::kFormat, "{} has {} bytes; at most {} are accepted", path.string(), bytes.size(),
+         max_bytes);
   if (bytes.empty()) return {};
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }

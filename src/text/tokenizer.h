@@ -65,8 +65,8 @@ class Tokenizer {
   std::unique_ptr<Impl> impl_;
 };
 
-// The text of a tokenizer.json from which `tokenizers` makes the same tokenizer. Throws kFormat when a token is
-// not UTF-8.
+// The text of a tokenizer.json from which `tokenizers` makes the same tokenizer. Throws kFormat when a token
+// is not UTF-8.
 std::string tokenizer_json(const TokenizerSpec& spec);
 
 // Joins the bytes of streamed tokens and hands out only whole code points. The tokenizer must outlive it.

@@ -7,14 +7,16 @@ namespace {
 
 TEST(Json, RejectsDuplicateKeysAndDeepNesting) {
   EXPECT_PARE_ERROR(parse_json(R"({"a":1,"a":2})", "t"), ErrorCode::kFormat, "duplicate JSON key \"a\"");
-  EXPECT_PARE_ERROR(parse_json(std::string(70, '[') + std::string(70, ']'), "t"), ErrorCode::kFormat, "deeper");
+  EXPECT_PARE_ERROR(parse_json(std::string(70, '[') + std::string(70, ']'), "t"), ErrorCode::kFormat,
+                    "deeper");
   EXPECT_PARE_ERROR(parse_json("{\"a\":\"\xff\"}", "t"), ErrorCode::kFormat, "not valid JSON");
   EXPECT_PARE_ERROR(parse_json("{\"a\":", "t"), ErrorCode::kFormat, "not valid JSON");
   EXPECT_NO_THROW(parse_json(R"({"a":{"a":1},"b":[{"a":1},{"a":2}]})", "t"));
 }
 
 TEST(Json, RejectsTextAfterANulByte) {
-  EXPECT_PARE_ERROR(parse_json(std::string_view("{}\0{}", 5), "t"), ErrorCode::kFormat, "NUL byte at offset 2");
+  EXPECT_PARE_ERROR(parse_json(std::string_view("{}\0{}", 5), "t"), ErrorCode::kFormat,
+                    "NUL byte at offset 2");
 }
 
 TEST(Json, KeepsMemberOrderAndReadsBigObjectsInLinearTime) {

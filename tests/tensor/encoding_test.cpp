@@ -29,7 +29,7 @@ TEST(HalfTypes, EveryHalfSurvivesTheRoundTrip) {
 }
 
 TEST(HalfTypes, RoundToNearestEven) {
-  EXPECT_EQ(to_f32(to_f16(1.0f + 0x1p-11f)), 1.0f);               // tie goes to even
+  EXPECT_EQ(to_f32(to_f16(1.0f + 0x1p-11f)), 1.0f);                // tie goes to even
   EXPECT_EQ(to_f32(to_f16(1.0f + 3 * 0x1p-11f)), 1.0f + 0x1p-9f);  // tie goes to even, upwards
   EXPECT_EQ(to_f32(to_f16(65519.0f)), 65504.0f);
   EXPECT_TRUE(std::isinf(to_f32(to_f16(65520.0f))));
