@@ -11,5 +11,6 @@ void add_tokenize(CLI::App& app);
 void add_generate(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
+void add_convert(CLI::App& app);
 
 }  // namespace pare

@@ -48,6 +48,7 @@ int run(int argc, char** argv) {
   add_eval(app);
   add_generate(app);
   add_bench(app);
+  add_convert(app);
   add_tokenize(app);
   add_logits(app);
   try {

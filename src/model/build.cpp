@@ -11,9 +11,8 @@ namespace {
 
 class Builder {
  public:
-  Builder(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
-          TensorNaming naming)
-      : architecture_(architecture), config_(config), tensors_(tensors), naming_(naming) {}
+  Builder(const Architecture& architecture, const ModelConfig& config, const TensorSource& source)
+      : architecture_(architecture), config_(config), source_(source) {}
 
   Model build() {
     Model model;
@@ -33,15 +32,15 @@ class Builder {
 
  private:
   std::string name(const TensorPlace& place) const {
-    return naming_ == TensorNaming::kGguf ? gguf_name(architecture_, place) : hf_name(architecture_, place);
+    return source_.naming == TensorNaming::kGguf ? gguf_name(architecture_, place)
+                                                 : hf_name(architecture_, place);
   }
 
   const TensorInfo& find(const TensorPlace& place) {
     const std::string full = name(place);
-    const auto it = tensors_.find(full);
-    if (it == tensors_.end()) fail(ErrorCode::kNotFound, "tensor {} is missing", full);
+    const TensorInfo& tensor = find_tensor(source_.tensors, source_.skipped, full, source_.what);
     used_.insert(full);
-    return it->second;
+    return tensor;
   }
 
   Weight matrix(const TensorPlace& place, int64_t rows, int64_t cols) {
@@ -61,7 +60,7 @@ class Builder {
   // Query or key: GGUF files of some architectures store the rows of a head in interleaved rotary order.
   Linear rotary_linear(Role role, int64_t block, int64_t heads, int64_t in, bool bias) {
     Linear result = linear(role, block, heads * config_.head_dim, in, bias);
-    if (naming_ != TensorNaming::kGguf || !architecture_.gguf_interleaved_rope) return result;
+    if (source_.naming != TensorNaming::kGguf || !architecture_.gguf_interleaved_rope) return result;
     const std::vector<int64_t> order = rotate_half_order(heads, config_.head_dim);
     result.weight = gather_rows(result.weight, order);
     const std::vector<float> old_bias = result.bias;
@@ -111,11 +110,11 @@ class Builder {
 
   void check_surplus() const {
     std::string surplus;
-    for (const auto& [tensor_name, info] : tensors_) {
+    for (const auto& [tensor_name, info] : source_.tensors) {
       if (used_.count(tensor_name) != 0) continue;
       if (tensor_name.ends_with(".bias"))
-        fail(ErrorCode::kUnsupported, "tensor {} is a bias that the model's config does not have",
-             tensor_name);
+        fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" is a bias that the model's config does not have",
+             source_.what, tensor_name);
       const bool tied_head = config_.tied && tensor_name == name({Role::kHead, -1, false});
       if (tied_head || tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name == "rope_freqs.weight")
         continue;
@@ -127,16 +126,14 @@ class Builder {
 
   const Architecture& architecture_;
   const ModelConfig& config_;
-  const TensorMap& tensors_;
-  TensorNaming naming_;
+  const TensorSource& source_;
   std::set<std::string> used_;
 };
 
 }  // namespace
 
-Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
-                  TensorNaming naming) {
-  return Builder(architecture, config, tensors, naming).build();
+Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorSource& source) {
+  return Builder(architecture, config, source).build();
 }
 
 Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order) {

@@ -1,6 +1,10 @@
 // From named tensors to a Model: one builder for every file format.
 #pragma once
 
+#include <span>
+#include <string>
+#include <vector>
+
 #include "io/tensor_file.h"
 #include "model/arch/architecture.h"
 #include "model/model.h"
@@ -9,10 +13,18 @@ namespace pare {
 
 enum class TensorNaming { kHuggingFace, kGguf };
 
-// Assembles the model that `config` describes. Every tensor it needs must be there in the right shape
-// (kNotFound, kFormat); a bias the config does not have is an error, other surplus tensors are logged.
-Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorMap& tensors,
-                  TensorNaming naming);
+// The tensors of a model's files.
+struct TensorSource {
+  std::string what;  // names the file or folder in messages
+  const TensorMap& tensors;
+  std::span<const SkippedTensor> skipped;
+  TensorNaming naming;
+};
+
+// Assembles the model that `config` describes. Every tensor it needs must be there in the right shape and a
+// type that pare reads (kNotFound, kFormat, kUnsupported); a bias the config does not have is an error, other
+// surplus tensors are logged.
+Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorSource& source);
 
 // Rows of a weight in another order: row r of the result is row order[r]. Works on any encoding.
 Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order);

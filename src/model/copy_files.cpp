@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/gguf_tokenizer.h"
 #include "model/load.h"
@@ -80,6 +81,8 @@ std::string chat_template_of(const Json& config) {
 
 void copy_tokenizer_files(const fs::path& model_path, const fs::path& folder) {
   if (is_gguf_path(model_path)) return write_tokenizer_files(read_gguf(model_path), folder);
+  if (!fs::exists(model_path / "tokenizer.json"))
+    log_warning("{} has no tokenizer.json: neither has the output", model_path.string());
   for (const char* name : kCopied)
     if (fs::is_regular_file(model_path / name))
       write_file(folder / name, read_file(model_path / name, kMaxFileBytes));

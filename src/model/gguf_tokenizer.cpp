@@ -63,7 +63,10 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
       spec.added.push_back(
           {.text = spec.vocab[id], .id = static_cast<int32_t>(id), .special = type == kControl});
   }
-  if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(false))
+  // Without the key, llama.cpp puts a BOS before the text for this pre-tokenizer only.
+  const bool default_bos = spec.pre_tokenizer == PreTokenizer::kLlama3 &&
+                           file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
+  if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(default_bos))
     spec.prefix.push_back(static_cast<int32_t>(file.metadata.get_u32("tokenizer.ggml.bos_token_id")));
   if (file.metadata.find_bool("tokenizer.ggml.add_eos_token").value_or(false))
     spec.suffix.push_back(static_cast<int32_t>(file.metadata.get_u32("tokenizer.ggml.eos_token_id")));
@@ -73,6 +76,8 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
 std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_t vocab_size) {
   const TokenizerSpec& spec = tokenizer.spec();
   std::vector<std::string> tokens = spec.vocab;
+  if (static_cast<int64_t>(tokens.size()) > vocab_size)
+    fail(ErrorCode::kInvalid, "the tokenizer has {} tokens, the model {} rows", tokens.size(), vocab_size);
   std::vector<int32_t> types(tokens.size(), kNormal);
   if (static_cast<int64_t>(tokens.size()) < vocab_size) {
     tokens.resize(static_cast<size_t>(vocab_size));
