@@ -21,7 +21,9 @@ class PackedLinear {
  public:
   virtual ~PackedLinear() = default;
   // y = x·Wᵀ for x (tokens, in), y (tokens, out); no overlap. Any tokens >= 1. The result of a token does
-  // not depend on the thread count.
+  // not depend on the thread count, nor on the other tokens, except that amx_bf16 sums in another order
+  // (within rounding) for batches of five tokens and more. Scratch memory for up to 512 packed tokens stays
+  // with the calling thread; running out of memory ends the process.
   virtual void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept = 0;
   // Bytes read from memory when applied to one token.
   virtual int64_t bytes() const = 0;

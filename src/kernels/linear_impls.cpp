@@ -58,8 +58,8 @@ const LinearImpl& select_linear(const LinearSpec& spec) {
   const Isa isa = active_isa();
   for (const LinearImpl& impl : kImpls)
     if (impl.needs <= isa && impl.accepts(spec)) return impl;
-  PARE_CHECK(!"the reference accepts every spec");
-  return kImpls[0];
+  fail(ErrorCode::kInternal, "no linear accepts pattern {}, {}", static_cast<int>(spec.pattern),
+       compute_type_name(spec.compute));
 }
 
 std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute) {
