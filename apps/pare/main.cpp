@@ -1,3 +1,5 @@
+#include <malloc.h>
+
 #include <csignal>
 #include <cstdio>
 #include <new>
@@ -41,10 +43,15 @@ void add_common_options(CLI::App& app) {
 int run(int argc, char** argv) {
   // A reader that goes away is an error of write(), not the death of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  // Every stage allocates and frees its activations: kept in the heap, their pages are not zeroed anew each
+  // time.
+  mallopt(M_MMAP_THRESHOLD, 1 << 28);
+  mallopt(M_TRIM_THRESHOLD, 1 << 28);
   show_messages();
   CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");
   add_common_options(app);
   add_inspect(app);
+  add_slice(app);
   add_eval(app);
   add_generate(app);
   add_bench(app);

@@ -1,0 +1,36 @@
+// How much each stream of a model can be cut: measured loss against width.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "compress/calibration_set.h"
+#include "compress/slice/budget.h"
+#include "compress/slice/streams.h"
+
+namespace pare {
+
+struct SensitivityOptions {
+  bool hidden = true;  // which kinds of streams to measure
+  bool value = true;
+  double ridge = 1e-3;
+  int64_t gram_sequences = 8;   // calibration sequences that give the Gram matrices
+  int64_t probe_sequences = 4;  // others (when there are enough) that give the loss
+  int64_t probe_tokens = 256;   // of each
+};
+
+// A stream that may be cut, by the index of its stage in the model's order.
+struct StreamSensitivity {
+  size_t stage = 0;
+  WidthCurve curve;  // loss: KL(dense || model with only this stream cut), nats per token
+};
+
+using StepProgress = std::function<void(int64_t done, int64_t total)>;
+
+// Cuts each stream alone to several widths and measures the change of the predictions. Between the measured
+// widths the loss follows the local error of the refit, which costs no forward pass.
+std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const CalibrationSet& set,
+                                                   const SensitivityOptions& options,
+                                                   const StepProgress& progress = {});
+
+}  // namespace pare

@@ -1,0 +1,42 @@
+// pare slice: which streams of a model get narrower, by how much, and the model that results.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <optional>
+#include <string>
+
+#include "compress/slice/residual.h"
+#include "compress/slice/stream_slicing.h"
+
+namespace pare {
+
+struct SliceOptions {
+  // Exactly one of the two. sparsity: share of the sliced width that goes (SliceGPT's meaning; the real cut
+  // differs). target_params: share of the original's real parameters that stays at most.
+  std::optional<double> sparsity;
+  std::optional<double> target_params;
+
+  bool residual = false;  // slice the residual stream (SliceGPT) instead of the streams inside the stages
+  Rotation rotation = Rotation::kBlock;
+  Covariance covariance = Covariance::kNormalized;
+  bool slice_head = true;
+  bool keep_tie = true;
+  int64_t round_interval = 8;  // residual and hidden widths are multiples of it
+
+  bool hidden = true;    // streams inside the stages: the hidden stream of the MLPs
+  bool value = true;     // and the value stream inside the heads
+  bool uniform = false;  // one hidden width for all layers, values whole: an ordinary checkpoint results
+  double ridge = 1e-3;   // damping of the refits, relative to the mean of the Gram matrix's diagonal
+};
+
+// Throws kUsage naming the option that is out of range or does not go with another.
+void validate(const SliceOptions& options);
+
+using SliceProgress = std::function<void(const std::string& step, int64_t done, int64_t total)>;
+
+// Returns the sliced model; fills report's recipe, errors, checks and sizes.
+Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, Report& report,
+            const SliceProgress& progress = {});
+
+}  // namespace pare

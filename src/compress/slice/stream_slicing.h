@@ -1,0 +1,26 @@
+// Slicing the hidden and value streams of a model under one budget of real parameters.
+#pragma once
+
+#include <cstdint>
+#include <vector>
+
+#include "compress/slice/sensitivity.h"
+
+namespace pare {
+
+struct StreamSlicingOptions {
+  int64_t target_parameters = 0;  // of the whole model
+  SensitivityOptions sensitivity;
+  int64_t hidden_granularity = 8;  // hidden widths are rounded to multiples of it
+};
+
+// Width of every stage's stream (0: the stage has none), in the model's order of stages.
+std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<StreamSensitivity>& sensitivity,
+                                        const StreamSlicingOptions& options);
+
+// Cuts the streams to the planned widths, layer by layer: each layer's Gram matrix is of the signals that the
+// layers already cut hand on. Returns the model with f32 weights where it was cut.
+Model cut_streams(const Model& model, const CalibrationSet& set, const std::vector<int64_t>& widths,
+                  double ridge, Report& report, const StepProgress& progress = {});
+
+}  // namespace pare
