@@ -1,0 +1,145 @@
+#include "engine/generator.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "model/forward.h"
+#include "support/expect_error.h"
+#include "support/tiny_model.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kVocab = 64;
+
+// One printable character a token, and two specials; ids as in the tiny model.
+Tokenizer letter_tokenizer() {
+  TokenizerSpec spec;
+  spec.vocab = {"<bos>", "<eos>"};
+  for (char c = '@'; spec.vocab.size() < kVocab; ++c) spec.vocab.emplace_back(1, c);
+  for (int32_t id = 0; id < 2; ++id)
+    spec.added.push_back({.text = spec.vocab[static_cast<size_t>(id)], .id = id, .special = true});
+  return Tokenizer(spec);
+}
+
+class GeneratorTest : public testing::Test {
+ protected:
+  GeneratorTest() : tokenizer_(letter_tokenizer()) { options_.max_tokens = 24; }
+
+  struct Outcome {
+    Generation generation;
+    std::string text;
+  };
+  Outcome generate(const Model& model, std::span<const int32_t> prompt) const {
+    const PackedModel packed(model, ComputeType::kF32);
+    Outcome outcome;
+    const auto sink = [&](std::string_view piece) {
+      outcome.text += piece;
+      return true;
+    };
+    outcome.generation = Generator(packed, tokenizer_).generate(prompt, options_, sink);
+    return outcome;
+  }
+  std::string text_of(std::span<const int32_t> ids) const {
+    return tokenizer_.decode({ids.begin(), ids.end()});
+  }
+
+  Tokenizer tokenizer_;
+  Model model_ = test::make_tiny_model({.vocab = kVocab});
+  GenerateOptions options_;
+  const std::vector<int32_t> prompt_ = {0, 7, 21, 9};
+};
+
+TEST_F(GeneratorTest, GreedyIsTheArgmaxOfTheWholeSequenceEachTime) {
+  options_.ignore_eos = true;
+  const Outcome outcome = generate(model_, prompt_);
+  const PackedModel packed(model_, ComputeType::kF32);
+  std::vector<int32_t> sequence = prompt_;
+  for (int64_t t = 0; t < options_.max_tokens; ++t) {
+    KvCache cache(packed, static_cast<int64_t>(sequence.size()));
+    const Matrix<float> hidden = forward(packed, sequence, cache);
+    const Matrix<float> logits = logits_of(packed, hidden.view().rows_of(hidden.rows() - 1, 1));
+    sequence.push_back(
+        static_cast<int32_t>(std::max_element(logits.data(), logits.data() + kVocab) - logits.data()));
+  }
+  EXPECT_EQ(outcome.generation.tokens, std::vector<int32_t>(sequence.begin() + 4, sequence.end()));
+  EXPECT_EQ(outcome.text, text_of(outcome.generation.tokens));
+  EXPECT_EQ(outcome.generation.finish, FinishReason::kLength);
+  EXPECT_EQ(outcome.generation.prompt_tokens, 4);
+  EXPECT_EQ(outcome.generation.decode_steps, options_.max_tokens - 1);
+}
+
+TEST_F(GeneratorTest, SamplingRepeatsWithItsSeedAndVariesWithout) {
+  options_.sampling.temperature = 1.0;
+  options_.sampling.seed = 5;
+  const auto first = generate(model_, prompt_).generation.tokens;
+  EXPECT_EQ(generate(model_, prompt_).generation.tokens, first);
+  options_.sampling.seed = 6;
+  EXPECT_NE(generate(model_, prompt_).generation.tokens, first);
+}
+
+TEST_F(GeneratorTest, StopsInsideATextThatSpansTokens) {
+  options_.ignore_eos = true;
+  const Outcome whole = generate(model_, prompt_);
+  ASSERT_GE(whole.text.size(), 10u);
+  // Every token is one character, so this stop spans three tokens.
+  options_.stop = {whole.text.substr(6, 3)};
+  const size_t cut = whole.text.find(options_.stop[0]);
+  const Outcome stopped = generate(model_, prompt_);
+  EXPECT_EQ(stopped.text, whole.text.substr(0, cut));
+  EXPECT_EQ(stopped.generation.finish, FinishReason::kStop);
+}
+
+TEST_F(GeneratorTest, EndsAtTheEosTokenUnlessToldToIgnoreIt) {
+  options_.ignore_eos = true;
+  const std::vector<int32_t> whole = generate(model_, prompt_).generation.tokens;
+  model_.config.eos = {1, whole[5]};
+  const auto end = std::find(whole.begin(), whole.end(), whole[5]);
+  EXPECT_EQ(generate(model_, prompt_).generation.tokens, whole);
+  options_.ignore_eos = false;
+  const Outcome outcome = generate(model_, prompt_);
+  EXPECT_EQ(outcome.generation.tokens, std::vector<int32_t>(whole.begin(), end));
+  EXPECT_EQ(outcome.text, text_of(outcome.generation.tokens));
+  EXPECT_EQ(outcome.generation.finish, FinishReason::kEos);
+}
+
+TEST_F(GeneratorTest, EndsWhereTheContextIsFull) {
+  options_.ignore_eos = true;
+  options_.max_tokens = 1000;
+  model_.config.max_positions = 20;
+  const Outcome outcome = generate(model_, prompt_);
+  EXPECT_EQ(outcome.generation.tokens.size(), 16u);
+  EXPECT_EQ(outcome.generation.finish, FinishReason::kLength);
+}
+
+TEST_F(GeneratorTest, TheSinkMayCancel) {
+  options_.ignore_eos = true;
+  const PackedModel packed(model_, ComputeType::kF32);
+  const Generation result =
+      Generator(packed, tokenizer_).generate(prompt_, options_, [](std::string_view) { return false; });
+  EXPECT_EQ(result.finish, FinishReason::kCancelled);
+  EXPECT_EQ(result.decode_steps, static_cast<int64_t>(result.tokens.size()) - 1);
+  EXPECT_LT(result.decode_steps, options_.max_tokens - 1);
+}
+
+TEST_F(GeneratorTest, AnEmptyPromptIsTheBosToken) {
+  EXPECT_EQ(generate(model_, {}).generation.tokens,
+            generate(model_, std::vector<int32_t>{0}).generation.tokens);
+  model_.config.bos.reset();
+  EXPECT_PARE_ERROR(generate(model_, {}), ErrorCode::kInvalid, "the prompt is empty");
+}
+
+TEST_F(GeneratorTest, RefusesWhatCannotRun) {
+  EXPECT_PARE_ERROR(generate(model_, std::vector<int32_t>(128, 3)), ErrorCode::kInvalid,
+                    "128 tokens leaves no room in the model's context of 128");
+  EXPECT_PARE_ERROR(generate(model_, std::vector<int32_t>{64}), ErrorCode::kInvalid, "64");
+  EXPECT_PARE_ERROR(generate(model_, std::vector<int32_t>{-1}), ErrorCode::kInvalid, "-1");
+  options_.stop = {""};
+  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--stop");
+  options_.stop.clear();
+  options_.max_tokens = 0;
+  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--max-tokens");
+}
+
+}  // namespace
+}  // namespace pare

@@ -1,0 +1,42 @@
+#include "engine/speed.h"
+
+#include "support/expect_error.h"
+#include "support/tiny_model.h"
+
+namespace pare {
+namespace {
+
+class SpeedTestTest : public testing::Test {
+ protected:
+  const PackedModel model_{test::make_tiny_model(), ComputeType::kF32};
+};
+
+TEST_F(SpeedTestTest, CountsTheKeysAndValuesThatADecodeReads) {
+  // Contexts of 7, 8, 9 and 10 tokens; 2 layers of 2 KV heads with 8 + 8 values of 4 bytes.
+  const SpeedTest test(model_, {.prefill = 16, .decode = 4, .depth = 6});
+  EXPECT_DOUBLE_EQ(test.kv_bytes_per_token(), 8.5 * 2 * 2 * 16 * 4);
+  EXPECT_EQ(test.kv_cache_bytes(), 20 * 2 * 2 * 16 * 4);
+}
+
+TEST_F(SpeedTestTest, RunsAgainAndAgain) {
+  SpeedTest test(model_, {.prefill = 16, .decode = 4, .depth = 0});
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const SpeedSample sample = test.run();
+    EXPECT_GT(sample.prefill_seconds, 0.0);
+    EXPECT_GT(sample.decode_seconds, 0.0);
+  }
+  EXPECT_GT(linear_seconds(model_, 4), 0.0);
+  EXPECT_GT(read_bandwidth(1 << 20), 0.0);
+}
+
+TEST_F(SpeedTestTest, RefusesWhatDoesNotFit) {
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 0}), ErrorCode::kUsage, "--prefill");
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 8, .decode = 0, .depth = 0}), ErrorCode::kUsage,
+                    "--decode");
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 8, .decode = 1, .depth = 9}), ErrorCode::kUsage, "--depth");
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 128, .decode = 1, .depth = 0}), ErrorCode::kInvalid,
+                    "context of 128");
+}
+
+}  // namespace
+}  // namespace pare
