@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/error.h"
+#include "kernels/vector_ops.h"
 
 namespace pare {
 namespace {
@@ -18,6 +19,7 @@ void penalise(std::span<float> scores, std::span<const int32_t> history, float p
   std::sort(seen.begin(), seen.end());
   seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
   for (const int32_t id : seen) {
+    PARE_CHECK(id >= 0 && static_cast<size_t>(id) < scores.size());
     float& score = scores[static_cast<size_t>(id)];
     score = score > 0.0f ? score / penalty : score * penalty;
   }
@@ -44,11 +46,14 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
   const auto best = std::max_element(scores_.begin(), scores_.end());
   if (options_.temperature == 0.0) return static_cast<int32_t>(best - scores_.begin());
 
-  // Probabilities relative to the best token.
-  const double top = *best;
-  const auto weight = [&](int32_t id) {
-    return std::exp((scores_[static_cast<size_t>(id)] - top) / options_.temperature);
-  };
+  // Scores become probabilities relative to the best token's.
+  const VectorOps& ops = vector_ops();
+  const auto size = static_cast<int64_t>(scores_.size());
+  const float top = *best;
+  for (float& score : scores_) score -= top;
+  ops.scale(static_cast<float>(std::min(1.0 / options_.temperature, 1e30)), scores_.data(), size);
+  ops.exp_sum(scores_.data(), 0.0f, size);
+  const auto weight = [&](int32_t id) { return static_cast<double>(scores_[static_cast<size_t>(id)]); };
   order_.resize(scores_.size());
   std::iota(order_.begin(), order_.end(), 0);
   const auto more_likely = [&](int32_t a, int32_t b) {
@@ -61,6 +66,7 @@ int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> 
     kept = static_cast<size_t>(options_.top_k);
     std::nth_element(order_.begin(), order_.begin() + static_cast<int64_t>(kept), order_.end(), more_likely);
     order_.resize(kept);
+    std::sort(order_.begin(), order_.end());  // a draw does not depend on how the library selects
   }
   if (options_.top_p < 1.0) {
     std::sort(order_.begin(), order_.end(), more_likely);
