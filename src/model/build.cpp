@@ -1,5 +1,6 @@
 #include "model/build.h"
 
+#include <algorithm>
 #include <cstring>
 #include <set>
 
@@ -48,7 +49,12 @@ class Builder {
   }
 
   Norm norm(const TensorPlace& place, int64_t width) {
-    return {as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps};
+    Norm result{as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps};
+    // A fused norm is stored as ones because loaders ask for the tensor; it scales nothing and is no
+    // parameter.
+    if (std::all_of(result.weight.begin(), result.weight.end(), [](float w) { return w == 1.0f; }))
+      result.weight.clear();
+    return result;
   }
 
   Linear linear(Role role, int64_t block, int64_t out, int64_t in, bool bias) {
