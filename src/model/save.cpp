@@ -4,6 +4,7 @@
 #include <map>
 
 #include "base/atomic_file.h"
+#include "base/log.h"
 #include "io/gguf.h"
 #include "model/arch/architecture.h"
 #include "model/build.h"
@@ -123,6 +124,21 @@ uint32_t gguf_file_type(Encoding encoding) {
   return encoding == Encoding::kF16 ? 1 : 32;
 }
 
+// BOS and EOS. GGUF knows one token before a text and one after it: these.
+void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, const ChatInfo& chat,
+                         std::vector<GgufEntry>& entries) {
+  std::optional<int32_t> bos = chat.bos ? chat.bos : config.bos;
+  std::optional<int32_t> eos = chat.eos;
+  if (!eos && !config.eos.empty()) eos = config.eos.front();
+  if (!spec.prefix.empty()) bos = spec.prefix.front();
+  if (!spec.suffix.empty() && !eos) eos = spec.suffix.front();
+  if (spec.prefix.size() > 1 || spec.suffix.size() > 1 ||
+      (spec.suffix.size() == 1 && spec.suffix.front() != eos))
+    log_warning("the tokenizer puts other tokens around a text than BOS and EOS: GGUF cannot say so");
+  if (bos) entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*bos)});
+  if (eos) entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*eos)});
+}
+
 }  // namespace
 
 bool is_plain(const Model& model) { return architecture_of(model).is_plain(model.config); }
@@ -157,11 +173,7 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   entries.push_back({"general.file_type", gguf_file_type(stored_encoding(model.embedding.encoding, dtype))});
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
-  const std::optional<int32_t> bos = chat.bos ? chat.bos : model.config.bos;
-  std::optional<int32_t> eos = chat.eos;
-  if (!eos && !model.config.eos.empty()) eos = model.config.eos.front();
-  if (bos) entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*bos)});
-  if (eos) entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*eos)});
+  add_template_tokens(model.config, tokenizer.spec(), chat, entries);
   if (!chat.chat_template.empty()) entries.push_back({"tokenizer.chat_template", chat.chat_template});
   TensorTable table = gguf_table(model, dtype);
   GgufWriter writer(path, table.plan(), entries);

@@ -19,6 +19,17 @@ bool get_bool(const Json& object, const char* key, bool fallback) {
   return json_find<bool>(object, key, kWhat).value_or(fallback);
 }
 
+void require_object(const Json& value, const char* key) {
+  if (!value.is_object())
+    fail(ErrorCode::kFormat, "{}: \"{}\" is {}, expected an object", kWhat, key, value.type_name());
+}
+
+void reject_partial_rope(const Json& object) {
+  const double share = get_number(object, "partial_rotary_factor", 1.0);
+  if (share != 1.0)
+    fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor {} is not supported", kWhat, share);
+}
+
 // Scaling of one rope object: `rope_scaling` (older spelling) or `rope_parameters` (newer).
 void read_rope_scaling(const Json& object, RopeConfig& rope) {
   auto type = json_find<std::string>(object, "rope_type", kWhat);
@@ -41,9 +52,12 @@ void read_rope_scaling(const Json& object, RopeConfig& rope) {
 RopeConfig read_rope(const Json& config) {
   RopeConfig rope;
   rope.theta = get_number(config, "rope_theta", rope.theta);
+  reject_partial_rope(config);
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const auto it = config.find(key);
     if (it == config.end() || it->is_null()) continue;
+    require_object(*it, key);
+    reject_partial_rope(*it);
     rope.theta = get_number(*it, "rope_theta", rope.theta);
     read_rope_scaling(*it, rope);
   }
@@ -70,6 +84,7 @@ std::vector<int32_t> read_token_ids(const Json& config, const char* key) {
 
 // The `pare` object of a sliced model: widths of every block.
 void read_sliced_shapes(const Json& pare, int64_t layers, ModelConfig& config) {
+  require_object(pare, "pare");
   config.norm_width = get_int(pare, "norm_width");
   config.embedding_width = get_int(pare, "embedding_width");
   config.head_transform = get_bool(pare, "head_transform", false);
@@ -77,6 +92,7 @@ void read_sliced_shapes(const Json& pare, int64_t layers, ModelConfig& config) {
   if (blocks == pare.end() || !blocks->is_array() || static_cast<int64_t>(blocks->size()) != layers)
     fail(ErrorCode::kFormat, "{}: \"pare\".\"layers\" must be an array of {} objects", kWhat, layers);
   for (const Json& b : *blocks) {
+    require_object(b, "pare.layers");
     BlockShape shape;
     shape.input_width = get_int(b, "input_width");
     shape.attention_output_width = get_int(b, "attention_output_width");
@@ -88,6 +104,7 @@ void read_sliced_shapes(const Json& pare, int64_t layers, ModelConfig& config) {
     config.blocks.push_back(shape);
   }
   if (const auto biases = pare.find("biases"); biases != pare.end()) {
+    require_object(*biases, "pare.biases");
     config.bias = {get_bool(*biases, "q", false),    get_bool(*biases, "k", false),
                    get_bool(*biases, "v", false),    get_bool(*biases, "o", false),
                    get_bool(*biases, "gate", false), get_bool(*biases, "up", false),
@@ -194,6 +211,7 @@ Json write_llama_config(const ModelConfig& config) {
   json["model_type"] = plain ? "llama" : "pare_llama";
   if (!plain) {
     json["auto_map"] = {{"AutoConfig", "configuration_pare.PareLlamaConfig"},
+                        {"AutoModel", "modeling_pare.PareLlamaModel"},
                         {"AutoModelForCausalLM", "modeling_pare.PareLlamaForCausalLM"}};
   }
   json["hidden_size"] = config.embedding_width;

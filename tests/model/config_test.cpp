@@ -1,0 +1,165 @@
+// config.json: both spellings of the rotary embedding, and clear errors for what pare does not have.
+#include "model/config.h"
+
+#include <gtest/gtest.h>
+
+#include "base/mapped_file.h"
+#include "model/arch/architecture.h"
+#include "model/run_model.h"
+#include "support/expect_error.h"
+
+namespace pare::test {
+namespace {
+
+Json valid() {
+  return {{"model_type", "llama"},    {"hidden_size", 32},        {"num_hidden_layers", 2},
+          {"num_attention_heads", 4}, {"num_key_value_heads", 2}, {"intermediate_size", 48},
+          {"vocab_size", 97},         {"hidden_act", "silu"}};
+}
+
+ModelConfig read(const Json& json) { return find_architecture(json).read_config(json); }
+
+ModelConfig read_with(const char* key, const Json& value) {
+  Json json = valid();
+  json[key] = value;
+  return read(json);
+}
+
+const Json kLlama3 = {{"rope_type", "llama3"},
+                      {"factor", 8.0},
+                      {"low_freq_factor", 1.0},
+                      {"high_freq_factor", 4.0},
+                      {"original_max_position_embeddings", 64}};
+
+TEST(Config, Defaults) {
+  const ModelConfig config = read(valid());
+  EXPECT_EQ(config.head_dim, 8);
+  EXPECT_EQ(config.norm_width, 32);
+  EXPECT_EQ(config.norm_eps, 1e-6);
+  EXPECT_EQ(config.rope, RopeConfig());
+  EXPECT_EQ(config.bias, BiasConfig());
+  EXPECT_FALSE(config.tied);
+  EXPECT_TRUE(config.is_uniform());
+  EXPECT_EQ(config.blocks[1], (BlockShape{32, 32, 32, 8, 48, false, false}));
+  Json json = valid();
+  json.erase("num_key_value_heads");
+  EXPECT_EQ(read(json).kv_heads, 4);
+  json.erase("model_type");
+  json["architectures"] = {"LlamaForCausalLM"};
+  EXPECT_EQ(read(json).heads, 4);
+}
+
+TEST(Config, RopeInBothSpellings) {
+  Json older = valid();
+  older["rope_theta"] = 5e5;
+  older["rope_scaling"] = kLlama3;
+  Json newer = valid();
+  newer["rope_parameters"] = kLlama3;
+  newer["rope_parameters"]["rope_theta"] = 5e5;
+  const RopeConfig expected = {5e5, RopeScaling::kLlama3, 8.0, 1.0, 4.0, 64.0};
+  EXPECT_EQ(read(older).rope, expected);
+  EXPECT_EQ(read(newer).rope, expected);
+  older["rope_scaling"] = {{"type", "linear"}, {"factor", 2.5}};
+  EXPECT_EQ(read(older).rope, (RopeConfig{5e5, RopeScaling::kLinear, 2.5}));
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    EXPECT_EQ(read_with(key, nullptr).rope, RopeConfig());
+    EXPECT_EQ(read_with(key, {{"rope_type", "default"}, {"rope_theta", 7.0}}).rope.theta, 7.0);
+  }
+}
+
+TEST(Config, UnsupportedThingsAreNamed) {
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    EXPECT_PARE_ERROR(read_with(key, {{"rope_type", "yarn"}, {"factor", 2.0}}), ErrorCode::kUnsupported,
+                      "yarn");
+    EXPECT_PARE_ERROR(read_with(key, {{"type", "dynamic"}, {"factor", 2.0}}), ErrorCode::kUnsupported,
+                      "dynamic");
+    EXPECT_PARE_ERROR(read_with(key, {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}),
+                      ErrorCode::kUnsupported, "partial_rotary_factor");
+  }
+  EXPECT_PARE_ERROR(read_with("partial_rotary_factor", 0.5), ErrorCode::kUnsupported,
+                    "partial_rotary_factor");
+  EXPECT_PARE_ERROR(read_with("hidden_act", "gelu"), ErrorCode::kUnsupported, "gelu");
+  EXPECT_PARE_ERROR(read_with("model_type", "mamba"), ErrorCode::kUnsupported, "mamba");
+  EXPECT_PARE_ERROR(read(Json::object()), ErrorCode::kUnsupported, "model_type");
+  EXPECT_PARE_ERROR(architecture_named("mamba"), ErrorCode::kUnsupported, "mamba");
+}
+
+TEST(Config, AbsurdSizes) {
+  const std::pair<const char*, Json> cases[] = {{"vocab_size", 0},
+                                                {"vocab_size", int64_t{1} << 40},
+                                                {"hidden_size", -32},
+                                                {"hidden_size", int64_t{1} << 50},
+                                                {"num_hidden_layers", 0},
+                                                {"num_hidden_layers", 1000000},
+                                                {"num_attention_heads", 0},
+                                                {"num_attention_heads", 3},
+                                                {"num_attention_heads", int64_t{1} << 40},
+                                                {"num_key_value_heads", 3},
+                                                {"num_key_value_heads", 8},
+                                                {"head_dim", 7},
+                                                {"head_dim", 0},
+                                                {"intermediate_size", 0},
+                                                {"intermediate_size", int64_t{1} << 60},
+                                                {"max_position_embeddings", 0},
+                                                {"rms_norm_eps", 0.0},
+                                                {"rope_theta", -1.0},
+                                                {"rope_scaling", {{"type", "linear"}, {"factor", 0.0}}},
+                                                {"eos_token_id", -2},
+                                                {"eos_token_id", {1, "x"}},
+                                                {"hidden_size", "32"},
+                                                {"vocab_size", 97.5},
+                                                {"rope_scaling", "linear"},
+                                                {"pare", 3},
+                                                {"pare", {{"norm_width", 32}}}};
+  for (const auto& [key, value] : cases) {
+    try {
+      read_with(key, value);
+      ADD_FAILURE() << key << " " << value;
+    } catch (const Error& error) {
+      EXPECT_EQ(error.code(), ErrorCode::kFormat) << key << " " << value << ": " << error.what();
+    }
+  }
+  for (const char* key : {"vocab_size", "hidden_size", "num_hidden_layers", "num_attention_heads"}) {
+    Json json = valid();
+    json.erase(key);
+    EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, key);
+  }
+}
+
+TEST(Config, WidthsOfSlicedBlocksMustFitTogether) {
+  const Json good =
+      parse_json(read_file(golden_folder("sliced/all-streams") / "config.json", 1 << 20), "config.json");
+  EXPECT_FALSE(read(good).is_uniform());
+  const auto with = [&](size_t layer, const char* key, const Json& value) {
+    Json json = good;
+    json["pare"]["layers"][layer][key] = value;
+    return json;
+  };
+  EXPECT_PARE_ERROR(read(with(1, "input_width", 21)), ErrorCode::kFormat, "layer 1 reads a width of 21");
+  EXPECT_PARE_ERROR(read(with(1, "attention_output_width", 21)), ErrorCode::kFormat, "without a skip");
+  EXPECT_PARE_ERROR(read(with(0, "mlp_skip", false)), ErrorCode::kFormat, "without a skip");
+  EXPECT_PARE_ERROR(read(with(0, "value_head_dim", -1)), ErrorCode::kFormat, "value_head_dim");
+  Json json = good;
+  json["pare"]["layers"].erase(0);
+  EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "4 objects");
+  json = good;
+  json["pare"]["head_transform"] = false;
+  EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "tied head");
+  json = good;
+  json["pare"]["layers"][0] = 5;
+  EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "pare.layers");
+}
+
+TEST(Config, WhatIsWrittenIsReadBack) {
+  for (const char* name : {"llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
+                           "llama/rope-llama3", "sliced/all-streams", "sliced/global-rotation"}) {
+    const auto path = golden_folder(name) / "config.json";
+    const ModelConfig config = read(parse_json(read_file(path, 1 << 20), name));
+    const Json written = llama_architecture().write_config(config);
+    EXPECT_EQ(llama_architecture().write_config(read(written)), written) << name;
+    EXPECT_EQ(written["model_type"], config.is_uniform() ? "llama" : "pare_llama") << name;
+  }
+}
+
+}  // namespace
+}  // namespace pare::test

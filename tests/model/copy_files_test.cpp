@@ -1,0 +1,136 @@
+// Tokenizers and chat settings on their way through GGUF and back.
+#include "model/copy_files.h"
+
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "model/gguf_tokenizer.h"
+#include "model/run_model.h"
+#include "model/save.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+namespace {
+
+std::string contents(const std::filesystem::path& path) { return read_file(path, 1 << 24); }
+
+// tests/golden/tiny-model as GGUF, with its chat template.
+class TinyGguf {
+ public:
+  TinyGguf() {
+    const auto source = golden_folder("tiny-model");
+    const Tokenizer tokenizer = load_tokenizer(source);
+    save_gguf(load_model(source), tokenizer, path(), std::nullopt, read_chat_info(source, tokenizer));
+  }
+  std::filesystem::path path() const { return folder_ / "model.gguf"; }
+
+ private:
+  TempDir folder_;
+};
+
+void expect_same_tokens(const Tokenizer& a, const Tokenizer& b) {
+  std::string text = contents(golden_folder("text/test.txt"));
+  text += "<|im_start|>user\n 12345 <|im_end|><|endoftext|> it's\r\n\xff\xfe \u6f22\u5b57";
+  for (const bool template_too : {false, true})
+    for (const bool special : {false, true})
+      EXPECT_EQ(a.encode(text, {template_too, special}), b.encode(text, {template_too, special}));
+  const auto ids = some_tokens(1000, 384);
+  for (const bool skip : {false, true}) EXPECT_EQ(a.decode(ids, skip), b.decode(ids, skip));
+}
+
+TEST(GgufTokenizer, EncodesAlike) {
+  const TinyGguf gguf;
+  expect_same_tokens(load_tokenizer(golden_folder("tiny-model")), load_tokenizer(gguf.path()));
+}
+
+TEST(GgufTokenizer, KeepsTemplateAndSpareRows) {
+  TokenizerSpec spec = load_tokenizer(golden_folder("tiny-model")).spec();
+  spec.prefix = {1};
+  spec.suffix = {2};
+  const Tokenizer tokenizer(std::move(spec));
+  const TempDir folder;
+  Model model = make_tiny_model({.vocab = 390});
+  model.config.bos = 1;
+  model.config.eos = {2};
+  save_gguf(model, tokenizer, folder / "model.gguf", std::nullopt);
+  const Tokenizer again = load_tokenizer(folder / "model.gguf");
+  expect_same_tokens(tokenizer, again);
+  EXPECT_EQ(again.token_bytes(389), "");
+  const GgufFile file = read_gguf(folder / "model.gguf");
+  EXPECT_EQ(file.metadata.get_strings("tokenizer.ggml.tokens").at(389), "[PAD389]");
+}
+
+TEST(GgufTokenizer, OthersAreNamed) {
+  const auto read_with = [](const char* key, const std::string& value) {
+    GgufFile file;
+    file.name = "x.gguf";
+    file.metadata.add("tokenizer.ggml.model", std::string(std::string(key) == "model" ? value : "gpt2"));
+    file.metadata.add("tokenizer.ggml.pre", std::string(std::string(key) == "pre" ? value : "gpt-2"));
+    file.metadata.add("tokenizer.ggml.tokens", GgufArray{std::vector<std::string>{"a", "b"}});
+    file.metadata.add("tokenizer.ggml.merges", GgufArray{std::vector<std::string>{}});
+    return tokenizer_from_gguf(file);
+  };
+  EXPECT_EQ(read_with("pre", "gpt-2").vocab_size(), 2);
+  EXPECT_PARE_ERROR(read_with("model", "bert"), ErrorCode::kUnsupported, "\"bert\"");
+  EXPECT_PARE_ERROR(read_with("pre", "deepseek-coder"), ErrorCode::kUnsupported, "\"deepseek-coder\"");
+}
+
+TEST(ChatInfo, SurvivesGguf) {
+  const auto source = golden_folder("tiny-model");
+  const ChatInfo original = read_chat_info(source, load_tokenizer(source));
+  EXPECT_EQ(original.bos, 1);
+  EXPECT_EQ(original.eos, 2);
+  EXPECT_NE(original.chat_template.find("add_generation_prompt"), std::string::npos);
+  const TinyGguf gguf;
+  const ChatInfo again = read_chat_info(gguf.path(), load_tokenizer(gguf.path()));
+  EXPECT_EQ(again.bos, original.bos);
+  EXPECT_EQ(again.eos, original.eos);
+  EXPECT_EQ(again.chat_template, original.chat_template);
+}
+
+TEST(ChatInfo, Spellings) {
+  const Tokenizer tokenizer = load_tokenizer(golden_folder("tiny-model"));
+  const TempDir folder;
+  EXPECT_EQ(read_chat_info(folder.path(), tokenizer).chat_template, "");
+  folder.file("tokenizer_config.json", R"({"bos_token": {"content": "<|im_end|>"}, "eos_token": null,
+      "chat_template": [{"name": "tool", "template": "A"}, {"name": "default", "template": "B"}]})");
+  const ChatInfo info = read_chat_info(folder.path(), tokenizer);
+  EXPECT_EQ(info.bos, 2);
+  EXPECT_EQ(info.eos, std::nullopt);
+  EXPECT_EQ(info.chat_template, "B");
+  folder.file("chat_template.jinja", "C");
+  EXPECT_EQ(read_chat_info(folder.path(), tokenizer).chat_template, "C");
+  folder.file("tokenizer_config.json", "[]");
+  EXPECT_PARE_ERROR(read_chat_info(folder.path(), tokenizer), ErrorCode::kFormat, "tokenizer_config.json");
+}
+
+TEST(CopyTokenizerFiles, FromAFolderByteByByte) {
+  const auto source = golden_folder("tiny-model");
+  const TempDir folder;
+  copy_tokenizer_files(source, folder.path());
+  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
+    EXPECT_EQ(contents(folder / name), contents(source / name)) << name;
+  EXPECT_FALSE(std::filesystem::exists(folder / "config.json"));
+  EXPECT_FALSE(std::filesystem::exists(folder / "model.safetensors"));
+}
+
+TEST(CopyTokenizerFiles, FromGguf) {
+  const TinyGguf gguf;
+  const TempDir folder;
+  copy_tokenizer_files(gguf.path(), folder.path());
+  expect_same_tokens(load_tokenizer(golden_folder("tiny-model")), load_tokenizer(folder.path()));
+  const Json config = parse_json(contents(folder / "tokenizer_config.json"), "tokenizer_config.json");
+  const Json original =
+      parse_json(contents(golden_folder("tiny-model") / "tokenizer_config.json"), "tokenizer_config.json");
+  for (const char* key : {"tokenizer_class", "bos_token", "eos_token", "chat_template", "model_max_length"})
+    EXPECT_EQ(config.at(key), original.at(key)) << key;
+  const Json generation = parse_json(contents(folder / "generation_config.json"), "generation_config.json");
+  EXPECT_EQ(generation.at("bos_token_id"), 1);
+  EXPECT_EQ(generation.at("eos_token_id"), 2);
+}
+
+}  // namespace
+}  // namespace pare::test

@@ -1,0 +1,151 @@
+// Damaged models: errors name the tensor.
+#include "model/load.h"
+
+#include <gtest/gtest.h>
+
+#include <functional>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "io/gguf.h"
+#include "io/model_dir.h"
+#include "model/run_model.h"
+#include "model/save.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+namespace {
+
+using Edit = std::function<void(std::vector<TensorPlan>&)>;
+
+// A folder with the golden model "bias" after an edit of the list of its tensors. New tensors are zeros.
+class DamagedModel {
+ public:
+  explicit DamagedModel(const Edit& edit, const std::string& golden = "llama/bias") {
+    const auto source = golden_folder(golden);
+    std::filesystem::copy_file(source / "config.json", folder_ / "config.json");
+    const SafetensorsFile file = read_safetensors(source / "model.safetensors");
+    std::vector<TensorPlan> plan = file.order;
+    edit(plan);
+    write_model_tensors(folder_.path(), plan, [&](const TensorPlan& tensor) {
+      const auto it = file.tensors.find(tensor.name);
+      if (it != file.tensors.end() && it->second.shape == tensor.shape) return as_weight(it->second);
+      int64_t rows = 1;
+      for (const int64_t d : tensor.shape) rows *= d;
+      return Weight::from_matrix(
+          Matrix<float>::zeros(rows / tensor.shape.back(), tensor.shape.back()).view());
+    });
+  }
+  const std::filesystem::path& path() const { return folder_.path(); }
+
+ private:
+  TempDir folder_;
+};
+
+TensorPlan& tensor(std::vector<TensorPlan>& plan, const std::string& name) {
+  for (TensorPlan& t : plan)
+    if (t.name == name) return t;
+  throw std::runtime_error("no " + name);
+}
+
+TEST(Load, MissingTensors) {
+  for (const std::string name :
+       {"model.embed_tokens.weight", "model.layers.1.self_attn.k_proj.weight",
+        "model.layers.0.mlp.down_proj.bias", "model.norm.weight", "lm_head.weight"}) {
+    const DamagedModel model(
+        [&](auto& plan) { std::erase_if(plan, [&](const TensorPlan& t) { return t.name == name; }); });
+    EXPECT_PARE_ERROR(load_model(model.path()), ErrorCode::kNotFound, "\"" + name + "\" is missing");
+  }
+}
+
+TEST(Load, WrongShapes) {
+  for (const std::string name : {"model.layers.1.self_attn.q_proj.weight", "model.layers.0.mlp.up_proj.bias",
+                                 "model.layers.0.input_layernorm.weight"}) {
+    const DamagedModel model([&](auto& plan) { tensor(plan, name).shape.front() += 1; });
+    EXPECT_PARE_ERROR(load_model(model.path()), ErrorCode::kFormat, name);
+  }
+  const DamagedModel rank([](auto& plan) { tensor(plan, "model.norm.weight").shape.push_back(1); });
+  EXPECT_PARE_ERROR(load_model(rank.path()), ErrorCode::kFormat, "model.norm.weight");
+}
+
+TEST(Load, ASurplusBiasIsAnError) {
+  const DamagedModel model(
+      [](auto& plan) {
+        plan.push_back({"model.layers.0.self_attn.q_proj.bias", Encoding::kF32, {32}});
+      },
+      "llama/mha");
+  EXPECT_PARE_ERROR(load_model(model.path()), ErrorCode::kUnsupported,
+                    "model.layers.0.self_attn.q_proj.bias");
+}
+
+TEST(Load, OtherSurplusTensorsAreLeftOut) {
+  const DamagedModel model([](auto& plan) {
+    plan.push_back({"model.layers.0.self_attn.rotary_emb.inv_freq", Encoding::kF32, {4}});
+    plan.push_back({"vision.weight", Encoding::kF32, {4, 4}});
+  });
+  const auto tokens = some_tokens(5, 97);
+  EXPECT_EQ(largest_difference(run_model(load_model(model.path()), tokens),
+                               run_model(load_model(golden_folder("llama/bias")), tokens)),
+            0.0);
+}
+
+// Changes the type of one tensor in the header of a safetensors file, to one of the same size.
+TEST(Load, ATensorOfAnotherTypeIsNamedWithIt) {
+  const TempDir folder;
+  std::filesystem::copy(
+      golden_folder("llama/bf16"), folder.path(),
+      std::filesystem::copy_options::recursive | std::filesystem::copy_options::overwrite_existing);
+  std::string bytes = read_file(folder / "model.safetensors", 1 << 20);
+  const size_t name = bytes.find("model.layers.0.mlp.gate_proj.weight");
+  const size_t type = bytes.find("\"BF16\"", name);
+  ASSERT_NE(type, std::string::npos);
+  bytes.replace(type, 6, "\"I16\" ");
+  folder.file("model.safetensors", bytes);
+  EXPECT_PARE_ERROR(load_model(folder.path()), ErrorCode::kUnsupported,
+                    "\"model.layers.0.mlp.gate_proj.weight\" is of type I16");
+}
+
+TEST(Load, MissingFilesAreNamed) {
+  const TempDir folder;
+  EXPECT_PARE_ERROR(load_model(folder / "absent"), ErrorCode::kNotFound, "absent");
+  EXPECT_PARE_ERROR(load_model(folder.path()), ErrorCode::kNotFound, "config.json");
+  EXPECT_PARE_ERROR(load_tokenizer(folder.path()), ErrorCode::kNotFound, "tokenizer.json");
+  EXPECT_PARE_ERROR(load_model(folder.file("model.gguf", "no model")), ErrorCode::kFormat, "model.gguf");
+}
+
+TEST(CheckFinite, NamesTheTensor) {
+  Model model = make_tiny_model({.biases = true});
+  check_finite(model);
+  auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
+  Matrix<float> weights = decode(mlp.up.weight);
+  weights(40, 31) = NAN;
+  Model broken = model;
+  std::get<Mlp>(broken.blocks[1].stages[1].branches[0]).up.weight =
+      Weight::from_matrix(std::as_const(weights).view());
+  EXPECT_PARE_ERROR(check_finite(broken), ErrorCode::kNumeric, "layer 1 up hold");
+  weights(40, 31) = 1e30f;  // finite, but not as f16
+  broken.blocks[1].stages[1].branches[0] = mlp;
+  std::get<Mlp>(broken.blocks[1].stages[1].branches[0]).up.weight =
+      Weight::from_matrix(std::as_const(weights).view(), Encoding::kF16);
+  EXPECT_PARE_ERROR(check_finite(broken), ErrorCode::kNumeric, "layer 1 up hold");
+  mlp.down.bias[2] = -INFINITY;
+  EXPECT_PARE_ERROR(check_finite(model), ErrorCode::kNumeric, "layer 1 down bias holds");
+}
+
+TEST(ModelSize, CountsEverythingOnce) {
+  const TinyModelOptions o{
+      .vocab = 10, .width = 4, .layers = 2, .heads = 2, .kv_heads = 1, .head_dim = 2, .intermediate = 6};
+  const int64_t block = 4 * 4 + 2 * (2 * 4) + 4 * 4 + 3 * 4 * 6;
+  const ModelSize tied = model_size(make_tiny_model(o));
+  EXPECT_EQ(tied.block_parameters, 2 * block);
+  EXPECT_EQ(tied.parameters, 2 * block + 10 * 4 + 5 * 4);
+  EXPECT_EQ(tied.bytes, 4 * tied.parameters);
+  TinyModelOptions untied = o;
+  untied.tied = false;
+  EXPECT_EQ(model_size(make_tiny_model(untied)).parameters, tied.parameters + 10 * 4);
+}
+
+}  // namespace
+}  // namespace pare::test

@@ -1,0 +1,154 @@
+// What pare writes is what it read.
+#include <gtest/gtest.h>
+
+#include "base/mapped_file.h"
+#include "model/hf_modeling.h"
+#include "model/run_model.h"
+#include "model/save.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+namespace {
+
+std::string contents(const std::filesystem::path& path) { return read_file(path, 1 << 24); }
+
+Tokenizer tiny_tokenizer() { return load_tokenizer(golden_folder("tiny-model")); }
+
+class HfRoundTrip : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(HfRoundTrip, WeightsAreTheSameBytes) {
+  const auto source = golden_folder(GetParam());
+  const Model model = load_model(source);
+  const TempDir folder;
+  save_hf(model, folder.path(), std::nullopt);
+  EXPECT_TRUE(contents(source / "model.safetensors") == contents(folder / "model.safetensors"));
+  const Model again = load_model(folder.path());
+  const auto tokens = some_tokens(20, model.config.vocab_size);
+  EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
+  for (const ModelingFile& file : hf_modeling_files()) {
+    EXPECT_EQ(std::filesystem::exists(folder / file.name), !is_plain(model)) << file.name;
+    EXPECT_EQ(file.text, contents(std::filesystem::path(PARE_SOURCE_DIR) / "share/pare/hf" / file.name));
+    if (!is_plain(model)) {
+      EXPECT_EQ(file.text, contents(folder / file.name));
+    }
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Goldens, HfRoundTrip,
+                         ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
+                                           "llama/rope-llama3", "llama/minimal-config", "llama/bf16",
+                                           "llama/f16", "sliced/all-streams", "sliced/block-rotation",
+                                           "sliced/global-rotation", "sliced/first-layer-bare",
+                                           "tiny-model"));
+
+TEST(SaveHf, ShardsAndOneFileHoldTheSame) {
+  const Model sharded = load_model(golden_folder("llama/sharded"));
+  const TempDir one;
+  save_hf(sharded, one.path(), std::nullopt);
+  const TempDir many;
+  save_hf(load_model(one.path()), many.path(), std::nullopt, 20000);
+  EXPECT_TRUE(std::filesystem::exists(many / "model.safetensors.index.json"));
+  const auto tokens = some_tokens(20, 97);
+  EXPECT_EQ(largest_difference(run_model(sharded, tokens), run_model(load_model(many.path()), tokens)), 0.0);
+}
+
+TEST(SaveHf, VectorsThatTheTypeCannotHoldStayF32) {
+  Model model = make_tiny_model({.biases = true});
+  model.final_norm.weight.assign(model.final_norm.weight.size(), 1.5f);
+  const TempDir folder;
+  save_hf(model, folder.path(), Encoding::kBF16);
+  const SafetensorsFile file = read_safetensors(folder / "model.safetensors");
+  EXPECT_EQ(file.tensors.at("model.embed_tokens.weight").encoding, Encoding::kBF16);
+  EXPECT_EQ(file.tensors.at("model.norm.weight").encoding, Encoding::kBF16);
+  EXPECT_EQ(file.tensors.at("model.layers.0.input_layernorm.weight").encoding, Encoding::kF32);
+  EXPECT_EQ(load_model(folder.path()).blocks[0].stages[0].norm.weight, model.blocks[0].stages[0].norm.weight);
+  EXPECT_EQ(parse_json(contents(folder / "config.json"), "config.json")["torch_dtype"], "bfloat16");
+}
+
+TEST(SaveHf, NormsWithoutWeightsAreWrittenAsOnes) {
+  Model model = make_tiny_model();
+  model.blocks[1].stages[0].norm.weight.clear();
+  model.final_norm.weight.clear();
+  const TempDir folder;
+  save_hf(model, folder.path(), std::nullopt);
+  const Model again = load_model(folder.path());
+  EXPECT_EQ(again.final_norm.weight, std::vector<float>(32, 1.0f));
+  const auto tokens = some_tokens(9, 64);
+  EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
+}
+
+// A tiny model with rows for all of the tokenizer's tokens, and some to spare.
+TinyModelOptions gguf_options() { return {.vocab = 400, .width = 24, .heads = 6, .head_dim = 6}; }
+
+void expect_gguf_keeps(const Model& model) {
+  const TempDir folder;
+  const auto path = folder / "model.gguf";
+  const Tokenizer tokenizer = tiny_tokenizer();
+  save_gguf(model, tokenizer, path, std::nullopt);
+  const Model again = load_model(path);
+  EXPECT_EQ(again.config.tied, model.config.tied);
+  EXPECT_EQ(again.config.bias, model.config.bias);
+  EXPECT_EQ(again.config.rope, model.config.rope);
+  EXPECT_EQ(again.config.bos, model.config.bos);
+  EXPECT_EQ(again.config.eos, model.config.eos);
+  const auto tokens = some_tokens(40, model.config.vocab_size);
+  EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
+  // And back: the folder that comes of it holds the same tensors.
+  const TempDir first;
+  const TempDir second;
+  save_hf(model, first.path(), std::nullopt);
+  save_hf(again, second.path(), std::nullopt);
+  EXPECT_TRUE(contents(first / "model.safetensors") == contents(second / "model.safetensors"));
+}
+
+TEST(SaveGguf, KeepsLogitsToTheBit) {
+  TinyModelOptions options = gguf_options();
+  expect_gguf_keeps(make_tiny_model(options));
+  options.tied = false;
+  expect_gguf_keeps(make_tiny_model(options));
+  options.biases = true;
+  expect_gguf_keeps(make_tiny_model(options));
+}
+
+TEST(SaveGguf, KeepsTheRotaryEmbedding) {
+  TinyModelOptions options = gguf_options();
+  options.head_dim = 64;
+  options.heads = 2;
+  Model model = make_tiny_model(options);
+  model.config.rope.theta = 500000.0;
+  expect_gguf_keeps(model);
+  model.config.rope = {500000.0, RopeScaling::kLinear, 2.5};
+  expect_gguf_keeps(model);
+  model.config.rope = {500000.0, RopeScaling::kLlama3, 8.0};
+  expect_gguf_keeps(model);
+  model.config.rope.factor = 32.0;
+  expect_gguf_keeps(model);
+}
+
+TEST(SaveGguf, TrainedTinyModel) { expect_gguf_keeps(load_model(golden_folder("tiny-model"))); }
+
+TEST(SaveGguf, RefusesWhatOnlyPareExpresses) {
+  const TempDir folder;
+  EXPECT_PARE_ERROR(save_gguf(load_model(golden_folder("sliced/all-streams")), tiny_tokenizer(),
+                              folder / "model.gguf", std::nullopt),
+                    ErrorCode::kUnsupported, "GGUF");
+  EXPECT_PARE_ERROR(
+      save_gguf(make_tiny_model({.vocab = 100}), tiny_tokenizer(), folder / "model.gguf", std::nullopt),
+      ErrorCode::kInvalid, "384 tokens");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(SaveGguf, ConvertsMatricesButNotVectors) {
+  const TempDir folder;
+  const Model model = make_tiny_model(gguf_options());
+  save_gguf(model, tiny_tokenizer(), folder / "model.gguf", Encoding::kF16);
+  const GgufFile file = read_gguf(folder / "model.gguf");
+  for (const auto& [name, tensor] : file.tensors)
+    EXPECT_EQ(tensor.encoding, tensor.shape.size() == 2 ? Encoding::kF16 : Encoding::kF32) << name;
+  EXPECT_EQ(file.metadata.get_u32("general.file_type"), 1u);
+}
+
+}  // namespace
+}  // namespace pare::test

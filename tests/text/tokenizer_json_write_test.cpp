@@ -1,0 +1,62 @@
+// tokenizer.json as written is read back as the same tokenizer.
+#include <gtest/gtest.h>
+
+#include "base/json.h"
+#include "base/mapped_file.h"
+#include "support/expect_error.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+namespace {
+
+std::string golden(const std::string& name) {
+  return read_file(std::string(PARE_GOLDEN_DIR) + "/tokenizer/" + name, 1 << 20);
+}
+
+class TokenizerJsonWrite : public ::testing::TestWithParam<const char*> {};
+
+TEST_P(TokenizerJsonWrite, GivesTheIdsOfTheLibrary) {
+  const std::string kind = GetParam();
+  const auto original = Tokenizer::from_json(golden(kind + ".tokenizer.json"));
+  const auto again = Tokenizer::from_json(tokenizer_json(original.spec()));
+  const TokenizerSpec& a = original.spec();
+  const TokenizerSpec& b = again.spec();
+  EXPECT_EQ(a.vocab, b.vocab);
+  EXPECT_EQ(a.merges, b.merges);
+  EXPECT_EQ(a.pre_tokenizer, b.pre_tokenizer);
+  EXPECT_EQ(a.added.size(), b.added.size());
+  EXPECT_EQ(a.ignore_merges, b.ignore_merges);
+  EXPECT_EQ(a.add_prefix_space, b.add_prefix_space);
+  EXPECT_EQ(a.unknown, b.unknown);
+  EXPECT_EQ(a.fuse_unknown, b.fuse_unknown);
+  EXPECT_EQ(a.prefix, b.prefix);
+  EXPECT_EQ(a.suffix, b.suffix);
+  for (const Json& item : parse_json(golden(kind + ".cases.json"), kind).at("cases")) {
+    const std::string text = item.at("text");
+    EXPECT_EQ(again.encode(text), item.at("ids").get<std::vector<int32_t>>()) << text;
+    EXPECT_EQ(again.encode(text, {.add_special_tokens = true}),
+              original.encode(text, {.add_special_tokens = true}));
+  }
+}
+
+INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJsonWrite,
+                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space"));
+
+TEST(TokenizerJsonWrite, TemplateOnBothSides) {
+  TokenizerSpec spec;
+  spec.vocab = {"a", "b", "<s>"};
+  spec.added = {{.text = "</s>", .id = 3, .special = true}, {.text = "<s>", .id = 2, .special = true}};
+  spec.prefix = {2, 0};
+  spec.suffix = {3};
+  const auto again = Tokenizer::from_json(tokenizer_json(spec));
+  EXPECT_EQ(again.encode("b", {.add_special_tokens = true}), (std::vector<int32_t>{2, 0, 1, 3}));
+}
+
+TEST(TokenizerJsonWrite, TokensMustBeText) {
+  TokenizerSpec spec;
+  spec.vocab = {"a", "\xff"};
+  EXPECT_PARE_ERROR(tokenizer_json(spec), ErrorCode::kFormat, "UTF-8");
+}
+
+}  // namespace
+}  // namespace pare
