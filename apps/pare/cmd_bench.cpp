@@ -13,7 +13,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kBandwidthBytes = 512 << 20;  // beyond any last-level cache a core has to itself
+constexpr int64_t kBandwidthBytes = 256 << 20;  // beyond any last-level cache a core has to itself
 
 struct Options {
   std::vector<std::string> models;

@@ -1,0 +1,152 @@
+// What the program says, and how it ends, when it cannot do what it was asked to.
+#include <cmath>
+#include <fstream>
+#include <limits>
+
+#include "cli/pare_command.h"
+#include "model/save.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+namespace {
+
+using Arguments = std::vector<std::string>;
+
+// Every command that opens a model, ready to run but for it.
+std::vector<Arguments> commands_on(const std::string& model) {
+  return {{"inspect", model},
+          {"logits", model, "--tokens", "5,6"},
+          {"generate", model, "-p", "Mira", "--max-tokens", "2"},
+          {"eval", model, "--ppl", kTestText, "--seqlen", "16", "--windows", "1"},
+          {"bench", model, "--prefill", "4", "--decode", "1", "--repeats", "1"}};
+}
+
+TEST(Errors, MissingModel) {
+  for (const Arguments& arguments : commands_on("/nonexistent/model"))
+    expect_failure(arguments, 1, "/nonexistent/model does not exist");
+  expect_failure({"tokenize", "/nonexistent/model", "-p", "x"}, 1, "/nonexistent/model does not exist");
+}
+
+TEST(Errors, MissingText) {
+  expect_failure({"eval", kTinyModel, "--ppl", "/nonexistent/text"}, 1, "/nonexistent/text");
+  expect_failure({"tokenize", kTinyModel, "/nonexistent/text"}, 1, "/nonexistent/text");
+}
+
+TEST(Errors, WrongArchitecture) {
+  const TinyModelCopy model;
+  Json config = parse_json(model.read("config.json"), "config");
+  config["architectures"] = {"GPT2LMHeadModel"};
+  config["model_type"] = "gpt2";
+  model.write("config.json", config.dump());
+  for (const Arguments& arguments : commands_on(model.path())) expect_failure(arguments, 1, "gpt2");
+}
+
+TEST(Errors, TruncatedWeights) {
+  const TinyModelCopy model;
+  const std::string weights = model.read("model.safetensors");
+  model.write("model.safetensors", weights.substr(0, weights.size() - 1));
+  for (const Arguments& arguments : commands_on(model.path()))
+    expect_failure(arguments, 1, "model.safetensors");
+}
+
+TEST(Errors, ForeignFilesInPlaceOfTheModelsOwn) {
+  for (const char* name : {"config.json", "model.safetensors", "tokenizer.json"}) {
+    const TinyModelCopy model;
+    model.write(name, std::string(100, '\xff'));
+    expect_failure({"generate", model.path(), "-p", "x"}, 1, name);
+  }
+  const TempDir folder;
+  expect_failure({"inspect", folder.file("model.gguf", "not a gguf").string()}, 1, "model.gguf");
+  expect_failure({"inspect", folder.path().string()}, 1, "config.json");
+}
+
+TEST(Errors, WeightsThatAreNotNumbers) {
+  for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
+    const TinyModelCopy copy;
+    Model model = make_tiny_model({.vocab = 384});
+    auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
+    Matrix<float> values = decode(mlp.up.weight);
+    values(3, 5) = bad;
+    mlp.up.weight = Weight::from_matrix(std::as_const(values).view());
+    std::filesystem::remove(copy.path() + "/model.safetensors");
+    save_hf(model, copy.path(), Encoding::kF32);
+    const std::string message = "the weights of layer 1 up hold a NaN or an infinity";
+    expect_failure({"generate", copy.path(), "-p", "x"}, 1, message);
+    expect_failure({"logits", copy.path(), "--tokens", "5"}, 1, message);
+    expect_failure({"bench", copy.path(), "--prefill", "4", "--decode", "1"}, 1, message);
+    expect_failure({"eval", copy.path(), "--ppl", kTestText, "--seqlen", "16"}, 1, message);
+  }
+}
+
+TEST(Errors, TokenizersThatDisagree) {
+  const TinyModelCopy other;
+  other.write("tokenizer.json", file_contents(PARE_GOLDEN_DIR "/tokenizer/gpt2.tokenizer.json"));
+  expect_failure({"eval", kTinyModel, other.path(), "--ppl", kTestText, "--seqlen", "16"}, 1,
+                 "give different ids");
+}
+
+TEST(Errors, TextsAndPromptsOfTheWrongLength) {
+  expect_failure({"eval", kTinyModel, "--ppl", kTestText, "--seqlen", "257"}, 1, "context of 256");
+  expect_failure({"generate", kTinyModel, "-p", std::string(4000, 'x')}, 1, "model's context of 256");
+  expect_failure({"logits", kTinyModel, "--tokens", "384"}, 1, "384");
+  expect_failure({"logits", kTinyModel, "--tokens", "-1"}, 1, "-1");
+  expect_failure({"bench", kTinyModel, "--prefill", "200", "--decode", "57"}, 1, "context of 256");
+  const TempDir folder;
+  const std::string empty = folder.file("empty", "").string();
+  expect_failure({"eval", kTinyModel, "--ppl", empty, "--seqlen", "16"}, 1, "0 tokens");
+}
+
+TEST(Errors, UsageEndsWithStatusTwo) {
+  const std::vector<Arguments> usages = {
+      {},
+      {"unknown"},
+      {"inspect"},
+      {"inspect", kTinyModel, "surplus"},
+      {"inspect", kTinyModel, "--unknown"},
+      {"inspect", kTinyModel, "--threads", "-1"},
+      {"inspect", kTinyModel, "--threads", "0"},
+      {"inspect", kTinyModel, "--threads", "many"},
+      {"generate", kTinyModel},
+      {"generate", kTinyModel, "-p", "x", "--temperature", "nan"},
+      {"generate", kTinyModel, "-p", "x", "--temperature", "-1"},
+      {"generate", kTinyModel, "-p", "x", "--top-p", "0"},
+      {"generate", kTinyModel, "-p", "x", "--top-k", "-1"},
+      {"generate", kTinyModel, "-p", "x", "--min-p", "2"},
+      {"generate", kTinyModel, "-p", "x", "--repetition-penalty", "0"},
+      {"generate", kTinyModel, "-p", "x", "--repetition-penalty", "inf"},
+      {"generate", kTinyModel, "-p", "x", "--max-tokens", "0"},
+      {"generate", kTinyModel, "-p", "x", "--max-tokens", "99999999999999999999"},
+      {"generate", kTinyModel, "-p", "x", "--seed", "-1"},
+      {"generate", kTinyModel, "-p", "x", "--stop", ""},
+      {"generate", kTinyModel, "-p", "x", "--dtype", "int8"},
+      {"eval", kTinyModel},
+      {"eval", kTinyModel, "--ppl", kTestText, "--windows", "0"},
+      {"eval", kTinyModel, "--ppl", kTestText, "--windows", "-3"},
+      {"eval", kTinyModel, "--ppl", kTestText, "--seqlen", "1"},
+      {"eval", kTinyModel, "--ppl", kTestText, "--json", "--markdown"},
+      {"bench", kTinyModel, "--repeats", "0"},
+      {"bench", kTinyModel, "--prefill", "8", "--depth", "9"},
+      {"logits", kTinyModel},
+      {"logits", kTinyModel, "--tokens", "1,x"},
+      {"logits", kTinyModel, "--tokens", "4294967296"},
+      {"tokenize", kTinyModel, "file", "-p", "text"},
+  };
+  for (const Arguments& arguments : usages) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    expect_failure(arguments, 2, "");
+  }
+}
+
+TEST(Errors, AFullDiskIsAFailureAndAClosedPipeIsNot) {
+  const CommandResult full = run_command({PARE_BINARY, "inspect", kTinyModel}, "", "/dev/full");
+  EXPECT_EQ(full.status, 1);
+  EXPECT_THAT(full.err, testing::HasSubstr("cannot write to the standard output"));
+
+  const std::string script = "{ " PARE_BINARY " logits " + kTinyModel +
+                             " --tokens 1,2,3,4,5,6,7,8 --json; echo status $? >&2; } | true";
+  const CommandResult closed = run_command({"/bin/sh", "-c", script});
+  EXPECT_EQ(closed.err, "status 0\n");
+}
+
+}  // namespace
+}  // namespace pare::test
