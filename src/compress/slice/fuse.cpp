@@ -2,6 +2,7 @@
 
 #include <cmath>
 
+#include "linalg/linalg.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -33,6 +34,12 @@ void fuse_norms(Model& model) {
       });
       stage.norm.weight.clear();
     }
+  }
+  if (!model.head.empty() && !model.head_transform.empty()) {
+    const Matrix<double> head =
+        matmul(decode_f64(model.head).view(), decode_f64(model.head_transform).view());
+    model.head = Weight::from_matrix(head.view());
+    model.head_transform = {};
   }
   if (!model.final_norm.weight.empty()) {
     const std::vector<float>& scale = model.final_norm.weight;

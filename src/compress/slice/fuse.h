@@ -6,7 +6,8 @@
 namespace pare {
 
 // Afterwards every norm is weightless. The final norm's scale goes into the head, or, when the head is tied,
-// into the head transform (a diagonal matrix). New weights are f32.
+// into the head transform (a diagonal matrix); a transform before an untied head goes into the head. New
+// weights are f32.
 void fuse_norms(Model& model);
 
 // Gives a tied model a head of its own (a copy of the embedding).

@@ -53,7 +53,7 @@ Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
 
 void rotate_ends(Model& model, MatrixView<const double> q_first, MatrixView<const double> q_last) {
   if (!model.head_transform.empty()) {
-    // Tied: logits = E·T·x = (E·Q0)·(Q0ᵀ·T·Q)·(Qᵀ·x). Untied heads have no transform left after fusing.
+    // Tied: logits = E·T·x = (E·Q0)·(Q0ᵀ·T·Q)·(Qᵀ·x). Fusing left untied heads no transform.
     model.head_transform = rotate_writer(rotate_reader(model.head_transform, q_last), q_first);
   } else {
     model.head = rotate_reader(model.head, q_last);
@@ -151,13 +151,28 @@ Model slice_global(Model model, const CalibrationSet& set, const ResidualOptions
   return rotate(model, options.width);
 }
 
+bool stays_tied(const Model& model, const ResidualOptions& options) {
+  return model.head.empty() && options.keep_tie;
+}
+
+int64_t head_input_width(const Model& model, const ResidualOptions& options) {
+  const bool whole = options.rotation == Rotation::kBlock && !options.slice_head;
+  return whole ? model.config.embedding_width : options.width;
+}
+
+// Whether use_plain_norms gives the norms weights √(D/d).
+bool becomes_plain(const Model& model, const ResidualOptions& options) {
+  ModelConfig config = model.config;
+  config.head_transform = stays_tied(model, options);
+  return options.rotation == Rotation::kGlobal && config.is_uniform() && config.norm_width != options.width;
+}
+
 }  // namespace
 
 int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options) {
-  const int64_t full = model.config.embedding_width;
   const int64_t d = options.width;
-  const bool tied = model.head.empty() && options.keep_tie;
-  const int64_t d_head = options.rotation == Rotation::kBlock && !options.slice_head ? full : d;
+  const bool tied = stays_tied(model, options);
+  const int64_t d_head = head_input_width(model, options);
   int64_t count = model.config.vocab_size * d;
   count += tied ? d * d_head : model.config.vocab_size * d_head;
   for (size_t b = 0; b < model.blocks.size(); ++b) {
@@ -173,8 +188,7 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
       if (options.rotation == Rotation::kBlock || !stages[s].skip.empty()) count += d * d_out;
     }
   }
-  if (options.rotation == Rotation::kGlobal && !tied)
-    count += d * static_cast<int64_t>(model.blocks.size() * 2 + 1);  // plain norms carry √(D/d)
+  if (becomes_plain(model, options)) count += d * static_cast<int64_t>(model.blocks.size() * 2 + 1);
   return count;
 }
 

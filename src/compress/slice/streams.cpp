@@ -23,12 +23,15 @@ struct Refit {
 };
 Refit refit_reader(const Matrix<double>& w, MatrixView<const double> gram, const Matrix<double>& e_gram,
                    Matrix<double> e_gram_et, double ridge) {
-  const double damping = ridge * mean_diagonal(std::as_const(e_gram_et).view());
+  const double scale = mean_diagonal(std::as_const(e_gram_et).view());
+  const double damping = ridge * scale;
   for (int64_t i = 0; i < e_gram_et.rows(); ++i) e_gram_et(i, i) += damping;
   const Matrix<double> cross = matmul_nt(w.view(), e_gram.view());  // (out, k)
   Refit refit;
   refit.raised = 0;
-  refit.weight = solve_spd_right(std::as_const(e_gram_et).view(), cross.view(), &refit.raised);
+  refit.weight = scale > 0.0
+                     ? solve_spd_right(std::as_const(e_gram_et).view(), cross.view(), &refit.raised)
+                     : Matrix<double>::zeros(cross.rows(), cross.cols());  // a stream that is always 0
   // ‖Wz − W'Ez‖² = tr(W G Wᵀ) − 2 tr(W' (W G Eᵀ)ᵀ) + tr(W' (E G Eᵀ) W'ᵀ)
   for (int64_t i = 0; i < e_gram_et.rows(); ++i) e_gram_et(i, i) -= damping;
   const auto inner = [](const Matrix<double>& a, const Matrix<double>& b) {

@@ -1,0 +1,80 @@
+// Calibration sets, signals and comparisons for the tests of compression.
+#pragma once
+
+#include <cmath>
+#include <string>
+#include <vector>
+
+#include "base/parallel.h"
+#include "base/rng.h"
+#include "compress/calibration_walk.h"
+#include "compress/probe.h"
+#include "compress/slice/streams.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+
+inline CalibrationSet random_calibration(int64_t sequences, int64_t seqlen, int64_t vocab = 64,
+                                         uint64_t seed = 7) {
+  Rng rng(seed);
+  CalibrationSet set;
+  set.source = "random";
+  set.sequences.resize(static_cast<size_t>(sequences));
+  for (auto& sequence : set.sequences)
+    for (int64_t t = 0; t < seqlen; ++t)
+      sequence.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
+  return set;
+}
+
+// What the reader of the stream of stage `wanted` sees on the calibration tokens, (tokens, stream_columns),
+// and what the stage makes of it.
+struct StageSignals {
+  Matrix<float> stream;
+  Matrix<float> branch;  // (tokens, width): what the branch adds to the residual stream
+  Matrix<double> gram;
+};
+
+inline StageSignals signals_of(const Model& model, const CalibrationSet& set, size_t block, size_t stage) {
+  CalibrationWalk walk(set, model.config);
+  walk.start(model.embedding);
+  const size_t stages = model.blocks.front().stages.size();
+  for (size_t i = 0; i < block * stages + stage; ++i)
+    walk.run(model.blocks[i / stages].stages[i % stages], "before");
+  const Stage& target = model.blocks[block].stages[stage];
+  const Signal kind =
+      stream_kind(target) == StreamKind::kHidden ? Signal::kHiddenStream : Signal::kValueStream;
+  StageSignals result;
+  result.stream = Matrix<float>(walk.tokens(), stream_columns(target));
+  result.branch = Matrix<float>(walk.tokens(), model.config.embedding_width);
+  result.gram = Matrix<double>::zeros(stream_columns(target), stream_columns(target));
+  int64_t streamed = 0;
+  int64_t branched = 0;
+  walk.run(target, "target", [&](Signal signal, MatrixView<const float> x) {
+    if (signal == kind) {
+      gram_accumulate(x, nullptr, result.gram.view());
+      for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, result.stream.row(streamed++));
+    } else if (signal == Signal::kBranchOutput) {
+      for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, result.branch.row(branched++));
+    }
+  });
+  return result;
+}
+
+// max |a − b| / max |a| of the logits of the two models on the set's first tokens.
+inline double logit_difference(const Model& a, const Model& b, const CalibrationSet& set) {
+  return relative_difference(probe_logits(a, set).view(), probe_logits(b, set).view());
+}
+
+// Sets the number of threads for one scope.
+class WithThreads {
+ public:
+  explicit WithThreads(int n) : old_(thread_count()) { set_thread_count(n); }
+  ~WithThreads() { set_thread_count(old_); }
+  WithThreads(const WithThreads&) = delete;
+  WithThreads& operator=(const WithThreads&) = delete;
+
+ private:
+  int old_;
+};
+
+}  // namespace pare::test

@@ -1,0 +1,130 @@
+// Calibration sets and the walk over them.
+#include "base/mapped_file.h"
+#include "compress/calibrated.h"
+#include "compress/calibration_set.h"
+#include "model/load.h"
+#include "support/expect_error.h"
+
+namespace pare::test {
+namespace {
+
+const std::filesystem::path kTiny = PARE_GOLDEN_DIR "/tiny-model";
+
+std::string calibration_text() { return read_file(PARE_GOLDEN_DIR "/text/calibration.txt", 1 << 24); }
+
+TEST(CalibrationFromText, TakesConsecutiveWindows) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  const std::vector<int32_t> ids = tokenizer.encode(calibration_text());
+  const CalibrationSet set = calibration_from_text(tokenizer, calibration_text(), "the text", 3, 50);
+  ASSERT_EQ(set.sequences.size(), 3u);
+  EXPECT_EQ(set.seqlen(), 50);
+  EXPECT_EQ(set.tokens(), 150);
+  EXPECT_EQ(set.source, "the text");
+  EXPECT_EQ(set.sha256.size(), 64u);
+  for (int64_t i = 0; i < 150; ++i)
+    EXPECT_EQ(set.sequences[static_cast<size_t>(i / 50)][static_cast<size_t>(i % 50)],
+              ids[static_cast<size_t>(i)]);
+  EXPECT_EQ(set.sha256, calibration_from_text(tokenizer, calibration_text(), "other", 2, 75).sha256);
+  EXPECT_NE(set.sha256, calibration_from_text(tokenizer, calibration_text(), "the text", 3, 51).sha256);
+}
+
+TEST(CalibrationFromText, NamesTheNumbersWhenTheTextIsTooShort) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  const size_t count = tokenizer.encode("Mira and the tide").size();
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "Mira and the tide", "some.txt", 3, 50),
+                    ErrorCode::kInvalid,
+                    fmt::format("some.txt has {} tokens; 3 samples of 50 need 150", count));
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "", "empty", 1, 2), ErrorCode::kInvalid, "0 tokens");
+  const auto all = static_cast<int64_t>(count);
+  EXPECT_EQ(calibration_from_text(tokenizer, "Mira and the tide", "", 1, all).tokens(), all);
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "Mira and the tide", "", 1, all + 1),
+                    ErrorCode::kInvalid, "samples");
+}
+
+TEST(Calibration, RefusesSizesThatMakeNoSense) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  const PackedModel model(load_model(kTiny), ComputeType::kBF16);
+  for (const int64_t bad : {0, -1})
+    EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "x", "", bad, 8), ErrorCode::kUsage, "--nsamples");
+  for (const int64_t bad : {1, 0, -1})
+    EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, bad, 0), ErrorCode::kUsage, "--seqlen");
+  EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, 257, 0), ErrorCode::kInvalid,
+                    "257, the model was made for at most 256");
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "some text", "t", int64_t{1} << 62, 4),
+                    ErrorCode::kInvalid, "t has");
+}
+
+TEST(CalibrationFromModel, DependsOnTheSeedAlone) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  const PackedModel model(load_model(kTiny), ComputeType::kBF16);
+  const auto with = [&](uint64_t seed, int threads) {
+    const WithThreads scope(threads);
+    return calibration_from_model(model, tokenizer, 4, 40, seed);
+  };
+  const CalibrationSet set = with(0, 1);
+  EXPECT_EQ(set.sequences.size(), 4u);
+  EXPECT_EQ(set.source, "self");
+  for (const auto& sequence : set.sequences) {
+    EXPECT_EQ(sequence.size(), 40u);
+    EXPECT_EQ(sequence.front(), 1);  // BOS
+  }
+  EXPECT_NE(set.sequences[0], set.sequences[1]);
+  EXPECT_EQ(with(0, 1).sequences, set.sequences);
+  EXPECT_EQ(with(0, 2).sequences, set.sequences);
+  EXPECT_EQ(with(0, 2).sha256, set.sha256);
+  EXPECT_NE(with(1, 1).sequences, set.sequences);
+}
+
+TEST(CalibrationFromModel, BeginsWithOrdinaryTokensWhenThereIsNoBos) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  Model model = load_model(kTiny);
+  model.config.bos.reset();
+  const CalibrationSet set =
+      calibration_from_model(PackedModel(model, ComputeType::kBF16), tokenizer, 64, 2, 0);
+  std::vector<int32_t> first;
+  for (const auto& sequence : set.sequences) {
+    first.push_back(sequence.front());
+    EXPECT_FALSE(tokenizer.is_special(sequence.front()));
+  }
+  std::sort(first.begin(), first.end());
+  EXPECT_GT(std::unique(first.begin(), first.end()) - first.begin(), 32);
+}
+
+TEST(CalibrationWalk, GivesWhatTheForwardPassGives) {
+  const Model model = make_tiny_model({.biases = true});
+  const CalibrationSet set = random_calibration(3, 20);
+  CalibrationWalk walk(set, model.config);
+  walk.start(model.embedding);
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      const Matrix<float> peeked = walk.peek(stage, "stage");
+      walk.run(stage, "stage");
+      EXPECT_EQ(relative_difference(peeked.view(), walk.stream().view()), 0.0);
+    }
+  Matrix<float> hidden = walk.stream().clone();
+  apply_norm(model.final_norm, std::as_const(hidden).view(), hidden.view());
+  const PackedModel packed(model, ComputeType::kF32);
+  for (int64_t s = 0; s < 3; ++s) {
+    KvCache cache(packed, 20);
+    const Matrix<float> expected = forward(packed, set.sequences[static_cast<size_t>(s)], cache);
+    EXPECT_LT(relative_difference(expected.view(), std::as_const(hidden).view().rows_of(s * 20, 20)), 1e-6);
+  }
+}
+
+TEST(CalibrationWalk, NamesTheStageWhoseActivationsOverflow) {
+  Model model = make_tiny_model();
+  Mlp& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
+  for (Linear* linear : {&mlp.up, &mlp.down}) {
+    Matrix<float> w = decode(linear->weight);
+    for (int64_t i = 0; i < w.size(); ++i) w.data()[i] *= 1e30f;
+    linear->weight = Weight::from_matrix(std::as_const(w).view());
+  }
+  const CalibrationSet set = random_calibration(1, 8);
+  CalibrationWalk walk(set, model.config);
+  walk.start(model.embedding);
+  EXPECT_PARE_ERROR(walk.run(model.blocks[1].stages[1], "layer 1"), ErrorCode::kNumeric,
+                    "layer 1: activations hold a NaN or an infinity");
+}
+
+}  // namespace
+}  // namespace pare::test

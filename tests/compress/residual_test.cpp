@@ -1,0 +1,240 @@
+// Slicing the residual stream: exact at full width, of the announced size below it.
+#include "compress/slice/residual.h"
+
+#include "compress/calibrated.h"
+#include "compress/slice/fuse.h"
+#include "model/load.h"
+#include "model/save.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+
+namespace pare::test {
+namespace {
+
+struct Case {
+  Rotation rotation;
+  bool slice_head;  // of the block rotation
+  bool tied;
+  bool keep_tie;  // of a tied model
+  Covariance covariance;
+  bool biases;
+};
+
+std::vector<Case> all_cases() {
+  std::vector<Case> cases;
+  for (const Covariance covariance : {Covariance::kRaw, Covariance::kNormalized})
+    for (const bool biases : {false, true})
+      for (const auto& [tied, keep_tie] :
+           std::vector<std::pair<bool, bool>>{{true, true}, {true, false}, {false, true}}) {
+        cases.push_back({Rotation::kBlock, true, tied, keep_tie, covariance, biases});
+        cases.push_back({Rotation::kBlock, false, tied, keep_tie, covariance, biases});
+        cases.push_back({Rotation::kGlobal, true, tied, keep_tie, covariance, biases});
+      }
+  return cases;
+}
+
+std::string case_name(const ::testing::TestParamInfo<Case>& info) {
+  const Case& c = info.param;
+  return fmt::format("{}{}_{}_{}_{}", c.rotation == Rotation::kBlock ? "Block" : "Global",
+                     c.slice_head ? "" : "WholeHead",
+                     !c.tied      ? "Untied"
+                     : c.keep_tie ? "Tied"
+                                  : "TieCut",
+                     c.covariance == Covariance::kRaw ? "Raw" : "Normalized", c.biases ? "Biases" : "Bare");
+}
+
+class SliceResidual : public ::testing::TestWithParam<Case> {
+ protected:
+  Model model() const { return make_tiny_model({.tied = GetParam().tied, .biases = GetParam().biases}); }
+  ResidualOptions options(int64_t width) const {
+    const Case& c = GetParam();
+    return {width, c.rotation, c.covariance, c.slice_head, c.keep_tie};
+  }
+};
+
+TEST_P(SliceResidual, FullWidthGivesTheSameLogits) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(3, 40);
+  Report report;
+  const Model rotated = slice_residual(dense, set, options(32), report);
+  EXPECT_LT(logit_difference(dense, rotated, random_calibration(1, 40, 64, 99)), 1e-4);
+  // The rotation is a real one: not one weight of the embedding survives it.
+  EXPECT_GT(relative_difference(decode(dense.embedding).view(), decode(rotated.embedding).view()), 0.1);
+  ASSERT_GE(report.checks.size(), 2u);
+  for (const ExactCheck& check : report.checks) EXPECT_LT(check.relative_difference, 1e-4) << check.name;
+}
+
+TEST_P(SliceResidual, NarrowerModelHasTheAnnouncedSize) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(2, 40);
+  for (const int64_t width : {24, 1}) {
+    Report report;
+    const Model sliced = slice_residual(dense, set, options(width), report);
+    EXPECT_EQ(model_size(sliced).parameters, residual_sliced_parameters(dense, options(width)));
+    EXPECT_EQ(sliced.embedding.cols, width);
+    // The norms still divide by what the model was trained with, or say the same in a plain norm.
+    const Norm& norm = sliced.blocks[1].stages[0].norm;
+    EXPECT_DOUBLE_EQ(norm.divisor, norm.weight.empty() ? 32.0 : static_cast<double>(width));
+  }
+}
+
+TEST_P(SliceResidual, StoredModelHasTheAnnouncedSizeAndLogits) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(2, 40);
+  Report report;
+  const Model sliced = slice_residual(dense, set, options(24), report);
+  const TempDir folder;
+  save_hf(sliced, folder.path(), Encoding::kF32);
+  const Model reloaded = load_model(folder.path());
+  EXPECT_EQ(model_size(reloaded).parameters, residual_sliced_parameters(dense, options(24)));
+  EXPECT_LT(logit_difference(sliced, reloaded, set), 1e-6);
+}
+
+INSTANTIATE_TEST_SUITE_P(AllOptions, SliceResidual, ::testing::ValuesIn(all_cases()), case_name);
+
+TEST(SliceResidualModel, KeepsMoreOfTheFunctionWithMoreWidth) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
+    double last = 1e9;
+    for (const int64_t width : {8, 20, 31}) {
+      Report report;
+      const double difference = logit_difference(
+          dense, slice_residual(dense, set, {width, rotation, Covariance::kNormalized, true, true}, report),
+          set);
+      EXPECT_LT(difference, last) << width;
+      EXPECT_GT(difference, 1e-3) << width;
+      last = difference;
+    }
+  }
+}
+
+// W·P or P·W for a projector P (32, 32).
+void project(Weight& weight, const Matrix<double>& projector, bool rows) {
+  const Matrix<double> w = decode_f64(weight);
+  const Matrix<double> projected =
+      rows ? matmul(projector.view(), w.view()) : matmul(w.view(), projector.view());
+  weight = Weight::from_matrix(projected.view());
+}
+
+TEST(SliceResidualModel, CutsAnUnusedSubspaceExactly) {
+  // Embedding and writers stay in 20 of 32 dimensions.
+  Model dense = make_tiny_model();
+  const Matrix<double> basis = random_orthogonal(32, 3);
+  const MatrixView<const double> kept = basis.view().block(0, 0, 32, 20);
+  const Matrix<double> projector = matmul_nt(kept, kept);
+  project(dense.embedding, projector, false);
+  for (Block& block : dense.blocks) {
+    project(std::get<Attention>(block.stages[0].branches[0]).o.weight, projector, true);
+    project(std::get<Mlp>(block.stages[1].branches[0]).down.weight, projector, true);
+  }
+  const CalibrationSet set = random_calibration(3, 40);
+  for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
+    Report report;
+    const ResidualOptions options{20, rotation, Covariance::kNormalized, true, false};
+    EXPECT_LT(logit_difference(dense, slice_residual(dense, set, options, report), set), 1e-4);
+    EXPECT_GT(
+        logit_difference(
+            dense, slice_residual(dense, set, {19, rotation, Covariance::kRaw, true, false}, report), set),
+        1e-3);
+  }
+}
+
+TEST(SliceResidualModel, GlobalUntiedSliceIsAPlainCheckpoint) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(2, 40);
+  ResidualOptions options{24, Rotation::kGlobal, Covariance::kNormalized, true, false};
+  Report report;
+  const Model sliced = slice_residual(dense, set, options, report);
+  EXPECT_TRUE(is_plain(sliced));
+  const TempDir folder;
+  save_hf(sliced, folder.path(), Encoding::kF32);
+  const Model reloaded = load_model(folder.path());
+  EXPECT_TRUE(is_plain(reloaded));
+  EXPECT_LT(logit_difference(sliced, reloaded, set), 1e-6);
+  options.keep_tie = true;
+  EXPECT_FALSE(is_plain(slice_residual(dense, set, options, report)));
+  options = {24, Rotation::kBlock, Covariance::kNormalized, true, false};
+  EXPECT_FALSE(is_plain(slice_residual(dense, set, options, report)));
+}
+
+TEST(SliceResidualModel, RefusesWidthsAndModelsItCannotSlice) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(1, 16);
+  Report report;
+  for (const int64_t width : {0, 33, -4})
+    EXPECT_PARE_ERROR(slice_residual(dense, set, {width}, report), ErrorCode::kUsage,
+                      fmt::format("1..32, got {}", width));
+  const Model sliced =
+      slice_residual(dense, set, {24, Rotation::kBlock, Covariance::kRaw, false, true}, report);
+  EXPECT_PARE_ERROR(slice_residual(sliced, set, {16}, report), ErrorCode::kUnsupported, "several widths");
+}
+
+TEST(SliceResidualModel, CanSliceASliceAgain) {
+  const CalibrationSet set = random_calibration(2, 40);
+  for (const Rotation first : {Rotation::kBlock, Rotation::kGlobal})
+    for (const Rotation second : {Rotation::kBlock, Rotation::kGlobal})
+      for (const bool tie_first : {true, false})
+        for (const bool tie_second : {true, false}) {
+          SCOPED_TRACE(fmt::format("{} {} {} {}", static_cast<int>(first), static_cast<int>(second),
+                                   tie_first, tie_second));
+          Report report;
+          const Model once =
+              slice_residual(make_tiny_model(), set, {24, first, Covariance::kRaw, true, tie_first}, report);
+          for (const int64_t width : {24, 20}) {
+            const ResidualOptions options{width, second, Covariance::kRaw, true, tie_second};
+            const Model twice = slice_residual(once, set, options, report);
+            EXPECT_EQ(model_size(twice).parameters, residual_sliced_parameters(once, options));
+            if (width == 24) {
+              EXPECT_LT(logit_difference(once, twice, set), 1e-4);
+            }
+          }
+        }
+}
+
+Weight shape_only(int64_t rows, int64_t cols) {
+  Weight weight;
+  weight.rows = rows;
+  weight.cols = cols;
+  return weight;
+}
+
+// SmolLM2-135M: what the SliceGPT reference makes of it at 25 %, counted from its state dict.
+TEST(ResidualSlicedParameters, MatchesTheReferenceOnSmolLm2) {
+  Model model;
+  model.config.vocab_size = 49152;
+  model.config.embedding_width = 576;
+  model.embedding = shape_only(49152, 576);
+  model.blocks.resize(30);
+  for (Block& block : model.blocks) {
+    Attention attention{9, 3, 64, 64, {}, {}, {}, {}};
+    attention.q.weight = shape_only(576, 576);
+    attention.k.weight = shape_only(192, 576);
+    attention.v.weight = shape_only(192, 576);
+    attention.o.weight = shape_only(576, 576);
+    Mlp mlp;
+    mlp.gate.weight = shape_only(1536, 576);
+    mlp.up.weight = shape_only(1536, 576);
+    mlp.down.weight = shape_only(576, 1536);
+    block.stages = {{{}, {attention}, {}}, {{}, {mlp}, {}}};
+  }
+  EXPECT_EQ(residual_sliced_parameters(model, {432, Rotation::kBlock, Covariance::kRaw, false, false}),
+            140652288);
+}
+
+TEST(FuseNorms, KeepsTheFunctionAndTheTie) {
+  for (const bool tied : {true, false}) {
+    const Model dense = make_tiny_model({.tied = tied, .biases = true});
+    Model fused = dense;
+    fuse_norms(fused);
+    EXPECT_LT(logit_difference(dense, fused, random_calibration(1, 40)), 1e-5);
+    EXPECT_EQ(fused.head.empty(), tied);
+    EXPECT_EQ(fused.head_transform.empty(), !tied);
+    EXPECT_TRUE(fused.final_norm.weight.empty());
+    for (const Block& block : fused.blocks)
+      for (const Stage& stage : block.stages) EXPECT_TRUE(stage.norm.weight.empty());
+  }
+}
+
+}  // namespace
+}  // namespace pare::test

@@ -1,0 +1,212 @@
+// Cutting the streams inside the stages.
+#include "compress/slice/streams.h"
+
+#include <algorithm>
+
+#include "compress/calibrated.h"
+#include "support/expect_error.h"
+
+namespace pare::test {
+namespace {
+
+constexpr size_t kAttention = 0;
+constexpr size_t kMlp = 1;
+
+Model with_stage(Model model, size_t block, size_t stage, Stage changed) {
+  model.blocks[block].stages[stage] = std::move(changed);
+  update_config(model);
+  return model;
+}
+
+Mlp& mlp_of(Model& model, size_t block) {
+  return std::get<Mlp>(model.blocks[block].stages[kMlp].branches[0]);
+}
+Attention& attention_of(Model& model, size_t block) {
+  return std::get<Attention>(model.blocks[block].stages[kAttention].branches[0]);
+}
+
+// ‖a − b‖² / ‖a‖²
+double squared_error(const Matrix<float>& a, const Matrix<float>& b) {
+  double difference = 0.0;
+  double total = 0.0;
+  for (int64_t i = 0; i < a.size(); ++i) {
+    const double x = a.data()[i];
+    difference += (x - b.data()[i]) * (x - b.data()[i]);
+    total += x * x;
+  }
+  return difference / total;
+}
+
+class Streams : public ::testing::TestWithParam<bool> {
+ protected:
+  Model model() const { return make_tiny_model({.biases = GetParam()}); }
+};
+
+INSTANTIATE_TEST_SUITE_P(Biases, Streams, ::testing::Bool());
+
+TEST_P(Streams, FullWidthIsExact) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const size_t stage : {kAttention, kMlp}) {
+    const StageSignals signals = signals_of(dense, set, 1, stage);
+    const Stage& original = dense.blocks[1].stages[stage];
+    const StreamCut cut = cut_stream(original, signals.gram.view(), stream_width(original), 0.0);
+    EXPECT_NEAR(cut.relative_error, 0.0, 1e-10);
+    EXPECT_EQ(cut.raised, 0);
+    EXPECT_LT(logit_difference(dense, with_stage(dense, 1, stage, cut.stage), set), 1e-5);
+  }
+}
+
+TEST_P(Streams, RelativeErrorIsThatOfTheOutputs) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const size_t stage : {kAttention, kMlp}) {
+    const StageSignals signals = signals_of(dense, set, 1, stage);
+    const Stage& original = dense.blocks[1].stages[stage];
+    for (const double ridge : {1e-3, 0.3}) {
+      const int64_t width = stream_width(original) / 2;
+      const StreamCut cut = cut_stream(original, signals.gram.view(), width, ridge);
+      // The reader's bias is no part of the error's scale: take it out of what is compared.
+      Model plain = dense;
+      Model changed = with_stage(dense, 1, stage, cut.stage);
+      for (Model* m : {&plain, &changed}) {
+        std::vector<float>& bias = stage == kMlp ? mlp_of(*m, 1).down.bias : attention_of(*m, 1).o.bias;
+        bias.clear();
+      }
+      const double direct =
+          squared_error(signals_of(plain, set, 1, stage).branch, signals_of(changed, set, 1, stage).branch);
+      EXPECT_GT(direct, 1e-3);
+      EXPECT_NEAR(cut.relative_error, direct, 1e-4 * direct);
+    }
+  }
+}
+
+TEST_P(Streams, ErrorGrowsAsTheWidthShrinks) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const size_t stage : {kAttention, kMlp}) {
+    const StageSignals signals = signals_of(dense, set, 0, stage);
+    const Stage& original = dense.blocks[0].stages[stage];
+    double last = 1.0 + 1e-9;
+    for (int64_t width = 1; width < stream_width(original); width += 3) {
+      const double error = cut_stream(original, signals.gram.view(), width, 1e-6).relative_error;
+      EXPECT_LT(error, last) << width;
+      last = error;
+    }
+  }
+}
+
+TEST_P(Streams, ParametersPerWidthIsTheRealDifference) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(2, 32);
+  for (const size_t stage : {kAttention, kMlp}) {
+    const StageSignals signals = signals_of(dense, set, 0, stage);
+    const Stage& original = dense.blocks[0].stages[stage];
+    const int64_t width = stream_width(original) - 3;
+    const Model cut =
+        with_stage(dense, 0, stage, cut_stream(original, signals.gram.view(), width, 1e-3).stage);
+    EXPECT_EQ(stream_width(cut.blocks[0].stages[stage]), width);
+    EXPECT_EQ(model_size(dense).parameters - model_size(cut).parameters, 3 * parameters_per_width(original));
+  }
+}
+
+TEST_P(Streams, DeadNeuronsGoFirstAndCostNothing) {
+  Model dense = model();
+  Mlp& mlp = mlp_of(dense, 0);
+  const std::vector<int64_t> dead = {0, 7, 8, 20, 46};
+  // Two kinds of dead: nothing comes in (up is 0), or nothing goes out (down is 0).
+  Matrix<float> up = decode(mlp.up.weight);
+  Matrix<float> down = decode(mlp.down.weight);
+  for (size_t i = 0; i < dead.size(); ++i) {
+    if (i % 2 == 0) {
+      std::fill_n(up.row(dead[i]), up.cols(), 0.0f);
+      if (!mlp.up.bias.empty()) mlp.up.bias[static_cast<size_t>(dead[i])] = 0.0f;
+    } else {
+      for (int64_t r = 0; r < down.rows(); ++r) down(r, dead[i]) = 0.0f;
+    }
+  }
+  mlp.up.weight = Weight::from_matrix(std::as_const(up).view());
+  mlp.down.weight = Weight::from_matrix(std::as_const(down).view());
+  const CalibrationSet set = random_calibration(4, 48);
+  const StageSignals signals = signals_of(dense, set, 0, kMlp);
+  const StreamCut cut = cut_stream(dense.blocks[0].stages[kMlp], signals.gram.view(), 43, 0.0);
+  EXPECT_NEAR(cut.relative_error, 0.0, 1e-10);
+  EXPECT_LT(logit_difference(dense, with_stage(dense, 0, kMlp, cut.stage), random_calibration(1, 48, 64, 9)),
+            1e-5);
+  const Matrix<float> kept = decode(std::get<Mlp>(cut.stage.branches[0]).gate.weight);
+  const Matrix<float> gate = decode(mlp.gate.weight);
+  int64_t row = 0;  // the others, in their old order
+  for (int64_t r = 0; r < gate.rows(); ++r) {
+    if (std::find(dead.begin(), dead.end(), r) != dead.end()) continue;
+    EXPECT_TRUE(std::equal(gate.row(r), gate.row(r) + gate.cols(), kept.row(row))) << r;
+    ++row;
+  }
+}
+
+TEST_P(Streams, KeepsTheNeuronsOfLargestEnergy) {
+  const Model dense = model();
+  const CalibrationSet set = random_calibration(4, 48);
+  const StageSignals signals = signals_of(dense, set, 0, kMlp);
+  const Mlp& mlp = std::get<Mlp>(dense.blocks[0].stages[kMlp].branches[0]);
+  const Matrix<float> down = decode(mlp.down.weight);
+  std::vector<std::pair<double, int64_t>> energy;
+  for (int64_t c = 0; c < down.cols(); ++c) {
+    double norm = 0.0;
+    for (int64_t r = 0; r < down.rows(); ++r) norm += static_cast<double>(down(r, c)) * down(r, c);
+    double activation = 0.0;
+    for (int64_t t = 0; t < signals.stream.rows(); ++t)
+      activation += static_cast<double>(signals.stream(t, c)) * signals.stream(t, c);
+    energy.emplace_back(-norm * activation, c);
+  }
+  std::sort(energy.begin(), energy.end());
+  std::vector<int64_t> wanted;
+  for (int64_t i = 0; i < 10; ++i) wanted.push_back(energy[static_cast<size_t>(i)].second);
+  std::sort(wanted.begin(), wanted.end());
+  const StreamCut cut = cut_stream(dense.blocks[0].stages[kMlp], signals.gram.view(), 10, 1e-3);
+  const Matrix<float> kept = decode(std::get<Mlp>(cut.stage.branches[0]).up.weight);
+  const Matrix<float> up = decode(mlp.up.weight);
+  for (int64_t i = 0; i < 10; ++i)
+    EXPECT_TRUE(std::equal(kept.row(i), kept.row(i) + kept.cols(), up.row(wanted[static_cast<size_t>(i)])));
+}
+
+TEST_P(Streams, ValueStreamOfLowRankIsCutToItExactly) {
+  constexpr int64_t kRank = 3;
+  Model dense = model();
+  Attention& attention = attention_of(dense, 1);
+  // v of every KV head: (dim, rank)·(rank, width); its bias in the same space.
+  const Matrix<double> v = decode_f64(attention.v.weight);
+  Matrix<double> low(v.rows(), v.cols());
+  Rng rng(11);
+  for (int64_t kv = 0; kv < attention.kv_heads; ++kv) {
+    Matrix<double> left(attention.value_head_dim, kRank);
+    for (int64_t i = 0; i < left.size(); ++i) left.data()[i] = rng.normal();
+    gemm(false, false, 1.0, left.view(), v.view().rows_of(kv * attention.value_head_dim, kRank), 0.0,
+         low.view().rows_of(kv * attention.value_head_dim, attention.value_head_dim));
+    if (!attention.v.bias.empty())
+      for (int64_t i = 0; i < left.rows(); ++i)
+        attention.v.bias[static_cast<size_t>(kv * left.rows() + i)] = static_cast<float>(left(i, 0));
+  }
+  attention.v.weight = Weight::from_matrix(std::as_const(low).view());
+  const CalibrationSet set = random_calibration(4, 48);
+  const StageSignals signals = signals_of(dense, set, 1, kAttention);
+  const Stage& original = dense.blocks[1].stages[kAttention];
+  const StreamCut cut = cut_stream(original, signals.gram.view(), kRank, 0.0);
+  EXPECT_NEAR(cut.relative_error, 0.0, 1e-9);
+  EXPECT_EQ(stream_width(cut.stage), kRank);
+  EXPECT_LT(logit_difference(dense, with_stage(dense, 1, kAttention, cut.stage), set), 1e-4);
+  EXPECT_GT(cut_stream(original, signals.gram.view(), kRank - 1, 0.0).relative_error, 1e-3);
+}
+
+TEST(StreamCuts, ASilentStreamIsCutWithoutHarm) {
+  const Model dense = make_tiny_model();
+  for (const size_t stage : {kAttention, kMlp}) {
+    const Stage& original = dense.blocks[0].stages[stage];
+    const Matrix<double> nothing = Matrix<double>::zeros(stream_columns(original), stream_columns(original));
+    const StreamCut cut = cut_stream(original, nothing.view(), 4, 1e-3);
+    EXPECT_EQ(cut.relative_error, 0.0);
+    check_finite(with_stage(dense, 0, stage, cut.stage));
+  }
+}
+
+}  // namespace
+}  // namespace pare::test
