@@ -18,6 +18,16 @@ void finish(CalibrationSet& set) {
   set.sha256 = sha256_hex(bytes);
 }
 
+// A token of the first `vocab` that is not special (in a vocabulary of hardly anything else: any).
+int32_t ordinary_token(const Tokenizer& tokenizer, uint64_t vocab, Rng& rng) {
+  int32_t token = 0;
+  for (int attempt = 0; attempt < 1000; ++attempt) {
+    token = static_cast<int32_t>(rng.below(vocab));
+    if (!tokenizer.is_special(token)) break;
+  }
+  return token;
+}
+
 void require_sizes(int64_t nsamples, int64_t seqlen) {
   if (nsamples < 1) fail(ErrorCode::kUsage, "--nsamples is {}, expected 1 or more", nsamples);
   if (seqlen < 2) fail(ErrorCode::kUsage, "--seqlen is {}, expected 2 or more", seqlen);
@@ -53,12 +63,11 @@ CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer&
   std::vector<Sampler> samplers;
   std::vector<std::unique_ptr<KvCache>> caches;
   Rng rng(seed);
-  const int32_t vocab = static_cast<int32_t>(model.config.vocab_size);
+  const auto vocab =
+      static_cast<uint64_t>(std::min<int64_t>(model.config.vocab_size, tokenizer.vocab_size()));
   for (int64_t i = 0; i < nsamples; ++i) {
-    int32_t first = model.config.bos.value_or(-1);
-    while (first < 0 || (!model.config.bos && first < tokenizer.vocab_size() && tokenizer.is_special(first)))
-      first = static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab)));
-    set.sequences.push_back({first});
+    const bool from_bos = model.config.bos && i % 2 == 0;
+    set.sequences.push_back({from_bos ? *model.config.bos : ordinary_token(tokenizer, vocab, rng)});
     SamplingOptions options;
     options.temperature = 1.0;
     options.seed = rng.next();

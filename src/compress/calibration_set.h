@@ -25,9 +25,9 @@ struct CalibrationSet {
 CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
                                      const std::string& source, int64_t nsamples, int64_t seqlen);
 
-// The model writes its own text: `nsamples` sequences sampled at temperature 1, each begun with the BOS token
-// (or a token drawn uniformly from the ordinary vocabulary when there is none). Needs no data; same seed,
-// same text.
+// The model writes its own text: `nsamples` sequences sampled at temperature 1. Every second one begins with
+// the BOS token, if there is one, the others with a token drawn from the ordinary vocabulary, for variety
+// (LLM-QAT, arXiv 2305.17888). Needs no data; same seed, same text.
 CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer& tokenizer, int64_t nsamples,
                                       int64_t seqlen, uint64_t seed);
 
