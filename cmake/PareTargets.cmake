@@ -1,6 +1,6 @@
 # Compile options shared by every target of the project.
 add_library(pare_options INTERFACE)
-target_include_directories(pare_options INTERFACE ${CMAKE_SOURCE_DIR}/src ${CMAKE_SOURCE_DIR}/include)
+target_include_directories(pare_options INTERFACE ${CMAKE_SOURCE_DIR}/src)
 target_compile_options(pare_options INTERFACE
   -Wall -Wextra -Wshadow -Wconversion -Wno-sign-conversion -Wnon-virtual-dtor -Wold-style-cast
   $<$<BOOL:${PARE_WERROR}>:-Werror>)
