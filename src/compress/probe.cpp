@@ -23,7 +23,8 @@ double relative_difference(MatrixView<const float> a, MatrixView<const float> b)
   for (int64_t r = 0; r < a.rows; ++r)
     for (int64_t c = 0; c < a.cols; ++c) {
       const double d = std::abs(static_cast<double>(a(r, c)) - b(r, c));
-      if (!(d <= difference)) difference = d;  // a NaN sticks
+      if (std::isnan(d)) return d;
+      difference = std::max(difference, d);
       largest = std::max(largest, std::abs(static_cast<double>(a(r, c))));
     }
   return largest > 0.0 ? difference / largest : difference;

@@ -12,7 +12,7 @@ namespace pare {
 // Logits (tokens, vocab) in f32 of the first tokens of the calibration set.
 Matrix<float> probe_logits(const Model& model, const CalibrationSet& set);
 
-// max |a − b| / max |a|; shapes must agree.
+// max |a − b| / max |a|, NaN when there is one; shapes must agree.
 double relative_difference(MatrixView<const float> a, MatrixView<const float> b);
 
 // Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32

@@ -1,6 +1,7 @@
 // Running models in tests, and the stored results of others.
 #pragma once
 
+#include <algorithm>
 #include <cmath>
 #include <filesystem>
 #include <string>
@@ -57,7 +58,8 @@ inline double largest_difference(const Matrix<float>& a, const Matrix<float>& b)
   double largest = 0.0;
   for (int64_t i = 0; i < a.size(); ++i) {
     const double d = std::abs(static_cast<double>(a.data()[i]) - b.data()[i]);
-    if (!(d <= largest)) largest = d;  // a NaN sticks
+    if (std::isnan(d)) return d;
+    largest = std::max(largest, d);
   }
   return largest;
 }

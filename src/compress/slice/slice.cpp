@@ -62,6 +62,7 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
       cost += parameters_per_width(stage);
     }
   }
+  if (cost == 0) fail(ErrorCode::kInvalid, "--uniform needs a model with hidden streams");
   int64_t width = 0;
   if (options.sparsity) {
     width = static_cast<int64_t>((1.0 - *options.sparsity) * static_cast<double>(full));
@@ -125,6 +126,8 @@ void validate(const SliceOptions& o) {
     fail(ErrorCode::kUsage, "--ridge is {}, expected 0 or more", o.ridge);
   if (!o.residual && !o.hidden && !o.value) fail(ErrorCode::kUsage, "--streams names nothing to slice");
   if (o.residual && o.uniform) fail(ErrorCode::kUsage, "--uniform does not go with the residual stream");
+  if (o.uniform && !o.hidden)
+    fail(ErrorCode::kUsage, "--uniform slices the hidden streams, not the value streams");
   if (!o.residual && !o.uniform && o.sparsity)
     fail(ErrorCode::kUsage, "--sparsity needs --rotation or --uniform; otherwise give --target-params");
 }

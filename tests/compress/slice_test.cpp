@@ -1,0 +1,223 @@
+// The pass as a whole: options, targets, and the same bytes every time.
+#include "compress/slice/slice.h"
+
+#include <cstring>
+#include <limits>
+
+#include "compress/calibrated.h"
+#include "model/save.h"
+#include "model/visit.h"
+#include "support/expect_error.h"
+
+namespace pare::test {
+namespace {
+
+SliceOptions to_target(double share) {
+  SliceOptions options;
+  options.target_params = share;
+  return options;
+}
+
+SliceOptions residual_to_target(double share, Rotation rotation) {
+  SliceOptions options = to_target(share);
+  options.residual = true;
+  options.rotation = rotation;
+  return options;
+}
+
+SliceOptions uniform_to_target(double share) {
+  SliceOptions options = to_target(share);
+  options.uniform = true;
+  return options;
+}
+
+std::vector<SliceOptions> every_way(double share) {
+  return {to_target(share), uniform_to_target(share), residual_to_target(share, Rotation::kBlock),
+          residual_to_target(share, Rotation::kGlobal)};
+}
+
+bool same_weights(const Model& a, const Model& b) {
+  std::vector<std::pair<const void*, size_t>> parts;
+  const auto collect = [&](const Model& model) {
+    parts.clear();
+    for_each_tensor(
+        model,
+        [&](const TensorPlace&, const Weight& w) {
+          parts.emplace_back(w.data, static_cast<size_t>(w.bytes()));
+        },
+        [&](const TensorPlace&, const std::vector<float>& v) {
+          parts.emplace_back(v.data(), v.size() * sizeof(float));
+        });
+    return parts;
+  };
+  const auto first = collect(a);
+  const auto second = collect(b);
+  return std::equal(first.begin(), first.end(), second.begin(), second.end(), [](auto x, auto y) {
+    return x.second == y.second && std::memcmp(x.first, y.first, x.second) == 0;
+  });
+}
+
+TEST(Slice, MeetsTheTargetAndReportsIt) {
+  const Model dense = make_tiny_model({.biases = true});
+  const CalibrationSet set = random_calibration(6, 32);
+  for (const double share : {0.97, 0.9, 0.8}) {
+    for (SliceOptions options : every_way(share)) {
+      options.round_interval = 2;
+      Report report;
+      const Model sliced = slice(dense, set, options, report);
+      const int64_t before = model_size(dense).parameters;
+      const int64_t after = model_size(sliced).parameters;
+      EXPECT_LE(after, static_cast<int64_t>(share * static_cast<double>(before)));
+      EXPECT_GT(after, static_cast<int64_t>((share - 0.09) * static_cast<double>(before)));
+      EXPECT_EQ(report.before.parameters, before);
+      EXPECT_EQ(report.after.parameters, after);
+      EXPECT_EQ(report.recipe["calibration"]["nsamples"], 6);
+      EXPECT_EQ(report.recipe["calibration"]["seqlen"], 32);
+      check_finite(sliced);
+    }
+  }
+}
+
+TEST(Slice, GivesTheSameBytesWithAnyNumberOfThreads) {
+  const Model dense = make_tiny_model({.biases = true});
+  const CalibrationSet set = random_calibration(6, 32);
+  for (const SliceOptions& options : every_way(0.8)) {
+    const auto with = [&](int threads) {
+      const WithThreads scope(threads);
+      Report report;
+      Model sliced = slice(dense, set, options, report);
+      return std::make_pair(std::move(sliced), report.to_json().dump());
+    };
+    const auto one = with(1);
+    const auto two = with(2);
+    EXPECT_TRUE(same_weights(one.first, two.first));
+    EXPECT_EQ(one.second, two.second);
+    EXPECT_FALSE(same_weights(one.first, dense));
+  }
+}
+
+TEST(Slice, UniformGivesAPlainModelOfOneHiddenWidth) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(6, 32);
+  SliceOptions options;
+  options.uniform = true;
+  options.sparsity = 0.25;
+  Report report;
+  const Model sliced = slice(dense, set, options, report);
+  EXPECT_TRUE(is_plain(sliced));
+  for (const BlockShape& block : sliced.config.blocks) {
+    EXPECT_EQ(block.intermediate_size, 32);  // 36, down to a multiple of 8
+    EXPECT_EQ(block.value_head_dim, 8);
+  }
+  EXPECT_EQ(report.recipe["uniform"], true);
+  EXPECT_EQ(report.recipe["streams"], Json::array({"hidden"}));
+  ASSERT_EQ(report.errors.size(), 2u);
+  EXPECT_EQ(report.errors[0].name, "layers.0.down");
+  EXPECT_EQ(report.errors[0].width_before, 48);
+  EXPECT_EQ(report.errors[0].width_after, 32);
+  EXPECT_GT(report.errors[0].relative_error, 0.0);
+  EXPECT_LT(report.errors[0].relative_error, 1.0);
+}
+
+TEST(Slice, CutsOnlyTheStreamsItIsTold) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(6, 32);
+  for (const bool hidden : {true, false}) {
+    SliceOptions options = to_target(0.95);
+    options.round_interval = 1;
+    options.hidden = hidden;
+    options.value = !hidden;
+    Report report;
+    const Model sliced = slice(dense, set, options, report);
+    int64_t hidden_widths = 0;
+    int64_t value_widths = 0;
+    for (const BlockShape& block : sliced.config.blocks) {
+      hidden_widths += block.intermediate_size;
+      value_widths += block.value_head_dim;
+    }
+    EXPECT_EQ(hidden_widths < 2 * 48, hidden);
+    EXPECT_EQ(value_widths < 2 * 8, !hidden);
+  }
+}
+
+TEST(Slice, SparsityIsThatOfTheResidualWidth) {
+  const Model dense = make_tiny_model();
+  SliceOptions options;
+  options.residual = true;
+  for (const auto& [sparsity, width] :
+       std::vector<std::pair<double, int64_t>>{{0.0, 32}, {0.25, 24}, {0.3, 16}}) {
+    options.sparsity = sparsity;
+    Report report;
+    EXPECT_EQ(slice(dense, random_calibration(2, 32), options, report).config.embedding_width, width);
+    EXPECT_EQ(report.recipe["width"], width);
+  }
+}
+
+TEST(Slice, SaysWhenATargetCannotBeMet) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(2, 16);
+  Report report;
+  for (const SliceOptions& options : every_way(0.01))
+    EXPECT_PARE_ERROR(slice(dense, set, options, report), ErrorCode::kInvalid, "");
+  EXPECT_PARE_ERROR(slice(dense, set, to_target(0.01), report), ErrorCode::kInvalid, "parameters too many");
+  EXPECT_PARE_ERROR(slice(dense, set, residual_to_target(0.01, Rotation::kBlock), report),
+                    ErrorCode::kInvalid, "no residual width of at least 8");
+}
+
+TEST(Slice, ModelsWithoutTheStreamAreRefused) {
+  Model bare = make_tiny_model();
+  for (Block& block : bare.blocks) block.stages[1].branches.clear();
+  update_config(bare);
+  const CalibrationSet set = random_calibration(2, 16);
+  Report report;
+  EXPECT_PARE_ERROR(slice(bare, set, uniform_to_target(0.9), report), ErrorCode::kInvalid, "hidden");
+  SliceOptions hidden = to_target(0.9);
+  hidden.value = false;
+  EXPECT_PARE_ERROR(slice(bare, set, hidden, report), ErrorCode::kInvalid, "too many");
+}
+
+TEST(ValidateSliceOptions, NamesTheOption) {
+  const auto expect = [](SliceOptions options, const char* message) {
+    EXPECT_PARE_ERROR(validate(options), ErrorCode::kUsage, message);
+  };
+  const double nan = std::nan("");
+  const double infinity = std::numeric_limits<double>::infinity();
+  expect({}, "either --target-params or --sparsity");
+  SliceOptions both = to_target(0.5);
+  both.sparsity = 0.5;
+  expect(both, "either --target-params or --sparsity");
+  for (const double bad : {0.0, 1.0, 1.5, -0.1, nan, infinity}) expect(to_target(bad), "--target-params is");
+  for (const double bad : {1.0, -1.0, nan, infinity}) {
+    SliceOptions options = residual_to_target(0.5, Rotation::kBlock);
+    options.target_params.reset();
+    options.sparsity = bad;
+    expect(options, "--sparsity is");
+  }
+  for (const double bad : {-1e-9, nan, infinity}) {
+    SliceOptions options = to_target(0.5);
+    options.ridge = bad;
+    expect(options, "--ridge is");
+  }
+  for (const int64_t bad : {0, -8}) {
+    SliceOptions options = to_target(0.5);
+    options.round_interval = bad;
+    expect(options, "--round-interval is");
+  }
+  SliceOptions nothing = to_target(0.5);
+  nothing.hidden = nothing.value = false;
+  expect(nothing, "--streams names nothing");
+  SliceOptions uniform = residual_to_target(0.5, Rotation::kGlobal);
+  uniform.uniform = true;
+  expect(uniform, "--uniform");
+  SliceOptions values = uniform_to_target(0.5);
+  values.hidden = false;
+  expect(values, "--uniform");
+  SliceOptions sparse = to_target(0.5);
+  sparse.target_params.reset();
+  sparse.sparsity = 0.25;
+  expect(sparse, "--sparsity needs --rotation or --uniform");
+  for (const SliceOptions& good : every_way(0.5)) validate(good);
+}
+
+}  // namespace
+}  // namespace pare::test
