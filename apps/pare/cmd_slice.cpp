@@ -1,4 +1,5 @@
 // pare slice: make the streams of a model narrower.
+#include <limits>
 #include <memory>
 
 #include "base/log.h"
@@ -12,6 +13,9 @@
 
 namespace pare {
 namespace {
+
+// CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
+constexpr int64_t kMaxCount = int64_t{1} << 32;
 
 struct Options {
   std::string model;
@@ -113,7 +117,8 @@ void add_what(CLI::App& command, Options& o) {
   command.add_flag("--uniform", o.slice.uniform,
                    "One hidden width for all layers: the result is an ordinary checkpoint of its family");
   command.add_option("--ridge", o.slice.ridge, "Damping of the refits, relative (default 0.001)");
-  command.add_option("--round-interval", o.slice.round_interval, "Widths are multiples of it (default 8)");
+  command.add_option("--round-interval", o.slice.round_interval, "Widths are multiples of it (default 8)")
+      ->check(CLI::Range(int64_t{1}, kMaxCount));
 }
 
 void add_residual(CLI::App& command, Options& o) {
@@ -140,9 +145,12 @@ void add_residual(CLI::App& command, Options& o) {
 void add_calibration(CLI::App& command, Options& o) {
   command.add_option("--calib", o.calib,
                      "Calibration text file, or self: the model writes its own (default)");
-  command.add_option("--nsamples", o.nsamples, "Calibration sequences (default 64)");
-  command.add_option("--seqlen", o.seqlen, "Tokens of each (default 1024, at most the model's context)");
-  command.add_option("--seed", o.seed, "Of everything that is drawn (default 0)");
+  command.add_option("--nsamples", o.nsamples, "Calibration sequences (default 64)")
+      ->check(CLI::Range(int64_t{1}, kMaxCount));
+  command.add_option("--seqlen", o.seqlen, "Tokens of each (default 1024, at most the model's context)")
+      ->check(CLI::Range(int64_t{2}, kMaxCount));
+  command.add_option("--seed", o.seed, "Of everything that is drawn (default 0)")
+      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max() - 1));
 }
 
 }  // namespace
