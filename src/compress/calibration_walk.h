@@ -13,7 +13,9 @@ namespace pare {
 // memory is one stage of packed weights plus the activations, whatever the size of the model.
 class CalibrationWalk {
  public:
+  // Keeps a reference to the set.
   CalibrationWalk(const CalibrationSet& set, const ModelConfig& config);
+  CalibrationWalk(CalibrationSet&&, const ModelConfig&) = delete;
 
   // Starts at the embedding.
   void start(const Weight& embedding);

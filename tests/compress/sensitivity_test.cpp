@@ -86,6 +86,7 @@ TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
     SensitivityOptions options;
     options.hidden = hidden;
     options.value = value;
+    options.granularity = 4;
     std::vector<int64_t> seen;
     const auto result = measure_sensitivity(model, set, options, [&](int64_t done, int64_t total) {
       EXPECT_EQ(total, 2);
@@ -104,6 +105,9 @@ TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
       ASSERT_EQ(curve.widths.size(), curve.loss.size());
       EXPECT_EQ(curve.widths.front(), stream_width(stage));
       EXPECT_EQ(curve.widths.back(), stream_width(stage) / 4);
+      if (stream_kind(stage) == StreamKind::kHidden) {
+        for (const int64_t width : curve.widths) EXPECT_EQ(width % 4, 0);
+      }
       EXPECT_EQ(curve.loss.front(), 0.0);
       for (size_t i = 1; i < curve.widths.size(); ++i) {
         EXPECT_LT(curve.widths[i], curve.widths[i - 1]);

@@ -6,11 +6,11 @@
 
 #include "base/error.h"
 
-#define EXPECT_PARE_ERROR(statement, expected_code, substring)                  \
-  try {                                                                         \
-    statement;                                                                  \
-    ADD_FAILURE() << #statement " did not throw";                               \
-  } catch (const ::pare::Error& error) {                                        \
-    EXPECT_EQ(error.code(), expected_code) << error.what();                     \
-    EXPECT_THAT(error.what(), ::testing::HasSubstr(substring));                 \
+#define EXPECT_PARE_ERROR(statement, expected_code, substring)  \
+  try {                                                         \
+    statement;                                                  \
+    ADD_FAILURE() << #statement " did not throw";               \
+  } catch (const ::pare::Error& error) {                        \
+    EXPECT_EQ(error.code(), expected_code) << error.what();     \
+    EXPECT_THAT(error.what(), ::testing::HasSubstr(substring)); \
   }

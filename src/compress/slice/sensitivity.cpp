@@ -26,7 +26,16 @@ bool is_wanted(const Stage& stage, const SensitivityOptions& options) {
   return stream_kind(stage) == StreamKind::kHidden ? options.hidden : options.value;
 }
 
-WidthCurve measure_curve(const Stage& stage, MatrixView<const double> gram, double ridge, TailProbe& probe) {
+// Widths of hidden streams stay multiples of the granularity; the few dimensions of a head are taken as they
+// come.
+int64_t knot_width(const Stage& stage, int64_t knot, int64_t granularity) {
+  const int64_t width = std::max<int64_t>(1, stream_width(stage) * knot / kKnots);
+  if (stream_kind(stage) == StreamKind::kValue || width < granularity) return width;
+  return width / granularity * granularity;
+}
+
+WidthCurve measure_curve(const Stage& stage, MatrixView<const double> gram, const SensitivityOptions& options,
+                         TailProbe& probe) {
   WidthCurve curve;
   curve.parameters_per_width = parameters_per_width(stage);
   const int64_t full = stream_width(stage);
@@ -34,9 +43,9 @@ WidthCurve measure_curve(const Stage& stage, MatrixView<const double> gram, doub
   std::vector<double> local = {0.0};
   std::vector<double> ratio = {0.0};  // measured loss / local error; 0: not measured
   for (int64_t knot = kKnots - 1; knot >= kSmallestKnot; --knot) {
-    const int64_t width = std::max<int64_t>(1, full * knot / kKnots);
+    const int64_t width = knot_width(stage, knot, options.granularity);
     if (width >= curve.widths.back()) continue;
-    const StreamCut cut = cut_stream(stage, gram, width, ridge);
+    const StreamCut cut = cut_stream(stage, gram, width, options.ridge);
     const double error = std::max({cut.relative_error, local.back(), 1e-12});
     const bool measured =
         std::find(std::begin(kMeasuredKnots), std::end(kMeasuredKnots), knot) != std::end(kMeasuredKnots);
@@ -98,7 +107,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
         walk.run(stage, label, [&](Signal signal, MatrixView<const float> x) {
           if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
         });
-        result.push_back({index, measure_curve(stage, std::as_const(gram).view(), options.ridge, probe)});
+        result.push_back({index, measure_curve(stage, std::as_const(gram).view(), options, probe)});
       } else {
         walk.run(stage, label);
       }

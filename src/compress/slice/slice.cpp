@@ -96,7 +96,7 @@ Model slice_inner_streams(const Model& model, const CalibrationSet& set, const S
   } else {
     StreamSlicingOptions plan;
     plan.target_parameters = target_parameters(model, *options.target_params);
-    plan.hidden_granularity = options.round_interval;
+    plan.sensitivity.granularity = options.round_interval;
     plan.sensitivity.hidden = options.hidden;
     plan.sensitivity.value = options.value;
     plan.sensitivity.ridge = options.ridge;

@@ -16,7 +16,7 @@ std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<St
   std::vector<WidthCurve> curves;
   for (const StreamSensitivity& s : sensitivity) curves.push_back(s.curve);
   const int64_t surplus = model_size(model).parameters - options.target_parameters;
-  const std::vector<int64_t> chosen = allocate_widths(curves, surplus, options.hidden_granularity);
+  const std::vector<int64_t> chosen = allocate_widths(curves, surplus, options.sensitivity.granularity);
   for (size_t i = 0; i < sensitivity.size(); ++i) widths[sensitivity[i].stage] = chosen[i];
   return widths;
 }

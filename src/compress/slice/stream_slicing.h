@@ -11,7 +11,6 @@ namespace pare {
 struct StreamSlicingOptions {
   int64_t target_parameters = 0;  // of the whole model
   SensitivityOptions sensitivity;
-  int64_t hidden_granularity = 8;  // hidden widths are rounded to multiples of it
 };
 
 // Width of every stage's stream (0: the stage has none), in the model's order of stages.
