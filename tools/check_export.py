@@ -10,7 +10,7 @@ usage: check_export.py MODEL [--pare PROGRAM] [--against MODEL] [--tokens 1,2,3 
   --against MODEL   compare with `pare logits` of this model instead of MODEL itself (say, the directory a GGUF came from)
   --logits FILE     compare with this JSON file ({"logits": [[...], ...]}) instead of running pare
   --golden FILE     take the tokens from a golden.safetensors
-  --tolerance X     of the difference relative to the spread (default 1e-4; .gguf: 2e-2, as llama.cpp rounds activations
+  --tolerance X     of the difference relative to the spread (default 1e-4; .gguf: 1e-3, as llama.cpp rounds activations
                     to the type of the weights)
 
 Needs numpy; torch, transformers and safetensors for directories, llama-cpp-python for .gguf.
@@ -54,6 +54,8 @@ def llama_cpp_logits(file, tokens, threads):
         n_ctx=max(len(tokens), 64),
         n_batch=max(len(tokens), 64),
         logits_all=True,
+        type_k=llama_cpp.GGML_TYPE_F32,  # the cache is f16 by default, which hides smaller differences
+        type_v=llama_cpp.GGML_TYPE_F32,
         n_threads=threads,
         n_threads_batch=threads,
         verbose=False,
@@ -141,7 +143,7 @@ def main():
         ours = np.array(json.loads(args.logits.read_text())["logits"], dtype=np.float32)
     else:
         ours = pare_logits(args.pare, args.against or args.model, tokens)
-    tolerance = args.tolerance if args.tolerance is not None else 2e-2 if gguf else 1e-4
+    tolerance = args.tolerance if args.tolerance is not None else 1e-3 if gguf else 1e-4
     sys.exit(0 if compare(other, ours, tolerance) else 1)
 
 
