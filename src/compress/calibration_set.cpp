@@ -43,7 +43,7 @@ CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::stri
   const std::vector<int32_t> ids = tokenizer.encode(text);
   if (static_cast<int64_t>(ids.size()) / seqlen < nsamples)
     fail(ErrorCode::kInvalid, "calibration text {} has {} tokens; {} samples of {} need {}", source,
-         ids.size(), nsamples, seqlen, nsamples * seqlen);
+         ids.size(), nsamples, seqlen, static_cast<__int128>(nsamples) * seqlen);
   CalibrationSet set;
   set.source = source;
   for (int64_t i = 0; i < nsamples; ++i)

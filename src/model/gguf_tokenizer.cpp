@@ -92,9 +92,12 @@ std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_
     types[id] = added.special ? kControl : kUserDefined;
   }
   for (size_t id = 0; id < tokens.size(); ++id)
-    if (tokens[id].empty()) tokens[id] = unused_token(id), types[id] = kUnused;
+    if (tokens[id].empty()) {
+      tokens[id] = unused_token(id);
+      types[id] = kUnused;
+    }
   std::vector<std::string> merges;
-  for (const auto& [left, right] : spec.merges) merges.push_back(left + " " + right);
+  for (const auto& [left, right] : spec.merges) merges.push_back(fmt::format("{} {}", left, right));
   std::string pre;
   for (const PreTokenizerName& entry : kPreTokenizers)
     if (entry.kind == spec.pre_tokenizer && pre.empty()) pre = entry.gguf;

@@ -29,12 +29,12 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
   if (!stage.skip.empty()) packed.skip = pack_linear(stage.skip, compute);
   for (const Branch& branch : stage.branches) {
     if (const auto* a = std::get_if<Attention>(&branch)) {
-      packed.branches.push_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
-                                                pack_affine(a->q, compute), pack_affine(a->k, compute),
-                                                pack_affine(a->v, compute), pack_affine(a->o, compute)});
+      packed.branches.emplace_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
+                                                   pack_affine(a->q, compute), pack_affine(a->k, compute),
+                                                   pack_affine(a->v, compute), pack_affine(a->o, compute)});
     } else {
       const Mlp& m = std::get<Mlp>(branch);
-      packed.branches.push_back(
+      packed.branches.emplace_back(
           PackedMlp{pack_affine(m.gate, compute), pack_affine(m.up, compute), pack_affine(m.down, compute)});
     }
   }

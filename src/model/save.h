@@ -17,11 +17,11 @@ namespace pare {
 
 // Writes config.json and the weights into an existing folder, the config last; before it, unless the model is
 // plain, the Python files with which transformers loads it.
-void save_hf(const Model& model, const std::filesystem::path& folder, std::optional<Encoding> dtype,
+void save_hf(const Model& original, const std::filesystem::path& folder, std::optional<Encoding> dtype,
              uint64_t max_shard_bytes = kDefaultShardBytes);
 // `chat`: its BOS and EOS go before those of the model's config. Throws kUnsupported when an unmodified
 // llama.cpp could not load the result.
-void save_gguf(const Model& model, const Tokenizer& tokenizer, const std::filesystem::path& path,
+void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat = {});
 
 // Whether an unmodified checkpoint of the model's family can express it (docs/file_format.md).

@@ -31,7 +31,8 @@ TEST_P(TokenizerJsonWrite, GivesTheIdsOfTheLibrary) {
   EXPECT_EQ(a.fuse_unknown, b.fuse_unknown);
   EXPECT_EQ(a.prefix, b.prefix);
   EXPECT_EQ(a.suffix, b.suffix);
-  for (const Json& item : parse_json(golden(kind + ".cases.json"), kind).at("cases")) {
+  const Json cases = parse_json(golden(kind + ".cases.json"), kind);
+  for (const Json& item : cases.at("cases")) {
     const std::string text = item.at("text");
     EXPECT_EQ(again.encode(text), item.at("ids").get<std::vector<int32_t>>()) << text;
     EXPECT_EQ(again.encode(text, {.add_special_tokens = true}),

@@ -26,7 +26,7 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
 
 // Fuses, rotates and cuts; returns the smaller model with f32 weights. Exact steps are checked on a probe
 // (report).
-Model slice_residual(const Model& model, const CalibrationSet& set, const ResidualOptions& options,
+Model slice_residual(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
                      Report& report);
 
 }  // namespace pare

@@ -19,7 +19,7 @@ std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<St
 
 // Cuts the streams to the planned widths, layer by layer: each layer's Gram matrix is of the signals that the
 // layers already cut hand on. Returns the model with f32 weights where it was cut.
-Model cut_streams(const Model& model, const CalibrationSet& set, const std::vector<int64_t>& widths,
+Model cut_streams(const Model& original, const CalibrationSet& set, const std::vector<int64_t>& widths,
                   double ridge, Report& report, const StepProgress& progress = {});
 
 }  // namespace pare
