@@ -105,8 +105,8 @@ TEST(SliceErrors, Usage) {
   expect_refused(kTinyModel, {"--target-params", "0.9", "--rotation", "half"}, 2, "--rotation");
   expect_refused(kTinyModel, {"--target-params", "0.9", "--streams", "keys"}, 2, "--streams");
   expect_refused(kTinyModel, {"--target-params", "0.9", "--uniform", "--streams", "value"}, 2, "--uniform");
-  expect_refused(kTinyModel, {"--target-params", "0.9", "--nsamples", "0"}, 2, "--nsamples is 0");
-  expect_refused(kTinyModel, {"--target-params", "0.9", "--seqlen", "1"}, 2, "--seqlen is 1");
+  expect_refused(kTinyModel, {"--target-params", "0.9", "--nsamples", "0"}, 2, "--nsamples: Value 0");
+  expect_refused(kTinyModel, {"--target-params", "0.9", "--seqlen", "1"}, 2, "--seqlen: Value 1");
   expect_failure({"slice", kTinyModel, "--target-params", "0.9"}, 2, "--output");
 }
 
