@@ -119,9 +119,9 @@ std::vector<PerplexityResult> measure_perplexity(std::span<const PackedModel* co
   for (const PackedModel* model : models) caches.emplace_back(*model, options.seqlen);
   std::vector<PerplexityResult> results(models.size());
   for (int64_t w = 0; w < windows; ++w) {
-    WindowRun(models,
-              tokens.subspan(static_cast<size_t>(w * options.seqlen), static_cast<size_t>(options.seqlen)),
-              caches, results);
+    const WindowRun run(
+        models, tokens.subspan(static_cast<size_t>(w * options.seqlen), static_cast<size_t>(options.seqlen)),
+        caches, results);
     if (progress) progress(w + 1, windows);
   }
   const double targets = static_cast<double>(windows * (options.seqlen - 1));

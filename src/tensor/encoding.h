@@ -21,7 +21,7 @@ const EncodingInfo& encoding_info(Encoding encoding);
 int64_t row_bytes(Encoding encoding, int64_t cols);
 
 // Decodes `cols` values starting at `source` (start of a block) to f32. This is the meaning of an encoding.
-void decode_values(Encoding encoding, const void* source, int64_t cols, float* destination) noexcept;
+void decode_values(Encoding encoding, const void* source, int64_t cols, float* out) noexcept;
 // Encodes to f32, f16 or bf16 (round to nearest even); other encodings are an internal error.
 void encode_values(Encoding encoding, const float* source, int64_t cols, void* destination);
 

@@ -18,7 +18,7 @@ class ClassTable {
       for (uint32_t c = kCharRanges[i].first; c <= kCharRanges[i].last; ++c) flat[c] = kCharRanges[i].classes;
     for (uint32_t page = 0; page < pages_.size(); ++page) {
       Block block;
-      std::copy_n(flat.begin() + page * kPageSize, kPageSize, block.begin());
+      std::copy_n(&flat[size_t{page} * kPageSize], kPageSize, block.begin());
       // Neighbouring pages are what repeats (ideographs, unassigned planes); a full search is not needed.
       if (blocks_.empty() || blocks_.back() != block) blocks_.push_back(block);
       pages_[page] = static_cast<uint16_t>(blocks_.size() - 1);
