@@ -36,7 +36,7 @@ MODEL_NAME = re.compile(r"llama(?!3)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0
                         re.IGNORECASE)
 
 # Written so that this file does not match itself.
-FOREIGN = re.compile(r"/wor[k]/|pypi[.]org|pythonhosted[.]org|deb[.]debian[.]org")
+FOREIGN = re.compile(r"/wor[k]/|pypi[.]org|pythonh[o]sted[.]org|deb[.]debian[.]org")
 
 SKIPPED_FOLDERS = re.compile(r"^(\.git|\.cache|\.venv|build.*|demo-out|__pycache__)$")
 

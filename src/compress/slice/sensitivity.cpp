@@ -101,12 +101,8 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
     for (const Stage& stage : model.blocks[static_cast<size_t>(b)].stages) {
       const std::string label = fmt::format("layer {}", b);
       if (is_wanted(stage, options)) {
-        const Signal wanted =
-            stream_kind(stage) == StreamKind::kHidden ? Signal::kHiddenStream : Signal::kValueStream;
         Matrix<double> gram = Matrix<double>::zeros(stream_columns(stage), stream_columns(stage));
-        walk.run(stage, label, [&](Signal signal, MatrixView<const float> x) {
-          if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
-        });
+        walk.run(stage, label, stream_gram_observer(stage, gram));
         result.push_back({index, measure_curve(stage, std::as_const(gram).view(), options, probe)});
       } else {
         walk.run(stage, label);

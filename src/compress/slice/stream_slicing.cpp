@@ -37,11 +37,8 @@ Model cut_streams(const Model& original, const CalibrationSet& set, const std::v
         continue;
       }
       const StreamKind kind = stream_kind(stage);
-      const Signal wanted = kind == StreamKind::kHidden ? Signal::kHiddenStream : Signal::kValueStream;
       Matrix<double> gram = Matrix<double>::zeros(stream_columns(stage), stream_columns(stage));
-      walk.peek(stage, label, [&](Signal signal, MatrixView<const float> x) {
-        if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
-      });
+      walk.peek(stage, label, stream_gram_observer(stage, gram));
       StreamCut cut = cut_stream(stage, std::as_const(gram).view(), width, ridge);
       const Role reader = kind == StreamKind::kHidden ? Role::kDown : Role::kAttentionOutput;
       report.errors.push_back({fmt::format("layers.{}.{}", b, role_name(reader)), stream_width(stage), width,

@@ -191,6 +191,14 @@ int64_t parameters_per_width(const Stage& stage) {
          (m.up.bias.empty() ? 0 : 1);
 }
 
+Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram) {
+  const bool hidden = stream_kind(stage) == StreamKind::kHidden;
+  const Signal wanted = hidden ? Signal::kHiddenStream : Signal::kValueStream;
+  return [wanted, &gram](Signal signal, MatrixView<const float> x) {
+    if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
+  };
+}
+
 StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge) {
   PARE_CHECK(width >= 1 && width <= stream_width(stage) && gram.rows == stream_columns(stage));
   return stream_kind(stage) == StreamKind::kHidden ? cut_hidden(stage, gram, width, ridge)

@@ -6,7 +6,7 @@
 
 #include "compress/report.h"
 #include "linalg/linalg.h"
-#include "model/model.h"
+#include "model/forward.h"
 
 namespace pare {
 
@@ -24,6 +24,10 @@ int64_t stream_width(const Stage& stage);
 int64_t parameters_per_width(const Stage& stage);
 // Columns of the stream as its reader sees them: neurons, or heads · value dimensions.
 int64_t stream_columns(const Stage& stage);
+
+// An observer that adds Σ zzᵀ of the stage's stream to `gram` (n, n), n = stream_columns; keeps a reference
+// to it.
+Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram);
 
 struct StreamCut {
   Stage stage;                  // with f32 weights
