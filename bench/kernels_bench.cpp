@@ -57,7 +57,7 @@ const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl,
   const Weight weight = Weight::from_matrix(random_matrix(out, in).view());
   int64_t bytes = 0;
   while (bytes < kBeyondCache) {
-    copies.push_back(impl.pack(weight));
+    copies.push_back(impl.pack(std::span(&weight, 1)));
     bytes += copies.back()->bytes();
   }
   held = key;

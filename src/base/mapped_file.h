@@ -28,6 +28,10 @@ class MappedFile {
   std::filesystem::path path_;
 };
 
+// Takes clean pages of a file mapping out of the process's memory; they are read again when touched. Only for
+// bytes inside a MappedFile.
+void drop_pages(std::span<const std::byte> bytes);
+
 // Whole file as a string; throws kNotFound / kIo, and kFormat when it is longer than max_bytes.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 

@@ -74,9 +74,9 @@ double linear_seconds(const PackedModel& model, int64_t tokens) {
     if (stage.skip) apply(*stage.skip, tokens);
     for (const auto& branch : stage.branches) {
       if (const auto* a = std::get_if<PackedAttention>(&branch)) {
-        for (const PackedAffine* affine : {&a->q, &a->k, &a->v, &a->o}) apply(*affine->linear, tokens);
+        for (const PackedAffine* affine : {&a->qkv, &a->o}) apply(*affine->linear, tokens);
       } else if (const auto* m = std::get_if<PackedMlp>(&branch)) {
-        for (const PackedAffine* affine : {&m->gate, &m->up, &m->down}) apply(*affine->linear, tokens);
+        for (const PackedAffine* affine : {&m->gate_up, &m->down}) apply(*affine->linear, tokens);
       }
     }
   }

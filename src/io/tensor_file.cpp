@@ -40,6 +40,7 @@ Weight as_weight(const TensorInfo& tensor) {
   for (size_t i = 0; i + 1 < tensor.shape.size(); ++i) weight.rows *= tensor.shape[i];
   weight.data = tensor.bytes.data();
   weight.owner = tensor.owner;
+  weight.mapped = true;
   return weight;
 }
 

@@ -53,12 +53,15 @@ struct LinearImpl {
   std::string_view name;
   Isa needs;
   bool (*accepts)(const LinearSpec&);
-  std::unique_ptr<PackedLinear> (*pack)(const Weight&);
+  std::unique_ptr<PackedLinear> (*pack)(std::span<const Weight> stack);
 };
 
 std::span<const LinearImpl> linear_impls();
 // First implementation of the list that active_isa() allows and that accepts the spec (never null).
 const LinearImpl& select_linear(const LinearSpec& spec);
+// Packs weights that read the same input as one linear: the outputs of the first, then of the second, ... All
+// have the same pattern and number of columns. Pages of mapped weights are released once they are packed.
+std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute);
 std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
 
 }  // namespace pare

@@ -15,26 +15,26 @@ bool dense(const LinearSpec& spec) {
 constexpr ComputeType kF32 = ComputeType::kF32;
 constexpr ComputeType kBF16 = ComputeType::kBF16;
 
-std::unique_ptr<PackedLinear> pack_amx_bf16(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_amx_bf16(std::span<const Weight> w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);  // which also asks the system for the tile permission
   return pack_panel_linear(w, kBF16, "amx_bf16", kPanelAvx512Bf16, &kAmxBf16);
 }
-std::unique_ptr<PackedLinear> pack_avx512_bf16(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_avx512_bf16(std::span<const Weight> w) {
   return pack_panel_linear(w, kBF16, "avx512_bf16", kPanelAvx512Bf16, nullptr);
 }
-std::unique_ptr<PackedLinear> pack_avx512_f32(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_avx512_f32(std::span<const Weight> w) {
   return pack_panel_linear(w, kF32, "avx512_f32", kPanelAvx512F32, nullptr);
 }
-std::unique_ptr<PackedLinear> pack_avx2_bf16(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_avx2_bf16(std::span<const Weight> w) {
   return pack_panel_linear(w, kBF16, "avx2_bf16", kPanelAvx2Bf16, nullptr);
 }
-std::unique_ptr<PackedLinear> pack_avx2_f32(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_avx2_f32(std::span<const Weight> w) {
   return pack_panel_linear(w, kF32, "avx2_f32", kPanelAvx2F32, nullptr);
 }
-std::unique_ptr<PackedLinear> pack_reference_bf16(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_reference_bf16(std::span<const Weight> w) {
   return pack_reference_linear(w, kBF16, "reference_bf16");
 }
-std::unique_ptr<PackedLinear> pack_reference_f32(const Weight& w) {
+std::unique_ptr<PackedLinear> pack_reference_f32(std::span<const Weight> w) {
   return pack_reference_linear(w, kF32, "reference_f32");
 }
 
@@ -62,8 +62,17 @@ const LinearImpl& select_linear(const LinearSpec& spec) {
        compute_type_name(spec.compute));
 }
 
+std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute) {
+  PARE_CHECK(!stack.empty());
+  for (const Weight& weight : stack)
+    PARE_CHECK(weight.pattern == stack[0].pattern && weight.cols == stack[0].cols);
+  auto packed = select_linear({stack[0].pattern, compute, stacked_rows(stack), stack[0].cols}).pack(stack);
+  for (const Weight& weight : stack) release_pages(weight);
+  return packed;
+}
+
 std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute) {
-  return select_linear({weight.pattern, compute, weight.rows, weight.cols}).pack(weight);
+  return pack_linear(std::span(&weight, 1), compute);
 }
 
 }  // namespace pare

@@ -32,16 +32,16 @@ float rounded(float v) { return to_f32(to_bf16(v)); }
 
 class PanelLinear final : public PackedLinear {
  public:
-  PanelLinear(const Weight& weight, bool bf16_products, std::string_view name, const PanelKernels& kernels,
-              const AmxKernels* amx)
-      : PackedLinear(weight.rows, weight.cols, name),
+  PanelLinear(std::span<const Weight> stack, bool bf16_products, std::string_view name,
+              const PanelKernels& kernels, const AmxKernels* amx)
+      : PackedLinear(stacked_rows(stack), stack[0].cols, name),
         bf16_(bf16_products),
         kernels_(kernels),
         amx_(amx),
-        panels_(ceil_div(weight.rows, kPanelRows)),
-        steps_(bf16_ ? ceil_div(weight.cols, kTileColumns) * (kTileColumns / 2) : weight.cols),
+        panels_(ceil_div(out_features(), kPanelRows)),
+        steps_(bf16_ ? ceil_div(in_features(), kTileColumns) * (kTileColumns / 2) : in_features()),
         packed_(static_cast<size_t>(panels_ * steps_ * kStepBytes)) {
-    parallel_for(panels_, [&](int64_t p) { pack_panel(weight, p); });
+    parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
   }
 
   int64_t bytes() const override { return static_cast<int64_t>(packed_.size()); }
@@ -67,15 +67,15 @@ class PanelLinear final : public PackedLinear {
   }
   const unsigned char* panel(int64_t p) const { return packed_.data() + p * panel_bytes(); }
 
-  void pack_panel(const Weight& weight, int64_t p) {
+  void pack_panel(std::span<const Weight> stack, int64_t p) {
     const int64_t columns = steps_ * columns_per_step();
     float* row = scratch<float, 0>(columns);
     std::fill_n(row, columns, 0.0f);
     unsigned char* base = packed_.data() + p * panel_bytes();
     for (int64_t lane = 0; lane < kPanelRows; ++lane) {
       const int64_t r = p * kPanelRows + lane;
-      if (r < weight.rows)
-        decode_row(weight, r, row);
+      if (r < out_features())
+        decode_row(stack, r, row);
       else
         std::fill_n(row, columns, 0.0f);
       if (bf16_) {
@@ -181,10 +181,10 @@ class PanelLinear final : public PackedLinear {
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> pack_panel_linear(const Weight& weight, ComputeType compute,
+std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, ComputeType compute,
                                                 std::string_view name, const PanelKernels& kernels,
                                                 const AmxKernels* amx) {
-  return std::make_unique<PanelLinear>(weight, compute == ComputeType::kBF16, name, kernels, amx);
+  return std::make_unique<PanelLinear>(stack, compute == ComputeType::kBF16, name, kernels, amx);
 }
 
 }  // namespace pare

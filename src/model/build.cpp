@@ -152,6 +152,7 @@ Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order) {
                 static_cast<size_t>(stride));
   result.data = buffer->data();
   result.owner = std::move(buffer);
+  result.mapped = false;
   return result;
 }
 

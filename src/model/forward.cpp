@@ -45,21 +45,22 @@ void append(MatrixView<const float> x, int64_t first, std::vector<Matrix<float>>
 Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,
                             std::span<const Segment> segments, const RopeTable& rope,
                             const Observer& observer) {
-  Matrix<float> q(x.rows, a.heads * a.head_dim);
-  Matrix<float> k(x.rows, a.kv_heads * a.head_dim);
-  Matrix<float> v(x.rows, a.kv_heads * a.value_head_dim);
-  a.q.apply(x, q.view());
-  a.k.apply(x, k.view());
-  a.v.apply(x, v.view());
-  rotate_heads(q.view(), a.head_dim, rope);
-  rotate_heads(k.view(), a.head_dim, rope);
+  Matrix<float> qkv(x.rows, a.qkv.linear->out_features());
+  a.qkv.apply(x, qkv.view());
+  const int64_t queries = a.heads * a.head_dim;
+  const int64_t keys = a.kv_heads * a.head_dim;
+  const MatrixView<float> q = qkv.view().block(0, 0, x.rows, queries);
+  const MatrixView<float> k = qkv.view().block(0, queries, x.rows, keys);
+  const MatrixView<float> v = qkv.view().block(0, queries + keys, x.rows, a.kv_heads * a.value_head_dim);
+  rotate_heads(q, a.head_dim, rope);
+  rotate_heads(k, a.head_dim, rope);
   Matrix<float> context(x.rows, a.heads * a.value_head_dim);
   for (const Segment& segment : segments) {
     PARE_CHECK(segment.kv != nullptr);
-    append(k.view().rows_of(segment.begin, segment.rows), segment.first, segment.kv->keys);
-    append(v.view().rows_of(segment.begin, segment.rows), segment.first, segment.kv->values);
+    append(k.rows_of(segment.begin, segment.rows), segment.first, segment.kv->keys);
+    append(v.rows_of(segment.begin, segment.rows), segment.first, segment.kv->values);
   }
-  attend(a, segments, q.view(), context.view());
+  attend(a, segments, q, context.view());
   notify(observer, Signal::kValueStream, context.view());
   Matrix<float> out(x.rows, a.o.linear->out_features());
   a.o.apply(context.view(), out.view());
@@ -68,14 +69,13 @@ Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,
 
 Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Observer& observer) {
   const int64_t hidden = m.down.linear->in_features();
-  Matrix<float> gate(x.rows, hidden);
-  Matrix<float> up(x.rows, hidden);
-  m.gate.apply(x, gate.view());
-  m.up.apply(x, up.view());
-  for_each_row(x.rows, [&](int64_t t) { vector_ops().silu_mul(gate.row(t), up.row(t), hidden); });
-  notify(observer, Signal::kHiddenStream, gate.view());
+  Matrix<float> gate_up(x.rows, 2 * hidden);
+  m.gate_up.apply(x, gate_up.view());
+  const MatrixView<float> gate = gate_up.view().block(0, 0, x.rows, hidden);
+  for_each_row(x.rows, [&](int64_t t) { vector_ops().silu_mul(gate.row(t), gate.row(t) + hidden, hidden); });
+  notify(observer, Signal::kHiddenStream, gate);
   Matrix<float> out(x.rows, m.down.linear->out_features());
-  m.down.apply(gate.view(), out.view());
+  m.down.apply(gate, out.view());
   return out;
 }
 

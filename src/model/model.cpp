@@ -1,9 +1,7 @@
 #include "model/model.h"
 
-#include <atomic>
 #include <cmath>
 
-#include "base/parallel.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -12,15 +10,6 @@ namespace {
 std::string place_name(const TensorPlace& place) {
   const std::string part = fmt::format("{}{}", role_name(place.role), place.bias ? " bias" : "");
   return place.block < 0 ? part : fmt::format("layer {} {}", place.block, part);
-}
-
-bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& row) {
-  row.resize(static_cast<size_t>(weight.cols));
-  decode_row(weight, r, row.data());
-  // x − x is 0 for finite x and NaN otherwise; the sum vectorises where a test per value would not.
-  float sum = 0.0f;
-  for (const float x : row) sum += x - x;
-  return sum == 0.0f;
 }
 
 }  // namespace
@@ -83,13 +72,8 @@ void check_finite(const Model& model) {
   for_each_tensor(
       model,
       [](const TensorPlace& place, const Weight& weight) {
-        constexpr int64_t kRows = 256;
-        std::atomic<bool> finite = true;
-        parallel_for((weight.rows + kRows - 1) / kRows, [&](int64_t chunk) {
-          std::vector<float> row;
-          for (int64_t r = chunk * kRows; r < std::min(weight.rows, (chunk + 1) * kRows); ++r)
-            if (!row_is_finite(weight, r, row)) finite = false;
-        });
+        const bool finite = all_finite(weight);
+        release_pages(weight);
         if (!finite)
           fail(ErrorCode::kNumeric, "the weights of {} hold a NaN or an infinity", place_name(place));
       },

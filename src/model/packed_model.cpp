@@ -1,12 +1,25 @@
 #include "model/packed_model.h"
 
+#include <algorithm>
+#include <initializer_list>
+
 #include "kernels/vector_ops.h"
 
 namespace pare {
 namespace {
 
-PackedAffine pack_affine(const Linear& linear, ComputeType compute) {
-  return {pack_linear(linear.weight, compute), linear.bias};
+// Linears that read the same input become one. Where only some have a bias, the others get zeros.
+PackedAffine pack_affine(std::initializer_list<const Linear*> linears, ComputeType compute) {
+  std::vector<Weight> stack;
+  std::vector<float> bias;
+  for (const Linear* linear : linears) {
+    stack.push_back(linear->weight);
+    bias.insert(bias.end(), linear->bias.begin(), linear->bias.end());
+    if (linear->bias.empty()) bias.resize(bias.size() + static_cast<size_t>(linear->weight.rows), 0.0f);
+  }
+  if (std::all_of(linears.begin(), linears.end(), [](const Linear* l) { return l->bias.empty(); }))
+    bias.clear();
+  return {pack_linear(stack, compute), std::move(bias)};
 }
 
 int64_t affine_bytes(const PackedAffine& affine) {
@@ -30,12 +43,12 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
   for (const Branch& branch : stage.branches) {
     if (const auto* a = std::get_if<Attention>(&branch)) {
       packed.branches.emplace_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
-                                                   pack_affine(a->q, compute), pack_affine(a->k, compute),
-                                                   pack_affine(a->v, compute), pack_affine(a->o, compute)});
+                                                   pack_affine({&a->q, &a->k, &a->v}, compute),
+                                                   pack_affine({&a->o}, compute)});
     } else {
       const Mlp& m = std::get<Mlp>(branch);
       packed.branches.emplace_back(
-          PackedMlp{pack_affine(m.gate, compute), pack_affine(m.up, compute), pack_affine(m.down, compute)});
+          PackedMlp{pack_affine({&m.gate, &m.up}, compute), pack_affine({&m.down}, compute)});
     }
   }
   return packed;
@@ -60,9 +73,9 @@ int64_t PackedModel::bytes_per_token() const {
     if (stage.skip) bytes += stage.skip->bytes();
     for (const auto& branch : stage.branches) {
       if (const auto* a = std::get_if<PackedAttention>(&branch))
-        bytes += affine_bytes(a->q) + affine_bytes(a->k) + affine_bytes(a->v) + affine_bytes(a->o);
+        bytes += affine_bytes(a->qkv) + affine_bytes(a->o);
       else if (const auto* m = std::get_if<PackedMlp>(&branch))
-        bytes += affine_bytes(m->gate) + affine_bytes(m->up) + affine_bytes(m->down);
+        bytes += affine_bytes(m->gate_up) + affine_bytes(m->down);
     }
   }
   return bytes;

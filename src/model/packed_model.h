@@ -20,10 +20,12 @@ struct PackedAffine {
 
 struct PackedAttention {
   int64_t heads = 0, kv_heads = 0, head_dim = 0, value_head_dim = 0;
-  PackedAffine q, k, v, o;
+  PackedAffine qkv;  // queries of all heads, then keys, then values
+  PackedAffine o;
 };
 struct PackedMlp {
-  PackedAffine gate, up, down;
+  PackedAffine gate_up;  // gates, then ups
+  PackedAffine down;
 };
 
 struct PackedStage {

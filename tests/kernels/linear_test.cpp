@@ -18,7 +18,7 @@ bool is_bf16(const LinearImpl& impl) { return impl.accepts({Pattern::kDense, Com
 std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
   for (const LinearImpl& impl : linear_impls())
     if (impl.needs == Isa::kReference && impl.accepts({weight.pattern, compute, weight.rows, weight.cols}))
-      return impl.pack(weight);
+      return impl.pack(std::span(&weight, 1));
   ADD_FAILURE() << "no reference";
   return nullptr;
 }
@@ -95,7 +95,7 @@ TEST(Linear, EveryImplementationIsExactOnIntegers) {
     for (const LinearImpl& impl : linear_impls()) {
       if (impl.needs > detected_isa()) continue;
       covered.insert(impl.needs);
-      const auto packed = impl.pack(weight);
+      const auto packed = impl.pack(std::span(&weight, 1));
       EXPECT_EQ(packed->kernel(), impl.name);
       EXPECT_GT(packed->bytes(), 0);
       for (const int64_t tokens : counts) {
@@ -122,7 +122,7 @@ TEST(Linear, EveryImplementationRoundsLikeTheReference) {
       Guarded w(shape.out, shape.in, test::kPoison);
       w.fill_normal(1);
       const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
-      const auto packed = impl.pack(weight);
+      const auto packed = impl.pack(std::span(&weight, 1));
       const auto reference =
           pack_specification(weight, is_bf16(impl) ? ComputeType::kBF16 : ComputeType::kF32);
       for (const int64_t tokens : {1, 3, 7, 8, 19, 40}) {
@@ -149,7 +149,7 @@ TEST(Linear, ThreadsDoNotChangeResults) {
     Guarded w(1037, 555, test::kPoison);
     w.fill_normal(3);
     const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
-    const auto packed = impl.pack(weight);
+    const auto packed = impl.pack(std::span(&weight, 1));
     for (const int64_t tokens : {1, 6, 31, 600}) {
       SCOPED_TRACE(testing::Message() << impl.name << " tokens " << tokens);
       if (impl.needs == Isa::kReference && tokens > 31) continue;
@@ -160,6 +160,35 @@ TEST(Linear, ThreadsDoNotChangeResults) {
         return apply_guarded(*packed, x);
       };
       expect_same_bits(run_with(1), run_with(2));
+    }
+  }
+}
+
+// Weights on top of each other give the outputs that each gives alone.
+TEST(Linear, StacksWeights) {
+  constexpr int64_t kIn = 70;
+  std::vector<Weight> stack;
+  for (const int64_t rows : {5, 40, 19}) {
+    Guarded w(rows, kIn, test::kPoison);
+    w.fill_normal(static_cast<uint64_t>(rows));
+    stack.push_back(Weight::from_matrix(MatrixView<const float>(w.view())));
+  }
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa()) continue;
+    const auto packed = impl.pack(stack);
+    ASSERT_EQ(packed->out_features(), 64);
+    for (const int64_t tokens : {1, 23}) {
+      SCOPED_TRACE(testing::Message() << impl.name << " tokens " << tokens);
+      Guarded x(tokens, kIn, test::kPoison);
+      x.fill_normal(9);
+      const Matrix<float> all = apply_guarded(*packed, x);
+      int64_t first = 0;
+      for (const Weight& weight : stack) {
+        const Matrix<float> alone = apply_guarded(*impl.pack(std::span(&weight, 1)), x);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t o = 0; o < weight.rows; ++o) ASSERT_EQ(all(t, first + o), alone(t, o));
+        first += weight.rows;
+      }
     }
   }
 }
@@ -175,7 +204,8 @@ TEST(Linear, ATokenDoesNotDependOnItsBatch) {
     w.fill_normal(5);
     Guarded x(kTokens, kIn, test::kPoison);
     x.fill_normal(6);
-    const auto packed = impl.pack(Weight::from_matrix(MatrixView<const float>(w.view())));
+    const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+    const auto packed = impl.pack(std::span(&weight, 1));
     const Matrix<float> batch = apply_guarded(*packed, x);
     for (const int64_t t : {0, 13, 14, 44}) {
       Guarded one(1, kIn, test::kPoison);
@@ -200,7 +230,7 @@ TEST(Linear, Bf16RoundsBothOperandsToNearestEven) {
     // 1 + 2^-8 is halfway between 1 and 1 + 2^-7: even is 1. 1 + 3·2^-8 is halfway too: even is 1 + 2^-6.
     const float halves[] = {1.0f + 0x1p-8f, 1.0f + 3 * 0x1p-8f};
     const Weight weight = Weight::from_matrix(MatrixView<const float>{halves, 2, 1, 1});
-    const auto packed = impl.pack(weight);
+    const auto packed = impl.pack(std::span(&weight, 1));
     for (const int64_t tokens : {1, 20}) {
       Guarded x(tokens, 1, test::kPoison);
       for (int64_t t = 0; t < tokens; ++t) x.view()(t, 0) = halves[t % 2];
@@ -242,7 +272,7 @@ TEST(Linear, PacksEveryEncoding) {
     for (const LinearImpl& impl : linear_impls()) {
       if (impl.needs > detected_isa()) continue;
       SCOPED_TRACE(testing::Message() << impl.name << " " << encoding_info(encoding).name);
-      const auto packed = impl.pack(weight);
+      const auto packed = impl.pack(std::span(&weight, 1));
       Guarded x(7, kCols, test::kPoison);
       x.fill_integers(13, 8);
       const Matrix<float> y = apply_guarded(*packed, x);

@@ -1,5 +1,6 @@
 // The specification of every linear: rows decoded on the fly, sums in f64.
 #include <algorithm>
+#include <vector>
 
 #include "base/bf16.h"
 #include "base/parallel.h"
@@ -14,17 +15,24 @@ float as_bf16(float v) { return to_f32(to_bf16(v)); }
 
 class ReferenceLinear final : public PackedLinear {
  public:
-  ReferenceLinear(const Weight& weight, ComputeType compute, std::string_view name)
-      : PackedLinear(weight.rows, weight.cols, name), weight_(weight), compute_(compute) {}
+  ReferenceLinear(std::span<const Weight> stack, ComputeType compute, std::string_view name)
+      : PackedLinear(stacked_rows(stack), stack[0].cols, name),
+        stack_(stack.begin(), stack.end()),
+        compute_(compute) {}
 
-  int64_t bytes() const override { return weight_.bytes(); }
+  int64_t bytes() const override {
+    int64_t sum = 0;
+    for (const Weight& weight : stack_) sum += weight.bytes();
+    return sum;
+  }
 
   void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     const bool round = compute_ == ComputeType::kBF16;
-    parallel_for((weight_.rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
-      AlignedBuffer<float> row(static_cast<size_t>(weight_.cols));
-      for (int64_t r = piece * kPieceRows; r < std::min(weight_.rows, (piece + 1) * kPieceRows); ++r) {
-        decode_row(weight_, r, row.data());
+    const int64_t rows = out_features();
+    parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
+      AlignedBuffer<float> row(static_cast<size_t>(in_features()));
+      for (int64_t r = piece * kPieceRows; r < std::min(rows, (piece + 1) * kPieceRows); ++r) {
+        decode_row(stack_, r, row.data());
         if (round) std::transform(row.data(), row.data() + row.size(), row.data(), as_bf16);
         for (int64_t t = 0; t < x.rows; ++t) {
           double sum = 0.0;
@@ -39,15 +47,15 @@ class ReferenceLinear final : public PackedLinear {
   }
 
  private:
-  Weight weight_;
+  std::vector<Weight> stack_;
   ComputeType compute_;
 };
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> pack_reference_linear(const Weight& weight, ComputeType compute,
+std::unique_ptr<PackedLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
                                                     std::string_view name) {
-  return std::make_unique<ReferenceLinear>(weight, compute, name);
+  return std::make_unique<ReferenceLinear>(stack, compute, name);
 }
 
 }  // namespace pare
