@@ -22,14 +22,16 @@ inline bf16 to_bf16(float v) {
   return {static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
 }
 
+// Without branches, so that loops over it vectorise.
 inline float to_f32(f16 h) {
   const uint32_t sign = static_cast<uint32_t>(h.bits & 0x8000u) << 16;
-  const uint32_t exponent = (h.bits >> 10) & 0x1fu;
-  const uint32_t mantissa = h.bits & 0x3ffu;
-  if (exponent == 0x1f) return std::bit_cast<float>(sign | 0x7f800000u | (mantissa << 13));
-  if (exponent != 0) return std::bit_cast<float>(sign | ((exponent + 112) << 23) | (mantissa << 13));
-  const float magnitude = static_cast<float>(mantissa) * 0x1p-24f;  // subnormal: exact in f32
-  return sign != 0 ? -magnitude : magnitude;
+  const uint32_t magnitude = static_cast<uint32_t>(h.bits & 0x7fffu) << 13;
+  const uint32_t normal = magnitude + (112u << 23);
+  const uint32_t special = normal + (112u << 23);  // infinity, NaN: the largest exponent stays the largest
+  // Subnormal: as the fraction of a number with exponent −14, minus that number; exact in f32.
+  const float subnormal = std::bit_cast<float>(magnitude + (113u << 23)) - 0x1p-14f;
+  const uint32_t finite = magnitude < (1u << 23) ? std::bit_cast<uint32_t>(subnormal) : normal;
+  return std::bit_cast<float>(sign | (magnitude < (31u << 23) ? finite : special));
 }
 
 // Round to nearest even; overflow gives infinity, NaN stays NaN (quieted).

@@ -104,8 +104,8 @@ class Parser {
     const auto type = reader_.read<uint32_t>(place);
     const auto encoding = gguf::encoding_of(type);
     if (!encoding)
-      fail(ErrorCode::kUnsupported, "{}: type {} ({}); F32, F16, BF16, Q8_0, Q4_0 and Q4_1 are read", place,
-           gguf::tensor_type_name(type), type);
+      fail(ErrorCode::kUnsupported, "{}: type {} ({}); pare reads {}", place, gguf::tensor_type_name(type),
+           type, gguf::readable_types());
     tensor.plan.encoding = *encoding;
     tensor.begin = reader_.read<uint64_t>(place);
     if (tensor.begin % alignment != 0)

@@ -28,6 +28,8 @@ std::optional<Encoding> encoding_of(uint32_t tensor_type);
 uint32_t tensor_type_of(Encoding encoding);
 // ggml's name of a tensor type ("Q4_K"), or "unknown".
 std::string_view tensor_type_name(uint32_t tensor_type);
+// ggml's names of the types that pare reads, "F32, F16, ...".
+std::string readable_types();
 
 // Calls f.template operator()<T>() with the C++ type of metadata type number `type`, which must be below
 // std::variant_size_v<GgufValue>.

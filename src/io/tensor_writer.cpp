@@ -5,6 +5,7 @@
 
 #include "base/checked_math.h"
 #include "base/error.h"
+#include "base/parallel.h"
 #include "io/checks.h"
 
 namespace pare {
@@ -19,10 +20,6 @@ std::vector<TensorPlan> checked(std::vector<TensorPlan> plan, const std::filesys
     tensor_bytes(tensor);
   }
   return plan;
-}
-
-bool is_writable(Encoding encoding) {
-  return encoding == Encoding::kF32 || encoding == Encoding::kF16 || encoding == Encoding::kBF16;
 }
 
 }  // namespace
@@ -70,22 +67,25 @@ void TensorWriter::write(const std::string& name, const Weight& weight) {
          weight.rows, weight.cols, fmt::join(plan.shape, ", "));
   if (weight.encoding == plan.encoding)
     return write(name, std::span(weight.data, static_cast<size_t>(weight.bytes())));
-  if (!is_writable(plan.encoding))
+  if (!encoding_info(plan.encoding).encodable)
     fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" cannot be converted to {}", path_.string(), name,
          encoding_info(plan.encoding).name);
 
   constexpr int64_t kChunkValues = int64_t{1} << 20;
+  constexpr int64_t kRowsPerTask = 16;
   const int64_t chunk = std::max<int64_t>(1, kChunkValues / std::max<int64_t>(1, weight.cols));  // rows
   const int64_t stride = row_bytes(plan.encoding, weight.cols);
-  std::vector<float> row(static_cast<size_t>(weight.cols));
   std::vector<std::byte> encoded;
   for (int64_t first = 0; first < weight.rows; first += chunk) {
     const int64_t count = std::min(chunk, weight.rows - first);
     encoded.resize(static_cast<size_t>(count * stride));
-    for (int64_t r = 0; r < count; ++r) {
-      decode_row(weight, first + r, row.data());
-      encode_values(plan.encoding, row.data(), weight.cols, encoded.data() + r * stride);
-    }
+    parallel_for((count + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t task) {
+      std::vector<float> row(static_cast<size_t>(weight.cols));
+      for (int64_t r = task * kRowsPerTask; r < std::min(count, (task + 1) * kRowsPerTask); ++r) {
+        decode_row(weight, first + r, row.data());
+        encode_values(plan.encoding, row.data(), weight.cols, encoded.data() + r * stride);
+      }
+    });
     file_.write(encoded);
   }
   finish_tensor();

@@ -2,42 +2,79 @@
 
 #include <cstddef>
 #include <cstring>
+#include <iterator>
 
 #include "base/bf16.h"
 #include "base/error.h"
+#include "tensor/encoding_blocks.h"
 
 namespace pare {
 namespace {
 
-constexpr EncodingInfo kInfos[] = {
-    {"f32", 1, 4}, {"f16", 1, 2}, {"bf16", 1, 2}, {"q8_0", 32, 34}, {"q4_0", 32, 18}, {"q4_1", 32, 20},
-};
-
-template <typename T>
-T load(const std::byte* p) {
-  T value;
-  std::memcpy(&value, p, sizeof(T));
-  return value;
+void decode_f32(const std::byte* source, int64_t cols, float* out) noexcept {
+  std::memcpy(out, source, static_cast<size_t>(cols) * sizeof(float));
 }
 
-template <typename T>
-void decode_plain(const std::byte* source, int64_t n, float* out) {
-  for (int64_t i = 0; i < n; ++i) out[i] = to_f32(load<T>(source + i * 2));
+void encode_f32(const float* source, int64_t cols, std::byte* destination) noexcept {
+  std::memcpy(destination, source, static_cast<size_t>(cols) * sizeof(float));
 }
 
-// Value i of a 4-bit block is the low nibble of byte i, value i + 16 its high nibble (GGUF).
-template <typename Value>
-void decode_nibbles(const std::byte* packed, float* out, Value value) {
-  for (int i = 0; i < 16; ++i) {
-    const int byte = std::to_integer<int>(packed[i]);
-    out[i] = value(byte & 15);
-    out[i + 16] = value(byte >> 4);
+template <typename Half>
+void decode_half(const std::byte* source, int64_t cols, float* out) noexcept {
+  for (int64_t i = 0; i < cols; ++i) {
+    Half value;
+    std::memcpy(&value, source + i * 2, 2);
+    out[i] = to_f32(value);
   }
 }
 
+template <auto convert>
+void encode_half(const float* source, int64_t cols, std::byte* destination) noexcept {
+  for (int64_t i = 0; i < cols; ++i) {
+    const auto value = convert(source[i]);
+    std::memcpy(destination + i * 2, &value, 2);
+  }
+}
+
+struct Codec {
+  Encoding encoding;
+  EncodingInfo info;
+  void (*decode)(const std::byte* source, int64_t cols, float* out) noexcept;
+  void (*encode)(const float* source, int64_t cols, std::byte* destination) noexcept;  // null: not encodable
+};
+
+// In the order of the enumeration.
+constexpr Codec kCodecs[] = {
+    {Encoding::kF32, {"f32", 1, 4, true}, decode_f32, encode_f32},
+    {Encoding::kF16, {"f16", 1, 2, true}, decode_half<f16>, encode_half<to_f16>},
+    {Encoding::kBF16, {"bf16", 1, 2, true}, decode_half<bf16>, encode_half<to_bf16>},
+    {Encoding::kQ8_0, {"q8_0", 32, 34, true}, blocks::decode_q8_0, blocks::encode_q8_0},
+    {Encoding::kQ4_0, {"q4_0", 32, 18, true}, blocks::decode_q4_0, blocks::encode_q4_0},
+    {Encoding::kQ4_1, {"q4_1", 32, 20, false}, blocks::decode_q4_1, nullptr},
+    {Encoding::kQ5_0, {"q5_0", 32, 22, false}, blocks::decode_q5_0, nullptr},
+    {Encoding::kQ5_1, {"q5_1", 32, 24, false}, blocks::decode_q5_1, nullptr},
+    {Encoding::kIQ4_NL, {"iq4_nl", 32, 18, false}, blocks::decode_iq4_nl, nullptr},
+    {Encoding::kQ2_K, {"q2_k", 256, 84, false}, blocks::decode_q2_k, nullptr},
+    {Encoding::kQ3_K, {"q3_k", 256, 110, false}, blocks::decode_q3_k, nullptr},
+    {Encoding::kQ4_K, {"q4_k", 256, 144, false}, blocks::decode_q4_k, nullptr},
+    {Encoding::kQ5_K, {"q5_k", 256, 176, false}, blocks::decode_q5_k, nullptr},
+    {Encoding::kQ6_K, {"q6_k", 256, 210, false}, blocks::decode_q6_k, nullptr},
+};
+
+constexpr bool in_order() {
+  for (size_t i = 0; i < std::size(kCodecs); ++i)
+    if (kCodecs[i].encoding != static_cast<Encoding>(i) ||
+        kCodecs[i].info.encodable != (kCodecs[i].encode != nullptr))
+      return false;
+  return true;
+}
+static_assert(in_order());
+
+const Codec& codec(Encoding encoding) { return kCodecs[static_cast<size_t>(encoding)]; }
+
 }  // namespace
 
-const EncodingInfo& encoding_info(Encoding encoding) { return kInfos[static_cast<size_t>(encoding)]; }
+const EncodingInfo& encoding_info(Encoding encoding) { return codec(encoding).info; }
 
 int64_t row_bytes(Encoding encoding, int64_t cols) {
   const EncodingInfo& info = encoding_info(encoding);
@@ -48,58 +85,12 @@ int64_t row_bytes(Encoding encoding, int64_t cols) {
 }
 
 void decode_values(Encoding encoding, const void* source, int64_t cols, float* out) noexcept {
-  const auto* bytes = static_cast<const std::byte*>(source);
-  switch (encoding) {
-    case Encoding::kF32:
-      std::memcpy(out, bytes, static_cast<size_t>(cols) * 4);
-      return;
-    case Encoding::kF16:
-      return decode_plain<f16>(bytes, cols, out);
-    case Encoding::kBF16:
-      return decode_plain<bf16>(bytes, cols, out);
-    case Encoding::kQ8_0:
-      for (int64_t i = 0; i < cols; i += 32, bytes += 34) {
-        const float scale = to_f32(load<f16>(bytes));
-        for (int j = 0; j < 32; ++j) out[i + j] = scale * static_cast<float>(load<int8_t>(bytes + 2 + j));
-      }
-      return;
-    case Encoding::kQ4_0:
-      for (int64_t i = 0; i < cols; i += 32, bytes += 18) {
-        const float scale = to_f32(load<f16>(bytes));
-        decode_nibbles(bytes + 2, out + i, [=](int q) { return scale * static_cast<float>(q - 8); });
-      }
-      return;
-    case Encoding::kQ4_1:
-      for (int64_t i = 0; i < cols; i += 32, bytes += 20) {
-        const float scale = to_f32(load<f16>(bytes));
-        const float minimum = to_f32(load<f16>(bytes + 2));
-        decode_nibbles(bytes + 4, out + i, [=](int q) { return scale * static_cast<float>(q) + minimum; });
-      }
-      return;
-  }
+  codec(encoding).decode(static_cast<const std::byte*>(source), cols, out);
 }
 
 void encode_values(Encoding encoding, const float* source, int64_t cols, void* destination) {
-  auto* bytes = static_cast<std::byte*>(destination);
-  switch (encoding) {
-    case Encoding::kF32:
-      std::memcpy(bytes, source, static_cast<size_t>(cols) * 4);
-      return;
-    case Encoding::kF16:
-      for (int64_t i = 0; i < cols; ++i) {
-        const f16 value = to_f16(source[i]);
-        std::memcpy(bytes + i * 2, &value, 2);
-      }
-      return;
-    case Encoding::kBF16:
-      for (int64_t i = 0; i < cols; ++i) {
-        const bf16 value = to_bf16(source[i]);
-        std::memcpy(bytes + i * 2, &value, 2);
-      }
-      return;
-    default:
-      PARE_CHECK(false && "encode_values: only f32, f16 and bf16 are written");
-  }
+  PARE_CHECK(encoding_info(encoding).encodable);
+  codec(encoding).encode(source, cols, static_cast<std::byte*>(destination));
 }
 
 }  // namespace pare

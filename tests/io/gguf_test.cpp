@@ -177,7 +177,7 @@ TEST(Gguf, RejectsBadTensors) {
   EXPECT_PARE_ERROR(parse_tensor({uint64_t{1} << 41}, 0, 0, 4), ErrorCode::kFormat, "dimension");
   EXPECT_PARE_ERROR(parse_tensor({1u << 31, 1u << 31, 4}, 0, 0, 4), ErrorCode::kFormat, "overflow");
   EXPECT_PARE_ERROR(parse_tensor({33}, 8, 0, 64), ErrorCode::kFormat, "blocks of 32");
-  EXPECT_PARE_ERROR(parse_tensor({256}, 12, 0, 144), ErrorCode::kUnsupported, "\"w\": type Q4_K (12)");
+  EXPECT_PARE_ERROR(parse_tensor({256}, 16, 0, 66), ErrorCode::kUnsupported, "\"w\": type IQ2_XXS (16)");
   EXPECT_PARE_ERROR(parse_tensor({256}, 4, 0, 144), ErrorCode::kUnsupported, "type unknown (4)");
   EXPECT_PARE_ERROR(parse_tensor({256}, 999, 0, 144), ErrorCode::kUnsupported, "type unknown (999)");
   const auto two = [](std::string_view name, uint64_t offset) {

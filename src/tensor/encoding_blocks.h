@@ -1,0 +1,28 @@
+// The block encodings of GGUF: what encoding.cpp's table refers to. `cols` values are whole blocks; bytes
+// need no alignment. Every value is one multiplication and at most one addition in f32, in the order that
+// ggml's documentation of the formats gives: two programs that follow it agree to the bit.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pare::blocks {
+
+// Blocks of 32 values with one scale (encoding_blocks32.cpp).
+void decode_q8_0(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q4_0(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q4_1(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q5_0(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q5_1(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept;
+void encode_q8_0(const float* source, int64_t cols, std::byte* destination) noexcept;
+void encode_q4_0(const float* source, int64_t cols, std::byte* destination) noexcept;
+
+// Blocks of 256 values whose parts have scales of their own (encoding_blocks256.cpp).
+void decode_q2_k(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q3_k(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q4_k(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q5_k(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_q6_k(const std::byte* source, int64_t cols, float* out) noexcept;
+
+}  // namespace pare::blocks

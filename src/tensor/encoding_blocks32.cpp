@@ -1,0 +1,168 @@
+#include <algorithm>
+#include <cmath>
+#include <cstring>
+
+#include "base/bf16.h"
+#include "tensor/encoding_blocks.h"
+
+namespace pare::blocks {
+namespace {
+
+constexpr int kValues = 32;
+constexpr int kHalf = kValues / 2;
+
+// Packed values: byte i holds value i (low nibble) and value i + 16 (high nibble).
+struct Q8_0 {
+  f16 scale;
+  int8_t q[kValues];
+};
+struct Q4_0 {
+  f16 scale;
+  uint8_t q[kHalf];
+};
+struct Q4_1 {
+  f16 scale;
+  f16 minimum;
+  uint8_t q[kHalf];
+};
+struct Q5_0 {
+  f16 scale;
+  uint8_t high[4];  // bit i: the fifth bit of value i
+  uint8_t q[kHalf];
+};
+struct Q5_1 {
+  f16 scale;
+  f16 minimum;
+  uint8_t high[4];
+  uint8_t q[kHalf];
+};
+static_assert(sizeof(Q8_0) == 34 && sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22 &&
+              sizeof(Q5_1) == 24);
+
+// IQ4_NL: the 16 levels, denser around zero.
+constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+
+template <typename Block, typename Decode>
+void for_each_block(const std::byte* source, int64_t cols, float* out, Decode decode) {
+  for (int64_t i = 0; i < cols; i += kValues, source += sizeof(Block)) {
+    Block block;  // a copy that nothing aliases, so that the loops over it vectorise
+    std::memcpy(&block, source, sizeof(Block));
+    decode(block, out + i);
+  }
+}
+
+// The fifth bits as 0 or 16.
+struct FifthBits {
+  uint8_t bits[kValues];
+  explicit FifthBits(const uint8_t (&high)[4]) {
+    for (int byte = 0; byte < 4; ++byte)
+      for (int bit = 0; bit < 8; ++bit)
+        bits[byte * 8 + bit] = static_cast<uint8_t>((high[byte] >> bit & 1) << 4);
+  }
+};
+
+// The factor by which values become steps of `step`; 0 for a block of zeros (or of values that vanish in
+// f16).
+float inverse(float step) {
+  const float result = 1.0f / step;
+  return std::isfinite(result) ? result : 0.0f;
+}
+
+}  // namespace
+
+void decode_q8_0(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q8_0>(source, cols, out, [](const Q8_0& block, float* values) {
+    const float scale = to_f32(block.scale);
+    for (int i = 0; i < kValues; ++i) values[i] = scale * static_cast<float>(block.q[i]);
+  });
+}
+
+void decode_q4_0(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
+    const float scale = to_f32(block.scale);
+    for (int i = 0; i < kHalf; ++i) values[i] = scale * static_cast<float>((block.q[i] & 15) - 8);
+    for (int i = 0; i < kHalf; ++i) values[kHalf + i] = scale * static_cast<float>((block.q[i] >> 4) - 8);
+  });
+}
+
+void decode_q4_1(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q4_1>(source, cols, out, [](const Q4_1& block, float* values) {
+    const float scale = to_f32(block.scale);
+    const float minimum = to_f32(block.minimum);
+    for (int i = 0; i < kHalf; ++i) values[i] = scale * static_cast<float>(block.q[i] & 15) + minimum;
+    for (int i = 0; i < kHalf; ++i) values[kHalf + i] = scale * static_cast<float>(block.q[i] >> 4) + minimum;
+  });
+}
+
+void decode_q5_0(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q5_0>(source, cols, out, [](const Q5_0& block, float* values) {
+    const float scale = to_f32(block.scale);
+    const FifthBits fifth(block.high);
+    for (int i = 0; i < kHalf; ++i)
+      values[i] = scale * static_cast<float>(((block.q[i] & 15) | fifth.bits[i]) - 16);
+    for (int i = 0; i < kHalf; ++i)
+      values[kHalf + i] = scale * static_cast<float>(((block.q[i] >> 4) | fifth.bits[kHalf + i]) - 16);
+  });
+}
+
+void decode_q5_1(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q5_1>(source, cols, out, [](const Q5_1& block, float* values) {
+    const float scale = to_f32(block.scale);
+    const float minimum = to_f32(block.minimum);
+    const FifthBits fifth(block.high);
+    for (int i = 0; i < kHalf; ++i)
+      values[i] = scale * static_cast<float>((block.q[i] & 15) | fifth.bits[i]) + minimum;
+    for (int i = 0; i < kHalf; ++i)
+      values[kHalf + i] = scale * static_cast<float>((block.q[i] >> 4) | fifth.bits[kHalf + i]) + minimum;
+  });
+}
+
+void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
+    const float scale = to_f32(block.scale);
+    for (int i = 0; i < kHalf; ++i) {
+      values[i] = scale * kLevels[block.q[i] & 15];
+      values[kHalf + i] = scale * kLevels[block.q[i] >> 4];
+    }
+  });
+}
+
+// The largest magnitude becomes ±127.
+void encode_q8_0(const float* source, int64_t cols, std::byte* destination) noexcept {
+  for (int64_t begin = 0; begin < cols; begin += kValues, destination += sizeof(Q8_0)) {
+    const float* values = source + begin;
+    float largest = 0.0f;
+    for (int i = 0; i < kValues; ++i) largest = std::max(largest, std::abs(values[i]));
+    const float step = largest / 127.0f;
+    const float factor = inverse(step);
+    Q8_0 block;
+    block.scale = to_f16(step);
+    for (int i = 0; i < kValues; ++i) {
+      const float scaled = values[i] * factor;
+      const int whole = static_cast<int>(scaled);
+      const int half = static_cast<int>(2.0f * (scaled - static_cast<float>(whole)));  // away from zero
+      block.q[i] = static_cast<int8_t>(whole + half);
+    }
+    std::memcpy(destination, &block, sizeof(block));
+  }
+}
+
+// The value of largest magnitude becomes −8 steps, so the scale may be negative.
+void encode_q4_0(const float* source, int64_t cols, std::byte* destination) noexcept {
+  for (int64_t begin = 0; begin < cols; begin += kValues, destination += sizeof(Q4_0)) {
+    const float* values = source + begin;
+    float extreme = values[0];
+    for (int i = 1; i < kValues; ++i)
+      if (std::abs(values[i]) > std::abs(extreme)) extreme = values[i];
+    const float step = extreme / -8.0f;
+    const float factor = inverse(step);
+    Q4_0 block;
+    block.scale = to_f16(step);
+    const auto level = [&](float value) { return std::min(15, static_cast<int>(value * factor + 8.5f)); };
+    for (int i = 0; i < kHalf; ++i)
+      block.q[i] = static_cast<uint8_t>(level(values[i]) | level(values[kHalf + i]) << 4);
+    std::memcpy(destination, &block, sizeof(block));
+  }
+}
+
+}  // namespace pare::blocks
