@@ -1,29 +1,28 @@
 #!/usr/bin/env python3
 """Compares this project's tokenizer with the `tokenizers` library, token for token.
 
-    tools/compare_tokenizer.py MODEL TEXT_FILE... --command "build/tests/text/pare_tokenize {tokenizer} {text}"
-    tools/compare_tokenizer.py MODEL --random 100000 --command "build/tests/text/pare_tokenize {tokenizer} {text} --nul"
+    tools/compare_tokenizer.py MODEL TEXT_FILE... --command "build/tests/text/pare_tokenize {model} {text}"
+    tools/compare_tokenizer.py MODEL --random 100000 --command "build/tests/text/pare_tokenize {model} {text} --nul"
 
-MODEL is a folder with a tokenizer.json, or the file itself. The command prints the ids of a text file, separated by
-white space; {tokenizer} is the tokenizer.json, {model} MODEL, {text} the file. With --random it is given seeded random
-texts, separated by NUL bytes, and prints a line of ids for each. Special tokens written in the text are read as such,
-unless --plain; BOS and EOS are added only with --template (the command must be told the same).
-Needs: pip install tokenizers
+MODEL is what tools/library_tokenizer.py reads: a folder with a tokenizer.json (or vocab.json and merges.txt), the file
+itself, or a .gguf file. The command prints the ids of a text file, separated by white space; {model} is MODEL, {text} the
+file. With --random it is given seeded random texts, separated by NUL bytes, and prints a line of ids for each. Special
+tokens written in the text are read as such, unless --plain; BOS and EOS are added only with --template (the command must
+be told the same).
+Needs: pip install tokenizers gguf
 """
 import argparse
-import os
 import shlex
 import subprocess
 import sys
 import tempfile
 
-from tokenizers import Tokenizer
-
+import library_tokenizer
 from random_text import generator, random_text
 
 
-def run(args, tokenizer_path, text_path):
-    places = {"tokenizer": tokenizer_path, "model": args.model, "text": text_path}
+def run(args, text_path):
+    places = {"model": args.model, "text": text_path}
     command = [part.format(**places) for part in shlex.split(args.command)]
     return subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout.decode()
 
@@ -51,8 +50,7 @@ def main():
     parser.add_argument("--template", action="store_true")
     parser.add_argument("--command", default="pare tokenize {model} {text}")
     args = parser.parse_args()
-    path = os.path.join(args.model, "tokenizer.json") if os.path.isdir(args.model) else args.model
-    library = Tokenizer.from_file(path)
+    library = library_tokenizer.load(args.model)
     library.no_truncation()
     library.no_padding()
     library.encode_special_tokens = args.plain
@@ -64,7 +62,7 @@ def main():
     for text_path in args.texts:
         with open(text_path, encoding="utf-8", newline="") as file:
             expected = expect(file.read())
-        got = [int(word) for word in run(args, path, text_path).split()]
+        got = [int(word) for word in run(args, text_path).split()]
         if report(library, text_path, expected, got):
             print("%s: %d tokens, equal" % (text_path, len(got)))
         else:
@@ -76,7 +74,7 @@ def main():
         with tempfile.NamedTemporaryFile() as file:
             file.write("\0".join(texts).encode())
             file.flush()
-            lines = run(args, path, file.name).splitlines()
+            lines = run(args, file.name).splitlines()
         if len(lines) != len(texts):
             sys.exit("the command printed %d lines for %d texts" % (len(lines), len(texts)))
         bad = 0

@@ -1,5 +1,6 @@
-// pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--time]: the ids of a file's bytes, one a
-// line. A test tool for tools/compare_tokenizer.py.
+// pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]: the ids of a file's bytes on one
+// line; with --nul, of each of the texts that NUL bytes part. MODEL: a folder, a .gguf file, or a
+// tokenizer.json. A test tool for tools/compare_tokenizer.py.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
@@ -10,7 +11,7 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
-#include "text/tokenizer.h"
+#include "model/load.h"
 
 namespace {
 
@@ -52,12 +53,13 @@ int main(int argc, char** argv) {
       paths.push_back(argv[i]);
   }
   if (paths.size() != 2) {
-    std::fprintf(stderr,
-                 "usage: pare_tokenize TOKENIZER.json FILE [--template] [--no-special] [--nul] [--time]\n");
+    std::fprintf(stderr, "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]\n");
     return 2;
   }
   try {
-    const auto tokenizer = pare::Tokenizer::from_json(pare::read_file(paths[0], kMaxBytes));
+    const bool is_json = std::string_view(paths[0]).ends_with(".json");
+    const auto tokenizer = is_json ? pare::Tokenizer::from_json(pare::read_file(paths[0], kMaxBytes))
+                                   : pare::load_tokenizer(paths[0]);
     const std::string text = pare::read_file(paths[1], kMaxBytes);
     if (time) report_speed(tokenizer, text, options);
     for (size_t pos = 0; pos <= text.size();) {

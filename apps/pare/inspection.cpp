@@ -59,7 +59,10 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
 
 std::string describe_tokenizer(const std::string& path) {
   try {
-    return fmt::format("byte-level BPE, {} tokens", load_tokenizer(path).vocab_size());
+    const Tokenizer tokenizer = load_tokenizer(path);
+    return fmt::format("{} BPE, {} tokens",
+                       is_byte_level(tokenizer.spec().pre_tokenizer) ? "byte-level" : "SentencePiece",
+                       tokenizer.vocab_size());
   } catch (const Error& error) {
     return fmt::format("none: {}", error.what());
   }

@@ -1,8 +1,10 @@
 #include "model/gguf_tokenizer.h"
 
-#include <set>
+#include <algorithm>
+#include <optional>
 
 #include "base/error.h"
+#include "text/sentencepiece.h"
 
 namespace pare {
 namespace {
@@ -21,7 +23,7 @@ struct PreTokenizerName {
 constexpr PreTokenizerName kPreTokenizers[] = {
     {"gpt-2", PreTokenizer::kGpt2},       {"smollm", PreTokenizer::kSmolLM},
     {"llama-bpe", PreTokenizer::kLlama3}, {"llama3", PreTokenizer::kLlama3},
-    {"llama-v3", PreTokenizer::kLlama3},
+    {"llama-v3", PreTokenizer::kLlama3},  {"qwen2", PreTokenizer::kQwen2},
 };
 
 PreTokenizer pre_tokenizer_of(const GgufFile& file) {
@@ -32,20 +34,31 @@ PreTokenizer pre_tokenizer_of(const GgufFile& file) {
   fail(ErrorCode::kUnsupported, "{}: pre-tokenizer \"{}\" is not supported", file.name, *name);
 }
 
+std::string gguf_name_of(PreTokenizer kind) {
+  for (const PreTokenizerName& entry : kPreTokenizers)
+    if (entry.kind == kind) return std::string(entry.gguf);
+  fail(ErrorCode::kUnsupported, "this pre-tokenizer has no name in GGUF");
+}
+
 // Fills an id without a token, as llama.cpp's conversion does.
 std::string unused_token(size_t id) { return "[PAD" + std::to_string(id) + "]"; }
 
-}  // namespace
+// The types of `count` tokens, if the file has them.
+std::optional<std::vector<int32_t>> token_types(const GgufFile& file, size_t count) {
+  auto types = file.metadata.find_i32s("tokenizer.ggml.token_type");
+  if (types && types->size() != count)
+    fail(ErrorCode::kFormat, "{}: {} token types for {} tokens", file.name, types->size(), count);
+  return types;
+}
 
-Tokenizer tokenizer_from_gguf(const GgufFile& file) {
-  const std::string& model = file.metadata.get_string("tokenizer.ggml.model");
-  if (model != "gpt2")
-    fail(ErrorCode::kUnsupported, "{}: tokenizer model \"{}\" is not supported (only gpt2: byte-level BPE)",
-         file.name, model);
+// tokenizer.ggml.model "gpt2"
+TokenizerSpec byte_level_spec(const GgufFile& file) {
   TokenizerSpec spec;
   spec.vocab = file.metadata.get_strings("tokenizer.ggml.tokens");
   spec.pre_tokenizer = pre_tokenizer_of(file);
   spec.ignore_merges = spec.pre_tokenizer == PreTokenizer::kLlama3;
+  if (spec.pre_tokenizer == PreTokenizer::kQwen2)
+    spec.normalizer.push_back({NormalizerStep::Kind::kNfc, "", ""});
   for (const std::string& merge : file.metadata.get_strings("tokenizer.ggml.merges")) {
     const size_t space = merge.find(' ', 1);
     if (space == std::string::npos)
@@ -53,9 +66,7 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
            merge);
     spec.merges.emplace_back(merge.substr(0, space), merge.substr(space + 1));
   }
-  const auto types = file.metadata.find_i32s("tokenizer.ggml.token_type");
-  if (types && types->size() != spec.vocab.size())
-    fail(ErrorCode::kFormat, "{}: {} token types for {} tokens", file.name, types->size(), spec.vocab.size());
+  const auto types = token_types(file, spec.vocab.size());
   for (size_t id = 0; types && id < types->size(); ++id) {
     const int32_t type = (*types)[id];
     if (type == kUnused && spec.vocab[id] == unused_token(id)) spec.vocab[id].clear();
@@ -63,8 +74,55 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
       spec.added.push_back(
           {.text = spec.vocab[id], .id = static_cast<int32_t>(id), .special = type == kControl});
   }
-  // Without the key, llama.cpp puts a BOS before the text for this pre-tokenizer only.
-  const bool default_bos = spec.pre_tokenizer == PreTokenizer::kLlama3 &&
+  return spec;
+}
+
+// tokenizer.ggml.model "llama"
+TokenizerSpec sentencepiece_spec_from(const GgufFile& file) {
+  const std::vector<std::string>& tokens = file.metadata.get_strings("tokenizer.ggml.tokens");
+  const std::vector<float>& scores = file.metadata.get_f32s("tokenizer.ggml.scores");
+  const auto types = token_types(file, tokens.size());
+  if (scores.size() != tokens.size())
+    fail(ErrorCode::kFormat, "{}: {} token scores for {} tokens", file.name, scores.size(), tokens.size());
+  SentencePieceVocab vocab;
+  vocab.add_dummy_prefix = file.metadata.find_bool("tokenizer.ggml.add_space_prefix").value_or(true);
+  for (size_t id = 0; id < tokens.size(); ++id) {
+    const int32_t type = types ? (*types)[id] : kNormal;
+    if (type < kNormal || type > static_cast<int32_t>(PieceType::kByte))
+      fail(ErrorCode::kFormat, "{}: token {} has type {}, expected 1 to 6", file.name, id, type);
+    vocab.pieces.push_back({tokens[id], scores[id], static_cast<PieceType>(type)});
+  }
+  return sentencepiece_spec(vocab);
+}
+
+// Better scores for tokens that are merged earlier; a token no merge makes needs none.
+std::vector<float> scores_of(const Tokenizer& tokenizer, size_t count) {
+  const TokenizerSpec& spec = tokenizer.spec();
+  std::vector<float> scores(count, -static_cast<float>(spec.merges.size()));
+  for (size_t i = spec.merges.size(); i-- > 0;)
+    scores[static_cast<size_t>(*tokenizer.token_id(spec.merges[i].first + spec.merges[i].second))] =
+        -static_cast<float>(i);
+  return scores;
+}
+
+bool prepends_space(const TokenizerSpec& spec) {
+  if (spec.prefix_space != PrefixSpace::kNever) return true;
+  return std::any_of(spec.normalizer.begin(), spec.normalizer.end(),
+                     [](const NormalizerStep& step) { return step.kind == NormalizerStep::Kind::kPrepend; });
+}
+
+}  // namespace
+
+Tokenizer tokenizer_from_gguf(const GgufFile& file) {
+  const std::string& model = file.metadata.get_string("tokenizer.ggml.model");
+  if (model != "gpt2" && model != "llama")
+    fail(ErrorCode::kUnsupported,
+         "{}: tokenizer model \"{}\" is not supported (only gpt2: byte-level BPE, and llama: SentencePiece "
+         "BPE)",
+         file.name, model);
+  TokenizerSpec spec = model == "gpt2" ? byte_level_spec(file) : sentencepiece_spec_from(file);
+  // Without the key, llama.cpp puts a BOS before the text for these only.
+  const bool default_bos = (model == "llama" || spec.pre_tokenizer == PreTokenizer::kLlama3) &&
                            file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
   if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(default_bos))
     spec.prefix.push_back(static_cast<int32_t>(file.metadata.get_u32("tokenizer.ggml.bos_token_id")));
@@ -96,18 +154,29 @@ std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_
       tokens[id] = unused_token(id);
       types[id] = kUnused;
     }
-  std::vector<std::string> merges;
-  for (const auto& [left, right] : spec.merges) merges.push_back(fmt::format("{} {}", left, right));
-  std::string pre;
-  for (const PreTokenizerName& entry : kPreTokenizers)
-    if (entry.kind == spec.pre_tokenizer && pre.empty()) pre = entry.gguf;
-  return {{"tokenizer.ggml.model", std::string("gpt2")},
-          {"tokenizer.ggml.pre", pre},
-          {"tokenizer.ggml.tokens", GgufArray{std::move(tokens)}},
-          {"tokenizer.ggml.token_type", GgufArray{std::move(types)}},
-          {"tokenizer.ggml.merges", GgufArray{std::move(merges)}},
-          {"tokenizer.ggml.add_bos_token", !spec.prefix.empty()},
-          {"tokenizer.ggml.add_eos_token", !spec.suffix.empty()}};
+  std::vector<GgufEntry> entries = {{"tokenizer.ggml.add_bos_token", !spec.prefix.empty()},
+                                    {"tokenizer.ggml.add_eos_token", !spec.suffix.empty()}};
+  if (is_byte_level(spec.pre_tokenizer)) {
+    std::vector<std::string> merges;
+    for (const auto& [left, right] : spec.merges) merges.push_back(fmt::format("{} {}", left, right));
+    entries.push_back({"tokenizer.ggml.model", std::string("gpt2")});
+    entries.push_back({"tokenizer.ggml.pre", gguf_name_of(spec.pre_tokenizer)});
+    entries.push_back({"tokenizer.ggml.merges", GgufArray{std::move(merges)}});
+  } else {
+    for (size_t id = 0; id < tokens.size(); ++id)
+      if (types[id] == kNormal && spec.byte_fallback && byte_of_token(tokens[id]) >= 0)
+        types[id] = static_cast<int32_t>(PieceType::kByte);
+    if (spec.unknown) types[static_cast<size_t>(*spec.unknown)] = static_cast<int32_t>(PieceType::kUnknown);
+    entries.push_back({"tokenizer.ggml.model", std::string("llama")});
+    entries.push_back({"tokenizer.ggml.pre", std::string("default")});
+    entries.push_back({"tokenizer.ggml.scores", GgufArray{scores_of(tokenizer, tokens.size())}});
+    entries.push_back({"tokenizer.ggml.add_space_prefix", prepends_space(spec)});
+    if (spec.unknown)
+      entries.push_back({"tokenizer.ggml.unknown_token_id", static_cast<uint32_t>(*spec.unknown)});
+  }
+  entries.push_back({"tokenizer.ggml.tokens", GgufArray{std::move(tokens)}});
+  entries.push_back({"tokenizer.ggml.token_type", GgufArray{std::move(types)}});
+  return entries;
 }
 
 }  // namespace pare

@@ -4,12 +4,12 @@
 #include "io/model_dir.h"
 #include "model/build.h"
 #include "model/gguf_tokenizer.h"
+#include "text/tokenizer_folder.h"
 
 namespace pare {
 namespace {
 
 constexpr uint64_t kMaxConfigBytes = 16 << 20;
-constexpr uint64_t kMaxTokenizerBytes = 256 << 20;
 
 void require_exists(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) fail(ErrorCode::kNotFound, "{} does not exist", path.string());
@@ -30,7 +30,7 @@ Model load_model(const std::filesystem::path& path) {
   require_exists(path);
   if (is_gguf_path(path)) {
     const GgufFile file = read_gguf(path);
-    const Architecture& architecture = architecture_named(file.metadata.get_string("general.architecture"));
+    const Architecture& architecture = gguf_architecture(file.metadata.get_string("general.architecture"));
     return build_model(architecture, architecture.read_gguf(file),
                        {path.string(), file.tensors, {}, TensorNaming::kGguf});
   }
@@ -45,11 +45,7 @@ Model load_model(const std::filesystem::path& path) {
 Tokenizer load_tokenizer(const std::filesystem::path& path) {
   require_exists(path);
   if (is_gguf_path(path)) return tokenizer_from_gguf(read_gguf(path));
-  const auto file = path / "tokenizer.json";
-  if (!std::filesystem::exists(file))
-    fail(ErrorCode::kNotFound, "{} has no tokenizer.json (other kinds of tokenizer files are not read)",
-         path.string());
-  return Tokenizer::from_json(read_file(file, kMaxTokenizerBytes));
+  return tokenizer_from_folder(path);
 }
 
 }  // namespace pare

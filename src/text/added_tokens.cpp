@@ -76,20 +76,31 @@ bool AddedTokenMatcher::Trie::find(std::string_view text, size_t pos, size_t& st
   return false;
 }
 
-AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens) : tokens_(tokens) {
-  for (size_t i = 0; i < tokens_.size(); ++i)
-    if (!tokens_[i].text.empty()) (tokens_[i].normalized ? normalized_ : exact_).insert(tokens_[i].text, i);
+AddedTokenMatcher::AddedTokenMatcher(const std::vector<AddedToken>& tokens,
+                                     const std::vector<NormalizerStep>& normalizer)
+    : tokens_(tokens) {
+  std::string text;
+  for (size_t i = 0; i < tokens_.size(); ++i) {
+    text.clear();
+    if (tokens_[i].normalized)
+      append_normalized(normalizer, tokens_[i].text, true, text);
+    else
+      text = tokens_[i].text;
+    if (!text.empty()) (tokens_[i].normalized ? normalized_ : exact_).insert(text, i);
+  }
 }
 
-void AddedTokenMatcher::split_piece(const Trie& trie, std::string_view text, bool parse_special,
-                                    std::vector<TextPiece>& pieces) const {
+std::vector<TextPiece> AddedTokenMatcher::split_at(const Trie& trie, std::string_view text,
+                                                   std::span<const TextRange> plain) const {
+  std::vector<TextPiece> pieces;
   size_t done = 0;  // end of the last piece; rstrip may carry it past the next match
   size_t start = 0;
   size_t end = 0;
   size_t index = 0;
-  for (size_t pos = 0; trie.find(text, pos, start, end, index); pos = end) {
+  for (size_t pos = 0; !trie.empty() && trie.find(text, pos, start, end, index); pos = end) {
     const AddedToken& token = tokens_[index];
-    if (token.special && !parse_special) continue;
+    while (!plain.empty() && plain.front().end <= start) plain = plain.subspan(1);
+    if (token.special && !plain.empty() && plain.front().begin < end) continue;
     if (token.single_word && (ends_with_word(text.substr(0, start)) || starts_with_word(text.substr(end))))
       continue;
     size_t from = start;
@@ -101,24 +112,7 @@ void AddedTokenMatcher::split_piece(const Trie& trie, std::string_view text, boo
     done = to;
   }
   if (done < text.size()) pieces.push_back({text.substr(done), -1});
-}
-
-std::vector<TextPiece> AddedTokenMatcher::split(std::string_view text, bool parse_special) const {
-  std::vector<TextPiece> pieces;
-  if (exact_.empty()) {
-    if (!text.empty()) pieces.push_back({text, -1});
-  } else {
-    split_piece(exact_, text, parse_special, pieces);
-  }
-  if (normalized_.empty()) return pieces;
-  std::vector<TextPiece> finer;
-  for (const TextPiece& piece : pieces) {
-    if (piece.id >= 0)
-      finer.push_back(piece);
-    else
-      split_piece(normalized_, piece.text, parse_special, finer);
-  }
-  return finer;
+  return pieces;
 }
 
 }  // namespace pare

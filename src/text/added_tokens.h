@@ -3,10 +3,13 @@
 
 #include <array>
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
 #include <unordered_map>
 #include <vector>
+
+#include "text/normalizer.h"
 
 namespace pare {
 
@@ -26,13 +29,27 @@ struct TextPiece {
   int32_t id = -1;
 };
 
+// Bytes [begin, end) of a text.
+struct TextRange {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
 class AddedTokenMatcher {
  public:
-  explicit AddedTokenMatcher(const std::vector<AddedToken>& tokens);
+  // Tokens that are normalized are looked for in their normal form.
+  AddedTokenMatcher(const std::vector<AddedToken>& tokens, const std::vector<NormalizerStep>& normalizer);
 
-  // Cuts text at its added tokens, leftmost first, longest among those. Without parse_special, special tokens
-  // are plain text. Time: length of text times length of the longest added token, at worst.
-  std::vector<TextPiece> split(std::string_view text, bool parse_special) const;
+  // Cuts text at its added tokens, leftmost first, longest among those. Special tokens that touch one of the
+  // plain ranges (sorted, disjoint) are plain text. Time: length of text times length of the longest added
+  // token, at worst.
+  std::vector<TextPiece> split(std::string_view text, std::span<const TextRange> plain) const {
+    return split_at(exact_, text, plain);
+  }
+  // The same for the tokens that are looked for in normalized text: what split() left, normalized.
+  std::vector<TextPiece> split_normalized(std::string_view text, std::span<const TextRange> plain) const {
+    return split_at(normalized_, text, plain);
+  }
 
  private:
   // The tokens of one pass as a tree of bytes.
@@ -50,8 +67,8 @@ class AddedTokenMatcher {
     std::array<bool, 256> starts_{};
   };
 
-  void split_piece(const Trie& trie, std::string_view text, bool parse_special,
-                   std::vector<TextPiece>& pieces) const;
+  std::vector<TextPiece> split_at(const Trie& trie, std::string_view text,
+                                  std::span<const TextRange> plain) const;
 
   std::vector<AddedToken> tokens_;
   Trie exact_;

@@ -48,21 +48,8 @@ size_t contraction_length(std::string_view rest, bool any_case) {
 
 bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
-}  // namespace
-
-size_t gpt2_word_end(std::string_view text, size_t pos) {
-  if (text[pos] == '\'') {
-    const size_t length = contraction_length(text.substr(pos + 1), false);
-    if (length != 0) return pos + 1 + length;
-  }
-  size_t start = pos;
-  ClassedChar c = char_at(text, pos);
-  if (text[pos] == ' ' && pos + 1 < text.size()) c = char_at(text, ++start);
-  if ((c.classes & kSpace) != 0) return space_end(text, pos);
-  return run_end(text, start + c.length, c.classes & kKinds);
-}
-
-size_t llama3_word_end(std::string_view text, size_t pos) {
+// The regexes of LLaMA-3 and its relatives, which differ in how many numbers make a word.
+size_t llama3_like_word_end(std::string_view text, size_t pos, int max_numbers) {
   if (text[pos] == '\'') {
     const size_t length = contraction_length(text.substr(pos + 1), true);
     if (length != 0) return pos + 1 + length;
@@ -71,7 +58,7 @@ size_t llama3_word_end(std::string_view text, size_t pos) {
   size_t end = pos + c.length;
   if ((c.classes & kLetter) != 0) return run_end(text, end, kLetter);
   if ((c.classes & kNumber) != 0) {
-    for (int more = 0; more < 2 && end < text.size(); ++more) {
+    for (int numbers = 1; numbers < max_numbers && end < text.size(); ++numbers) {
       const ClassedChar next = char_at(text, end);
       if ((next.classes & kNumber) == 0) break;
       end += next.length;
@@ -89,6 +76,24 @@ size_t llama3_word_end(std::string_view text, size_t pos) {
   const size_t newline = text.substr(pos, spaces_end - pos).find_last_of("\r\n");
   return newline != std::string_view::npos ? pos + newline + 1 : space_end(text, pos);
 }
+
+}  // namespace
+
+size_t gpt2_word_end(std::string_view text, size_t pos) {
+  if (text[pos] == '\'') {
+    const size_t length = contraction_length(text.substr(pos + 1), false);
+    if (length != 0) return pos + 1 + length;
+  }
+  size_t start = pos;
+  ClassedChar c = char_at(text, pos);
+  if (text[pos] == ' ' && pos + 1 < text.size()) c = char_at(text, ++start);
+  if ((c.classes & kSpace) != 0) return space_end(text, pos);
+  return run_end(text, start + c.length, c.classes & kKinds);
+}
+
+size_t llama3_word_end(std::string_view text, size_t pos) { return llama3_like_word_end(text, pos, 3); }
+
+size_t qwen2_word_end(std::string_view text, size_t pos) { return llama3_like_word_end(text, pos, 1); }
 
 size_t find_numeric(std::string_view text, size_t pos) {
   while (pos < text.size()) {

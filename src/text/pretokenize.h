@@ -8,10 +8,18 @@ namespace pare {
 
 // How text is cut into words before merging.
 enum class PreTokenizer {
-  kGpt2,    // ByteLevel with its regex
-  kSmolLM,  // each digit on its own, then as GPT-2
-  kLlama3   // the regex of LLaMA-3
+  kGpt2,           // ByteLevel with its regex
+  kSmolLM,         // each digit on its own, then as GPT-2
+  kLlama3,         // the regex of LLaMA-3
+  kQwen2,          // the same with each number on its own
+  kWhole,          // not at all (SentencePiece)
+  kMetaspace,      // the same, after spaces became U+2581
+  kMetaspaceSplit  // at every U+2581
 };
+
+// Whether words are then made of bytes; else, of characters.
+constexpr bool is_byte_level(PreTokenizer kind) { return kind < PreTokenizer::kWhole; }
+constexpr bool is_metaspace(PreTokenizer kind) { return kind > PreTokenizer::kWhole; }
 
 // One match at byte `pos` < text.size(): the offset just behind it, always > pos.
 // 's|'t|'re|'ve|'m|'ll|'d| ?\p{L}+| ?\p{N}+| ?[^\s\p{L}\p{N}]+|\s+(?!\S)|\s+
@@ -19,6 +27,8 @@ size_t gpt2_word_end(std::string_view text, size_t pos);
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
 // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 size_t llama3_word_end(std::string_view text, size_t pos);
+// The same with \p{N} for \p{N}{1,3}
+size_t qwen2_word_end(std::string_view text, size_t pos);
 // First numeric character at or after `pos`; text.size() if there is none.
 size_t find_numeric(std::string_view text, size_t pos);
 // Bytes of the character at `pos`.
@@ -35,11 +45,13 @@ void cut(std::string_view text, WordEnd word_end, Emit& emit) {
 }
 }  // namespace internal
 
-// Calls emit(word) for the words of text, in order; together they are the text. Linear time.
+// Calls emit(word) for the words of text, in order; together they are the text. Byte-level kinds only. Linear
+// time.
 template <typename Emit>
 void for_each_word(PreTokenizer kind, std::string_view text, Emit&& emit) {
   if (kind == PreTokenizer::kGpt2) return internal::cut(text, gpt2_word_end, emit);
   if (kind == PreTokenizer::kLlama3) return internal::cut(text, llama3_word_end, emit);
+  if (kind == PreTokenizer::kQwen2) return internal::cut(text, qwen2_word_end, emit);
   for (size_t pos = 0; pos < text.size();) {
     const size_t digit = find_numeric(text, pos);
     // The pieces between digits are cut on their own: a look-ahead does not see the digit.

@@ -2,21 +2,11 @@
 // unsupported.
 #include <algorithm>
 
-#include "base/json.h"
-#include "text/tokenizer.h"
-#include "text/tokenizer_json_regex.h"
+#include "text/tokenizer_json_reader.h"
 
 namespace pare {
-namespace {
+namespace tokenizer_json_reader {
 
-constexpr const char* kWhat = "tokenizer.json";
-
-template <typename... Args>
-[[noreturn]] void unsupported(fmt::format_string<Args...> format, Args&&... args) {
-  fail(ErrorCode::kUnsupported, "{}: {}", kWhat, fmt::format(format, std::forward<Args>(args)...));
-}
-
-// Member `key`, or null when it is absent or null.
 const Json* find(const Json& object, const char* key) {
   if (!object.is_object())
     fail(ErrorCode::kFormat, "{}: expected an object with \"{}\", got {}", kWhat, key, object.type_name());
@@ -33,20 +23,12 @@ const Json& member(const Json& object, const char* key, Json::value_t type) {
   return *value;
 }
 
-bool flag(const Json& object, const char* key, bool absent = false) {
+bool flag(const Json& object, const char* key, bool absent) {
   return json_find<bool>(object, key, kWhat).value_or(absent);
 }
 
 std::string type_of(const Json& part) { return json_get<std::string>(part, "type", kWhat); }
 
-int32_t to_id(const Json& value, std::string_view token) {
-  if (!value.is_number_integer() || value < 0 || value >= Tokenizer::kMaxVocab)
-    fail(ErrorCode::kFormat, "{}: token \"{}\" has id {}, expected 0 to {}", kWhat, token, value.dump(),
-         Tokenizer::kMaxVocab - 1);
-  return value.get<int32_t>();
-}
-
-// A Sequence as the list of its parts; any other part as a list of itself; none as an empty list.
 std::vector<const Json*> parts_of(const Json* part, const char* list_key) {
   if (part == nullptr) return {};
   if (type_of(*part) != "Sequence") return {part};
@@ -55,14 +37,17 @@ std::vector<const Json*> parts_of(const Json* part, const char* list_key) {
   return parts;
 }
 
-void read_vocab(const Json& model, TokenizerSpec& spec) {
-  for (const auto& [token, value] : member(model, "vocab", Json::value_t::object).items()) {
-    const int32_t id = to_id(value, token);
-    if (static_cast<size_t>(id) >= spec.vocab.size()) spec.vocab.resize(static_cast<size_t>(id) + 1);
-    if (!spec.vocab[id].empty())
-      fail(ErrorCode::kFormat, "{}: tokens \"{}\" and \"{}\" share id {}", kWhat, spec.vocab[id], token, id);
-    spec.vocab[id] = token;
-  }
+}  // namespace tokenizer_json_reader
+
+namespace {
+
+using namespace tokenizer_json_reader;
+
+int32_t to_id(const Json& value, std::string_view token, const char* what = kWhat) {
+  if (!value.is_number_integer() || value < 0 || value >= Tokenizer::kMaxVocab)
+    fail(ErrorCode::kFormat, "{}: token \"{}\" has id {}, expected 0 to {}", what, token, value.dump(),
+         Tokenizer::kMaxVocab - 1);
+  return value.get<int32_t>();
 }
 
 // "left right" (older files) or ["left", "right"].
@@ -88,11 +73,13 @@ void read_model(const Json& model, TokenizerSpec& spec) {
   const std::string type = json_find<std::string>(model, "type", kWhat).value_or("BPE");
   if (type != "BPE") unsupported("model type \"{}\"", type);
   if (json_find<double>(model, "dropout", kWhat).value_or(0) != 0) unsupported("model with dropout");
-  if (flag(model, "byte_fallback")) unsupported("model with byte_fallback");
+  spec.byte_fallback = flag(model, "byte_fallback");
+  if (spec.byte_fallback && is_byte_level(spec.pre_tokenizer))
+    unsupported("model with byte_fallback and the pre_tokenizer ByteLevel");
   for (const char* affix : {"continuing_subword_prefix", "end_of_word_suffix"})
     if (!json_find<std::string>(model, affix, kWhat).value_or("").empty())
       unsupported("model with {}", affix);
-  read_vocab(model, spec);
+  read_vocab_json(member(model, "vocab", Json::value_t::object), kWhat, spec);
   read_merges(model, spec);
   spec.ignore_merges = flag(model, "ignore_merges");
   spec.fuse_unknown = flag(model, "fuse_unk");
@@ -120,50 +107,6 @@ void read_added_tokens(const Json& root, TokenizerSpec& spec) {
     added.normalized = flag(token, "normalized", !added.special);
     spec.added.push_back(std::move(added));
   }
-}
-
-// The regex of an isolating Split.
-std::string split_regex(const Json& split) {
-  const std::string behavior = json_get<std::string>(split, "behavior", kWhat);
-  if (behavior != "Isolated" || flag(split, "invert"))
-    unsupported("pre_tokenizer Split with behavior \"{}\"{}", behavior,
-                flag(split, "invert") ? ", inverted" : "");
-  const auto regex = json_find<std::string>(member(split, "pattern", Json::value_t::object), "Regex", kWhat);
-  if (!regex) unsupported("pre_tokenizer Split by a fixed string");
-  return *regex;
-}
-
-void read_pre_tokenizer(const Json& root, TokenizerSpec& spec) {
-  const std::vector<const Json*> parts = parts_of(find(root, "pre_tokenizer"), "pretokenizers");
-  if (parts.empty()) unsupported("no pre_tokenizer");
-  for (const Json* part : parts) {
-    const std::string type = type_of(*part);
-    if (type != "ByteLevel" && type != "Digits" && type != "Split") unsupported("pre_tokenizer \"{}\"", type);
-  }
-  const Json& last = *parts.back();
-  if (type_of(last) != "ByteLevel") unsupported("pre_tokenizer that does not end in ByteLevel");
-  spec.add_prefix_space = flag(last, "add_prefix_space");
-  const bool use_regex = flag(last, "use_regex", true);
-  if (parts.size() == 1 && use_regex) {
-    spec.pre_tokenizer = PreTokenizer::kGpt2;
-    return;
-  }
-  if (parts.size() == 2 && type_of(*parts[0]) == "Digits" && use_regex) {
-    if (!flag(*parts[0], "individual_digits")) unsupported("pre_tokenizer Digits without individual_digits");
-    spec.pre_tokenizer = PreTokenizer::kSmolLM;
-    return;
-  }
-  if (parts.size() == 2 && type_of(*parts[0]) == "Split" && !use_regex) {
-    const std::string regex = split_regex(*parts[0]);
-    if (regex != kGpt2Regex && regex != kLlama3Regex)
-      unsupported("pre_tokenizer Split with the regex {}", regex.substr(0, 300));
-    if (spec.add_prefix_space) unsupported("pre_tokenizer Split before add_prefix_space");
-    spec.pre_tokenizer = regex == kGpt2Regex ? PreTokenizer::kGpt2 : PreTokenizer::kLlama3;
-    return;
-  }
-  std::string names;
-  for (const Json* part : parts) names += (names.empty() ? "" : ", ") + type_of(*part);
-  unsupported("pre_tokenizer sequence [{}]{}", names, use_regex ? "" : " with use_regex false");
 }
 
 // One template token: its ids, from the "special_tokens" table.
@@ -205,18 +148,29 @@ void read_post_processor(const Json& root, TokenizerSpec& spec) {
 
 }  // namespace
 
-Tokenizer Tokenizer::from_json(std::string_view json) {
+void read_vocab_json(const Json& vocab, const char* what, TokenizerSpec& spec) {
+  if (!vocab.is_object()) fail(ErrorCode::kFormat, "{}: expected an object, got {}", what, vocab.type_name());
+  for (const auto& [token, value] : vocab.items()) {
+    const int32_t id = to_id(value, token, what);
+    if (static_cast<size_t>(id) >= spec.vocab.size()) spec.vocab.resize(static_cast<size_t>(id) + 1);
+    if (!spec.vocab[id].empty())
+      fail(ErrorCode::kFormat, "{}: tokens \"{}\" and \"{}\" share id {}", what, spec.vocab[id], token, id);
+    spec.vocab[id] = token;
+  }
+}
+
+TokenizerSpec tokenizer_spec_from_json(std::string_view json) {
   const Json root = parse_json(json, kWhat);
-  for (const Json* part : parts_of(find(root, "normalizer"), "normalizers"))
-    unsupported("normalizer \"{}\"", type_of(*part));
-  for (const Json* part : parts_of(find(root, "decoder"), "decoders"))
-    if (type_of(*part) != "ByteLevel") unsupported("decoder \"{}\"", type_of(*part));
   TokenizerSpec spec;
+  read_normalizer(root, spec);
   read_pre_tokenizer(root, spec);
+  read_decoder(root, spec);
   read_model(member(root, "model", Json::value_t::object), spec);
   read_added_tokens(root, spec);
   read_post_processor(root, spec);
-  return Tokenizer(std::move(spec));
+  return spec;
 }
+
+Tokenizer Tokenizer::from_json(std::string_view json) { return Tokenizer(tokenizer_spec_from_json(json)); }
 
 }  // namespace pare

@@ -2,6 +2,7 @@
 #include <algorithm>
 
 #include "base/json.h"
+#include "text/space_sign.h"
 #include "text/tokenizer.h"
 #include "text/tokenizer_json_regex.h"
 
@@ -15,20 +16,67 @@ Json byte_level(bool add_prefix_space, bool use_regex) {
           {"use_regex", use_regex}};
 }
 
-Json pre_tokenizer_json(const TokenizerSpec& spec) {
-  if (spec.pre_tokenizer == PreTokenizer::kGpt2) return byte_level(spec.add_prefix_space, true);
+Json normalizer_json(const TokenizerSpec& spec) {
   Json parts = Json::array();
-  if (spec.pre_tokenizer == PreTokenizer::kSmolLM) {
-    parts.push_back({{"type", "Digits"}, {"individual_digits", true}});
-    parts.push_back(byte_level(false, true));
-  } else {
-    parts.push_back({{"type", "Split"},
-                     {"pattern", {{"Regex", kLlama3Regex}}},
-                     {"behavior", "Isolated"},
-                     {"invert", false}});
-    parts.push_back(byte_level(false, false));
+  for (const NormalizerStep& step : spec.normalizer) {
+    switch (step.kind) {
+      case NormalizerStep::Kind::kNfc:
+        parts.push_back({{"type", "NFC"}});
+        break;
+      case NormalizerStep::Kind::kPrepend:
+        parts.push_back({{"type", "Prepend"}, {"prepend", step.content}});
+        break;
+      case NormalizerStep::Kind::kReplace:
+        parts.push_back(
+            {{"type", "Replace"}, {"pattern", {{"String", step.pattern}}}, {"content", step.content}});
+        break;
+    }
   }
-  return {{"type", "Sequence"}, {"pretokenizers", parts}};
+  if (parts.empty()) return nullptr;
+  return parts.size() == 1 ? parts[0] : Json{{"type", "Sequence"}, {"normalizers", parts}};
+}
+
+Json metaspace(const TokenizerSpec& spec) {
+  constexpr const char* kSchemes[] = {"never", "first", "always"};
+  return {{"type", "Metaspace"},
+          {"replacement", kSpaceSign},
+          {"prepend_scheme", kSchemes[static_cast<size_t>(spec.prefix_space)]},
+          {"split", spec.pre_tokenizer == PreTokenizer::kMetaspaceSplit}};
+}
+
+Json sequence(const Json& first, const Json& second) {
+  return {{"type", "Sequence"}, {"pretokenizers", Json::array({first, second})}};
+}
+
+Json split(const char* regex) {
+  return {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}};
+}
+
+Json pre_tokenizer_json(const TokenizerSpec& spec) {
+  switch (spec.pre_tokenizer) {
+    case PreTokenizer::kGpt2:
+      return byte_level(spec.prefix_space == PrefixSpace::kAlways, true);
+    case PreTokenizer::kSmolLM:
+      return sequence({{"type", "Digits"}, {"individual_digits", true}}, byte_level(false, true));
+    case PreTokenizer::kLlama3:
+      return sequence(split(kLlama3Regex), byte_level(false, false));
+    case PreTokenizer::kQwen2:
+      return sequence(split(kQwen2Regex), byte_level(false, false));
+    case PreTokenizer::kWhole:
+      return nullptr;
+    default:
+      return metaspace(spec);
+  }
+}
+
+Json decoder_json(const TokenizerSpec& spec) {
+  if (is_byte_level(spec.pre_tokenizer)) return byte_level(true, true);
+  Json parts = Json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpaceSign}}}, {"content", " "}}});
+  if (spec.byte_fallback) parts.push_back({{"type", "ByteFallback"}});
+  parts.push_back({{"type", "Fuse"}});
+  if (spec.strip_leading_space)
+    parts.push_back({{"type", "Strip"}, {"content", " "}, {"start", 1}, {"stop", 0}});
+  return {{"type", "Sequence"}, {"decoders", parts}};
 }
 
 // Texts of ids, as the file names them.
@@ -41,7 +89,8 @@ std::string text_of(const TokenizerSpec& spec, int32_t id) {
 
 // The template of BOS and EOS, around one text and around each of a pair.
 Json post_processor_json(const TokenizerSpec& spec) {
-  if (spec.prefix.empty() && spec.suffix.empty()) return byte_level(true, true);
+  if (spec.prefix.empty() && spec.suffix.empty())
+    return is_byte_level(spec.pre_tokenizer) ? byte_level(true, true) : Json();
   Json special = Json::object();
   const auto add_ids = [&](Json& items, const std::vector<int32_t>& ids, int type) {
     for (const int32_t id : ids) {
@@ -92,7 +141,7 @@ Json model_json(const TokenizerSpec& spec) {
                 {"continuing_subword_prefix", nullptr},
                 {"end_of_word_suffix", nullptr},
                 {"fuse_unk", spec.fuse_unknown},
-                {"byte_fallback", false},
+                {"byte_fallback", spec.byte_fallback},
                 {"ignore_merges", spec.ignore_merges}};
   if (spec.unknown) model["unk_token"] = text_of(spec, *spec.unknown);
   model["vocab"] = std::move(entries);
@@ -107,10 +156,10 @@ std::string tokenizer_json(const TokenizerSpec& spec) {
                {"truncation", nullptr},
                {"padding", nullptr},
                {"added_tokens", added_json(spec)},
-               {"normalizer", nullptr},
+               {"normalizer", normalizer_json(spec)},
                {"pre_tokenizer", pre_tokenizer_json(spec)},
                {"post_processor", post_processor_json(spec)},
-               {"decoder", byte_level(true, true)}};
+               {"decoder", decoder_json(spec)}};
   root["model"] = model_json(spec);
   try {
     return root.dump(1) + "\n";

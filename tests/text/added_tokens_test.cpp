@@ -11,9 +11,20 @@ using ::testing::ElementsAre;
 // Pieces as "text" or "id:text".
 std::vector<std::string> pieces(const std::vector<AddedToken>& tokens, std::string_view text,
                                 bool parse_special = true) {
+  const AddedTokenMatcher matcher(tokens, {});
+  const TextRange all = {0, text.size()};
+  const std::span<const TextRange> plain(&all, parse_special ? 0 : 1);
   std::vector<std::string> out;
-  for (const TextPiece& piece : AddedTokenMatcher(tokens).split(text, parse_special))
+  const auto add = [&out](const TextPiece& piece) {
     out.push_back((piece.id < 0 ? "" : std::to_string(piece.id) + ":") + std::string(piece.text));
+  };
+  for (const TextPiece& piece : matcher.split(text, plain)) {
+    if (piece.id >= 0) {
+      add(piece);
+      continue;
+    }
+    for (const TextPiece& finer : matcher.split_normalized(piece.text, plain)) add(finer);
+  }
   return out;
 }
 
@@ -37,6 +48,23 @@ TEST(AddedTokens, SpecialOnesAreTextInUserText) {
   const std::vector<AddedToken> tokens = {{.text = "<s>", .id = 1, .special = true},
                                           {.text = "<t>", .id = 2}};
   EXPECT_THAT(pieces(tokens, "<s><t>", false), ElementsAre("<s>", "2:<t>"));
+}
+
+TEST(AddedTokens, SpecialOnesMayNotTouchAPlainRange) {
+  const AddedTokenMatcher matcher({{.text = "<s>", .id = 1, .special = true}}, {});
+  const TextRange plain[] = {{3, 5}, {8, 9}};
+  std::vector<size_t> found;
+  const std::string_view text = "<s><s><s><s>";
+  for (const TextPiece& piece : matcher.split(text, plain))
+    if (piece.id == 1) found.push_back(static_cast<size_t>(piece.text.data() - text.data()));
+  EXPECT_THAT(found, ElementsAre(0, 9));
+}
+
+TEST(AddedTokens, NormalizedOnesAreLookedForInTheirNormalForm) {
+  const AddedTokenMatcher matcher({{.text = "a b", .id = 1, .normalized = true}},
+                                  {{NormalizerStep::Kind::kReplace, " ", "_"}});
+  EXPECT_EQ(matcher.split_normalized("a_b", {}).front().id, 1);
+  EXPECT_EQ(matcher.split_normalized("a b", {}).front().id, -1);
 }
 
 TEST(AddedTokens, StripTakesWhiteSpace) {

@@ -54,6 +54,11 @@ TEST(PreTokenize, Llama3) {
   EXPECT_THAT(cut(" !"), ElementsAre(" !"));
 }
 
+TEST(PreTokenize, Qwen2IsolatesNumbers) {
+  const auto cut = [](std::string_view text) { return words(PreTokenizer::kQwen2, text); };
+  EXPECT_THAT(cut("x 123 DON'T"), ElementsAre("x", " ", "1", "2", "3", " DON", "'T"));
+}
+
 // Scanners that look ahead over a run for each of its characters would need hours here.
 TEST(PreTokenize, TakesLinearTime) {
   for (const auto kind : {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3}) {

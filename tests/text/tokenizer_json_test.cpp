@@ -48,14 +48,19 @@ TEST(TokenizerJson, NamesThePartItDoesNotHave) {
     json[Json::json_pointer(pointer)] = Json::parse(value);
     EXPECT_PARE_ERROR(load(json), ErrorCode::kUnsupported, message);
   };
-  reject("/normalizer", R"({"type": "NFC"})", "normalizer \"NFC\"");
+  reject("/normalizer", R"({"type": "Lowercase"})", "normalizer \"Lowercase\"");
+  reject("/normalizer", R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"})",
+         "Replace of a pattern");
   reject("/decoder", R"({"type": "WordPiece"})", "decoder \"WordPiece\"");
   reject("/model/type", R"("Unigram")", "model type \"Unigram\"");
   reject("/model/dropout", "0.1", "dropout");
   reject("/model/byte_fallback", "true", "byte_fallback");
   reject("/model/end_of_word_suffix", R"("</w>")", "end_of_word_suffix");
-  reject("/pre_tokenizer", "null", "no pre_tokenizer");
-  reject("/pre_tokenizer", R"({"type": "Metaspace"})", "pre_tokenizer \"Metaspace\"");
+  reject("/pre_tokenizer", "null", "decoder ByteLevel without");
+  reject("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_"})", "replacement");
+  reject("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "x"})",
+         "\"x\"");
+  reject("/decoder", R"({"type": "Fuse"})", "decoder \"Fuse\"");
   reject("/pre_tokenizer/use_regex", "false", "[ByteLevel] with use_regex false");
   reject("/pre_tokenizer",
          R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": false},

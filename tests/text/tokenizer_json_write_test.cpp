@@ -26,7 +26,10 @@ TEST_P(TokenizerJsonWrite, GivesTheIdsOfTheLibrary) {
   EXPECT_EQ(a.pre_tokenizer, b.pre_tokenizer);
   EXPECT_EQ(a.added.size(), b.added.size());
   EXPECT_EQ(a.ignore_merges, b.ignore_merges);
-  EXPECT_EQ(a.add_prefix_space, b.add_prefix_space);
+  EXPECT_EQ(a.prefix_space, b.prefix_space);
+  EXPECT_EQ(a.normalizer, b.normalizer);
+  EXPECT_EQ(a.byte_fallback, b.byte_fallback);
+  EXPECT_EQ(a.strip_leading_space, b.strip_leading_space);
   EXPECT_EQ(a.unknown, b.unknown);
   EXPECT_EQ(a.fuse_unknown, b.fuse_unknown);
   EXPECT_EQ(a.prefix, b.prefix);
@@ -41,7 +44,8 @@ TEST_P(TokenizerJsonWrite, GivesTheIdsOfTheLibrary) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJsonWrite,
-                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space"));
+                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space", "qwen2", "prepend",
+                                           "metaspace", "metaspace_split"));
 
 TEST(TokenizerJsonWrite, TemplateOnBothSides) {
   TokenizerSpec spec;
@@ -51,6 +55,24 @@ TEST(TokenizerJsonWrite, TemplateOnBothSides) {
   spec.suffix = {3};
   const auto again = Tokenizer::from_json(tokenizer_json(spec));
   EXPECT_EQ(again.encode("b", {.add_special_tokens = true}), (std::vector<int32_t>{2, 0, 1, 3}));
+}
+
+TEST(TokenizerJsonWrite, EveryNormalizerAndScheme) {
+  using Kind = NormalizerStep::Kind;
+  TokenizerSpec spec;
+  spec.vocab = {"a"};
+  for (const PreTokenizer kind :
+       {PreTokenizer::kWhole, PreTokenizer::kMetaspace, PreTokenizer::kMetaspaceSplit})
+    for (const PrefixSpace when : {PrefixSpace::kNever, PrefixSpace::kFirst, PrefixSpace::kAlways}) {
+      spec.pre_tokenizer = kind;
+      spec.prefix_space = kind == PreTokenizer::kWhole ? PrefixSpace::kNever : when;
+      spec.normalizer = {{Kind::kNfc, "", ""}, {Kind::kPrepend, "", "x"}, {Kind::kReplace, "y", "z"}};
+      spec.normalizer.resize(static_cast<size_t>(when));
+      const TokenizerSpec again = tokenizer_spec_from_json(tokenizer_json(spec));
+      EXPECT_EQ(again.pre_tokenizer, spec.pre_tokenizer);
+      EXPECT_EQ(again.prefix_space, spec.prefix_space);
+      EXPECT_EQ(again.normalizer, spec.normalizer);
+    }
 }
 
 TEST(TokenizerJsonWrite, TokensMustBeText) {

@@ -97,6 +97,84 @@ TEST(Tokenizer, SpecialTokensThatMergesReachAreKeptOutOfUserText) {
   }
 }
 
+TEST(Tokenizer, PartsAreOneTextWhoseForeignPartsAreNeverSpecial) {
+  auto spec = byte_spec({{" ", "a"}, {"e", "n"}, {"en", "d"}});
+  spec.added = {{.text = "<s>", .id = 300, .special = true}, {.text = "end", .id = 258, .special = true}};
+  const Tokenizer tokenizer(spec);
+  const auto encode = [&](std::vector<TextPart> parts) { return tokenizer.encode_parts(parts, {}); };
+  EXPECT_EQ(encode({{"<s>x ", true}, {"a<s>", false}, {"<s>", true}}),
+            (Ids{300, 'x', 256, '<', 's', '>', 300}));  // merged across the border
+  EXPECT_EQ(encode({{"<", true}, {"s>", false}}), (Ids{'<', 's', '>'}));
+  EXPECT_EQ(encode({{"end", true}, {"end", false}, {"", false}}), (Ids{258, 257, 'd'}));
+  EXPECT_EQ(encode({}), Ids());
+}
+
+// A character vocabulary with the space sign.
+TokenizerSpec char_spec() {
+  TokenizerSpec spec;
+  spec.vocab = {"<unk>", "\u2581", "a", "b", "\u2581a", "ab", "<0x0A>", "<s>"};
+  spec.merges = {{"\u2581", "a"}, {"a", "b"}};
+  spec.added = {{.text = "<s>", .id = 7, .special = true}};
+  spec.pre_tokenizer = PreTokenizer::kWhole;
+  spec.byte_fallback = true;
+  spec.unknown = 0;
+  spec.normalizer = {{NormalizerStep::Kind::kPrepend, "", "\u2581"},
+                     {NormalizerStep::Kind::kReplace, " ", "\u2581"}};
+  spec.strip_leading_space = true;
+  return spec;
+}
+
+TEST(Tokenizer, CharactersWithoutATokenBecomeTheirBytesOrUnknown) {
+  const Tokenizer tokenizer(char_spec());
+  EXPECT_EQ(tokenizer.encode("ab"), (Ids{4, 3}));
+  EXPECT_EQ(tokenizer.encode(" ab\nc"), (Ids{1, 4, 3, 6, 0}));
+  EXPECT_EQ(tokenizer.encode("b\xff"
+                             "b"),
+            (Ids{1, 3, 0, 3}));
+  EXPECT_EQ(tokenizer.decode({4, 3, 6, 4}), "ab\n a");
+  EXPECT_EQ(tokenizer.token_bytes(4), " a");
+  EXPECT_EQ(tokenizer.encode(""), Ids());
+}
+
+TEST(Tokenizer, TextThatGoesOnGetsNoSpace) {
+  EXPECT_EQ(Tokenizer(char_spec()).encode("a<s>a", {.continues = true}), (Ids{2, 7, 4}));
+  auto spec = char_spec();
+  spec.normalizer.clear();
+  spec.pre_tokenizer = PreTokenizer::kMetaspace;
+  for (const PrefixSpace when : {PrefixSpace::kFirst, PrefixSpace::kAlways}) {
+    spec.prefix_space = when;
+    const int32_t behind = when == PrefixSpace::kAlways ? 4 : 2;
+    EXPECT_EQ(Tokenizer(spec).encode("a<s>a"), (Ids{4, 7, behind}));
+    EXPECT_EQ(Tokenizer(spec).encode("a<s>a", {.continues = true}), (Ids{2, 7, behind}));
+    EXPECT_EQ(Tokenizer(spec).encode("<s>a"), (Ids{7, behind}));
+  }
+}
+
+// Words are cut out for speed where no merge can cross; a phrase in the vocabulary moves the cuts.
+TEST(Tokenizer, CutsNeverChangeWhatMerges) {
+  auto spec = char_spec();
+  spec.vocab.insert(spec.vocab.end(), {"b\u2581", "b\u2581a", "\u2581\u2581"});
+  spec.merges.insert(spec.merges.begin(), {{"b", "\u2581"}, {"b\u2581", "a"}, {"\u2581", "\u2581"}});
+  const Tokenizer tokenizer(spec);
+  EXPECT_EQ(tokenizer.encode("a b a"), (Ids{4, 1, 9}));
+  EXPECT_EQ(tokenizer.encode("a   a"), (Ids{4, 10, 4}));
+}
+
+TEST(Tokenizer, LongTextWithoutSpacesTakesNearlyLinearTime) {
+  TokenizerSpec spec;
+  spec.vocab = {"<unk>", "\u2581"};
+  for (size_t length = 1; length <= 256; length *= 2) spec.vocab.emplace_back(length, 'a');
+  for (size_t half = 1; half <= 128; half *= 2)
+    spec.merges.emplace_back(std::string(half, 'a'), std::string(half, 'a'));
+  spec.pre_tokenizer = PreTokenizer::kMetaspace;
+  const Tokenizer tokenizer(spec);
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(tokenizer.encode(std::string(1 << 20, 'a')), Ids((1 << 20) / 256, 10));
+  EXPECT_EQ(tokenizer.encode(std::string(1 << 20, ' ')), Ids(1 << 20, 1));
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(seconds.count(), 60);  // 0.4 s; quadratic merging would need a quarter of an hour
+}
+
 TEST(Tokenizer, DecodeLeavesOutSpecialTokensWhenAsked) {
   auto spec = byte_spec();
   spec.added = {{.text = "<s>", .id = 256, .special = true}, {.text = "<t>", .id = 258}};
@@ -159,10 +237,16 @@ TEST(Tokenizer, RejectsPartsThatContradictEachOther) {
   reject([](auto& s) { s.unknown = 258; }, ErrorCode::kFormat, "unknown token id 258");
   reject([](auto& s) { s.vocab.resize(Tokenizer::kMaxVocab + 1); }, ErrorCode::kUnsupported,
          "1048577 tokens");
+  reject([](auto& s) { s.byte_fallback = true; }, ErrorCode::kUnsupported, "byte_fallback");
+  reject(
+      [](auto& s) {
+        s.normalizer = {{NormalizerStep::Kind::kReplace, "", "x"}};
+      },
+      ErrorCode::kFormat, "replaces an empty text");
   reject(
       [](auto& s) {
         s.pre_tokenizer = PreTokenizer::kLlama3;
-        s.add_prefix_space = true;
+        s.prefix_space = PrefixSpace::kAlways;
       },
       ErrorCode::kUnsupported, "add_prefix_space");
 }

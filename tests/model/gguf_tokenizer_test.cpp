@@ -1,0 +1,74 @@
+// Tokenizers of every kind on their way through GGUF metadata and back.
+#include "model/gguf_tokenizer.h"
+
+#include <gtest/gtest.h>
+
+#include "base/mapped_file.h"
+#include "model/load.h"
+#include "support/expect_error.h"
+
+namespace pare {
+namespace {
+
+using Ids = std::vector<int32_t>;
+
+Tokenizer through_gguf(const Tokenizer& tokenizer) {
+  GgufFile file;
+  file.name = "x.gguf";
+  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, tokenizer.vocab_size()))
+    file.metadata.add(entry.key, entry.value);
+  file.metadata.add("tokenizer.ggml.bos_token_id", uint32_t{1});
+  return tokenizer_from_gguf(file);
+}
+
+void expect_same(const Tokenizer& a, const Tokenizer& b) {
+  const std::string text = read_file(PARE_GOLDEN_DIR "/text/test.txt", 1 << 20) +
+                           "\n\n  <s>\u00e9e\u0301 \u6f22\u5b57\t12345 it's </s>\xff <unk> <0x41>";
+  for (const bool special : {false, true})
+    EXPECT_EQ(a.encode(text, {special, special}), b.encode(text, {special, special}));
+  EXPECT_EQ(a.decode(a.encode(text)), b.decode(b.encode(text)));
+}
+
+TEST(GgufTokenizer, KeepsSentencePiece) {
+  const Tokenizer original = load_tokenizer(PARE_GOLDEN_DIR "/tokenizer/sentencepiece");
+  const Tokenizer again = through_gguf(original);
+  expect_same(original, again);
+  EXPECT_EQ(again.spec().merges, original.spec().merges);
+  EXPECT_EQ(again.spec().prefix, Ids{1});
+  EXPECT_TRUE(again.spec().byte_fallback);
+  EXPECT_EQ(again.spec().unknown, original.spec().unknown);
+}
+
+TEST(GgufTokenizer, KeepsSentencePieceFromTokenizerJson) {
+  const Tokenizer original =
+      Tokenizer::from_json(read_file(PARE_GOLDEN_DIR "/tokenizer/prepend.tokenizer.json", 1 << 20));
+  const Tokenizer again = through_gguf(original);
+  expect_same(original, again);
+}
+
+TEST(GgufTokenizer, KeepsQwen2) {
+  const Tokenizer original =
+      Tokenizer::from_json(read_file(PARE_GOLDEN_DIR "/tokenizer/qwen2.tokenizer.json", 1 << 20));
+  const Tokenizer again = through_gguf(original);
+  EXPECT_EQ(again.spec().pre_tokenizer, PreTokenizer::kQwen2);
+  expect_same(original, again);
+}
+
+TEST(GgufTokenizer, RejectsScoresAndTypesThatDoNotFit) {
+  const auto read_with = [](std::vector<float> scores, std::vector<int32_t> types) {
+    GgufFile file;
+    file.name = "x.gguf";
+    file.metadata.add("tokenizer.ggml.model", std::string("llama"));
+    file.metadata.add("tokenizer.ggml.tokens", GgufArray{std::vector<std::string>{"a", "b"}});
+    file.metadata.add("tokenizer.ggml.scores", GgufArray{std::move(scores)});
+    file.metadata.add("tokenizer.ggml.token_type", GgufArray{std::move(types)});
+    return tokenizer_from_gguf(file);
+  };
+  EXPECT_EQ(read_with({0, 0}, {1, 1}).vocab_size(), 2);
+  EXPECT_PARE_ERROR(read_with({0}, {1, 1}), ErrorCode::kFormat, "1 token scores for 2 tokens");
+  EXPECT_PARE_ERROR(read_with({0, 0}, {1}), ErrorCode::kFormat, "1 token types for 2 tokens");
+  EXPECT_PARE_ERROR(read_with({0, 0}, {1, 7}), ErrorCode::kFormat, "token 1 has type 7");
+}
+
+}  // namespace
+}  // namespace pare
