@@ -83,14 +83,20 @@ Inspection inspect(const std::string& path) {
       model,
       [&](const TensorPlace& place, const Weight& weight) {
         const std::string role(role_name(place.role));
-        result.bytes_by_encoding[std::string(encoding_info(weight.encoding).name)] += weight.bytes();
+        EncodingUse& use = result.encodings[std::string(encoding_info(weight.encoding).name)];
+        ++use.matrices;
+        use.values += weight.values();
+        use.bytes += weight.bytes();
         RoleZeros& zeros = entry_of(result.zeros, role);
         zeros.values += weight.values();
         zeros.zeros += count_zeros(weight);
         if (place.role != Role::kEmbedding) add_linear(result.linears, role, weight);
       },
       [&](const TensorPlace&, const std::vector<float>& values) {
-        result.bytes_by_encoding["f32"] += static_cast<int64_t>(values.size() * sizeof(float));
+        EncodingUse& use = result.encodings["f32"];
+        ++use.vectors;
+        use.values += static_cast<int64_t>(values.size());
+        use.bytes += static_cast<int64_t>(values.size() * sizeof(float));
       });
   if (model.head.empty()) add_linear(result.linears, role_name(Role::kHead), model.head_weight());
   return result;

@@ -32,12 +32,20 @@ struct RoleZeros {
   int64_t zeros = 0;  // exactly 0
 };
 
+// What is stored in one encoding.
+struct EncodingUse {
+  int64_t matrices = 0;
+  int64_t vectors = 0;
+  int64_t values = 0;
+  int64_t bytes = 0;
+};
+
 struct Inspection {
   std::string path;
   ModelConfig config;
   ModelSize size;
   std::vector<BlockRange> blocks;
-  std::map<std::string, int64_t> bytes_by_encoding;
+  std::map<std::string, EncodingUse> encodings;
   std::vector<std::pair<std::string, RoleZeros>> zeros;  // by role, in model order
   std::vector<LinearGroup> linears;
   std::string isa;

@@ -5,7 +5,7 @@
 namespace pare {
 namespace {
 
-constexpr std::string_view kScalingNames[] = {"none", "linear", "llama3"};
+constexpr std::string_view kScalingNames[] = {"none", "linear", "llama3", "divisors"};
 
 std::string_view scaling_name(RopeScaling scaling) { return kScalingNames[static_cast<size_t>(scaling)]; }
 
@@ -27,15 +27,14 @@ Json rope_json(const RopeConfig& rope) {
 std::string describe_rope(const RopeConfig& rope) {
   std::string text = fmt::format("theta {:g}", rope.theta);
   if (rope.scaling != RopeScaling::kNone)
-    text += fmt::format(", {} scaling by {:g}", scaling_name(rope.scaling), rope.factor);
+    text += rope.scaling == RopeScaling::kDivisors
+                ? fmt::format(", {} divisors of its own", rope.divisors.size())
+                : fmt::format(", {} scaling by {:g}", scaling_name(rope.scaling), rope.factor);
   return text;
 }
 
-std::string describe_bytes(const Inspection& i) {
-  std::string text;
-  for (const auto& entry : i.bytes_by_encoding)
-    text += fmt::format("{}{} {}", text.empty() ? "" : ", ", entry.first, format_bytes(entry.second));
-  return text;
+double bits_per_weight(int64_t bytes, int64_t values) {
+  return values == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
 }
 
 }  // namespace
@@ -54,6 +53,16 @@ Json to_json(const Inspection& i) {
                       {"mlp_skip", range.shape.mlp_skip}});
   Json zeros = Json::object();
   for (const auto& entry : i.zeros) zeros[entry.first] = share(entry.second);
+  Json bytes_by_encoding = Json::object();
+  Json encodings = Json::object();
+  for (const auto& [name, use] : i.encodings) {
+    bytes_by_encoding[name] = use.bytes;
+    encodings[name] = {{"matrices", use.matrices},
+                       {"vectors", use.vectors},
+                       {"values", use.values},
+                       {"bytes", use.bytes},
+                       {"bits_per_value", bits_per_weight(use.bytes, use.values)}};
+  }
   Json linears = Json::array();
   for (const LinearGroup& group : i.linears)
     linears.push_back({{"role", group.role},
@@ -66,7 +75,9 @@ Json to_json(const Inspection& i) {
           {"parameters", i.size.parameters},
           {"block_parameters", i.size.block_parameters},
           {"bytes", i.size.bytes},
-          {"bytes_by_encoding", i.bytes_by_encoding},
+          {"bits_per_parameter", bits_per_weight(i.size.bytes, i.size.parameters)},
+          {"bytes_by_encoding", bytes_by_encoding},
+          {"encodings", encodings},
           {"layers", i.config.blocks.size()},
           {"vocab_size", i.config.vocab_size},
           {"embedding_width", i.config.embedding_width},
@@ -96,7 +107,8 @@ std::string to_text(const Inspection& i) {
                                 c.kv_heads, c.max_positions, describe_rope(c.rope)));
   line("parameters", fmt::format("{} ({}), of them in blocks {}", i.size.parameters,
                                  format_count(i.size.parameters), format_count(i.size.block_parameters)));
-  line("bytes", fmt::format("{} ({})", format_bytes(i.size.bytes), describe_bytes(i)));
+  line("bytes", fmt::format("{}, {:.2f} bits per parameter", format_bytes(i.size.bytes),
+                            bits_per_weight(i.size.bytes, i.size.parameters)));
   line("head", c.tied ? "tied to the embedding" : "its own matrix");
   line("tokenizer", i.tokenizer);
   line("runs on", i.isa);
@@ -108,6 +120,11 @@ std::string to_text(const Inspection& i) {
                 fmt::format("{}", s.value_head_dim), fmt::format("{}", s.intermediate_size),
                 fmt::format("{}", static_cast<int>(s.attention_skip) + static_cast<int>(s.mlp_skip))});
   }
+  Table encodings({"encoding", "matrices", "vectors", "values", "bytes", "bits per value"});
+  for (const auto& [name, use] : i.encodings)
+    encodings.add({name, fmt::format("{}", use.matrices), fmt::format("{}", use.vectors),
+                   format_count(use.values), format_bytes(use.bytes),
+                   fmt::format("{:.3f}", bits_per_weight(use.bytes, use.values))});
   Table linears({"linear", "out", "in", "count", "f32 kernel", "bf16 kernel"});
   for (const LinearGroup& g : i.linears)
     linears.add({g.role, fmt::format("{}", g.out), fmt::format("{}", g.in), fmt::format("{}", g.count),
@@ -115,7 +132,7 @@ std::string to_text(const Inspection& i) {
   Table zeros({"zeros", "share"});
   for (const auto& entry : i.zeros)
     zeros.add({entry.first, fmt::format("{:.3f} %", 100.0 * share(entry.second))});
-  return out + "\n" + blocks.text() + "\n" + linears.text() + "\n" + zeros.text();
+  return out + "\n" + encodings.text() + "\n" + blocks.text() + "\n" + linears.text() + "\n" + zeros.text();
 }
 
 }  // namespace pare

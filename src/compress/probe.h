@@ -6,14 +6,12 @@
 #include "compress/calibration_set.h"
 #include "compress/report.h"
 #include "model/model.h"
+#include "model/probe.h"
 
 namespace pare {
 
 // Logits (tokens, vocab) in f32 of the first tokens of the calibration set.
 Matrix<float> probe_logits(const Model& model, const CalibrationSet& set);
-
-// max |a − b| / max |a|, NaN when there is one; shapes must agree.
-double relative_difference(MatrixView<const float> a, MatrixView<const float> b);
 
 // Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32
 // and other orders of summation, through all layers.

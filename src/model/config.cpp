@@ -62,6 +62,12 @@ void validate(const ModelConfig& config) {
       fail(ErrorCode::kFormat, "config: rope high_freq_factor {} must exceed low_freq_factor {}",
            config.rope.high_freq_factor, config.rope.low_freq_factor);
   }
+  if (config.rope.scaling == RopeScaling::kDivisors) {
+    if (static_cast<int64_t>(config.rope.divisors.size()) != config.head_dim / 2)
+      fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", config.rope.divisors.size(),
+           config.head_dim / 2);
+    for (const float divisor : config.rope.divisors) require_positive("a rope divisor", divisor);
+  }
   int64_t width = config.embedding_width;
   for (size_t i = 0; i < config.blocks.size(); ++i) {
     const BlockShape& b = config.blocks[i];

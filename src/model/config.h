@@ -10,7 +10,7 @@ namespace pare {
 
 enum class Activation { kSilu };
 
-enum class RopeScaling { kNone, kLinear, kLlama3 };
+enum class RopeScaling { kNone, kLinear, kLlama3, kDivisors };
 
 // Rotary position embedding, "rotate half" layout.
 struct RopeConfig {
@@ -20,6 +20,7 @@ struct RopeConfig {
   double low_freq_factor = 1.0;           // llama3 only
   double high_freq_factor = 4.0;          // llama3 only
   double original_max_position = 8192.0;  // llama3 only, tokens
+  std::vector<float> divisors = {};       // kDivisors only: of the frequency of each pair, (head_dim / 2)
 
   bool operator==(const RopeConfig&) const = default;
 };
@@ -46,13 +47,15 @@ struct BlockShape {
 };
 
 struct ModelConfig {
-  std::string architecture;  // "llama"
+  std::string architecture;  // which of model/arch/
   int64_t vocab_size = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;  // of queries and keys
-  int64_t max_positions = 0;
-  int64_t norm_width = 0;  // divisor of every RMS norm: the original hidden size, also after slicing
+  int64_t head_dim = 0;           // of queries and keys
+  int64_t max_positions = 0;      // tokens of a sequence, at most
+  int64_t sliding_window = 0;     // tokens back that attention sees; 0: all. max_positions never exceeds it
+  int64_t trained_positions = 0;  // what max_positions would be without that limit; 0: the same
+  int64_t norm_width = 0;         // divisor of every RMS norm: the original hidden size, also after slicing
   double norm_eps = 1e-5;
   RopeConfig rope;
   Activation activation = Activation::kSilu;

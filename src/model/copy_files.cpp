@@ -88,6 +88,18 @@ void copy_tokenizer_files(const fs::path& model_path, const fs::path& folder) {
       write_file(folder / name, read_file(model_path / name, kMaxFileBytes));
 }
 
+std::string read_manifest(const fs::path& model_path) {
+  std::string text;
+  if (is_gguf_path(model_path)) {
+    const GgufFile file = read_gguf(model_path);
+    if (const std::string* found = file.metadata.find_string(kManifestKey)) text = *found;
+  } else if (fs::is_regular_file(model_path / kManifestFile)) {
+    text = read_file(model_path / kManifestFile, kMaxFileBytes);
+  }
+  if (!text.empty()) parse_json(text, (model_path / kManifestFile).string());
+  return text;
+}
+
 ChatInfo read_chat_info(const fs::path& model_path, const Tokenizer& tokenizer) {
   ChatInfo info;
   if (is_gguf_path(model_path)) {

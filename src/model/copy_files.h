@@ -16,6 +16,12 @@ namespace pare {
 // load_tokenizer throws for a GGUF file.
 void copy_tokenizer_files(const std::filesystem::path& model_path, const std::filesystem::path& folder);
 
+// pare.json of a folder, or the same text in the metadata of a GGUF file: what pare did to the model. Empty
+// when there is none. Throws kFormat when it is not JSON.
+inline constexpr const char* kManifestFile = "pare.json";
+inline constexpr const char* kManifestKey = "pare.manifest";
+std::string read_manifest(const std::filesystem::path& model_path);
+
 // What a checkpoint says about talking to its model.
 struct ChatInfo {
   std::optional<int32_t> bos;

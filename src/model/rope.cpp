@@ -10,6 +10,7 @@ std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
   for (int64_t i = 0; i < head_dim / 2; ++i) {
     double f = std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
     if (rope.scaling == RopeScaling::kLinear) f /= rope.factor;
+    if (rope.scaling == RopeScaling::kDivisors) f /= rope.divisors[static_cast<size_t>(i)];
     if (rope.scaling == RopeScaling::kLlama3) {
       // LLaMA-3.1: long wavelengths are stretched by `factor`, short ones stay, a linear blend lies between.
       const double turns = rope.original_max_position * f / (2.0 * std::numbers::pi);

@@ -1,9 +1,12 @@
 #include "model/save.h"
 
 #include <algorithm>
+#include <functional>
+#include <iterator>
 #include <map>
 
 #include "base/atomic_file.h"
+#include "base/checked_math.h"
 #include "base/log.h"
 #include "io/gguf.h"
 #include "model/arch/architecture.h"
@@ -15,9 +18,18 @@
 namespace pare {
 namespace {
 
-Encoding stored_encoding(Encoding current, std::optional<Encoding> dtype) {
+// Safetensors have no block encodings.
+Encoding hf_encoding(Encoding current, std::optional<Encoding> dtype) {
   if (dtype) return *dtype;
-  return encoding_info(current).block_values > 1 ? Encoding::kBF16 : current;
+  return is_block_encoding(current) ? Encoding::kBF16 : current;
+}
+
+// A row that does not divide into blocks stays in 16 bits.
+Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
+  if (!dtype) return weight.encoding;
+  if (weight.cols % encoding_info(*dtype).block_values == 0) return *dtype;
+  const bool had_exponents = weight.encoding == Encoding::kBF16 || is_block_encoding(weight.encoding);
+  return had_exponents ? Encoding::kBF16 : Encoding::kF16;
 }
 
 // The model's main type holds these values exactly, or f32 does.
@@ -34,19 +46,22 @@ Weight vector_weight(const std::vector<float>& values) {
   return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
 }
 
-// All tensors of a model under the names of one file format.
+// All tensors of a model under the names of one file format. What is written of each is made when its turn
+// comes, so that no second model is in memory.
 class TensorTable {
  public:
-  void add(const std::string& name, std::vector<int64_t> shape, Encoding encoding, Weight weight) {
+  using Producer = std::function<Weight()>;
+
+  void add(const std::string& name, std::vector<int64_t> shape, Encoding encoding, Producer producer) {
     plan_.push_back({name, encoding, std::move(shape)});
-    weights_.emplace(name, std::move(weight));
+    producers_.emplace(name, std::move(producer));
   }
   std::vector<TensorPlan>& plan() { return plan_; }
-  const Weight& weight(const std::string& name) const { return weights_.at(name); }
+  Weight weight(const std::string& name) const { return producers_.at(name)(); }
 
  private:
   std::vector<TensorPlan> plan_;
-  std::map<std::string, Weight> weights_;
+  std::map<std::string, Producer> producers_;
 };
 
 const Architecture& architecture_of(const Model& model) {
@@ -68,19 +83,20 @@ void add_missing_norms(Model& model) {
   fill(model.final_norm, width);
 }
 
+// The table refers to the model.
 TensorTable hf_table(const Model& model, std::optional<Encoding> dtype) {
   const Architecture& architecture = architecture_of(model);
-  const Encoding vector_type = stored_encoding(model.embedding.encoding, dtype);
+  const Encoding vector_type = hf_encoding(model.embedding.encoding, dtype);
   TensorTable table;
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
         table.add(hf_name(architecture, place), {weight.rows, weight.cols},
-                  stored_encoding(weight.encoding, dtype), weight);
+                  hf_encoding(weight.encoding, dtype), [&weight] { return weight; });
       },
       [&](const TensorPlace& place, const std::vector<float>& values) {
         table.add(hf_name(architecture, place), {static_cast<int64_t>(values.size())},
-                  vector_encoding(values, vector_type), vector_weight(values));
+                  vector_encoding(values, vector_type), [&values] { return vector_weight(values); });
       });
   sort_like_safetensors(table.plan());
   return table;
@@ -88,6 +104,7 @@ TensorTable hf_table(const Model& model, std::optional<Encoding> dtype) {
 
 bool is_rotary(const TensorPlace& place) { return place.role == Role::kQuery || place.role == Role::kKey; }
 
+// The table refers to the model.
 TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
   const Architecture& architecture = architecture_of(model);
   const int64_t head_dim = model.config.head_dim;
@@ -96,11 +113,12 @@ TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        Weight stored = weight;
-        if (interleave && is_rotary(place))
-          stored = gather_rows(weight, interleaved_order(weight.rows / head_dim, head_dim));
-        table.add(gguf_name(architecture, place), {weight.rows, weight.cols},
-                  stored_encoding(weight.encoding, dtype), stored);
+        const bool permuted = interleave && is_rotary(place);
+        table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, gguf_encoding(weight, dtype),
+                  [&weight, permuted, head_dim] {
+                    if (!permuted) return weight;
+                    return gather_rows(weight, interleaved_order(weight.rows / head_dim, head_dim));
+                  });
       },
       [&](const TensorPlace& place, const std::vector<float>& values) {
         std::vector<float> stored = values;
@@ -111,17 +129,57 @@ TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
         }
         // llama.cpp computes with norms and biases in f32 and expects them so.
         table.add(gguf_name(architecture, place), {static_cast<int64_t>(values.size())}, Encoding::kF32,
-                  vector_weight(stored));
+                  [stored] { return vector_weight(stored); });
       });
   for (const auto& [name, values] : architecture.extra_gguf_tensors(model.config))
-    table.add(name, {static_cast<int64_t>(values.size())}, Encoding::kF32, vector_weight(values));
+    table.add(name, {static_cast<int64_t>(values.size())}, Encoding::kF32,
+              [stored = values] { return vector_weight(stored); });
   return table;
 }
 
-// general.file_type of llama.cpp: the type of most weights.
-uint32_t gguf_file_type(Encoding encoding) {
-  if (encoding == Encoding::kF32) return 0;
-  return encoding == Encoding::kF16 ? 1 : 32;
+// Says which matrices did not become `dtype`.
+void warn_of_exceptions(const std::vector<TensorPlan>& plan, Encoding dtype) {
+  const EncodingInfo& info = encoding_info(dtype);
+  std::string names;
+  for (const TensorPlan& tensor : plan)
+    if (tensor.shape.size() == 2 && tensor.encoding != dtype)
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", tensor.name,
+                           encoding_info(tensor.encoding).name);
+  if (!names.empty())
+    log_warning("rows that do not divide into {} blocks of {} stay in 16 bits: {}", info.name,
+                info.block_values, names);
+}
+
+struct FileType {
+  Encoding encoding;
+  uint32_t number;  // general.file_type of llama.cpp; for mixed files the type of most values names it
+};
+constexpr FileType kFileTypes[] = {
+    {Encoding::kF32, 0},     {Encoding::kF16, 1},   {Encoding::kQ4_0, 2},  {Encoding::kQ4_1, 3},
+    {Encoding::kQ8_0, 7},    {Encoding::kQ5_0, 8},  {Encoding::kQ5_1, 9},  {Encoding::kQ2_K, 10},
+    {Encoding::kQ3_K, 12},   {Encoding::kQ4_K, 15}, {Encoding::kQ5_K, 17}, {Encoding::kQ6_K, 18},
+    {Encoding::kIQ4_NL, 25}, {Encoding::kBF16, 32},
+};
+
+// general.file_type, and the version of the block encodings where there are any.
+void add_file_type(const std::vector<TensorPlan>& plan, std::vector<GgufEntry>& entries) {
+  std::map<Encoding, int64_t> values;
+  for (const TensorPlan& tensor : plan)
+    if (tensor.shape.size() == 2) values[tensor.encoding] += tensor.shape[0] * tensor.shape[1];
+  const auto most = std::max_element(values.begin(), values.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto* type = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
+                                  [&](const FileType& t) { return t.encoding == most->first; });
+  PARE_CHECK(type != std::end(kFileTypes));
+  entries.push_back({"general.file_type", type->number});
+  if (std::any_of(values.begin(), values.end(), [](const auto& v) { return is_block_encoding(v.first); }))
+    entries.push_back({"general.quantization_version", uint32_t{2}});
+}
+
+uint64_t planned_bytes(const std::vector<TensorPlan>& plan) {
+  uint64_t total = 0;
+  for (const TensorPlan& tensor : plan) total = checked_add(total, tensor_bytes(tensor), "model size");
+  return total;
 }
 
 // BOS and EOS. GGUF knows one token before a text and one after it: these.
@@ -145,6 +203,10 @@ bool is_plain(const Model& model) { return architecture_of(model).is_plain(model
 
 void save_hf(const Model& original, const std::filesystem::path& folder, std::optional<Encoding> dtype,
              uint64_t max_shard_bytes) {
+  if (dtype && is_block_encoding(*dtype))
+    fail(ErrorCode::kUsage,
+         "safetensors have no {}: a Hugging Face folder is f32, f16 or bf16, blocks need GGUF",
+         encoding_info(*dtype).name);
   Model model = original;
   add_missing_norms(model);
   TensorTable table = hf_table(model, dtype);
@@ -153,7 +215,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, std::op
   if (!is_plain(model))
     for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
   Json config = architecture_of(model).write_config(model.config);
-  const Encoding main_type = stored_encoding(model.embedding.encoding, dtype);
+  const Encoding main_type = hf_encoding(model.embedding.encoding, dtype);
   config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
                           : main_type == Encoding::kF16 ? "float16"
                                                         : "bfloat16";
@@ -161,21 +223,28 @@ void save_hf(const Model& original, const std::filesystem::path& folder, std::op
 }
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
-               std::optional<Encoding> dtype, const ChatInfo& chat) {
+               std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest) {
   if (!is_plain(original))
     fail(ErrorCode::kUnsupported,
          "a GGUF file cannot hold this model: its layers differ in shape or the residual stream passes "
          "matrices; "
          "only dense models and slices of one width for all layers can be written");
+  PARE_CHECK(!dtype || encoding_info(*dtype).encodable);
   Model model = original;
   add_missing_norms(model);
+  TensorTable table = gguf_table(model, dtype);
+  if (dtype) warn_of_exceptions(table.plan(), *dtype);
   std::vector<GgufEntry> entries = architecture_of(model).write_gguf(model.config);
-  entries.push_back({"general.file_type", gguf_file_type(stored_encoding(model.embedding.encoding, dtype))});
+  add_file_type(table.plan(), entries);
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
   add_template_tokens(model.config, tokenizer.spec(), chat, entries);
   if (!chat.chat_template.empty()) entries.push_back({"tokenizer.chat_template", chat.chat_template});
-  TensorTable table = gguf_table(model, dtype);
+  if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
+  require_free_space(
+      path.parent_path(),
+      checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),
+      "the model");
   GgufWriter writer(path, table.plan(), entries);
   for (const TensorPlan& plan : table.plan()) writer.write(plan.name, table.weight(plan.name));
   writer.commit();

@@ -6,7 +6,8 @@ namespace pare {
 namespace {
 
 // Every family pare knows: adding one is a file beside this and a line here.
-const Architecture* const kArchitectures[] = {&llama_architecture()};
+const Architecture* const kArchitectures[] = {&llama_architecture(), &mistral_architecture(),
+                                              &qwen2_architecture()};
 
 const RoleName& role_entry(const Architecture& architecture, Role role) {
   for (const RoleName& entry : architecture.names)
@@ -34,6 +35,12 @@ const Architecture& find_architecture(const Json& config) {
 const Architecture& architecture_named(std::string_view name) {
   for (const Architecture* architecture : kArchitectures)
     if (architecture->name == name) return *architecture;
+  fail(ErrorCode::kUnsupported, "architecture \"{}\" is not supported", name);
+}
+
+const Architecture& gguf_architecture(std::string_view name) {
+  for (const Architecture* architecture : kArchitectures)
+    if (architecture->gguf == name && architecture->read_gguf != nullptr) return *architecture;
   fail(ErrorCode::kUnsupported, "GGUF architecture \"{}\" is not supported", name);
 }
 

@@ -23,10 +23,11 @@ struct RoleName {
 };
 
 struct Architecture {
-  std::string_view name;                // GGUF's general.architecture
+  std::string_view name;                // ModelConfig::architecture
+  std::string_view gguf;                // GGUF's general.architecture
   bool (*matches)(const Json& config);  // is this config.json one of the family
   ModelConfig (*read_config)(const Json& config);
-  ModelConfig (*read_gguf)(const GgufFile& file);
+  ModelConfig (*read_gguf)(const GgufFile& file);  // null: such files are read as the family called `gguf`
   Json (*write_config)(const ModelConfig& config);
   // The family's own metadata keys and further tensors (name, values) of a plain model.
   std::vector<GgufEntry> (*write_gguf)(const ModelConfig& config);
@@ -39,10 +40,14 @@ struct Architecture {
 };
 
 const Architecture& llama_architecture();
+const Architecture& mistral_architecture();
+const Architecture& qwen2_architecture();
 
-// Throws kUnsupported naming the architecture that pare does not have.
+// By config.json, by ModelConfig::architecture, by GGUF's general.architecture. Each throws kUnsupported
+// naming the architecture that pare does not have.
 const Architecture& find_architecture(const Json& config);
 const Architecture& architecture_named(std::string_view name);
+const Architecture& gguf_architecture(std::string_view name);
 
 // Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =
 // "model.layers.3.self_attn.q_proj.weight".

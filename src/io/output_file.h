@@ -1,0 +1,27 @@
+// A file that gets its final name only when it was written and checked.
+#pragma once
+
+#include <filesystem>
+
+namespace pare {
+
+// The file is written as path(), the sibling FILE.partial; commit() renames it to FILE. Destroyed without
+// commit(): the partial file is removed. What a killed run left there is replaced.
+class OutputFile {
+ public:
+  // Throws kInvalid when `final_path` is `input` or exists, kIo when its folder does not.
+  OutputFile(const std::filesystem::path& final_path, const std::filesystem::path& input);
+  ~OutputFile();
+  OutputFile(const OutputFile&) = delete;
+  OutputFile& operator=(const OutputFile&) = delete;
+
+  const std::filesystem::path& path() const { return partial_; }
+  // Throws kInvalid when something has taken the name meanwhile, kIo when the operating system refuses.
+  void commit();
+
+ private:
+  std::filesystem::path final_;
+  std::filesystem::path partial_;
+};
+
+}  // namespace pare

@@ -1,0 +1,60 @@
+// What the families of LLaMA's kind have in common: keys of config.json, GGUF metadata, tensor names. They
+// differ in their defaults, biases and a few keys, which stand in the file of each.
+#pragma once
+
+#include <string_view>
+#include <utility>
+#include <vector>
+
+#include "model/arch/architecture.h"
+
+namespace pare::decoder {
+
+inline constexpr RoleName kNames[] = {
+    {Role::kEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
+    {Role::kQuery, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
+    {Role::kKey, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
+    {Role::kValue, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+    {Role::kAttentionOutput, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
+    {Role::kAttentionSkip, "model.layers.{}.attention_skip", ""},
+    {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
+    {Role::kGate, "model.layers.{}.mlp.gate_proj", "blk.{}.ffn_gate"},
+    {Role::kUp, "model.layers.{}.mlp.up_proj", "blk.{}.ffn_up"},
+    {Role::kDown, "model.layers.{}.mlp.down_proj", "blk.{}.ffn_down"},
+    {Role::kMlpSkip, "model.layers.{}.mlp_skip", ""},
+    {Role::kFinalNorm, "model.norm", "output_norm"},
+    {Role::kHeadTransform, "model.head_transform", ""},
+    {Role::kHead, "lm_head", "output"},
+};
+
+// What a family's config.json means where it lacks a key.
+struct Defaults {
+  int64_t max_positions = 2048;
+  int64_t kv_heads = 0;  // 0: as many as heads
+};
+
+// By "model_type", else by the class in "architectures".
+bool is_kind(const Json& config, std::string_view model_type, std::string_view class_name);
+
+// Everything but biases and the shapes of the blocks.
+ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults);
+// All blocks as "hidden_size" and "intermediate_size" say.
+void read_dense_blocks(const Json& json, ModelConfig& config);
+// "sliding_window" tokens back is all that a query sees: pare computes full attention, so sequences must end
+// there, which is logged.
+void limit_to_window(int64_t window, ModelConfig& config);
+// The keys of read_config and read_dense_blocks.
+Json write_config(const ModelConfig& config, std::string_view model_type, std::string_view class_name);
+
+// GGUF metadata with keys "PREFIX.*"; `architecture` becomes the config's. Biases are those that the file
+// has.
+ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture);
+std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view prefix);
+// The rotary embedding's divisors where metadata cannot express its scaling.
+std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config);
+
+// One shape for all blocks and ordinary norms: what remains are the biases.
+bool has_plain_shape(const ModelConfig& config);
+
+}  // namespace pare::decoder

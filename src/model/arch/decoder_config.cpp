@@ -1,0 +1,209 @@
+// config.json of the families of LLaMA's kind.
+#include <algorithm>
+
+#include "base/log.h"
+#include "model/arch/config_keys.h"
+#include "model/arch/decoder.h"
+
+namespace pare::decoder {
+namespace {
+
+using namespace config_keys;
+
+constexpr int64_t kMaxLayers = 4096;
+
+int64_t layer_count(const Json& json) {
+  const int64_t layers = get_int(json, "num_hidden_layers");
+  if (layers < 1 || layers > kMaxLayers)
+    fail(ErrorCode::kFormat, "{}: num_hidden_layers is {}", kWhat, layers);
+  return layers;
+}
+
+void reject_partial_rope(const Json& object) {
+  const double share = get_number(object, "partial_rotary_factor", 1.0);
+  if (share != 1.0)
+    fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor {} is not supported", kWhat, share);
+}
+
+std::vector<float> read_divisors(const Json& object, const char* key) {
+  const auto it = object.find(key);
+  if (it == object.end() || !it->is_array() ||
+      !std::all_of(it->begin(), it->end(), [](const Json& v) { return v.is_number(); }))
+    fail(ErrorCode::kFormat, "{}: \"{}\" must be an array of numbers", kWhat, key);
+  return it->get<std::vector<float>>();
+}
+
+// One divisor per pair, whatever the length: what GGUF's rope_freqs says. "longrope" with different divisors
+// for long sequences, or with scaled scores, is something else.
+void read_longrope(const Json& object, RopeConfig& rope) {
+  rope.scaling = RopeScaling::kDivisors;
+  rope.divisors = read_divisors(object, "short_factor");
+  if (rope.divisors != read_divisors(object, "long_factor") ||
+      get_number(object, "attention_factor", 0.0) != 1.0)
+    fail(ErrorCode::kUnsupported,
+         "{}: rope scaling \"longrope\" is supported only with equal short_factor and long_factor and "
+         "attention_factor 1",
+         kWhat);
+}
+
+// Scaling of one rope object: `rope_scaling` (older spelling) or `rope_parameters` (newer).
+void read_rope_scaling(const Json& object, RopeConfig& rope) {
+  auto type = json_find<std::string>(object, "rope_type", kWhat);
+  if (!type) type = json_find<std::string>(object, "type", kWhat);
+  if (!type || *type == "default") return;
+  if (*type == "longrope") return read_longrope(object, rope);
+  if (*type == "linear") {
+    rope.scaling = RopeScaling::kLinear;
+  } else if (*type == "llama3") {
+    rope.scaling = RopeScaling::kLlama3;
+    rope.low_freq_factor = json_get<double>(object, "low_freq_factor", kWhat);
+    rope.high_freq_factor = json_get<double>(object, "high_freq_factor", kWhat);
+    rope.original_max_position = json_get<double>(object, "original_max_position_embeddings", kWhat);
+  } else {
+    fail(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported (only linear and llama3)", kWhat,
+         *type);
+  }
+  rope.factor = json_get<double>(object, "factor", kWhat);
+}
+
+RopeConfig read_rope(const Json& config) {
+  RopeConfig rope;
+  rope.theta = get_number(config, "rope_theta", rope.theta);
+  reject_partial_rope(config);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const auto it = config.find(key);
+    if (it == config.end() || it->is_null()) continue;
+    require_object(*it, key);
+    reject_partial_rope(*it);
+    rope.theta = get_number(*it, "rope_theta", rope.theta);
+    read_rope_scaling(*it, rope);
+  }
+  return rope;
+}
+
+std::vector<int32_t> read_token_ids(const Json& config, const char* key) {
+  std::vector<int32_t> ids;
+  const auto it = config.find(key);
+  if (it == config.end() || it->is_null()) return ids;
+  const auto add = [&](const Json& value) {
+    if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > INT32_MAX)
+      fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", kWhat, key,
+           value.dump().substr(0, 80));
+    ids.push_back(value.get<int32_t>());
+  };
+  if (it->is_array()) {
+    for (const Json& value : *it) add(value);
+  } else {
+    add(*it);
+  }
+  return ids;
+}
+
+Json rope_json(const ModelConfig& config) {
+  const RopeConfig& rope = config.rope;
+  switch (rope.scaling) {
+    case RopeScaling::kNone:
+      return nullptr;
+    case RopeScaling::kLinear:
+      return {{"rope_type", "linear"}, {"factor", rope.factor}};
+    case RopeScaling::kLlama3:
+      return {{"rope_type", "llama3"},
+              {"factor", rope.factor},
+              {"low_freq_factor", rope.low_freq_factor},
+              {"high_freq_factor", rope.high_freq_factor},
+              {"original_max_position_embeddings", static_cast<int64_t>(rope.original_max_position)}};
+    case RopeScaling::kDivisors:
+      return {{"rope_type", "longrope"},      {"short_factor", rope.divisors},
+              {"long_factor", rope.divisors}, {"factor", 1.0},
+              {"attention_factor", 1.0},      {"original_max_position_embeddings", config.max_positions}};
+  }
+  return nullptr;
+}
+
+}  // namespace
+
+bool is_kind(const Json& config, std::string_view model_type, std::string_view class_name) {
+  const auto type = json_find<std::string>(config, "model_type", kWhat);
+  if (type) return *type == model_type;
+  const auto classes = config.find("architectures");
+  return classes != config.end() && classes->is_array() && !classes->empty() &&
+         classes->front() == class_name;
+}
+
+ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults) {
+  ModelConfig config;
+  config.architecture = architecture;
+  const auto activation = json_find<std::string>(json, "hidden_act", kWhat).value_or("silu");
+  if (activation != "silu")
+    fail(ErrorCode::kUnsupported, "{}: hidden_act \"{}\" is not supported for this architecture", kWhat,
+         activation);
+  const int64_t hidden = get_int(json, "hidden_size");
+  config.blocks.resize(static_cast<size_t>(layer_count(json)));
+  config.vocab_size = get_int(json, "vocab_size");
+  config.heads = get_int(json, "num_attention_heads");
+  if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
+  config.kv_heads =
+      get_int(json, "num_key_value_heads", defaults.kv_heads == 0 ? config.heads : defaults.kv_heads);
+  config.head_dim = get_int(json, "head_dim", hidden / config.heads);
+  config.max_positions = get_int(json, "max_position_embeddings", defaults.max_positions);
+  config.norm_eps = get_number(json, "rms_norm_eps", 1e-6);
+  config.norm_width = hidden;
+  config.embedding_width = hidden;
+  config.rope = read_rope(json);
+  config.tied = get_bool(json, "tie_word_embeddings", false);
+  if (const auto bos = read_token_ids(json, "bos_token_id"); !bos.empty()) config.bos = bos.front();
+  config.eos = read_token_ids(json, "eos_token_id");
+  return config;
+}
+
+void read_dense_blocks(const Json& json, ModelConfig& config) {
+  const int64_t hidden = config.embedding_width;
+  const BlockShape shape = {hidden, hidden, hidden, config.head_dim, get_int(json, "intermediate_size"),
+                            false,  false};
+  if (shape.intermediate_size < 1)
+    fail(ErrorCode::kFormat, "{}: intermediate_size is {}", kWhat, shape.intermediate_size);
+  std::fill(config.blocks.begin(), config.blocks.end(), shape);
+}
+
+void limit_to_window(int64_t window, ModelConfig& config) {
+  if (window < 1) fail(ErrorCode::kFormat, "{}: sliding_window is {}", kWhat, window);
+  config.sliding_window = window;
+  if (window >= config.max_positions) return;
+  log_warning(
+      "attention looks back {} of {} tokens, which pare does not compute: it takes sequences of up to {} "
+      "tokens",
+      window, config.max_positions, window);
+  config.trained_positions = config.max_positions;
+  config.max_positions = window;
+}
+
+Json write_config(const ModelConfig& config, std::string_view model_type, std::string_view class_name) {
+  Json json;
+  json["architectures"] = Json::array({class_name});
+  json["model_type"] = model_type;
+  json["hidden_size"] = config.embedding_width;
+  int64_t intermediate = 0;
+  for (const BlockShape& b : config.blocks) intermediate = std::max(intermediate, b.intermediate_size);
+  json["intermediate_size"] = intermediate;
+  json["num_hidden_layers"] = config.blocks.size();
+  json["num_attention_heads"] = config.heads;
+  json["num_key_value_heads"] = config.kv_heads;
+  json["head_dim"] = config.head_dim;
+  json["vocab_size"] = config.vocab_size;
+  json["max_position_embeddings"] = config.max_positions;
+  json["hidden_act"] = "silu";
+  json["rms_norm_eps"] = config.norm_eps;
+  json["rope_theta"] = config.rope.theta;
+  json["rope_scaling"] = rope_json(config);
+  json["tie_word_embeddings"] = config.tied;
+  if (config.bos) json["bos_token_id"] = *config.bos;
+  if (config.eos.size() == 1) json["eos_token_id"] = config.eos.front();
+  if (config.eos.size() > 1) json["eos_token_id"] = config.eos;
+  return json;
+}
+
+bool has_plain_shape(const ModelConfig& config) {
+  return config.is_uniform() && config.norm_width == config.embedding_width;
+}
+
+}  // namespace pare::decoder

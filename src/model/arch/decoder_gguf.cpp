@@ -1,0 +1,180 @@
+// GGUF metadata of the families of LLaMA's kind.
+#include <cmath>
+
+#include "model/arch/decoder.h"
+#include "model/rope.h"
+
+namespace pare::decoder {
+namespace {
+
+constexpr const char* kRopeFactors = "rope_freqs.weight";
+
+// Metadata keys of one family.
+class Keys {
+ public:
+  Keys(const GgufFile& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
+
+  std::string key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
+  int64_t get_int(std::string_view name) const { return file_.metadata.get_u32(key(name)); }
+  int64_t get_int(std::string_view name, int64_t fallback) const {
+    const auto value = file_.metadata.find_u32(key(name));
+    return value ? static_cast<int64_t>(*value) : fallback;
+  }
+  std::optional<float> find_number(std::string_view name) const { return file_.metadata.find_f32(key(name)); }
+  float get_number(std::string_view name) const { return file_.metadata.get_f32(key(name)); }
+  const std::string* find_string(std::string_view name) const {
+    return file_.metadata.find_string(key(name));
+  }
+
+ private:
+  const GgufFile& file_;
+  std::string_view prefix_;
+};
+
+// What each pair's frequency is divided by.
+std::vector<float> rope_divisors(const RopeConfig& rope, int64_t head_dim) {
+  RopeConfig plain;
+  plain.theta = rope.theta;
+  const std::vector<double> base = rope_frequencies(plain, head_dim);
+  const std::vector<double> scaled = rope_frequencies(rope, head_dim);
+  std::vector<float> divisors;
+  for (size_t i = 0; i < base.size(); ++i) divisors.push_back(static_cast<float>(base[i] / scaled[i]));
+  return divisors;
+}
+
+// GGUF keeps any scaling that depends on the frequency as one divisor a pair. LLaMA-3's published parameters
+// are recognised, so that they can be written as such; else the divisors themselves are kept.
+void read_divisors(const GgufFile& file, int64_t head_dim, RopeConfig& rope) {
+  const auto tensor = file.tensors.find(kRopeFactors);
+  if (tensor == file.tensors.end()) return;
+  if (rope.scaling != RopeScaling::kNone)
+    fail(ErrorCode::kUnsupported, "{}: {} beside another rope scaling is not supported", file.name,
+         kRopeFactors);
+  std::vector<float> stored = as_vector(tensor->second, head_dim / 2);
+  for (const float divisor : stored)
+    if (!(divisor > 0.0f) || !std::isfinite(divisor))
+      fail(ErrorCode::kFormat, "{}: {} holds {}, expected positive numbers", file.name, kRopeFactors,
+           divisor);
+  RopeConfig llama3;
+  llama3.theta = rope.theta;
+  llama3.scaling = RopeScaling::kLlama3;
+  llama3.factor = stored.back();
+  const std::vector<float> expected = rope_divisors(llama3, head_dim);
+  bool published = true;
+  for (size_t i = 0; i < stored.size(); ++i)
+    published = published && std::abs(stored[i] - expected[i]) <= 1e-4f * expected[i];
+  if (published) {
+    rope = llama3;
+  } else {
+    rope.scaling = RopeScaling::kDivisors;
+    rope.divisors = std::move(stored);
+  }
+}
+
+RopeConfig read_rope(const GgufFile& file, const Keys& keys, int64_t head_dim) {
+  RopeConfig rope;
+  rope.theta = keys.find_number("rope.freq_base").value_or(10000.0f);
+  const int64_t dims = keys.get_int("rope.dimension_count", head_dim);
+  if (dims != head_dim)
+    fail(ErrorCode::kUnsupported, "{}: partial rotary embedding ({} of {}) is not supported", file.name, dims,
+         head_dim);
+  if (const auto scores = keys.find_number("rope.scaling.attn_factor"); scores && *scores != 1.0f)
+    fail(ErrorCode::kUnsupported, "{}: {} is {}, only 1 is supported", file.name,
+         keys.key("rope.scaling.attn_factor"), *scores);
+  const std::string* scaling = keys.find_string("rope.scaling.type");
+  auto factor = keys.find_number("rope.scaling.factor");
+  if (!factor) factor = keys.find_number("rope.scale_linear");  // files before the keys rope.scaling.*
+  if (scaling != nullptr && *scaling != "linear" && *scaling != "none")
+    fail(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported (only linear and llama3)",
+         file.name, *scaling);
+  const bool linear = scaling != nullptr ? *scaling == "linear" : factor && *factor != 1.0f;
+  if (linear && !factor)
+    fail(ErrorCode::kFormat, "{}: {} is missing", file.name, keys.key("rope.scaling.factor"));
+  if (linear) {
+    rope.scaling = RopeScaling::kLinear;
+    rope.factor = *factor;
+  }
+  read_divisors(file, head_dim, rope);
+  return rope;
+}
+
+}  // namespace
+
+ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture) {
+  const Keys keys(file, prefix);
+  const GgufMetadata& metadata = file.metadata;
+  ModelConfig config;
+  config.architecture = architecture;
+  if (keys.get_int("expert_count", 0) != 0)
+    fail(ErrorCode::kUnsupported, "{}: mixture-of-experts models are not supported", file.name);
+  const int64_t hidden = keys.get_int("embedding_length");
+  const int64_t layers = keys.get_int("block_count");
+  if (layers < 1 || layers > 4096)
+    fail(ErrorCode::kFormat, "{}: {} is {}", file.name, keys.key("block_count"), layers);
+  config.heads = keys.get_int("attention.head_count");
+  if (config.heads < 1) fail(ErrorCode::kFormat, "{}: {} is 0", file.name, keys.key("attention.head_count"));
+  config.kv_heads = keys.get_int("attention.head_count_kv", config.heads);
+  config.head_dim = keys.get_int("attention.key_length", hidden / config.heads);
+  const int64_t value_dim = keys.get_int("attention.value_length", config.head_dim);
+  config.max_positions = keys.get_int("context_length");
+  if (const int64_t window = keys.get_int("attention.sliding_window", 0); window > 0)
+    limit_to_window(window, config);
+  config.norm_eps = keys.get_number("attention.layer_norm_rms_epsilon");
+  config.norm_width = hidden;
+  config.embedding_width = hidden;
+  const BlockShape shape = {hidden, hidden, hidden, value_dim, keys.get_int("feed_forward_length"),
+                            false,  false};
+  config.blocks.assign(static_cast<size_t>(layers), shape);
+  const auto embedding = file.tensors.find("token_embd.weight");
+  if (embedding == file.tensors.end() || embedding->second.shape.size() != 2)
+    fail(ErrorCode::kFormat, "{}: tensor token_embd.weight is missing or not a matrix", file.name);
+  config.vocab_size = embedding->second.shape[0];
+  config.tied = file.tensors.count("output.weight") == 0;
+  const auto has = [&](const char* tensor) { return file.tensors.count(tensor) != 0; };
+  config.bias = {has("blk.0.attn_q.bias"),      has("blk.0.attn_k.bias"),   has("blk.0.attn_v.bias"),
+                 has("blk.0.attn_output.bias"), has("blk.0.ffn_gate.bias"), has("blk.0.ffn_up.bias"),
+                 has("blk.0.ffn_down.bias")};
+  if (config.head_dim > 0 && config.head_dim % 2 == 0) config.rope = read_rope(file, keys, config.head_dim);
+  if (const auto bos = metadata.find_u32("tokenizer.ggml.bos_token_id"))
+    config.bos = static_cast<int32_t>(*bos);
+  if (const auto eos = metadata.find_u32("tokenizer.ggml.eos_token_id"))
+    config.eos = {static_cast<int32_t>(*eos)};
+  validate(config);
+  return config;
+}
+
+std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view prefix) {
+  std::vector<GgufEntry> entries = {{"general.architecture", std::string(prefix)}};
+  const auto add = [&](std::string_view name, GgufValue value) {
+    entries.push_back({fmt::format("{}.{}", prefix, name), std::move(value)});
+  };
+  const auto add_int = [&](std::string_view name, int64_t value) { add(name, static_cast<uint32_t>(value)); };
+  const auto add_number = [&](std::string_view name, double value) { add(name, static_cast<float>(value)); };
+  const BlockShape& shape = config.blocks.front();
+  add_int("block_count", static_cast<int64_t>(config.blocks.size()));
+  add_int("context_length", config.max_positions);
+  add_int("embedding_length", config.embedding_width);
+  add_int("feed_forward_length", shape.intermediate_size);
+  add_int("attention.head_count", config.heads);
+  add_int("attention.head_count_kv", config.kv_heads);
+  add_int("attention.key_length", config.head_dim);
+  add_int("attention.value_length", shape.value_head_dim);
+  add_number("attention.layer_norm_rms_epsilon", config.norm_eps);
+  add_int("rope.dimension_count", config.head_dim);
+  add_number("rope.freq_base", config.rope.theta);
+  add_int("vocab_size", config.vocab_size);
+  if (config.rope.scaling == RopeScaling::kLinear) {
+    add("rope.scaling.type", std::string("linear"));
+    add_number("rope.scaling.factor", config.rope.factor);
+  }
+  return entries;
+}
+
+std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config) {
+  const RopeScaling scaling = config.rope.scaling;
+  if (scaling == RopeScaling::kDivisors) return {{kRopeFactors, config.rope.divisors}};
+  if (scaling != RopeScaling::kLlama3) return {};
+  return {{kRopeFactors, rope_divisors(config.rope, config.head_dim)}};
+}
+
+}  // namespace pare::decoder

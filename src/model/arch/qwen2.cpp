@@ -1,0 +1,50 @@
+// Qwen2 and Qwen2.5: LLaMA with biases on queries, keys and values.
+#include "model/arch/config_keys.h"
+#include "model/arch/decoder.h"
+#include "model/arch/sliced_config.h"
+
+namespace pare {
+namespace {
+
+constexpr const char* kName = "qwen2";
+constexpr const char* kClass = "Qwen2ForCausalLM";
+constexpr int64_t kDefaultWindow = 4096;
+constexpr BiasConfig kBias = {true, true, true, false, false, false, false};
+
+bool matches(const Json& config) { return decoder::is_kind(config, kName, kClass); }
+
+ModelConfig read_config(const Json& json) {
+  ModelConfig config = decoder::read_config(json, kName, {.max_positions = 32768, .kv_heads = 32});
+  decoder::read_dense_blocks(json, config);
+  config.bias = kBias;
+  // Only some layers then have a window; limiting sequences to it is right for all of them.
+  const auto window = json.find("sliding_window");
+  if (config_keys::get_bool(json, "use_sliding_window", false) &&
+      (window == json.end() || !window->is_null()))
+    decoder::limit_to_window(config_keys::get_int(json, "sliding_window", kDefaultWindow), config);
+  validate(config);
+  return config;
+}
+
+bool is_plain(const ModelConfig& config) { return decoder::has_plain_shape(config) && config.bias == kBias; }
+
+Json write_config(const ModelConfig& config) {
+  if (!is_plain(config)) return sliced::write_config(config);
+  Json json = decoder::write_config(config, kName, kClass);
+  json["use_sliding_window"] = false;
+  return json;
+}
+
+ModelConfig read_gguf(const GgufFile& file) { return decoder::read_gguf(file, kName, kName); }
+std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::write_gguf(config, kName); }
+
+}  // namespace
+
+const Architecture& qwen2_architecture() {
+  static const Architecture instance = {kName,     kName,        matches,        read_config,
+                                        read_gguf, write_config, write_gguf,     decoder::extra_gguf_tensors,
+                                        is_plain,  false,        decoder::kNames};
+  return instance;
+}
+
+}  // namespace pare

@@ -1,0 +1,89 @@
+#include "model/probe.h"
+
+#include <algorithm>
+#include <cmath>
+#include <numeric>
+
+#include "model/build.h"
+#include "model/forward.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kHeadRows = 4096;
+
+Weight edited(const WeightEdit& edit, Role role, int64_t block, const Weight& weight) {
+  return edit && !weight.empty() ? edit({role, block, false}, weight) : weight;
+}
+
+// Rows [first, first + count).
+Weight rows_of(const Weight& weight, int64_t first, int64_t count) {
+  Weight part = weight;
+  part.data += first * row_bytes(weight.encoding, weight.cols);
+  part.rows = count;
+  return part;
+}
+
+// x (tokens, in)·Wᵀ, (tokens, out), a few rows of W at a time.
+Matrix<float> apply_streamed(const Weight& weight, const WeightEdit& edit, Role role,
+                             MatrixView<const float> x) {
+  Matrix<float> y(x.rows, weight.rows);
+  for (int64_t first = 0; first < weight.rows; first += kHeadRows) {
+    const int64_t count = std::min(kHeadRows, weight.rows - first);
+    const Weight part = edited(edit, role, -1, rows_of(weight, first, count));
+    pack_linear(std::span(&part, 1), ComputeType::kF32)->apply(x, y.view().block(0, first, x.rows, count));
+  }
+  return y;
+}
+
+Matrix<float> run_stage(const Stage& original, int64_t block, size_t index, const WeightEdit& edit,
+                        MatrixView<const float> x, const RopeTable& rope) {
+  Stage stage = original;
+  for_each_linear(
+      stage, [&](Role role, Linear& linear) { linear.weight = edited(edit, role, block, linear.weight); });
+  stage.skip = edited(edit, skip_role(index), block, stage.skip);
+  const PackedStage packed = pack_stage(stage, x.cols, ComputeType::kF32);
+  std::vector<KvLayer> kv;
+  for (const auto& branch : packed.branches)
+    if (const auto* attention = std::get_if<PackedAttention>(&branch)) kv.emplace_back(*attention, x.rows);
+  const Segment segment{0, x.rows, 0, kv.empty() ? nullptr : &kv.front()};
+  return forward_stage(packed, x, std::span(&segment, 1), rope);
+}
+
+}  // namespace
+
+Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens, const WeightEdit& edit) {
+  const auto count = static_cast<int64_t>(tokens.size());
+  std::vector<int64_t> positions(tokens.size());
+  std::iota(positions.begin(), positions.end(), 0);
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, positions);
+  const std::vector<int64_t> rows(tokens.begin(), tokens.end());
+  const Weight seen = edited(edit, Role::kEmbedding, -1, gather_rows(model.embedding, rows));
+  Matrix<float> x = decode(seen);
+  PARE_CHECK(x.rows() == count);
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (size_t s = 0; s < model.blocks[b].stages.size(); ++s)
+      x = run_stage(model.blocks[b].stages[s], static_cast<int64_t>(b), s, edit, x.view(), rope);
+  apply_norm(model.final_norm, x.view(), x.view());
+  if (!model.head_transform.empty())
+    x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());
+  // A tied head is the embedding, whatever becomes of that.
+  const Role head = model.head.empty() ? Role::kEmbedding : Role::kHead;
+  return apply_streamed(model.head_weight(), edit, head, x.view());
+}
+
+double relative_difference(MatrixView<const float> a, MatrixView<const float> b) {
+  PARE_CHECK(a.rows == b.rows && a.cols == b.cols);
+  double largest = 0.0;
+  double difference = 0.0;
+  for (int64_t r = 0; r < a.rows; ++r)
+    for (int64_t c = 0; c < a.cols; ++c) {
+      const double d = std::abs(static_cast<double>(a(r, c)) - b(r, c));
+      if (std::isnan(d)) return d;
+      difference = std::max(difference, d);
+      largest = std::max(largest, std::abs(static_cast<double>(a(r, c))));
+    }
+  return largest > 0.0 ? difference / largest : difference;
+}
+
+}  // namespace pare
