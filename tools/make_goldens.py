@@ -1,17 +1,17 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/llama: tiny random LLaMA models with the logits that Hugging Face transformers computes.
+"""Writes tests/golden/{llama,mistral,qwen2}: tiny random models with the logits that Hugging Face transformers computes.
 
-Each folder holds config.json, the weights and golden.safetensors with two F32 tensors: `tokens` (length) and
-`logits` (length, vocabulary), both of one forward pass in f32 with eager attention. What a case is about stands in
-the README.md beside the folders, with the seed and the versions of the libraries.
+Each folder of a family's folder holds config.json, the weights and golden.safetensors with two F32 tensors: `tokens`
+(length) and `logits` (length, vocabulary), both of one forward pass in f32 with eager attention. What a case is about
+stands in the README.md beside the folders, with the seed and the versions of the libraries.
 
-usage: make_goldens.py [OUT_DIR]        (default: tests/golden/llama of this checkout)
+usage: make_goldens.py [--only FAMILY] [OUT_DIR]        (default: tests/golden of this checkout)
 Needs torch, transformers, safetensors.
 """
 
+import argparse
 import json
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -19,7 +19,14 @@ import safetensors
 import torch
 import transformers
 from safetensors.torch import save_file
-from transformers import LlamaConfig, LlamaForCausalLM
+from transformers import (
+    LlamaConfig,
+    LlamaForCausalLM,
+    MistralConfig,
+    MistralForCausalLM,
+    Qwen2Config,
+    Qwen2ForCausalLM,
+)
 
 SEED = 20240229
 LENGTH = 40
@@ -40,7 +47,7 @@ BASE = dict(
 )
 
 # name: (what it covers, config changes, how it is stored)
-CASES = {
+LLAMA = {
     "mha": ("full multi-head attention, head untied", dict(), dict()),
     "gqa-tied": (
         "grouped key/value heads, head_dim 8 (not hidden/heads), tied head, ragged widths",
@@ -119,6 +126,54 @@ CASES = {
     ),
 }
 
+MISTRAL = {
+    "window": (
+        "grouped key/value heads, head_dim 8, sliding_window 64: longer than the tokens, shorter than the context",
+        dict(num_key_value_heads=2, head_dim=8, sliding_window=64),
+        dict(),
+    ),
+    "no-window": (
+        "sliding_window null, as in versions after 0.1; one key/value head",
+        dict(num_key_value_heads=1, sliding_window=None, rope_parameters=dict(rope_type="default", rope_theta=1e6)),
+        dict(rope_spelling="older", rope_type_key="type", keep_null=["sliding_window"]),
+    ),
+    "minimal-config": (
+        "config.json with only what has no default: eight key/value heads, sliding_window 4096 below the context",
+        dict(
+            hidden_size=32,
+            num_attention_heads=8,
+            num_key_value_heads=8,
+            max_position_embeddings=131072,
+            rms_norm_eps=1e-6,
+        ),
+        dict(minimal=True),
+    ),
+}
+
+QWEN2 = {
+    "gqa": (
+        "biases on queries, keys and values; grouped key/value heads, head untied",
+        dict(num_key_value_heads=2, rms_norm_eps=1e-6),
+        dict(),
+    ),
+    "tied": (
+        "tied head, theta 1e6 (the older spelling), one key/value head, stored as bfloat16",
+        dict(
+            hidden_size=32,
+            num_key_value_heads=1,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1e6),
+        ),
+        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+    ),
+}
+
+# name: (config, model, cases, offset of the seeds)
+FAMILIES = {
+    "llama": (LlamaConfig, LlamaForCausalLM, LLAMA, 0),
+    "mistral": (MistralConfig, MistralForCausalLM, MISTRAL, 100),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, QWEN2, 200),
+}
 
 # What a published config.json holds; transformers writes some more.
 KEYS = {
@@ -134,6 +189,7 @@ KEYS = {
     "initializer_range",
     "intermediate_size",
     "max_position_embeddings",
+    "max_window_layers",
     "mlp_bias",
     "model_type",
     "num_attention_heads",
@@ -144,9 +200,11 @@ KEYS = {
     "rope_parameters",
     "rope_scaling",
     "rope_theta",
+    "sliding_window",
     "tie_word_embeddings",
     "torch_dtype",
     "use_cache",
+    "use_sliding_window",
     "vocab_size",
 }
 
@@ -169,7 +227,7 @@ def randomise(model, generator):
 def config_json(config, storage):
     """The config as published models spell it."""
     data = config.to_dict()
-    data["architectures"] = ["LlamaForCausalLM"]
+    data["architectures"] = [storage["class"].__name__]
     data["dtype"] = storage.get("dtype", "float32")
     if storage.get("rope_spelling") == "older":
         data["torch_dtype"] = data.pop("dtype")
@@ -191,9 +249,14 @@ def config_json(config, storage):
             "use_cache",
             "initializer_range",
             "hidden_act",
+            "max_position_embeddings" if storage["class"] is MistralForCausalLM else "",
+            "sliding_window",
         ):
             data.pop(key, None)
-    return {key: value for key, value in sorted(data.items()) if key in KEYS and value is not None}
+    kept = storage.get("keep_null", [])
+    return {
+        key: value for key, value in sorted(data.items()) if key in KEYS and (value is not None or key in kept)
+    }
 
 
 def save_weights(state, directory, shards):
@@ -216,9 +279,12 @@ def save_weights(state, directory, shards):
     )
 
 
-def make_case(name, changes, storage, directory, generator):
-    config = LlamaConfig(**{**BASE, **changes})
-    model = LlamaForCausalLM(config).eval()
+def make_case(name, family, changes, storage, directory, generator):
+    config_class, model_class = family
+    storage = dict(storage, **{"class": model_class})
+    config = config_class(**{**BASE, **changes})
+    config._attn_implementation = "eager"
+    model = model_class(config).eval()
     randomise(model, generator)
     dtype = getattr(torch, storage.get("dtype", "float32"))
     state = {key: value.detach().to(dtype).contiguous() for key, value in model.state_dict().items()}
@@ -231,7 +297,7 @@ def make_case(name, changes, storage, directory, generator):
     save_weights(state, directory, storage.get("shards", 1))
 
     # Reloaded from what was written, so that the golden speaks of the files and not of the objects above.
-    reloaded, info = LlamaForCausalLM.from_pretrained(
+    reloaded, info = model_class.from_pretrained(
         directory, dtype=torch.float32, attn_implementation="eager", output_loading_info=True
     )
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
@@ -253,29 +319,44 @@ def make_case(name, changes, storage, directory, generator):
     return error, logits.std().item()
 
 
-def main():
-    root = Path(__file__).resolve().parent.parent
-    out = Path(sys.argv[1]) if len(sys.argv) > 1 else root / "tests/golden/llama"
-    torch.set_num_threads(1)
-    transformers.utils.logging.disable_progress_bar()
+def make_family(name, out):
+    config_class, model_class, cases, offset = FAMILIES[name]
     rows = []
-    for i, (name, (about, changes, storage)) in enumerate(CASES.items()):
+    for i, (case, (about, changes, storage)) in enumerate(cases.items()):
         # A generator a case: adding a case leaves the others' bytes alone.
-        generator = torch.Generator().manual_seed(SEED + i)
-        error, spread = make_case(name, changes, storage, out / name, generator)
-        rows.append(f"| {name} | {about} | {spread:.2f} | {error:.1e} |")
-        print(rows[-1])
+        generator = torch.Generator().manual_seed(SEED + offset + i)
+        family = (config_class, model_class)
+        error, spread = make_case(case, family, changes, storage, out / case, generator)
+        rows.append(f"| {case} | {about} | {spread:.2f} | {error:.1e} |")
+        print(name, rows[-1])
     versions = (
         f"torch {torch.__version__}, transformers {transformers.__version__}, "
         f"safetensors {safetensors.__version__}, numpy {np.__version__}"
     )
+    title = {"llama": "LLaMA", "mistral": "Mistral", "qwen2": "Qwen2"}[name]
+    seed = SEED + offset
     (out / "README.md").write_text(
-        "# Tiny random LLaMA models and their logits\n\n"
-        f"Written by `tools/make_goldens.py` (seed {SEED} + index of the case; {versions}).\n"
+        f"# Tiny random {title} models and their logits\n\n"
+        f"Written by `tools/make_goldens.py` (seed {seed} + index of the case; {versions}).\n"
         "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
         "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n\n"
         "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
+
+
+def main():
+    root = Path(__file__).resolve().parent.parent
+    parser = argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    parser.add_argument("out", type=Path, nargs="?", default=root / "tests/golden")
+    parser.add_argument("--only", choices=sorted(FAMILIES), help="just this family")
+    args = parser.parse_args()
+    torch.set_num_threads(1)
+    transformers.utils.logging.disable_progress_bar()
+    for name in FAMILIES:
+        if args.only in (None, name):
+            make_family(name, args.out / name)
 
 
 if __name__ == "__main__":

@@ -150,14 +150,101 @@ TEST(Config, WidthsOfSlicedBlocksMustFitTogether) {
   EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "pare.layers");
 }
 
+Json of_kind(const char* model_type) {
+  Json json = valid();
+  json["model_type"] = model_type;
+  json["max_position_embeddings"] = 1000;
+  return json;
+}
+
+TEST(Config, FamiliesHaveTheirOwnDefaults) {
+  Json json = of_kind("mistral");
+  EXPECT_EQ(read(json).architecture, "mistral");
+  EXPECT_EQ(read(json).bias, BiasConfig());
+  json.erase("max_position_embeddings");
+  EXPECT_EQ(read(json).max_positions, 4096);  // the window
+  json["num_attention_heads"] = 16;
+  json.erase("num_key_value_heads");
+  EXPECT_EQ(read(json).kv_heads, 8);
+  json = of_kind("qwen2");
+  EXPECT_EQ(read(json).architecture, "qwen2");
+  EXPECT_EQ(read(json).bias, (BiasConfig{true, true, true, false, false, false, false}));
+  json.erase("max_position_embeddings");
+  EXPECT_EQ(read(json).max_positions, 32768);
+  json.erase("model_type");
+  for (const char* name : {"MistralForCausalLM", "Qwen2ForCausalLM"}) {
+    json["architectures"] = {name};
+    EXPECT_EQ(find_architecture(json).write_config(read(json))["architectures"][0], name);
+  }
+}
+
+TEST(Config, SequencesEndWithTheSlidingWindow) {
+  Json json = of_kind("mistral");
+  json["sliding_window"] = 64;
+  const ModelConfig config = read(json);
+  EXPECT_EQ(config.max_positions, 64);
+  const Json written = find_architecture(json).write_config(config);
+  EXPECT_EQ(written["sliding_window"], 64);
+  EXPECT_EQ(written["max_position_embeddings"], 1000);
+  json["sliding_window"] = nullptr;
+  EXPECT_EQ(read(json).max_positions, 1000);
+  EXPECT_TRUE(find_architecture(json).write_config(read(json))["sliding_window"].is_null());
+  json["sliding_window"] = 0;
+  EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "sliding_window");
+  json = of_kind("qwen2");
+  json["sliding_window"] = 64;
+  EXPECT_EQ(read(json).max_positions, 1000);  // "use_sliding_window" is false by default
+  json["use_sliding_window"] = true;
+  EXPECT_EQ(read(json).max_positions, 64);
+}
+
+TEST(Config, SlicedModelsOfAnyFamilyAreWrittenAlike) {
+  for (const char* kind : {"mistral", "qwen2"}) {
+    const Json json = of_kind(kind);
+    ModelConfig config = read(json);
+    config.blocks[1].intermediate_size = 20;
+    const Json written = find_architecture(json).write_config(config);
+    EXPECT_EQ(written["model_type"], "pare_llama");
+    const ModelConfig again = read(written);
+    EXPECT_EQ(again.blocks, config.blocks);
+    EXPECT_EQ(again.bias, config.bias);
+  }
+}
+
+TEST(Config, DivisorsOfTheRotaryEmbedding) {
+  const Json longrope = {{"rope_type", "longrope"},
+                         {"short_factor", {1, 2, 3, 4}},
+                         {"long_factor", {1, 2, 3, 4}},
+                         {"attention_factor", 1.0}};
+  EXPECT_EQ(read_with("rope_scaling", longrope).rope.divisors, (std::vector<float>{1, 2, 3, 4}));
+  const auto with = [&](const char* key, const Json& value) {
+    Json changed = longrope;
+    changed[key] = value;
+    return changed;
+  };
+  EXPECT_PARE_ERROR(read_with("rope_scaling", with("long_factor", {1, 2, 3, 5})), ErrorCode::kUnsupported,
+                    "longrope");
+  EXPECT_PARE_ERROR(read_with("rope_scaling", with("attention_factor", 1.2)), ErrorCode::kUnsupported,
+                    "longrope");
+  EXPECT_PARE_ERROR(read_with("rope_scaling", with("short_factor", {"x"})), ErrorCode::kFormat,
+                    "short_factor");
+  const Json three = {1, 2, 3};
+  Json changed = with("long_factor", three);
+  changed["short_factor"] = three;
+  EXPECT_PARE_ERROR(read_with("rope_scaling", changed), ErrorCode::kFormat, "3 rope divisors for 4 pairs");
+  changed["long_factor"] = changed["short_factor"] = {1, 2, 0, 4};
+  EXPECT_PARE_ERROR(read_with("rope_scaling", changed), ErrorCode::kFormat, "divisor");
+}
+
 TEST(Config, WhatIsWrittenIsReadBack) {
-  for (const char* name : {"llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
-                           "llama/rope-llama3", "sliced/all-streams", "sliced/global-rotation"}) {
+  for (const char* name :
+       {"llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear", "llama/rope-llama3",
+        "mistral/window", "mistral/no-window", "qwen2/gqa", "sliced/all-streams", "sliced/global-rotation"}) {
     const auto path = golden_folder(name) / "config.json";
     const ModelConfig config = read(parse_json(read_file(path, 1 << 20), name));
-    const Json written = llama_architecture().write_config(config);
-    EXPECT_EQ(llama_architecture().write_config(read(written)), written) << name;
-    EXPECT_EQ(written["model_type"], config.is_uniform() ? "llama" : "pare_llama") << name;
+    const Json written = architecture_named(config.architecture).write_config(config);
+    EXPECT_EQ(architecture_named(config.architecture).write_config(read(written)), written) << name;
+    EXPECT_EQ(written["model_type"], config.is_uniform() ? config.architecture : "pare_llama") << name;
   }
 }
 

@@ -31,6 +31,19 @@ class TinyGguf {
   TempDir folder_;
 };
 
+TEST(Manifest, GoesWithTheModel) {
+  const auto source = golden_folder("tiny-model");
+  EXPECT_EQ(read_manifest(source), "");
+  const TempDir folder;
+  const std::string text = "{\"recipe\": \"caf\u00e9\"}\n";
+  folder.file(kManifestFile, text);
+  EXPECT_EQ(read_manifest(folder.path()), text);
+  save_gguf(load_model(source), load_tokenizer(source), folder / "model.gguf", std::nullopt, {}, text);
+  EXPECT_EQ(read_manifest(folder / "model.gguf"), text);
+  folder.file(kManifestFile, "{");
+  EXPECT_PARE_ERROR(read_manifest(folder.path()), ErrorCode::kFormat, kManifestFile);
+}
+
 void expect_same_tokens(const Tokenizer& a, const Tokenizer& b) {
   std::string text = contents(golden_folder("text/test.txt"));
   text += "<|im_start|>user\n 12345 <|im_end|><|endoftext|> it's\r\n\xff\xfe \u6f22\u5b57";

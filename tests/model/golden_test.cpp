@@ -1,4 +1,4 @@
-// Tiny models of every kind against the logits of transformers (tests/golden/llama, tests/golden/sliced).
+// Tiny models of every kind against the logits of transformers (tests/golden/{llama,mistral,qwen2,sliced}).
 #include <gtest/gtest.h>
 
 #include "model/run_model.h"
@@ -33,8 +33,10 @@ INSTANTIATE_TEST_SUITE_P(Cases, GoldenLogits,
                          ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
                                            "llama/rope-llama3", "llama/rope-llama3-older",
                                            "llama/minimal-config", "llama/sharded", "llama/bf16", "llama/f16",
-                                           "sliced/all-streams", "sliced/block-rotation",
-                                           "sliced/global-rotation", "sliced/first-layer-bare"));
+                                           "mistral/window", "mistral/no-window", "mistral/minimal-config",
+                                           "qwen2/gqa", "qwen2/tied", "sliced/all-streams",
+                                           "sliced/block-rotation", "sliced/global-rotation",
+                                           "sliced/first-layer-bare"));
 
 }  // namespace
 }  // namespace pare::test

@@ -1,6 +1,7 @@
 // What pare writes is what it read.
 #include <gtest/gtest.h>
 
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/hf_modeling.h"
 #include "model/run_model.h"
@@ -39,7 +40,9 @@ TEST_P(HfRoundTrip, WeightsAreTheSameBytes) {
 INSTANTIATE_TEST_SUITE_P(Goldens, HfRoundTrip,
                          ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
                                            "llama/rope-llama3", "llama/minimal-config", "llama/bf16",
-                                           "llama/f16", "sliced/all-streams", "sliced/block-rotation",
+                                           "llama/f16", "mistral/window", "mistral/no-window",
+                                           "mistral/minimal-config", "qwen2/gqa", "qwen2/tied",
+                                           "sliced/all-streams", "sliced/block-rotation",
                                            "sliced/global-rotation", "sliced/first-layer-bare",
                                            "tiny-model"));
 
@@ -130,6 +133,58 @@ TEST(SaveGguf, KeepsTheRotaryEmbedding) {
   expect_gguf_keeps(model);
 }
 
+// A golden model with enough rows for the tokenizer.
+Model with_rows(const std::string& golden) {
+  Model model = load_model(golden_folder(golden));
+  Matrix<float> rows = Matrix<float>::zeros(400, model.embedding.cols);
+  const Matrix<float> old = decode(model.embedding);
+  std::copy_n(old.data(), old.size(), rows.data());
+  model.embedding = Weight::from_matrix(std::as_const(rows).view(), model.embedding.encoding);
+  if (!model.head.empty()) model.head = model.embedding;
+  model.config.vocab_size = 400;
+  return model;
+}
+
+TEST(SaveGguf, OtherFamilies) {
+  for (const char* golden : {"mistral/window", "mistral/no-window", "qwen2/gqa", "qwen2/tied"}) {
+    SCOPED_TRACE(golden);
+    expect_gguf_keeps(with_rows(golden));
+  }
+}
+
+TEST(SaveGguf, RowsOfQueriesAndKeysHaveTheFamilysOrder) {
+  const TempDir folder;
+  for (const auto& [golden, permuted] : {std::pair("mistral/window", true), std::pair("qwen2/gqa", false)}) {
+    const Model model = with_rows(golden);
+    const auto path = folder / (permuted ? "a.gguf" : "b.gguf");
+    save_gguf(model, tiny_tokenizer(), path, std::nullopt);
+    const GgufFile file = read_gguf(path);
+    EXPECT_EQ(file.metadata.get_string("general.architecture"), permuted ? "llama" : "qwen2");
+    const auto& q = std::get<Attention>(model.blocks[0].stages[0].branches[0]).q;
+    const Matrix<float> ours = decode(q.weight);
+    const Matrix<float> stored = decode(as_weight(file.tensors.at("blk.0.attn_q.weight")));
+    const int64_t half = model.config.head_dim / 2;
+    // Row 1 of a permuted head is the partner of row 0.
+    EXPECT_TRUE(std::equal(stored.row(1), stored.row(2), ours.row(permuted ? half : 1)));
+    EXPECT_EQ(file.tensors.count("blk.0.attn_q.bias"), q.bias.empty() ? 0u : 1u);
+  }
+}
+
+TEST(SaveGguf, DivisorsOfTheRotaryEmbedding) {
+  TinyModelOptions options = gguf_options();
+  options.head_dim = 8;
+  Model model = make_tiny_model(options);
+  model.config.rope.scaling = RopeScaling::kDivisors;
+  model.config.rope.divisors = {1.0f, 1.5f, 3.0f, 20.0f};
+  expect_gguf_keeps(model);
+  const TempDir folder;
+  save_hf(model, folder.path(), std::nullopt);
+  EXPECT_EQ(load_model(folder.path()).config.rope, model.config.rope);
+  model.config.rope = {};
+  const auto tokens = some_tokens(30, 400);
+  EXPECT_GT(largest_difference(run_model(model, tokens), run_model(load_model(folder.path()), tokens)), 1e-2);
+}
+
 TEST(SaveGguf, TrainedTinyModel) { expect_gguf_keeps(load_model(golden_folder("tiny-model"))); }
 
 TEST(SaveGguf, RefusesWhatOnlyPareExpresses) {
@@ -151,6 +206,39 @@ TEST(SaveGguf, ConvertsMatricesButNotVectors) {
   for (const auto& [name, tensor] : file.tensors)
     EXPECT_EQ(tensor.encoding, tensor.shape.size() == 2 ? Encoding::kF16 : Encoding::kF32) << name;
   EXPECT_EQ(file.metadata.get_u32("general.file_type"), 1u);
+  EXPECT_EQ(file.metadata.find("general.quantization_version"), nullptr);
+}
+
+TEST(SaveGguf, BlocksWhereRowsDivideIntoThem) {
+  const TempDir folder;
+  TinyModelOptions options = gguf_options();
+  options.width = 64;
+  options.heads = 8;
+  options.intermediate = 80;  // 2.5 blocks
+  const Model model = make_tiny_model(options);
+  std::string warnings;
+  set_log_sink([&](LogLevel, std::string_view message) { warnings += message; });
+  save_gguf(model, tiny_tokenizer(), folder / "q8.gguf", Encoding::kQ8_0);
+  set_log_sink({});
+  const GgufFile file = read_gguf(folder / "q8.gguf");
+  for (const auto& [name, tensor] : file.tensors) {
+    const bool ragged =
+        name.find("ffn_down") != std::string::npos || name.find("attn_output") != std::string::npos;
+    const Encoding matrix = ragged ? Encoding::kF16 : Encoding::kQ8_0;
+    EXPECT_EQ(tensor.encoding, tensor.shape.size() == 2 ? matrix : Encoding::kF32) << name;
+    EXPECT_EQ(warnings.find(name + " (f16)") != std::string::npos, tensor.shape.size() == 2 && ragged)
+        << name;
+  }
+  EXPECT_EQ(file.metadata.get_u32("general.file_type"), 7u);
+  EXPECT_EQ(file.metadata.get_u32("general.quantization_version"), 2u);
+  // What is stored already in blocks is copied, and becomes bf16 in a folder.
+  const Model again = load_model(folder / "q8.gguf");
+  save_gguf(again, tiny_tokenizer(), folder / "copy.gguf", std::nullopt);
+  EXPECT_TRUE(contents(folder / "q8.gguf") == contents(folder / "copy.gguf"));
+  const TempDir hf;
+  save_hf(again, hf.path(), std::nullopt);
+  EXPECT_EQ(load_model(hf.path()).embedding.encoding, Encoding::kBF16);
+  EXPECT_PARE_ERROR(save_hf(again, hf.path(), Encoding::kQ8_0), ErrorCode::kUsage, "q8_0");
 }
 
 }  // namespace
