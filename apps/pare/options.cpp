@@ -49,12 +49,14 @@ void add_models(CLI::App& command, std::vector<std::string>& paths) {
 }
 
 void add_compute(CLI::App& command, ComputeType& compute) {
-  static const std::map<std::string, ComputeType> kTypes = {{"f32", ComputeType::kF32},
-                                                            {"bf16", ComputeType::kBF16}};
+  static const std::map<std::string, ComputeType> kTypes = {
+      {"f32", ComputeType::kF32}, {"bf16", ComputeType::kBF16}, {"int8", ComputeType::kInt8}};
   command
       .add_option(
           "--dtype", compute,
-          fmt::format("What products are made of: f32 or bf16 (default {})", compute_type_name(compute)))
+          fmt::format(
+              "What products are made of: f32, bf16 or int8 weights with bf16 activations (default {})",
+              compute_type_name(compute)))
       ->transform(CLI::CheckedTransformer(kTypes).description(""));
 }
 

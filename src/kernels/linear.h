@@ -11,8 +11,9 @@
 namespace pare {
 
 // What products are made of. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
-// f32 accumulation. Inputs and outputs are f32 in memory either way.
-enum class ComputeType { kF32, kBF16 };
+// f32 accumulation. kInt8: weights rounded to 8 bits with one scale a row (round_to_int8), activations to
+// bf16, f32 accumulation. Inputs and outputs are f32 in memory in any case.
+enum class ComputeType { kF32, kBF16, kInt8 };
 std::string_view compute_type_name(ComputeType type);
 
 // An opaque packed linear of out × in. Immutable; apply() may be called from one thread at a time per call,
@@ -21,9 +22,9 @@ class PackedLinear {
  public:
   virtual ~PackedLinear() = default;
   // y = x·Wᵀ for x (tokens, in), y (tokens, out); no overlap. Any tokens >= 1. The result of a token does
-  // not depend on the thread count, nor on the other tokens, except that amx_bf16 sums in another order
-  // (within rounding) for batches of five tokens and more. Scratch memory for up to 512 packed tokens stays
-  // with the calling thread; running out of memory ends the process.
+  // not depend on the thread count, nor on the other tokens, except that tile products (amx_*) sum in another
+  // order (within rounding) for batches of five tokens and more. Scratch memory for up to 512 packed tokens
+  // stays with the calling thread; running out of memory ends the process.
   virtual void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept = 0;
   // Bytes read from memory when applied to one token.
   virtual int64_t bytes() const = 0;

@@ -14,43 +14,50 @@ bool dense(const LinearSpec& spec) {
 
 constexpr ComputeType kF32 = ComputeType::kF32;
 constexpr ComputeType kBF16 = ComputeType::kBF16;
+constexpr ComputeType kInt8 = ComputeType::kInt8;
 
-std::unique_ptr<PackedLinear> pack_amx_bf16(std::span<const Weight> w) {
-  PARE_CHECK(detected_isa() >= Isa::kAmx);  // which also asks the system for the tile permission
-  return pack_panel_linear(w, kBF16, "amx_bf16", kPanelAvx512Bf16, &kAmxBf16);
+using Stack = std::span<const Weight>;
+using Packed = std::unique_ptr<PackedLinear>;
+
+// detected_isa() also asks the system for the tile permission.
+Packed pack_amx_bf16(Stack w) {
+  PARE_CHECK(detected_isa() >= Isa::kAmx);
+  return pack_panel_linear(w, "amx_bf16", kPanelAvx512Bf16, &kAmx);
 }
-std::unique_ptr<PackedLinear> pack_avx512_bf16(std::span<const Weight> w) {
-  return pack_panel_linear(w, kBF16, "avx512_bf16", kPanelAvx512Bf16, nullptr);
+Packed pack_amx_int8(Stack w) {
+  PARE_CHECK(detected_isa() >= Isa::kAmx);
+  return pack_panel_linear(w, "amx_int8", kPanelAvx512Int8, &kAmx);
 }
-std::unique_ptr<PackedLinear> pack_avx512_f32(std::span<const Weight> w) {
-  return pack_panel_linear(w, kF32, "avx512_f32", kPanelAvx512F32, nullptr);
-}
-std::unique_ptr<PackedLinear> pack_avx2_bf16(std::span<const Weight> w) {
-  return pack_panel_linear(w, kBF16, "avx2_bf16", kPanelAvx2Bf16, nullptr);
-}
-std::unique_ptr<PackedLinear> pack_avx2_f32(std::span<const Weight> w) {
-  return pack_panel_linear(w, kF32, "avx2_f32", kPanelAvx2F32, nullptr);
-}
-std::unique_ptr<PackedLinear> pack_reference_bf16(std::span<const Weight> w) {
-  return pack_reference_linear(w, kBF16, "reference_bf16");
-}
-std::unique_ptr<PackedLinear> pack_reference_f32(std::span<const Weight> w) {
-  return pack_reference_linear(w, kF32, "reference_f32");
-}
+Packed pack_avx512_bf16(Stack w) { return pack_panel_linear(w, "avx512_bf16", kPanelAvx512Bf16, nullptr); }
+Packed pack_avx512_int8(Stack w) { return pack_panel_linear(w, "avx512_int8", kPanelAvx512Int8, nullptr); }
+Packed pack_avx512_f32(Stack w) { return pack_panel_linear(w, "avx512_f32", kPanelAvx512F32, nullptr); }
+Packed pack_avx2_bf16(Stack w) { return pack_panel_linear(w, "avx2_bf16", kPanelAvx2Bf16, nullptr); }
+Packed pack_avx2_int8(Stack w) { return pack_panel_linear(w, "avx2_int8", kPanelAvx2Int8, nullptr); }
+Packed pack_avx2_f32(Stack w) { return pack_panel_linear(w, "avx2_f32", kPanelAvx2F32, nullptr); }
+Packed pack_reference_bf16(Stack w) { return pack_reference_linear(w, kBF16, "reference_bf16"); }
+Packed pack_reference_int8(Stack w) { return pack_reference_linear(w, kInt8, "reference_int8"); }
+Packed pack_reference_f32(Stack w) { return pack_reference_linear(w, kF32, "reference_f32"); }
 
 constexpr LinearImpl kImpls[] = {
     {"amx_bf16", Isa::kAmx, dense<kBF16>, pack_amx_bf16},
+    {"amx_int8", Isa::kAmx, dense<kInt8>, pack_amx_int8},
     {"avx512_bf16", Isa::kAvx512, dense<kBF16>, pack_avx512_bf16},
+    {"avx512_int8", Isa::kAvx512, dense<kInt8>, pack_avx512_int8},
     {"avx512_f32", Isa::kAvx512, dense<kF32>, pack_avx512_f32},
     {"avx2_bf16", Isa::kAvx2, dense<kBF16>, pack_avx2_bf16},
+    {"avx2_int8", Isa::kAvx2, dense<kInt8>, pack_avx2_int8},
     {"avx2_f32", Isa::kAvx2, dense<kF32>, pack_avx2_f32},
     {"reference_bf16", Isa::kReference, dense<kBF16>, pack_reference_bf16},
+    {"reference_int8", Isa::kReference, dense<kInt8>, pack_reference_int8},
     {"reference_f32", Isa::kReference, dense<kF32>, pack_reference_f32},
 };
 
 }  // namespace
 
-std::string_view compute_type_name(ComputeType type) { return type == ComputeType::kF32 ? "f32" : "bf16"; }
+std::string_view compute_type_name(ComputeType type) {
+  constexpr std::string_view kNames[] = {"f32", "bf16", "int8"};
+  return kNames[static_cast<size_t>(type)];
+}
 
 std::span<const LinearImpl> linear_impls() { return kImpls; }
 

@@ -6,19 +6,21 @@
 
 #include "base/bf16.h"
 #include "base/parallel.h"
+#include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
 
-constexpr int64_t kTileColumns = 32;   // columns of a bf16 tile
-constexpr int64_t kTileBytes = 1024;   // bytes of a bf16 tile
+constexpr int64_t kTileColumns = 32;   // columns of a tile of tokens
 constexpr int64_t kTokenBlock = 512;   // tokens packed at a time: bounds the scratch memory
 constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of a pass stay in L1
-constexpr int64_t kGemvPieceBytes = 1 << 20;
+constexpr int64_t kGemvPanels = 4;     // panels that one pass reads side by side
+constexpr int64_t kGemvPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
 constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
+int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
 
 // Scratch that grows to the largest request of its thread and stays.
 template <typename T, int kSlot>
@@ -32,19 +34,22 @@ float rounded(float v) { return to_f32(to_bf16(v)); }
 
 class PanelLinear final : public PackedLinear {
  public:
-  PanelLinear(std::span<const Weight> stack, bool bf16_products, std::string_view name,
-              const PanelKernels& kernels, const AmxKernels* amx)
+  PanelLinear(std::span<const Weight> stack, std::string_view name, const PanelKernels& kernels,
+              const AmxKernels* amx)
       : PackedLinear(stacked_rows(stack), stack[0].cols, name),
-        bf16_(bf16_products),
         kernels_(kernels),
         amx_(amx),
         panels_(ceil_div(out_features(), kPanelRows)),
-        steps_(bf16_ ? ceil_div(in_features(), kTileColumns) * (kTileColumns / 2) : in_features()),
-        packed_(static_cast<size_t>(panels_ * steps_ * kStepBytes)) {
+        columns_(round_up(in_features(), padded_to(kernels.format))),
+        packed_(static_cast<size_t>(panels_ * panel_bytes())) {
+    if (kernels.format == PanelFormat::kInt8)
+      scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
     parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
   }
 
-  int64_t bytes() const override { return static_cast<int64_t>(packed_.size()); }
+  int64_t bytes() const override {
+    return static_cast<int64_t>(packed_.size() + scales_.size() * sizeof(float));
+  }
 
   void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     for (int64_t t = 0; t < x.rows; t += kTokenBlock) {
@@ -59,36 +64,28 @@ class PanelLinear final : public PackedLinear {
   }
 
  private:
-  int64_t panel_bytes() const { return steps_ * kStepBytes; }
-  int64_t columns_per_step() const { return bf16_ ? 2 : 1; }
+  int64_t steps() const { return columns_ / columns_per_step(kernels_.format); }
+  int64_t panel_bytes() const { return steps() * kStepBytes; }
   // Valid outputs of `panels` panels from `first` on.
   int64_t outputs(int64_t first, int64_t panels) const {
     return std::min(out_features(), (first + panels) * kPanelRows) - first * kPanelRows;
   }
   const unsigned char* panel(int64_t p) const { return packed_.data() + p * panel_bytes(); }
+  const float* scales(int64_t p) const {
+    return scales_.size() == 0 ? nullptr : scales_.data() + p * kPanelRows;
+  }
 
   void pack_panel(std::span<const Weight> stack, int64_t p) {
-    const int64_t columns = steps_ * columns_per_step();
-    float* row = scratch<float, 0>(columns);
-    std::fill_n(row, columns, 0.0f);
-    unsigned char* base = packed_.data() + p * panel_bytes();
+    float* rows = scratch<float, 0>(kPanelRows * columns_);
     for (int64_t lane = 0; lane < kPanelRows; ++lane) {
+      float* row = rows + lane * columns_;
       const int64_t r = p * kPanelRows + lane;
-      if (r < out_features())
-        decode_row(stack, r, row);
-      else
-        std::fill_n(row, columns, 0.0f);
-      if (bf16_) {
-        bf16* out = reinterpret_cast<bf16*>(base) + 2 * lane;
-        for (int64_t s = 0; s < steps_; ++s, out += 2 * kPanelRows) {
-          out[0] = to_bf16(row[2 * s]);
-          out[1] = to_bf16(row[2 * s + 1]);
-        }
-      } else {
-        float* out = reinterpret_cast<float*>(base) + lane;
-        for (int64_t s = 0; s < steps_; ++s, out += kPanelRows) *out = row[s];
-      }
+      const int64_t filled = r < out_features() ? in_features() : 0;
+      if (filled > 0) decode_row(stack, r, row);
+      std::fill(row + filled, row + columns_, 0.0f);
+      if (scales_.size() != 0) scales_[static_cast<size_t>(r)] = round_to_int8(row, columns_, row);
     }
+    kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }
 
   // Columns [k0, k1) of tokens [t0, t0 + n) as (columns, n); columns past the input are zero.
@@ -98,7 +95,7 @@ class PanelLinear final : public PackedLinear {
       const float* row = x.row(t0 + t);
       const int64_t end = std::min(k1, x.cols);
       float* o = out + t;
-      if (bf16_)
+      if (kernels_.format != PanelFormat::kF32)
         for (int64_t k = k0; k < end; ++k, o += n) *o = rounded(row[k]);
       else
         for (int64_t k = k0; k < end; ++k, o += n) *o = row[k];
@@ -107,20 +104,21 @@ class PanelLinear final : public PackedLinear {
   }
 
   void apply_gemv(MatrixView<const float> x, MatrixView<float> y) const {
-    const int64_t columns = steps_ * columns_per_step();
-    float* packed = scratch<float, 1>(columns * x.rows);
-    pack_tokens(x, 0, x.rows, 0, columns, packed);
-    const int64_t piece = std::max<int64_t>(4, kGemvPieceBytes / panel_bytes() / 4 * 4);
+    float* packed = scratch<float, 1>(columns_ * x.rows);
+    pack_tokens(x, 0, x.rows, 0, columns_, packed);
+    // Long pieces stream best; several a thread, so that one that is late does not hold up the other.
+    const int64_t pieces = thread_count() == 1 ? 1 : kGemvPiecesPerThread * thread_count();
+    const int64_t piece = std::max(kGemvPanels, round_up(ceil_div(panels_, pieces), kGemvPanels));
     parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
-      kernels_.run({panel(first), panel_bytes(), count, steps_, packed, x.rows, y.data + first * kPanelRows,
-                    y.stride, outputs(first, count), false});
+      kernels_.run({panel(first), panel_bytes(), count, steps(), packed, x.rows, y.data + first * kPanelRows,
+                    y.stride, outputs(first, count), false, scales(first)});
     });
   }
 
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
-    const int64_t columns = steps_ * columns_per_step();
+    const int64_t columns = columns_;
     const int64_t tiles = ceil_div(x.rows, kernels_.max_tokens);
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
     const int64_t passes = ceil_div(columns, kGemmColumns);
@@ -141,14 +139,14 @@ class PanelLinear final : public PackedLinear {
       for (int64_t pass = 0; pass < passes; ++pass) {
         const int64_t k = pass * kGemmColumns;
         const int64_t length = std::min(kGemmColumns, columns - k);
-        const int64_t step = k / columns_per_step();
+        const int64_t offset = k / columns_per_step(kernels_.format) * kStepBytes;
         for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
           const int64_t count = std::min(kernels_.gemm_panels, last - p);
           for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t t = tile_start(tile);
-            kernels_.run({panel(p) + step * kStepBytes, panel_bytes(), count, length / columns_per_step(),
+            kernels_.run({panel(p) + offset, panel_bytes(), count, length / columns_per_step(kernels_.format),
                           packed_at(k, length, t), tile_start(tile + 1) - t, y.row(t) + p * kPanelRows,
-                          y.stride, outputs(p, count), pass > 0});
+                          y.stride, outputs(p, count), pass > 0, pass + 1 == passes ? scales(p) : nullptr});
           }
         }
       }
@@ -157,34 +155,34 @@ class PanelLinear final : public PackedLinear {
 
   void apply_amx(MatrixView<const float> x, MatrixView<float> y) const {
     const int64_t token_tiles = ceil_div(x.rows, 16);
-    const int64_t k_tiles = panel_bytes() / kTileBytes;
+    const int64_t k_tiles = columns_ / kTileColumns;
     unsigned char* packed = scratch<unsigned char, 2>(token_tiles * k_tiles * kTileBytes);
     parallel_for(ceil_div(token_tiles, 4), [&](int64_t i) {
-      amx_->pack_tokens(x.data, x.stride, x.rows, x.cols, i * 4, std::min(token_tiles, i * 4 + 4), packed);
+      amx_->pack_tokens(x.data, x.stride, x.rows, x.cols, k_tiles, i * 4, std::min(token_tiles, i * 4 + 4),
+                        packed);
     });
     parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
       const int64_t first = i * kGemmPiecePanels;
       const int64_t count = std::min(kGemmPiecePanels, panels_ - first);
-      float* tiles = scratch<float, 3>(amx_->scratch_floats(x.rows, count));
-      amx_->run({panel(first), panel_bytes(), count, k_tiles, packed, x.rows, y.data + first * kPanelRows,
-                 y.stride, outputs(first, count), tiles});
+      unsigned char* scratch_bytes = scratch<unsigned char, 3>(amx_->scratch_bytes(x.rows, count));
+      amx_->run({kernels_.format, panel(first), panel_bytes(), count, k_tiles, packed, x.rows,
+                 y.data + first * kPanelRows, y.stride, outputs(first, count), scales(first), scratch_bytes});
     });
   }
 
-  bool bf16_;
   const PanelKernels& kernels_;
   const AmxKernels* amx_;
   int64_t panels_;
-  int64_t steps_;
+  int64_t columns_;  // of a panel, padding included
   AlignedBuffer<unsigned char> packed_;
+  AlignedBuffer<float> scales_;  // of every row of every panel; int8 only
 };
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, ComputeType compute,
-                                                std::string_view name, const PanelKernels& kernels,
-                                                const AmxKernels* amx) {
-  return std::make_unique<PanelLinear>(stack, compute == ComputeType::kBF16, name, kernels, amx);
+std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
+                                                const PanelKernels& kernels, const AmxKernels* amx) {
+  return std::make_unique<PanelLinear>(stack, name, kernels, amx);
 }
 
 }  // namespace pare

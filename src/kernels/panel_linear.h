@@ -10,10 +10,9 @@
 
 namespace pare {
 
-// Packs for `kernels`; with `amx` not null (bf16 only) larger batches go through tile products.
-std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, ComputeType compute,
-                                                std::string_view name, const PanelKernels& kernels,
-                                                const AmxKernels* amx);
+// Packs for `kernels`; with `amx` not null (bf16 and int8) larger batches go through tile products.
+std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
+                                                const PanelKernels& kernels, const AmxKernels* amx);
 
 // The specification: rows decoded on the fly, sums in f64. Shares the weight's bytes.
 std::unique_ptr<PackedLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,

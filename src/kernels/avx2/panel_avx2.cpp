@@ -6,8 +6,9 @@
 namespace pare {
 namespace {
 
-constexpr int kMaxTokens = 6;  // 6 × 2 accumulators of 8 lanes, 2 weight vectors, 1 broadcast
-constexpr int64_t kPrefetchBytes = 8192;
+constexpr int kMaxTokens = 6;     // 6 × 2 accumulators of 8 lanes, 2 weight vectors, 1 broadcast
+constexpr int kStreamTokens = 4;  // up to here the weights come from memory and are fetched ahead
+constexpr int64_t kPrefetchBytes = 32768;
 
 // Sixteen outputs in two vectors; ragged panels go through a local copy.
 inline void load16(const float* y, int64_t columns, __m256* a, __m256* b) {
@@ -32,10 +33,32 @@ inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
   for (int64_t i = 0; i < columns; ++i) y[i] = local[i];
 }
 
-template <bool kBf16, int T, int P>
-void tile(const PanelJob& job, int64_t first) {
+template <PanelFormat kFormat>
+constexpr int kColumns = static_cast<int>(columns_per_step(kFormat));
+
+// Column j of half a step, one value a lane.
+template <PanelFormat kFormat>
+inline __m256 column(__m256i raw, int j) {
+  if constexpr (kFormat == PanelFormat::kF32) {
+    return _mm256_castsi256_ps(raw);
+  } else if constexpr (kFormat == PanelFormat::kBF16) {
+    return _mm256_castsi256_ps(j == 0
+                                   ? _mm256_slli_epi32(raw, 16)
+                                   : _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
+  } else {
+    const __m256i high = j == 3 ? raw : _mm256_sllv_epi32(raw, _mm256_set1_epi32(24 - 8 * j));
+    return _mm256_cvtepi32_ps(_mm256_srai_epi32(high, 24));
+  }
+}
+
+// T tokens × P panels in registers over all steps of the job: panels first, first + apart, ... P streams that
+// are far from each other use more of the memory's bandwidth than neighbours would.
+template <PanelFormat kFormat, int T, int P>
+void tile(const PanelJob& job, int64_t first, int64_t apart) {
   const unsigned char* w = job.w + first * job.panel_bytes;
+  const int64_t w_apart = apart * job.panel_bytes;
   float* y = job.y + first * kPanelRows;
+  const int64_t y_apart = apart * kPanelRows;
   const int64_t columns = job.columns - first * kPanelRows;
   __m256 acc[T][2 * P];
 #pragma GCC unroll 8
@@ -44,63 +67,95 @@ void tile(const PanelJob& job, int64_t first) {
     for (int p = 0; p < P; ++p) {
       acc[t][2 * p] = acc[t][2 * p + 1] = _mm256_setzero_ps();
       if (job.accumulate)
-        load16(y + t * job.y_stride + 16 * p, columns - 16 * p, &acc[t][2 * p], &acc[t][2 * p + 1]);
+        load16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, &acc[t][2 * p], &acc[t][2 * p + 1]);
     }
   const float* x = job.x;
-  const __m256i high_half = _mm256_set1_epi32(static_cast<int>(0xffff0000u));
   for (int64_t s = 0; s < job.steps; ++s, w += kStepBytes) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
-      const unsigned char* step = w + p * job.panel_bytes;
-      if (T <= 4) _mm_prefetch(reinterpret_cast<const char*>(step + kPrefetchBytes), _MM_HINT_T0);
+      const unsigned char* step = w + p * w_apart;
+      if (T <= kStreamTokens) _mm_prefetch(reinterpret_cast<const char*>(step + kPrefetchBytes), _MM_HINT_T1);
       const __m256i raw0 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step));
       const __m256i raw1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step + 32));
-      __m256 v0 = _mm256_castsi256_ps(kBf16 ? _mm256_slli_epi32(raw0, 16) : raw0);
-      __m256 v1 = _mm256_castsi256_ps(kBf16 ? _mm256_slli_epi32(raw1, 16) : raw1);
-#pragma GCC unroll 8
-      for (int t = 0; t < T; ++t) {
-        const __m256 b = _mm256_broadcast_ss(x + t);
-        acc[t][2 * p] = _mm256_fmadd_ps(v0, b, acc[t][2 * p]);
-        acc[t][2 * p + 1] = _mm256_fmadd_ps(v1, b, acc[t][2 * p + 1]);
-      }
-      if constexpr (kBf16) {
-        v0 = _mm256_castsi256_ps(_mm256_and_si256(raw0, high_half));
-        v1 = _mm256_castsi256_ps(_mm256_and_si256(raw1, high_half));
+#pragma GCC unroll 4
+      for (int j = 0; j < kColumns<kFormat>; ++j) {
+        const __m256 v0 = column<kFormat>(raw0, j);
+        const __m256 v1 = column<kFormat>(raw1, j);
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
-          const __m256 b = _mm256_broadcast_ss(x + T + t);
+          const __m256 b = _mm256_broadcast_ss(x + j * T + t);
           acc[t][2 * p] = _mm256_fmadd_ps(v0, b, acc[t][2 * p]);
           acc[t][2 * p + 1] = _mm256_fmadd_ps(v1, b, acc[t][2 * p + 1]);
         }
       }
     }
-    x += kBf16 ? 2 * T : T;
+    x += kColumns<kFormat> * T;
   }
-#pragma GCC unroll 8
-  for (int t = 0; t < T; ++t)
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p)
-      store16(y + t * job.y_stride + 16 * p, columns - 16 * p, acc[t][2 * p], acc[t][2 * p + 1]);
+  for (int p = 0; p < P; ++p) {
+    __m256 scale0 = _mm256_set1_ps(1.0f);
+    __m256 scale1 = scale0;
+    if (job.scales != nullptr) {
+      scale0 = _mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows);
+      scale1 = _mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows + 8);
+    }
+#pragma GCC unroll 8
+    for (int t = 0; t < T; ++t)
+      store16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, _mm256_mul_ps(acc[t][2 * p], scale0),
+              _mm256_mul_ps(acc[t][2 * p + 1], scale1));
+  }
 }
 
-template <bool kBf16, int T, int P>
+template <PanelFormat kFormat, int T, int P>
 void all_panels(const PanelJob& job) {
-  int64_t panel = 0;
-  for (; panel + P <= job.panels; panel += P) tile<kBf16, T, P>(job, panel);
-  for (; panel < job.panels; ++panel) tile<kBf16, T, 1>(job, panel);
+  const int64_t apart = job.panels / P;
+  for (int64_t panel = 0; panel < apart; ++panel) tile<kFormat, T, P>(job, panel, apart);
+  for (int64_t panel = apart * P; panel < job.panels; ++panel) tile<kFormat, T, 1>(job, panel, 0);
 }
 
-template <bool kBf16>
+template <PanelFormat kF>
 void run(const PanelJob& job) {
-  static constexpr void (*kTable[kMaxTokens])(const PanelJob&) = {
-      all_panels<kBf16, 1, 4>, all_panels<kBf16, 2, 2>, all_panels<kBf16, 3, 2>,
-      all_panels<kBf16, 4, 1>, all_panels<kBf16, 5, 1>, all_panels<kBf16, 6, 1>};
+  static constexpr void (*kTable[kMaxTokens])(const PanelJob&) = {all_panels<kF, 1, 4>, all_panels<kF, 2, 2>,
+                                                                  all_panels<kF, 3, 2>, all_panels<kF, 4, 1>,
+                                                                  all_panels<kF, 5, 1>, all_panels<kF, 6, 1>};
   kTable[job.tokens - 1](job);
+}
+
+// Value k of lane r lies at 4 bytes · r + k % (columns a step) of step k / (columns a step).
+void pack_f32(float* rows, int64_t columns, unsigned char* panel) {
+  float* out = reinterpret_cast<float*>(panel);
+  for (int64_t k = 0; k < columns; ++k)
+    for (int64_t r = 0; r < kPanelRows; ++r) out[k * kPanelRows + r] = rows[r * columns + k];
+}
+
+// Rounds to nearest even; infinities and NaN do not occur in weights.
+void pack_bf16(float* rows, int64_t columns, unsigned char* panel) {
+  uint32_t* bits = reinterpret_cast<uint32_t*>(rows);
+  for (int64_t i = 0; i < kPanelRows * columns; ++i)
+    bits[i] = (bits[i] + 0x7fffu + (bits[i] >> 16 & 1)) >> 16;
+  uint32_t* out = reinterpret_cast<uint32_t*>(panel);
+  for (int64_t s = 0; s < columns / 2; ++s)
+    for (int64_t r = 0; r < kPanelRows; ++r) {
+      const uint32_t* pair = bits + r * columns + 2 * s;
+      out[s * kPanelRows + r] = pair[0] | pair[1] << 16;
+    }
+}
+
+void pack_int8(float* rows, int64_t columns, unsigned char* panel) {
+  signed char* out = reinterpret_cast<signed char*>(panel);
+  for (int64_t s = 0; s < columns / 4; ++s)
+    for (int64_t r = 0; r < kPanelRows; ++r)
+      for (int64_t j = 0; j < 4; ++j)
+        out[s * kStepBytes + 4 * r + j] = static_cast<signed char>(rows[r * columns + 4 * s + j]);
 }
 
 }  // namespace
 
-const PanelKernels kPanelAvx2F32 = {kMaxTokens, 4, 1, run<false>};
-const PanelKernels kPanelAvx2Bf16 = {kMaxTokens, 4, 1, run<true>};
+const PanelKernels kPanelAvx2F32 = {PanelFormat::kF32,      kMaxTokens, kStreamTokens, 1,
+                                    run<PanelFormat::kF32>, pack_f32};
+const PanelKernels kPanelAvx2Bf16 = {PanelFormat::kBF16,      kMaxTokens, kStreamTokens, 1,
+                                     run<PanelFormat::kBF16>, pack_bf16};
+const PanelKernels kPanelAvx2Int8 = {PanelFormat::kInt8,      kMaxTokens, kStreamTokens, 1,
+                                     run<PanelFormat::kInt8>, pack_int8};
 
 }  // namespace pare

@@ -2,12 +2,17 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx512/transpose.h"
+
 namespace pare {
 namespace {
 
 constexpr int64_t kRows = 6;     // rows of A in a register tile: 6 × 4 accumulators, 4 vectors of B
 constexpr int64_t kVectors = 4;  // vectors of B in a register tile: 64 columns
 constexpr int64_t kDepth = 128;  // depth of a transposed block of B, on the stack
+// Few rows of A are a decoding step: B comes from memory, and the cache goes on behind it.
+constexpr int kDecodeRows = 3;
+constexpr int64_t kPrefetchRows = 64;
 
 inline __mmask16 column_mask(int64_t n) {
   return static_cast<__mmask16>(n >= 16 ? 0xffffu : n > 0 ? (1u << n) - 1u : 0u);
@@ -28,7 +33,11 @@ void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, in
   for (int64_t l = 0; l < k; ++l, b += ldb) {
     __m512 row[V];
 #pragma GCC unroll 4
-    for (int v = 0; v < V; ++v) row[v] = _mm512_maskz_loadu_ps(mask[v], b + 16 * v);
+    for (int v = 0; v < V; ++v) {
+      row[v] = _mm512_maskz_loadu_ps(mask[v], b + 16 * v);
+      if (R <= kDecodeRows)
+        _mm_prefetch(reinterpret_cast<const char*>(b + kPrefetchRows * ldb + 16 * v), _MM_HINT_T0);
+    }
 #pragma GCC unroll 8
     for (int r = 0; r < R; ++r) {
       const __m512 value = _mm512_set1_ps(a[r * lda + l]);
@@ -64,37 +73,6 @@ void columns(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, cons
   }
 }
 
-// Sixteen vectors transposed in place.
-inline void transpose16(__m512* v) {
-  __m512 t[16];
-#pragma GCC unroll 8
-  for (int i = 0; i < 16; i += 2) {
-    t[i] = _mm512_unpacklo_ps(v[i], v[i + 1]);
-    t[i + 1] = _mm512_unpackhi_ps(v[i], v[i + 1]);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 16; i += 4) {
-    v[i] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-    v[i + 1] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i]), _mm512_castps_pd(t[i + 2])));
-    v[i + 2] = _mm512_castpd_ps(_mm512_unpacklo_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-    v[i + 3] = _mm512_castpd_ps(_mm512_unpackhi_pd(_mm512_castps_pd(t[i + 1]), _mm512_castps_pd(t[i + 3])));
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    t[i] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0x88);
-    t[i + 4] = _mm512_shuffle_f32x4(v[i], v[i + 4], 0xdd);
-    t[i + 8] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0x88);
-    t[i + 12] = _mm512_shuffle_f32x4(v[i + 8], v[i + 12], 0xdd);
-  }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0x88);
-    v[i + 8] = _mm512_shuffle_f32x4(t[i], t[i + 8], 0xdd);
-    v[i + 4] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0x88);
-    v[i + 12] = _mm512_shuffle_f32x4(t[i + 4], t[i + 12], 0xdd);
-  }
-}
-
 // out(k, 16 of 64) = B(16, k)ᵀ; rows from n on are zero.
 void transpose_rows(const float* b, int64_t ldb, int64_t n, int64_t k, float* out) {
   for (int64_t l = 0; l < k; l += 16) {
@@ -124,7 +102,9 @@ void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const 
       if (j < count)
         for (int64_t l = 0; l < k; l += 16) {
           const __mmask16 mask = column_mask(k - l);
-          const __m512 row = _mm512_maskz_loadu_ps(mask, b + (j0 + j) * ldb + l);
+          const float* at = b + (j0 + j) * ldb + l;
+          _mm_prefetch(reinterpret_cast<const char*>(at + kPrefetchRows * ldb), _MM_HINT_T0);
+          const __m512 row = _mm512_maskz_loadu_ps(mask, at);
 #pragma GCC unroll 4
           for (int r = 0; r < R; ++r)
             acc[r] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + r * lda + l), row, acc[r]);

@@ -5,6 +5,7 @@
 #include "base/bf16.h"
 #include "base/parallel.h"
 #include "kernels/panel_linear.h"
+#include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
@@ -27,20 +28,24 @@ class ReferenceLinear final : public PackedLinear {
   }
 
   void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
-    const bool round = compute_ == ComputeType::kBF16;
+    const bool round = compute_ != ComputeType::kF32;
     const int64_t rows = out_features();
     parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
       AlignedBuffer<float> row(static_cast<size_t>(in_features()));
       for (int64_t r = piece * kPieceRows; r < std::min(rows, (piece + 1) * kPieceRows); ++r) {
         decode_row(stack_, r, row.data());
-        if (round) std::transform(row.data(), row.data() + row.size(), row.data(), as_bf16);
+        float scale = 1.0f;
+        if (compute_ == ComputeType::kBF16)
+          std::transform(row.data(), row.data() + row.size(), row.data(), as_bf16);
+        else if (compute_ == ComputeType::kInt8)
+          scale = round_to_int8(row.data(), in_features(), row.data());
         for (int64_t t = 0; t < x.rows; ++t) {
           double sum = 0.0;
           for (int64_t k = 0; k < x.cols; ++k) {
             const float value = round ? as_bf16(x(t, k)) : x(t, k);
             sum += static_cast<double>(value) * static_cast<double>(row[static_cast<size_t>(k)]);
           }
-          y(t, r) = static_cast<float>(sum);
+          y(t, r) = static_cast<float>(sum * scale);
         }
       }
     });

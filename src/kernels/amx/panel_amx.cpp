@@ -1,4 +1,4 @@
-// bf16 tile products with AMX over packed panels.
+// Tile products with AMX over packed panels of bf16 and of int8, which become bf16 a block at a time.
 #include <immintrin.h>
 
 #include "kernels/panel.h"
@@ -6,9 +6,8 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kTileBytes = 1024;
 constexpr int64_t kTileFloats = 256;
-constexpr int64_t kBlockTiles = 32;  // tiles of a column block: 1024 columns
+constexpr int64_t kBlockTiles = 8;   // tiles of a column block: two panels of it stay in L1
 constexpr int64_t kTokenAhead = 2;   // tiles by which the tokens are fetched into L1 before their use
 constexpr int64_t kLinesOfTile = 16;
 
@@ -27,15 +26,14 @@ inline int64_t token_tile_offset(int64_t token_tiles, int64_t k_tiles, int64_t k
   return (block * token_tiles + m * length + (k - block)) * kTileBytes;
 }
 
-void pack_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t first, int64_t last,
-                 unsigned char* packed) {
-  const int64_t k_tiles = (in + 31) / 32;
+void pack_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t k_tiles, int64_t first,
+                 int64_t last, unsigned char* packed) {
   const int64_t token_tiles = (tokens + 15) / 16;
   for (int64_t m = first; m < last; ++m)
     for (int64_t k = 0; k < k_tiles; ++k) {
       unsigned char* tile = packed + token_tile_offset(token_tiles, k_tiles, k, m);
       const int64_t left = in - k * 32;
-      const __mmask32 mask = left >= 32 ? 0xffffffffu : (1u << left) - 1u;
+      const __mmask32 mask = left >= 32 ? 0xffffffffu : left > 0 ? (1u << left) - 1u : 0u;
       for (int64_t r = 0; r < 16; ++r) {
         __m512i row = _mm512_setzero_si512();
         if (m * 16 + r < tokens) {
@@ -49,8 +47,31 @@ void pack_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t in, i
     }
 }
 
-int64_t scratch_floats(int64_t tokens, int64_t panels) {
-  return (tokens + 31) / 32 * 2 * ((panels + 1) / 2 * 2) * kTileFloats;
+// Sums of all token tiles and panels, then room for one column block of two panels.
+int64_t sums_bytes(int64_t tokens, int64_t panels) {
+  return (tokens + 31) / 32 * 2 * ((panels + 1) / 2 * 2) * kTileBytes;
+}
+int64_t scratch_bytes(int64_t tokens, int64_t panels) {
+  return sums_bytes(tokens, panels) + 2 * kBlockTiles * kTileBytes;
+}
+
+// int8 columns become bf16 ones: whole numbers up to 127 are exact in bf16, the upper half of an f32. One
+// tile of 64 columns gives two of 32.
+void expand_int8(const unsigned char* w, int64_t tiles, unsigned char* out) {
+  const __m512i high_half = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
+  const auto bits = [](__m512i integers) { return _mm512_castps_si512(_mm512_cvtepi32_ps(integers)); };
+  for (int64_t i = 0; i < tiles; ++i, out += 2 * kTileBytes)
+    for (int64_t s = 0; s < 16; ++s, w += kStepBytes) {
+      const __m512i raw = _mm512_load_si512(w);
+      const __m512i c0 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 24), 24));
+      const __m512i c1 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 16), 24));
+      const __m512i c2 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 8), 24));
+      const __m512i c3 = bits(_mm512_srai_epi32(raw, 24));
+      unsigned char* pair = out + s / 8 * kTileBytes + s % 8 * 2 * kStepBytes;
+      _mm512_store_si512(pair, _mm512_or_si512(_mm512_srli_epi32(c0, 16), _mm512_and_si512(c1, high_half)));
+      _mm512_store_si512(pair + kStepBytes,
+                         _mm512_or_si512(_mm512_srli_epi32(c2, 16), _mm512_and_si512(c3, high_half)));
+    }
 }
 
 // Two token tiles × two panels over n column tiles.
@@ -63,7 +84,8 @@ struct Block {
   bool first;                  // starts from zero instead of c
   float* c;                    // 2 × 2 tiles
   const unsigned char* ahead;  // weights of the next pair of panels, to fetch into L2
-  int64_t ahead_lines;         // cache lines of it to fetch a column tile, of each panel
+  int64_t ahead_next;          // bytes to the second of them
+  int64_t ahead_lines;         // cache lines of each to fetch with a column tile
 };
 
 template <bool kTwoTokens>
@@ -77,7 +99,7 @@ inline void prefetch(const Block& b, int64_t k) {
   const unsigned char* w = b.ahead + k * b.ahead_lines * 64;
   for (int64_t i = 0; i < b.ahead_lines; ++i) {
     _mm_prefetch(reinterpret_cast<const char*>(w + i * 64), _MM_HINT_T1);
-    _mm_prefetch(reinterpret_cast<const char*>(w + b.w_next + i * 64), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(w + b.ahead_next + i * 64), _MM_HINT_T1);
   }
 }
 
@@ -120,8 +142,11 @@ void copy_out(const AmxJob& job, int64_t m, int64_t p, const float* tile) {
   const int64_t columns = job.columns - p * 16;
   if (columns <= 0) return;
   const __mmask16 mask = static_cast<__mmask16>(columns >= 16 ? 0xffffu : (1u << columns) - 1u);
+  const __m512 scale =
+      job.scales == nullptr ? _mm512_set1_ps(1.0f) : _mm512_loadu_ps(job.scales + p * kPanelRows);
   for (int64_t r = 0; r < rows; ++r)
-    _mm512_mask_storeu_ps(job.y + (m * 16 + r) * job.y_stride + p * 16, mask, _mm512_load_ps(tile + r * 16));
+    _mm512_mask_storeu_ps(job.y + (m * 16 + r) * job.y_stride + p * 16, mask,
+                          _mm512_mul_ps(_mm512_load_ps(tile + r * 16), scale));
 }
 
 void configure(int64_t tokens) {
@@ -138,29 +163,51 @@ void configure(int64_t tokens) {
   _tile_loadconfig(&config);
 }
 
+// The weights of column block [k, k + n) of two panels, as bf16 tiles.
+struct Weights {
+  const unsigned char* first;
+  int64_t to_second;  // bytes
+};
+
+Weights weights_of(const AmxJob& job, int64_t p, int64_t k, int64_t n, bool two_panels,
+                   unsigned char* expanded) {
+  const unsigned char* panel = job.w + p * job.panel_bytes;
+  if (job.format == PanelFormat::kBF16) return {panel + k * kTileBytes, job.panel_bytes};
+  expand_int8(panel + k / 2 * kTileBytes, n / 2, expanded);
+  if (two_panels) expand_int8(panel + job.panel_bytes + k / 2 * kTileBytes, n / 2, expanded + n * kTileBytes);
+  return {expanded, n * kTileBytes};
+}
+
 void run(const AmxJob& job) {
   configure(job.tokens);
   const int64_t token_tiles = (job.tokens + 15) / 16;
   const int64_t token_pairs = (token_tiles + 1) / 2;
+  const int64_t packed_columns =
+      job.format == PanelFormat::kBF16 ? 1 : 2;  // tiles of tokens a tile of weights
+  float* sums = reinterpret_cast<float*>(job.scratch);
+  unsigned char* expanded = job.scratch + sums_bytes(job.tokens, job.panels);
   for (int64_t k = 0; k < job.k_tiles; k += kBlockTiles) {
     const int64_t n = job.k_tiles - k < kBlockTiles ? job.k_tiles - k : kBlockTiles;
+    const int64_t n_bytes = n / packed_columns * kTileBytes;
     for (int64_t p = 0; p < job.panels; p += 2) {
-      const unsigned char* w = job.w + p * job.panel_bytes + k * kTileBytes;
-      // The next pair of this column block, or the first pair of the next block.
-      const unsigned char* ahead =
-          p + 2 < job.panels ? w + 2 * job.panel_bytes : job.w + (k + n) * kTileBytes;
-      const int64_t ahead_lines = (kLinesOfTile + token_pairs - 1) / token_pairs;
       const bool two_panels = p + 1 < job.panels;
+      const Weights w = weights_of(job, p, k, n, two_panels, expanded);
+      // The next pair of this column block, or the first pair of the next block.
+      const unsigned char* here = job.w + p * job.panel_bytes + k / packed_columns * kTileBytes;
+      const unsigned char* ahead =
+          p + 2 < job.panels ? here + 2 * job.panel_bytes : job.w + k / packed_columns * kTileBytes + n_bytes;
+      const int64_t ahead_lines = (n_bytes / 64 + token_pairs * n - 1) / (token_pairs * n);
       for (int64_t m = 0; m < token_tiles; m += 2) {
         const bool two_tokens = m + 1 < token_tiles;
         const Block block = {job.x + token_tile_offset(token_tiles, job.k_tiles, k, m),
                              n * kTileBytes,
-                             w,
-                             job.panel_bytes,
+                             w.first,
+                             w.to_second,
                              n,
                              k == 0,
-                             job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats,
+                             sums + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats,
                              ahead + m / 2 * n * ahead_lines * 64,
+                             job.panel_bytes,
                              ahead_lines};
         if (two_tokens && two_panels)
           multiply<true, true>(block);
@@ -176,13 +223,12 @@ void run(const AmxJob& job) {
   _tile_release();
   for (int64_t m = 0; m < token_tiles; ++m)
     for (int64_t p = 0; p < job.panels; ++p)
-      copy_out(
-          job, m, p,
-          job.scratch + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats + (m % 2 * 2 + p % 2) * kTileFloats);
+      copy_out(job, m, p,
+               sums + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats + (m % 2 * 2 + p % 2) * kTileFloats);
 }
 
 }  // namespace
 
-const AmxKernels kAmxBf16 = {pack_tokens, scratch_floats, run};
+const AmxKernels kAmx = {pack_tokens, scratch_bytes, run};
 
 }  // namespace pare
