@@ -54,7 +54,7 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
     return std::string(select_linear({weight.pattern, compute, weight.rows, weight.cols}).name);
   };
   groups.push_back({std::string(role), weight.rows, weight.cols, 1, kernel(ComputeType::kF32),
-                    kernel(ComputeType::kBF16)});
+                    kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
 }
 
 std::string describe_tokenizer(const std::string& path) {

@@ -25,6 +25,7 @@ struct LinearGroup {
   int64_t count = 0;
   std::string kernel_f32;
   std::string kernel_bf16;
+  std::string kernel_int8;
 };
 
 struct RoleZeros {

@@ -65,11 +65,12 @@ Json to_json(const Inspection& i) {
   }
   Json linears = Json::array();
   for (const LinearGroup& group : i.linears)
-    linears.push_back({{"role", group.role},
-                       {"out", group.out},
-                       {"in", group.in},
-                       {"count", group.count},
-                       {"kernels", {{"f32", group.kernel_f32}, {"bf16", group.kernel_bf16}}}});
+    linears.push_back(
+        {{"role", group.role},
+         {"out", group.out},
+         {"in", group.in},
+         {"count", group.count},
+         {"kernels", {{"f32", group.kernel_f32}, {"bf16", group.kernel_bf16}, {"int8", group.kernel_int8}}}});
   return {{"path", i.path},
           {"architecture", i.config.architecture},
           {"parameters", i.size.parameters},
@@ -125,10 +126,10 @@ std::string to_text(const Inspection& i) {
     encodings.add({name, fmt::format("{}", use.matrices), fmt::format("{}", use.vectors),
                    format_count(use.values), format_bytes(use.bytes),
                    fmt::format("{:.3f}", bits_per_weight(use.bytes, use.values))});
-  Table linears({"linear", "out", "in", "count", "f32 kernel", "bf16 kernel"});
+  Table linears({"linear", "out", "in", "count", "f32 kernel", "bf16 kernel", "int8 kernel"});
   for (const LinearGroup& g : i.linears)
     linears.add({g.role, fmt::format("{}", g.out), fmt::format("{}", g.in), fmt::format("{}", g.count),
-                 g.kernel_f32, g.kernel_bf16});
+                 g.kernel_f32, g.kernel_bf16, g.kernel_int8});
   Table zeros({"zeros", "share"});
   for (const auto& entry : i.zeros)
     zeros.add({entry.first, fmt::format("{:.3f} %", 100.0 * share(entry.second))});

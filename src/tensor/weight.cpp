@@ -28,32 +28,32 @@ Weight encode_matrix(MatrixView<const T> values, Encoding encoding) {
   return weight;
 }
 
-// NaN and infinity have all bits of the exponent set.
+// NaN and infinity have all bits of the exponent set. Signed, because that is what vectors compare best.
 template <typename Bits>
 bool exponents_below(const std::byte* data, int64_t n, Bits exponent) {
-  int64_t full = 0;
+  Bits largest = 0;
   for (int64_t i = 0; i < n; ++i) {
     Bits bits;
     std::memcpy(&bits, data + i * static_cast<int64_t>(sizeof(Bits)), sizeof(Bits));
-    full += static_cast<Bits>(bits & exponent) == exponent ? 1 : 0;
+    largest = std::max(largest, static_cast<Bits>(bits & exponent));
   }
-  return full == 0;
+  return largest < exponent;
 }
 
 bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& scratch) {
   const std::byte* row = weight.data + r * row_bytes(weight.encoding, weight.cols);
   switch (weight.encoding) {
     case Encoding::kF32:
-      return exponents_below<uint32_t>(row, weight.cols, 0x7f800000u);
+      return exponents_below<int32_t>(row, weight.cols, 0x7f800000);
     case Encoding::kBF16:
-      return exponents_below<uint16_t>(row, weight.cols, 0x7f80u);
+      return exponents_below<int16_t>(row, weight.cols, 0x7f80);
     case Encoding::kF16:
-      return exponents_below<uint16_t>(row, weight.cols, 0x7c00u);
+      return exponents_below<int16_t>(row, weight.cols, 0x7c00);
     default:
       scratch.resize(static_cast<size_t>(weight.cols));
       decode_row(weight, r, scratch.data());
-      return exponents_below<uint32_t>(reinterpret_cast<const std::byte*>(scratch.data()), weight.cols,
-                                       0x7f800000u);
+      return exponents_below<int32_t>(reinterpret_cast<const std::byte*>(scratch.data()), weight.cols,
+                                      0x7f800000);
   }
 }
 
