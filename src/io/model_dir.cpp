@@ -103,7 +103,11 @@ std::vector<std::vector<TensorPlan>> split(const std::vector<TensorPlan>& plan, 
 
 void write_shard(const fs::path& path, const std::vector<TensorPlan>& plan, const TensorProducer& producer) {
   SafetensorsWriter writer(path, plan, {{"format", "pt"}});
-  for (const TensorPlan& tensor : plan) writer.write(tensor.name, producer(tensor));
+  for (const TensorPlan& tensor : plan) {
+    const Weight weight = producer(tensor);
+    writer.write(tensor.name, weight);
+    release_pages(weight);
+  }
   writer.commit();
 }
 

@@ -137,17 +137,21 @@ TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
   return table;
 }
 
-// Says which matrices did not become `dtype`.
+// Says which matrices did not become `dtype`, the first ones by name.
 void warn_of_exceptions(const std::vector<TensorPlan>& plan, Encoding dtype) {
+  constexpr int64_t kShown = 8;
   const EncodingInfo& info = encoding_info(dtype);
   std::string names;
-  for (const TensorPlan& tensor : plan)
-    if (tensor.shape.size() == 2 && tensor.encoding != dtype)
+  int64_t count = 0;
+  for (const TensorPlan& tensor : plan) {
+    if (tensor.shape.size() != 2 || tensor.encoding == dtype) continue;
+    if (count++ < kShown)
       names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", tensor.name,
                            encoding_info(tensor.encoding).name);
-  if (!names.empty())
-    log_warning("rows that do not divide into {} blocks of {} stay in 16 bits: {}", info.name,
-                info.block_values, names);
+  }
+  if (count > 0)
+    log_warning("{} matrices with rows that do not divide into {} blocks of {} are written in 16 bits: {}{}",
+                count, info.name, info.block_values, names, count > kShown ? ", ..." : "");
 }
 
 struct FileType {
@@ -246,7 +250,11 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
       checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),
       "the model");
   GgufWriter writer(path, table.plan(), entries);
-  for (const TensorPlan& plan : table.plan()) writer.write(plan.name, table.weight(plan.name));
+  for (const TensorPlan& plan : table.plan()) {
+    const Weight weight = table.weight(plan.name);
+    writer.write(plan.name, weight);
+    release_pages(weight);
+  }
   writer.commit();
 }
 

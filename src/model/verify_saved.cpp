@@ -87,6 +87,8 @@ SavedCheck verify_saved(const Model& model, const std::filesystem::path& written
       fail(ErrorCode::kNumeric, "{}: {} was not written as it is", written.string(), role_name(key.first));
     if (it->second->encoding == weight->encoding) continue;
     const double rounding = rounding_of(*weight, *it->second);
+    release_pages(*weight);
+    release_pages(*it->second);
     changed = changed || rounding > 0.0;
     check.rounding = std::max(check.rounding, rounding);
     squares += rounding * rounding;
