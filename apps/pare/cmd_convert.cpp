@@ -107,7 +107,7 @@ void add_convert(CLI::App& app) {
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,
                    "Largest safetensors file, in bytes or with a unit as in 500MB (default 5GB)")
       ->transform(CLI::AsSizeValue(true).description(""))
-      ->check(CLI::Range(uint64_t{1}, UINT64_MAX).description(""));
+      ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}).description(""));
   command->callback([options] { run(*options); });
 }
 
