@@ -7,8 +7,8 @@ namespace pare {
 namespace {
 
 constexpr int64_t kTileFloats = 256;
-constexpr int64_t kBlockTiles = 8;   // tiles of a column block: two panels of it stay in L1
-constexpr int64_t kTokenAhead = 2;   // tiles by which the tokens are fetched into L1 before their use
+constexpr int64_t kBlockTiles = 8;  // tiles of a column block: two panels of it stay in L1
+constexpr int64_t kTokenAhead = 2;  // tiles by which the tokens are fetched into L1 before their use
 constexpr int64_t kLinesOfTile = 16;
 
 struct alignas(64) TileConfig {
@@ -81,11 +81,13 @@ struct Block {
   const unsigned char* w;
   int64_t w_next;  // bytes to the second panel
   int64_t n;
-  bool first;                  // starts from zero instead of c
-  float* c;                    // 2 × 2 tiles
-  const unsigned char* ahead;  // weights of the next pair of panels, to fetch into L2
-  int64_t ahead_next;          // bytes to the second of them
-  int64_t ahead_lines;         // cache lines of each to fetch with a column tile
+  bool first;                    // starts from zero instead of c
+  float* c;                      // 2 × 2 tiles
+  const unsigned char* ahead;    // weights of the next pair of panels, to fetch into L2
+  int64_t ahead_next;            // bytes to the second of them
+  int64_t ahead_lines;           // cache lines of each to fetch with a column tile
+  const unsigned char* x_ahead;  // tokens of the next column block, to fetch into L2
+  int64_t x_ahead_lines;         // cache lines of them to fetch with a column tile
 };
 
 template <bool kTwoTokens>
@@ -101,6 +103,9 @@ inline void prefetch(const Block& b, int64_t k) {
     _mm_prefetch(reinterpret_cast<const char*>(w + i * 64), _MM_HINT_T1);
     _mm_prefetch(reinterpret_cast<const char*>(w + b.ahead_next + i * 64), _MM_HINT_T1);
   }
+  const unsigned char* next = b.x_ahead + k * b.x_ahead_lines * 64;
+  for (int64_t i = 0; i < b.x_ahead_lines; ++i)
+    _mm_prefetch(reinterpret_cast<const char*>(next + i * 64), _MM_HINT_T1);
 }
 
 // Tiles 0..3 accumulate; loads come before the products that use them.
@@ -189,6 +194,11 @@ void run(const AmxJob& job) {
   for (int64_t k = 0; k < job.k_tiles; k += kBlockTiles) {
     const int64_t n = job.k_tiles - k < kBlockTiles ? job.k_tiles - k : kBlockTiles;
     const int64_t n_bytes = n / packed_columns * kTileBytes;
+    // The tokens of all panels together exceed L2: those of the next column block (or, at the end, of the
+    // first, for the next panels) are fetched while this one is worked on.
+    const unsigned char* x_next = job.x + (k + n < job.k_tiles ? (k + n) * token_tiles * kTileBytes : 0);
+    const int64_t steps = (job.panels + 1) / 2 * token_pairs * n;
+    const int64_t x_lines = (n * token_tiles * kLinesOfTile + steps - 1) / steps;
     for (int64_t p = 0; p < job.panels; p += 2) {
       const bool two_panels = p + 1 < job.panels;
       const Weights w = weights_of(job, p, k, n, two_panels, expanded);
@@ -208,7 +218,9 @@ void run(const AmxJob& job) {
                              sums + (p / 2 * token_pairs + m / 2) * 4 * kTileFloats,
                              ahead + m / 2 * n * ahead_lines * 64,
                              job.panel_bytes,
-                             ahead_lines};
+                             ahead_lines,
+                             x_next + (p / 2 * token_pairs + m / 2) * n * x_lines * 64,
+                             x_lines};
         if (two_tokens && two_panels)
           multiply<true, true>(block);
         else if (two_tokens)
