@@ -10,8 +10,10 @@
 #include <vector>
 
 #include "base/error.h"
+#include "base/json.h"
 #include "base/mapped_file.h"
 #include "model/load.h"
+#include "text/chat_template.h"
 
 namespace {
 
@@ -33,12 +35,32 @@ void print_ids(const std::vector<int32_t>& ids) {
   std::printf("\n");
 }
 
+// {"template": …, "bos": …, "eos": …, "messages": [{"role": …, "content": …}]}
+std::vector<int32_t> chat_ids(const pare::Tokenizer& tokenizer, const pare::Json& item) {
+  std::vector<pare::ChatMessage> messages;
+  for (const pare::Json& message : item.at("messages")) {
+    const std::string role = message.at("role");
+    messages.push_back({role == "system" ? pare::ChatRole::kSystem
+                        : role == "user" ? pare::ChatRole::kUser
+                                         : pare::ChatRole::kAssistant,
+                        message.at("content")});
+  }
+  const auto parts = pare::render_chat(pare::recognize_chat_template(item.at("template").get<std::string>()),
+                                       {item.at("bos"), item.at("eos")}, messages);
+  std::vector<pare::TextPart> texts;
+  for (const pare::ChatPart& part : parts)
+    texts.push_back({part.text, part.kind == pare::ChatPart::Kind::kTemplate});
+  return tokenizer.encode_parts(texts, {});
+}
+
 }  // namespace
 
 int main(int argc, char** argv) {
   pare::EncodeOptions options;
   bool time = false;
   bool nul = false;
+  bool json = false;
+  bool chat = false;
   std::vector<const char*> paths;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--template") == 0)
@@ -49,18 +71,32 @@ int main(int argc, char** argv) {
       nul = true;
     else if (std::strcmp(argv[i], "--time") == 0)
       time = true;
+    else if (std::strcmp(argv[i], "--json") == 0)
+      json = true;
+    else if (std::strcmp(argv[i], "--chat") == 0)
+      chat = true;
     else
       paths.push_back(argv[i]);
   }
-  if (paths.size() != 2) {
-    std::fprintf(stderr, "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]\n");
+  if (paths.size() != (json ? 1u : 2u)) {
+    std::fprintf(stderr,
+                 "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]\n"
+                 "       pare_tokenize MODEL --json\n       pare_tokenize MODEL CHATS --chat\n");
     return 2;
   }
   try {
     const bool is_json = std::string_view(paths[0]).ends_with(".json");
     const auto tokenizer = is_json ? pare::Tokenizer::from_json(pare::read_file(paths[0], kMaxBytes))
                                    : pare::load_tokenizer(paths[0]);
+    if (json) {
+      std::fputs(pare::tokenizer_json(tokenizer.spec()).c_str(), stdout);
+      return 0;
+    }
     const std::string text = pare::read_file(paths[1], kMaxBytes);
+    if (chat) {
+      for (const pare::Json& item : pare::parse_json(text, paths[1])) print_ids(chat_ids(tokenizer, item));
+      return 0;
+    }
     if (time) report_speed(tokenizer, text, options);
     for (size_t pos = 0; pos <= text.size();) {
       const size_t end = nul ? std::min(text.find('\0', pos), text.size()) : text.size();

@@ -1,10 +1,10 @@
 // pare generate: continue a text.
-#include <limits>
 #include <memory>
 
 #include "base/log.h"
 #include "commands.h"
 #include "engine/generator.h"
+#include "generation_options.h"
 #include "model/load.h"
 #include "open_model.h"
 #include "options.h"
@@ -12,8 +12,6 @@
 
 namespace pare {
 namespace {
-
-constexpr int64_t kMaxCount = 1 << 30;  // CLI11 clamps what does not fit the type, so bounds must be below
 
 struct Options {
   std::string model;
@@ -68,30 +66,11 @@ void run(const Options& options) {
 void add_generate(CLI::App& app) {
   auto options = std::make_shared<Options>();
   GenerateOptions& g = options->generate;
-  SamplingOptions& s = g.sampling;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
   add_model(*command, options->model);
   command->add_option("-p,--prompt", options->prompt, "Text to continue; - reads the standard input")
       ->required();
-  command->add_option("-n,--max-tokens", g.max_tokens, "Tokens to generate at most")
-      ->capture_default_str()
-      ->check(CLI::Range(int64_t{1}, kMaxCount));
-  command->add_option("--temperature", s.temperature, "0: always the most probable token")
-      ->capture_default_str();
-  command->add_option("--top-k", s.top_k, "Sample from the k most probable tokens; 0: all")
-      ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, kMaxCount));
-  command->add_option("--top-p", s.top_p, "Sample from the smallest set of this probability")
-      ->capture_default_str();
-  command->add_option("--min-p", s.min_p, "Leave out tokens less probable than this share of the best")
-      ->capture_default_str();
-  command->add_option("--repetition-penalty", s.repetition_penalty, "Above 1: repeat less")
-      ->capture_default_str();
-  command->add_option("--seed", s.seed, "Seed of the sampling")
-      ->capture_default_str()
-      ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max() - 1));
-  command->add_option("--stop", g.stop, "Text to stop at (may be given several times)")
-      ->allow_extra_args(false);
+  add_generation(*command, g);
   command->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end-of-sequence token");
   add_compute(*command, options->compute);
   add_json(*command, options->json);

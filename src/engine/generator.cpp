@@ -73,24 +73,38 @@ void validate(const GenerateOptions& options) {
 Generation Generator::generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                                const TextSink& sink) const {
   validate(options);
+  std::vector<int32_t> history = starting_ids(prompt, model_.config);
+  const auto tokens = static_cast<int64_t>(history.size());
+  KvCache cache(model_, tokens + std::min(model_.config.max_positions - tokens, options.max_tokens));
+  return extend(history, cache, options, sink);
+}
+
+Generation Generator::extend(std::vector<int32_t>& history, KvCache& cache, const GenerateOptions& options,
+                             const TextSink& sink) const {
+  validate(options);
+  const auto tokens = static_cast<int64_t>(history.size());
+  PARE_CHECK(cache.length() < tokens);
+  const int64_t limit = std::min(cache.capacity() - tokens, options.max_tokens);
+  if (limit < 1)
+    fail(ErrorCode::kInvalid, "{} tokens leave no room in a context of {}", tokens, cache.capacity());
   Sampler sampler(options.sampling);
   TextStream text(tokenizer_, options.stop, sink);
-  const ModelConfig& config = model_.config;
-  std::vector<int32_t> history = starting_ids(prompt, config);
   Generation result;
-  result.prompt_tokens = static_cast<int64_t>(history.size());
-  const int64_t room = config.max_positions - result.prompt_tokens;
-  const int64_t limit = std::min(room, options.max_tokens);
-  KvCache cache(model_, result.prompt_tokens + limit);
+  result.prompt_tokens = tokens - cache.length();
 
   auto start = std::chrono::steady_clock::now();
-  Matrix<float> logits = last_logits(model_, history, cache);
+  Matrix<float> logits = last_logits(model_, std::span(history).subspan(cache.length()), cache);
   result.prefill_seconds = seconds_since(start);
   start = std::chrono::steady_clock::now();
+  const auto ends = [&](int32_t id) {
+    const auto in = [id](const std::vector<int32_t>& ids) {
+      return std::find(ids.begin(), ids.end(), id) != ids.end();
+    };
+    return !options.ignore_eos && (in(model_.config.eos) || in(options.stop_ids));
+  };
   while (true) {
     const int32_t id = sampler.sample({logits.data(), static_cast<size_t>(logits.cols())}, history);
-    const bool eos = std::find(config.eos.begin(), config.eos.end(), id) != config.eos.end();
-    if (eos && !options.ignore_eos) {
+    if (ends(id)) {
       result.finish = FinishReason::kEos;
       break;
     }

@@ -8,6 +8,7 @@
 #include <string_view>
 #include <vector>
 
+#include "model/kv_cache.h"
 #include "model/packed_model.h"
 #include "model/sampler.h"
 #include "text/tokenizer.h"
@@ -18,7 +19,8 @@ struct GenerateOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 256;
   std::vector<std::string> stop;  // texts that end the generation; never part of the output
-  bool ignore_eos = false;
+  std::vector<int32_t> stop_ids;  // tokens that end it, beside the model's end-of-sequence tokens
+  bool ignore_eos = false;        // neither these nor the model's end it
 };
 
 // Throws kUsage naming the option that is out of range.
@@ -49,6 +51,11 @@ class Generator {
   // when the prompt leaves no room in the context, is empty or holds ids outside the vocabulary.
   Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                       const TextSink& sink) const;
+  // Goes on from `history`, of which `cache` holds the first tokens, at least one fewer than all: the others
+  // are the prompt. Appends what it generates to `history`; the cache may lack the last of it. Ends at
+  // max_tokens or where the cache is full. Throws as generate() does.
+  Generation extend(std::vector<int32_t>& history, KvCache& cache, const GenerateOptions& options,
+                    const TextSink& sink) const;
 
  private:
   const PackedModel& model_;

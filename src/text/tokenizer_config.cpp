@@ -63,10 +63,11 @@ void read_added_decoder(const Json& json, const std::string& what, TokenizerConf
   const auto it = json.find("added_tokens_decoder");
   if (it == json.end() || !it->is_object()) return;
   for (const auto& [key, value] : it->items()) {
+    const Json& entry = value;
     AddedToken token;
     token.id = parse_id(key, what);
-    token.text = json_get<std::string>(value, "content", what);
-    const auto flag = [&](const char* name) { return json_find<bool>(value, name, what); };
+    token.text = json_get<std::string>(entry, "content", what);
+    const auto flag = [&](const char* name) { return json_find<bool>(entry, name, what); };
     token.special = flag("special").value_or(false);
     token.lstrip = flag("lstrip").value_or(false);
     token.rstrip = flag("rstrip").value_or(false);
