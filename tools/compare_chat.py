@@ -14,13 +14,14 @@ import shlex
 import subprocess
 import sys
 import tempfile
+import time
 
 from transformers import PreTrainedTokenizerFast
 
 import library_tokenizer
 from random_text import generator, random_text
 
-SYSTEMS = [None, "", "You are terse.", " spaced \n"]
+SYSTEMS = [None, "You are terse.", " spaced \n"]
 FIXED = ["Hello", "What is 2+2?", " leading and trailing \n", "two\nlines", "caf\u00e9 \u6f22\u5b57 \U0001f600", "it's"]
 
 
@@ -58,7 +59,8 @@ def main():
                 last = error
                 continue
             expected.append(list(out))
-            chats.append({"template": template, "bos": bos, "eos": eos, "messages": messages})
+            chats.append({"template": template, "bos": bos, "eos": eos, "messages": messages,
+                          "date": time.strftime("%d %b %Y")})
         with tempfile.NamedTemporaryFile("w", encoding="utf-8") as file:
             json.dump(chats, file)
             file.flush()

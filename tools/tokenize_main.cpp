@@ -35,7 +35,7 @@ void print_ids(const std::vector<int32_t>& ids) {
   std::printf("\n");
 }
 
-// {"template": …, "bos": …, "eos": …, "messages": [{"role": …, "content": …}]}
+// {"template": …, "bos": …, "eos": …, "date": …, "messages": [{"role": …, "content": …}]}
 std::vector<int32_t> chat_ids(const pare::Tokenizer& tokenizer, const pare::Json& item) {
   std::vector<pare::ChatMessage> messages;
   for (const pare::Json& message : item.at("messages")) {
@@ -45,8 +45,9 @@ std::vector<int32_t> chat_ids(const pare::Tokenizer& tokenizer, const pare::Json
                                          : pare::ChatRole::kAssistant,
                         message.at("content")});
   }
-  const auto parts = pare::render_chat(pare::recognize_chat_template(item.at("template").get<std::string>()),
-                                       {item.at("bos"), item.at("eos")}, messages);
+  pare::ChatTemplate chat = pare::recognize_chat_template(item.at("template").get<std::string>());
+  if (chat.date.empty()) chat.date = item.at("date");
+  const auto parts = pare::render_chat(chat, {item.at("bos"), item.at("eos")}, messages);
   std::vector<pare::TextPart> texts;
   for (const pare::ChatPart& part : parts)
     texts.push_back({part.text, part.kind == pare::ChatPart::Kind::kTemplate});

@@ -114,7 +114,8 @@ void write_llama2(const ChatTemplate& chat, const std::vector<ChatMessage>& mess
       if (system) {
         out.text("<<SYS>>\n");
         out.message(*system);
-        out.text("\n<</SYS>>\n\n");
+        out.text("\n<</SYS>>");
+        if (!trimmed(message.text).empty()) out.text("\n\n");
       }
       // The template strips the two together: white space before the user's text stays.
       out.message(system ? right_trimmed(message.text) : trimmed(message.text));
