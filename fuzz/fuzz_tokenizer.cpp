@@ -1,5 +1,5 @@
-// Two targets in one, told apart by the first byte: '{' is a tokenizer.json, anything else text for
-// tokenizers with all 256 bytes, which must give it back.
+// Two targets in one, told apart by the first byte: '{' is a tokenizer.json, anything else text: tokenizers
+// with all 256 bytes must give it back, and normal form C must be its own.
 #include <cstddef>
 #include <cstdint>
 #include <string>
@@ -8,6 +8,7 @@
 
 #include "base/error.h"
 #include "text/byte_alphabet.h"
+#include "text/nfc.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -28,6 +29,37 @@ pare::Tokenizer make_tokenizer(pare::PreTokenizer kind) {
   return pare::Tokenizer(std::move(spec));
 }
 
+// Characters with byte fallback, in the manner of SentencePiece.
+pare::Tokenizer make_char_tokenizer(pare::PreTokenizer kind) {
+  pare::TokenizerSpec spec;
+  for (int byte = 0; byte < 256; ++byte) spec.vocab.push_back(fmt::format("<0x{:02X}>", byte));
+  spec.vocab.insert(spec.vocab.end(),
+                    {"\u2581", "a", "b", "\u00e9", "\u2581a", "ab", "\u2581\u2581", "b\u2581"});
+  spec.merges = {{"\u2581", "a"}, {"a", "b"}, {"\u2581", "\u2581"}, {"b", "\u2581"}};
+  spec.added = {{.text = "<s>", .id = 300, .special = true}};
+  spec.pre_tokenizer = kind;
+  spec.byte_fallback = true;
+  return pare::Tokenizer(std::move(spec));
+}
+
+void check_nfc(std::string_view text) {
+  std::string once;
+  pare::append_nfc(text, once);
+  PARE_CHECK(!pare::is_nfc(text) || once == text);
+  std::string twice;
+  pare::append_nfc(once, twice);
+  PARE_CHECK(once == twice);
+}
+
+// Spaces may come back for what was written as their sign.
+void round_trip_chars(const pare::Tokenizer& tokenizer, std::string_view text) {
+  std::string expected;
+  pare::append_normalized({{pare::NormalizerStep::Kind::kReplace, "\u2581", " "}}, text, true, expected);
+  const auto ids = tokenizer.encode(text, {.parse_special = false});
+  for (const int32_t id : ids) PARE_CHECK(!tokenizer.is_special(id));
+  PARE_CHECK(tokenizer.decode(ids) == expected);
+}
+
 void round_trip(const pare::Tokenizer& tokenizer, std::string_view text) {
   const auto plain = tokenizer.encode(text, {.parse_special = false});
   for (const int32_t id : plain) PARE_CHECK(!tokenizer.is_special(id));
@@ -46,12 +78,16 @@ void round_trip(const pare::Tokenizer& tokenizer, std::string_view text) {
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
-  static const pare::Tokenizer tokenizers[] = {make_tokenizer(pare::PreTokenizer::kGpt2),
-                                               make_tokenizer(pare::PreTokenizer::kSmolLM),
-                                               make_tokenizer(pare::PreTokenizer::kLlama3)};
+  static const pare::Tokenizer tokenizers[] = {
+      make_tokenizer(pare::PreTokenizer::kGpt2), make_tokenizer(pare::PreTokenizer::kSmolLM),
+      make_tokenizer(pare::PreTokenizer::kLlama3), make_tokenizer(pare::PreTokenizer::kQwen2)};
+  static const pare::Tokenizer char_tokenizers[] = {make_char_tokenizer(pare::PreTokenizer::kWhole),
+                                                    make_char_tokenizer(pare::PreTokenizer::kMetaspaceSplit)};
   const std::string_view input(reinterpret_cast<const char*>(data), size);
   if (!input.starts_with('{')) {
     for (const auto& tokenizer : tokenizers) round_trip(tokenizer, input);
+    for (const auto& tokenizer : char_tokenizers) round_trip_chars(tokenizer, input);
+    check_nfc(input);
     return 0;
   }
   try {
