@@ -17,7 +17,7 @@ struct TensorInfo {
   std::string name;
   Encoding encoding = Encoding::kF32;
   std::vector<int64_t> shape;  // row-major, slowest dimension first (GGUF's order is reversed on reading)
-  std::span<const std::byte> bytes;  // into the mapped file; not aligned
+  std::span<const std::byte> bytes;   // into the mapped file; not aligned
   std::shared_ptr<const void> owner;  // the mapped file
 };
 

@@ -13,8 +13,8 @@ namespace pare {
 // naming the file, key or tensor.
 Model load_model(const std::filesystem::path& path);
 
-// The tokenizer that belongs to a model path: tokenizer_from_folder, or GGUF metadata. Throws kNotFound, kFormat
-// and kUnsupported.
+// The tokenizer that belongs to a model path: tokenizer_from_folder, or GGUF metadata. Throws kNotFound,
+// kFormat and kUnsupported.
 Tokenizer load_tokenizer(const std::filesystem::path& path);
 
 bool is_gguf_path(const std::filesystem::path& path);
