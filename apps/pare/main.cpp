@@ -43,6 +43,8 @@ void add_common_options(CLI::App& app) {
 int run(int argc, char** argv) {
   // A reader that goes away is an error of write(), not the death of the process.
   std::signal(SIGPIPE, SIG_IGN);
+  // A file that outgrows its limit likewise.
+  std::signal(SIGXFSZ, SIG_IGN);
   // Every stage allocates and frees its activations: kept in the heap, their pages are not zeroed anew each
   // time.
   mallopt(M_MMAP_THRESHOLD, 1 << 28);

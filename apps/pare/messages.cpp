@@ -27,14 +27,14 @@ void close_line() {
   state.line_open = false;
 }
 
+}  // namespace
+
 std::string format_seconds(double seconds) {
   const auto s = std::llround(seconds);
   if (s < 60) return fmt::format("{} s", s);
   if (s < 3600) return fmt::format("{}:{:02} min", s / 60, s % 60);
   return fmt::format("{}:{:02} h", s / 3600, s / 60 % 60);
 }
-
-}  // namespace
 
 void show_messages() {
   state.terminal = isatty(STDERR_FILENO) == 1;
@@ -49,18 +49,19 @@ void silence_messages() {
   set_log_sink({});
 }
 
-Progress::Progress(std::string what) : what_(std::move(what)) {}
+Progress::Progress(std::string what, int64_t already_done)
+    : what_(std::move(what)), already_done_(already_done) {}
 
 Progress::~Progress() { close_line(); }
 
 void Progress::update(int64_t done, int64_t total) {
-  if (state.silent || done >= total) return;
+  if (state.silent || done <= already_done_ || done >= total) return;
   const auto now = Clock::now();
   if (now - shown_ < (state.terminal ? Clock::duration(kTerminalInterval) : Clock::duration(kLineInterval)))
     return;
   shown_ = now;
   const double elapsed = std::chrono::duration<double>(now - start_).count();
-  const double left = elapsed / static_cast<double>(done) * static_cast<double>(total - done);
+  const double left = elapsed / static_cast<double>(done - already_done_) * static_cast<double>(total - done);
   const std::string line = fmt::format("pare: {} {}/{}, {} left", what_, done, total, format_seconds(left));
   fmt::print(stderr, "{}{}{}", state.terminal ? kClearLine : "", line, state.terminal ? "" : "\n");
   state.line_open = state.terminal;

@@ -12,11 +12,15 @@ void show_messages();
 // Nothing but errors from here on.
 void silence_messages();
 
+// "48 s", "12:07 min", "3:25 h"
+std::string format_seconds(double seconds);
+
 // How far a long loop is, with the time left: one line kept up to date on a terminal, else a line now and
 // then.
 class Progress {
  public:
-  explicit Progress(std::string what);
+  // `already_done`: of what update() will count, before the clock started.
+  explicit Progress(std::string what, int64_t already_done = 0);
   ~Progress();
   Progress(const Progress&) = delete;
   Progress& operator=(const Progress&) = delete;
@@ -25,6 +29,7 @@ class Progress {
  private:
   using Clock = std::chrono::steady_clock;
   std::string what_;
+  int64_t already_done_;
   Clock::time_point start_ = Clock::now();
   Clock::time_point shown_ = start_;
 };

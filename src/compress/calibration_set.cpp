@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <memory>
+#include <optional>
 
 #include "base/hash.h"
 #include "base/parallel.h"
@@ -52,38 +53,64 @@ CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::stri
   return set;
 }
 
-CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer& tokenizer, int64_t nsamples,
-                                      int64_t seqlen, uint64_t seed) {
+int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen) {
+  constexpr int64_t kMaxBytes = int64_t{2} << 30;
+  constexpr int64_t kMaxSequences = 32;
+  int64_t values = 0;  // of one token
+  for (const BlockShape& block : config.blocks)
+    if (block.value_head_dim > 0) values += config.kv_heads * (config.head_dim + block.value_head_dim);
+  const int64_t fitting = kMaxBytes / std::max<int64_t>(1, values * seqlen * 4);
+  return std::clamp<int64_t>(fitting, 1, std::min(nsamples, kMaxSequences));
+}
+
+CalibrationSet calibration_from_model(const Model& model, const Tokenizer& tokenizer, int64_t nsamples,
+                                      int64_t seqlen, uint64_t seed, WorkArea& area,
+                                      const PassProgress& progress) {
   require_sizes(nsamples, seqlen);
-  if (seqlen > model.config.max_positions)
+  const ModelConfig& config = model.config;
+  if (seqlen > config.max_positions)
     fail(ErrorCode::kInvalid, "--seqlen is {}, the model was made for at most {} positions", seqlen,
-         model.config.max_positions);
+         config.max_positions);
   CalibrationSet set;
   set.source = "self";
   std::vector<Sampler> samplers;
-  std::vector<std::unique_ptr<KvCache>> caches;
   Rng rng(seed);
-  const auto vocab =
-      static_cast<uint64_t>(std::min<int64_t>(model.config.vocab_size, tokenizer.vocab_size()));
+  const auto vocab = static_cast<uint64_t>(std::min<int64_t>(config.vocab_size, tokenizer.vocab_size()));
   for (int64_t i = 0; i < nsamples; ++i) {
-    const bool from_bos = model.config.bos && i % 2 == 0;
-    set.sequences.push_back({from_bos ? *model.config.bos : ordinary_token(tokenizer, vocab, rng)});
+    const bool from_bos = config.bos && i % 2 == 0;
+    set.sequences.push_back({from_bos ? *config.bos : ordinary_token(tokenizer, vocab, rng)});
     SamplingOptions options;
     options.temperature = 1.0;
     options.seed = rng.next();
     samplers.emplace_back(options);
-    caches.push_back(std::make_unique<KvCache>(model, seqlen));
   }
-  for (int64_t t = 1; t < seqlen; ++t) {
-    std::vector<SequenceStep> steps;
-    for (size_t i = 0; i < caches.size(); ++i)
-      steps.push_back({std::span<const int32_t>(set.sequences[i]).last(1), caches[i].get()});
-    const Matrix<float> logits = logits_of(model, forward_batch(model, steps).view());
-    parallel_for(nsamples, [&](int64_t i) {
-      const auto s = static_cast<size_t>(i);
-      const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
-      set.sequences[s].push_back(samplers[s].sample(row, {}));
-    });
+  const int64_t group = calibration_group(config, nsamples, seqlen);
+  std::optional<PackedModel> packed;
+  for (int64_t first = 0; first < nsamples; first += group) {
+    const int64_t count = std::min(group, nsamples - first);
+    const std::string step = fmt::format("calibration/{}", first / group);
+    const std::span<std::vector<int32_t>> sequences =
+        std::span(set.sequences).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
+    if (const Json* record = area.find(step)) {
+      for (size_t i = 0; i < sequences.size(); ++i)
+        sequences[i] = record->at("sequences").at(i).get<std::vector<int32_t>>();
+      continue;
+    }
+    if (!packed) packed.emplace(model, ComputeType::kBF16);
+    std::vector<std::unique_ptr<KvCache>> caches;
+    for (int64_t i = 0; i < count; ++i) caches.push_back(std::make_unique<KvCache>(*packed, seqlen));
+    for (int64_t t = 1; t < seqlen; ++t) {
+      if (progress) progress("writing calibration text", first * seqlen + t * count, nsamples * seqlen);
+      std::vector<SequenceStep> steps;
+      for (size_t i = 0; i < caches.size(); ++i)
+        steps.push_back({std::span<const int32_t>(sequences[i]).last(1), caches[i].get()});
+      const Matrix<float> logits = logits_of(*packed, forward_batch(*packed, steps).view());
+      parallel_for(count, [&](int64_t i) {
+        const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
+        sequences[static_cast<size_t>(i)].push_back(samplers[static_cast<size_t>(first + i)].sample(row, {}));
+      });
+    }
+    area.record(step, {{"sequences", std::vector<std::vector<int32_t>>(sequences.begin(), sequences.end())}});
   }
   finish(set);
   return set;

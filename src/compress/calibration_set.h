@@ -6,6 +6,8 @@
 #include <string>
 #include <vector>
 
+#include "compress/progress.h"
+#include "compress/work_area.h"
 #include "model/packed_model.h"
 #include "text/tokenizer.h"
 
@@ -25,10 +27,14 @@ struct CalibrationSet {
 CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
                                      const std::string& source, int64_t nsamples, int64_t seqlen);
 
+// Sequences that are written at once: their KV caches stay below 2 GB.
+int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen);
+
 // The model writes its own text: `nsamples` sequences sampled at temperature 1. Every second one begins with
 // the BOS token, if there is one, the others with a token drawn from the ordinary vocabulary, for variety
-// (LLM-QAT, arXiv 2305.17888). Needs no data; same seed, same text.
-CalibrationSet calibration_from_model(const PackedModel& model, const Tokenizer& tokenizer, int64_t nsamples,
-                                      int64_t seqlen, uint64_t seed);
+// (LLM-QAT, arXiv 2305.17888). Needs no data; same seed, same text. Every group is recorded in the area.
+CalibrationSet calibration_from_model(const Model& model, const Tokenizer& tokenizer, int64_t nsamples,
+                                      int64_t seqlen, uint64_t seed, WorkArea& area,
+                                      const PassProgress& progress = {});
 
 }  // namespace pare

@@ -1,8 +1,12 @@
 #include "compress/calibration_walk.h"
 
-#include <cmath>
+#include <algorithm>
+#include <bit>
 #include <cstring>
 #include <numeric>
+
+#include "base/log.h"
+#include "kernels/cpu_features.h"
 
 namespace pare {
 namespace {
@@ -13,48 +17,111 @@ RopeTable sequence_rope(const ModelConfig& config, int64_t seqlen) {
   return make_rope_table(config.rope, config.head_dim, positions);
 }
 
+void require_finite(MatrixView<const float> x, const std::string& label) {
+  constexpr uint32_t kExponent = 0x7f800000u;
+  for (int64_t r = 0; r < x.rows; ++r) {
+    const float* row = x.row(r);
+    uint32_t bad = 0;
+    for (int64_t c = 0; c < x.cols; ++c)
+      bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(row[c]) & kExponent) == kExponent);
+    if (bad != 0) fail(ErrorCode::kNumeric, "{}: activations hold a NaN or an infinity", label);
+  }
+}
+
+Matrix<float> copy(MatrixView<const float> x) {
+  Matrix<float> out(x.rows, x.cols);
+  for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, out.row(r));
+  return out;
+}
+
+std::vector<KvLayer> kv_of(const PackedStage& stage, int64_t seqlen) {
+  std::vector<KvLayer> kv;
+  for (const auto& branch : stage.branches)
+    if (const auto* attention = std::get_if<PackedAttention>(&branch)) kv.emplace_back(*attention, seqlen);
+  return kv;
+}
+
 }  // namespace
 
-CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& config)
+ComputeType calibration_compute() {
+  return active_isa() >= Isa::kAmx ? ComputeType::kBF16 : ComputeType::kF32;
+}
+
+CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& config, WorkArea& area,
+                                 const std::string& name, ComputeType compute)
     : set_(set),
       rope_(sequence_rope(config, set.seqlen())),
+      compute_(compute),
       seqlen_(set.seqlen()),
-      sequences_(static_cast<int64_t>(set.sequences.size())) {}
+      sequences_(static_cast<int64_t>(set.sequences.size())),
+      streams_(area, name, config, tokens()) {}
 
 void CalibrationWalk::start(const Weight& embedding) {
-  stream_ = Matrix<float>(tokens(), embedding.cols);
+  for (int64_t s = 0; s < sequences_; ++s)
+    streams_.write(s * seqlen_, embed(embedding, set_.sequences[static_cast<size_t>(s)]));
+  streams_.advance(embedding.cols, tokens());
+}
+
+MatrixView<const float> CalibrationWalk::stream(int64_t sequence) const {
+  return streams_.read(sequence * seqlen_, seqlen_);
+}
+
+void CalibrationWalk::run(const Stage& stage, const std::string& label, const StageWatch& watch) {
+  run(stage, label, watch, true);
+}
+
+void CalibrationWalk::peek(const Stage& stage, const std::string& label, const StageWatch& watch) {
+  run(stage, label, watch, false);
+}
+
+void CalibrationWalk::run(const Stage& stage, const std::string& label, const StageWatch& watch, bool store) {
+  streams_.begin_stage();
+  const PackedStage packed = pack_stage(stage, streams_.width(), compute_);
+  std::vector<KvLayer> kv = kv_of(packed, seqlen_);
+  const Segment segment{0, seqlen_, 0, kv.empty() ? nullptr : &kv.front()};
   for (int64_t s = 0; s < sequences_; ++s) {
-    const Matrix<float> x = embed(embedding, set_.sequences[static_cast<size_t>(s)]);
-    std::memcpy(stream_.row(s * seqlen_), x.data(), static_cast<size_t>(x.size()) * sizeof(float));
+    const MatrixView<const float> x = stream(s);
+    Matrix<float> prepared;
+    if (watch.prepare) {
+      prepared = copy(x);
+      watch.prepare(prepared.view());
+    }
+    const MatrixView<const float> in = watch.prepare ? std::as_const(prepared).view() : x;
+    const Matrix<float> y = forward_stage(packed, in, std::span(&segment, 1), rope_, watch.observer);
+    require_finite(y.view(), label);
+    if (watch.output) watch.output(y.view());
+    streams_.release(x);
+    if (store) streams_.write(s * seqlen_, y);
+  }
+  if (store) streams_.advance(packed.width_out, tokens());
+}
+
+void CalibrationWalk::correct(const std::string& label,
+                              const std::function<void(int64_t first, MatrixView<float> rows)>& add) {
+  for (int64_t s = 0; s < sequences_; ++s) {
+    const MatrixView<float> rows = streams_.change(s * seqlen_, seqlen_);
+    add(s * seqlen_, rows);
+    require_finite(rows, label);
+    streams_.release(rows);
   }
 }
 
-void CalibrationWalk::replace_stream(Matrix<float> stream) {
-  PARE_CHECK(stream.rows() == tokens());
-  stream_ = std::move(stream);
+size_t resume_walk(WorkArea& area, const std::string& name,
+                   const std::function<bool(const Json& record)>& restore) {
+  const size_t done = area.finished(name);
+  if (done == 0 || restore(*area.find(fmt::format("{}/{}", name, done - 1)))) return done;
+  log_warning(
+      "the activations of the interrupted run did not survive: this part of the calibration begins again");
+  area.forget_steps(name);
+  return 0;
 }
 
-void CalibrationWalk::run(const Stage& stage, const std::string& label, const Observer& observer) {
-  stream_ = peek(stage, label, observer);
-}
-
-Matrix<float> CalibrationWalk::peek(const Stage& stage, const std::string& label,
-                                    const Observer& observer) const {
-  const PackedStage packed = pack_stage(stage, stream_.cols(), ComputeType::kF32);
-  std::vector<KvLayer> kv;
-  for (const auto& branch : packed.branches)
-    if (const auto* attention = std::get_if<PackedAttention>(&branch)) kv.emplace_back(*attention, seqlen_);
-  Segment segment{0, seqlen_, 0, kv.empty() ? nullptr : &kv.front()};
-  Matrix<float> out(tokens(), packed.width_out);
-  for (int64_t s = 0; s < sequences_; ++s) {
-    const Matrix<float> y = forward_stage(packed, stream_.view().rows_of(s * seqlen_, seqlen_),
-                                          std::span(&segment, 1), rope_, observer);
-    for (int64_t i = 0; i < y.size(); ++i)
-      if (!std::isfinite(y.data()[i]))
-        fail(ErrorCode::kNumeric, "{}: activations hold a NaN or an infinity", label);
-    std::memcpy(out.row(s * seqlen_), y.data(), static_cast<size_t>(y.size()) * sizeof(float));
-  }
-  return out;
+Matrix<float> run_stage(const Stage& stage, MatrixView<const float> x, const ModelConfig& config,
+                        ComputeType compute) {
+  const PackedStage packed = pack_stage(stage, x.cols, compute);
+  std::vector<KvLayer> kv = kv_of(packed, x.rows);
+  const Segment segment{0, x.rows, 0, kv.empty() ? nullptr : &kv.front()};
+  return forward_stage(packed, x, std::span(&segment, 1), sequence_rope(config, x.rows));
 }
 
 }  // namespace pare

@@ -5,41 +5,78 @@
 #include <vector>
 
 #include "compress/calibration_set.h"
+#include "compress/stream_pair.h"
 #include "model/forward.h"
 
 namespace pare {
 
+// What calibration computes products with: bf16 where the machine is made for it. Its rounding is far below
+// what a stream of thousands of tokens leaves undetermined.
+ComputeType calibration_compute();
+
+// What may look at a stage while it runs on the calibration tokens. Signals come in pieces of whole
+// sequences, in order.
+struct StageWatch {
+  Observer observer;
+  std::function<void(MatrixView<float>)> prepare;       // changes a copy of the stage's input before it runs
+  std::function<void(MatrixView<const float>)> output;  // sees the stage's output
+};
+
 // Holds the residual stream of every calibration token at one point of the model and runs stages on it:
-// memory is one stage of packed weights plus the activations, whatever the size of the model.
+// memory is one stage of packed weights plus one sequence, and the activations as far as the work area keeps
+// them in memory. A stage reads one buffer and writes another, so that what a stage began with survives until
+// the next one has finished.
 class CalibrationWalk {
  public:
-  // Keeps a reference to the set.
-  CalibrationWalk(const CalibrationSet& set, const ModelConfig& config);
-  CalibrationWalk(CalibrationSet&&, const ModelConfig&) = delete;
+  // Keeps references to the set and the area; `name` tells its files from those of other walks.
+  CalibrationWalk(const CalibrationSet& set, const ModelConfig& config, WorkArea& area,
+                  const std::string& name, ComputeType compute = calibration_compute());
+  CalibrationWalk(CalibrationSet&&, const ModelConfig&, WorkArea&, const std::string&,
+                  ComputeType = kF32) = delete;
 
   // Starts at the embedding.
   void start(const Weight& embedding);
+  // Where the walk is, to be recorded with what was finished there; restore() goes back to it. False: the
+  // activations of that point did not survive.
+  Json position() const { return streams_.position(); }
+  bool restore(const Json& position) { return streams_.restore(position); }
 
-  // The residual stream, (tokens, width), sequences one after another.
-  const Matrix<float>& stream() const { return stream_; }
-  void replace_stream(Matrix<float> stream);
+  // The residual stream of one sequence, (seqlen, width).
+  MatrixView<const float> stream(int64_t sequence) const;
 
-  // Runs a stage on the stream and replaces it by the stage's output. The observer sees the signals in pieces
-  // of whole sequences, in order. Throws kNumeric naming `label` when the output holds a NaN or an infinity.
-  void run(const Stage& stage, const std::string& label, const Observer& observer = {});
-  // The same, but the output is returned and the stream stays.
-  Matrix<float> peek(const Stage& stage, const std::string& label, const Observer& observer = {}) const;
+  // Runs a stage on the stream and replaces it by the stage's output. Throws kNumeric naming `label` when the
+  // output holds a NaN or an infinity.
+  void run(const Stage& stage, const std::string& label, const StageWatch& watch = {});
+  // The same, but the stream stays.
+  void peek(const Stage& stage, const std::string& label, const StageWatch& watch);
+  // Adds a correction to the stream, sequence by sequence: add(first token, rows to change).
+  void correct(const std::string& label,
+               const std::function<void(int64_t first, MatrixView<float> rows)>& add);
 
   int64_t seqlen() const { return seqlen_; }
   int64_t sequences() const { return sequences_; }
   int64_t tokens() const { return seqlen_ * sequences_; }
 
  private:
+  static constexpr ComputeType kF32 = ComputeType::kF32;
+  void run(const Stage& stage, const std::string& label, const StageWatch& watch, bool store);
+
   const CalibrationSet& set_;
   RopeTable rope_;  // of one sequence
+  ComputeType compute_;
   int64_t seqlen_ = 0;
   int64_t sequences_ = 0;
-  Matrix<float> stream_;
+  StreamPair streams_;
 };
+
+// Steps of a walk that an interrupted run has finished: NAME/0 is the embedding, NAME/1 the first stage, …
+// `restore` goes to the position in the last one's record; when it cannot, the steps are forgotten. 0: the
+// walk begins with start().
+size_t resume_walk(WorkArea& area, const std::string& name,
+                   const std::function<bool(const Json& record)>& restore);
+
+// Runs one stage on one sequence from its beginning, x (tokens, width_in).
+Matrix<float> run_stage(const Stage& stage, MatrixView<const float> x, const ModelConfig& config,
+                        ComputeType compute);
 
 }  // namespace pare

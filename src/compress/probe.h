@@ -1,7 +1,8 @@
 // Run-time checks that an exact transformation left the model's function alone.
 #pragma once
 
-#include <vector>
+#include <optional>
+#include <string>
 
 #include "compress/calibration_set.h"
 #include "compress/report.h"
@@ -10,8 +11,10 @@
 
 namespace pare {
 
-// Logits (tokens, vocab) in f32 of the first tokens of the calibration set.
-Matrix<float> probe_logits(const Model& model, const CalibrationSet& set);
+// Logits (tokens, vocab) in f32 of the first tokens of the calibration set, with no more than one stage
+// packed at a time. `stored`: as the model will be when its matrices are stored in that encoding.
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set,
+                           std::optional<Encoding> stored = {});
 
 // Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32
 // and other orders of summation, through all layers.

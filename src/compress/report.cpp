@@ -2,19 +2,42 @@
 
 namespace pare {
 
+ReportMark mark(const Report& report) {
+  return {report.errors.size(), report.checks.size(), report.fallbacks.size()};
+}
+
+Json entries_since(const Report& report, const ReportMark& begin) {
+  Json errors = Json::array();
+  for (size_t i = begin.errors; i < report.errors.size(); ++i) {
+    const LinearError& e = report.errors[i];
+    errors.push_back({{"name", e.name},
+                      {"width_before", e.width_before},
+                      {"width_after", e.width_after},
+                      {"relative_error", e.relative_error}});
+  }
+  Json checks = Json::array();
+  for (size_t i = begin.checks; i < report.checks.size(); ++i)
+    checks.push_back(
+        {{"name", report.checks[i].name}, {"relative_difference", report.checks[i].relative_difference}});
+  Json fallbacks = Json::array();
+  for (size_t i = begin.fallbacks; i < report.fallbacks.size(); ++i) fallbacks.push_back(report.fallbacks[i]);
+  return {{"errors", errors}, {"exact_checks", checks}, {"fallbacks", fallbacks}};
+}
+
+void add_entries(Report& report, const Json& entries) {
+  for (const Json& e : entries.at("errors"))
+    report.errors.push_back({e.at("name").get<std::string>(), e.at("width_before").get<int64_t>(),
+                             e.at("width_after").get<int64_t>(), e.at("relative_error").get<double>()});
+  for (const Json& c : entries.at("exact_checks"))
+    report.checks.push_back({c.at("name").get<std::string>(), c.at("relative_difference").get<double>()});
+  for (const Json& f : entries.at("fallbacks")) report.fallbacks.push_back(f.get<std::string>());
+}
+
 Json Report::to_json() const {
-  Json error_list = Json::array();
-  for (const LinearError& e : errors)
-    error_list.push_back({{"name", e.name},
-                          {"width_before", e.width_before},
-                          {"width_after", e.width_after},
-                          {"relative_error", e.relative_error}});
-  Json check_list = Json::array();
-  for (const ExactCheck& c : checks)
-    check_list.push_back({{"name", c.name}, {"relative_difference", c.relative_difference}});
   const auto size = [](const ModelSize& s) { return Json{{"parameters", s.parameters}, {"bytes", s.bytes}}; };
-  return {{"recipe", recipe},     {"before", size(before)},     {"after", size(after)},
-          {"errors", error_list}, {"exact_checks", check_list}, {"fallbacks", fallbacks}};
+  Json json = {{"recipe", recipe}, {"before", size(before)}, {"after", size(after)}};
+  json.update(entries_since(*this, {}));
+  return json;
 }
 
 }  // namespace pare

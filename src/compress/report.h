@@ -35,4 +35,15 @@ struct Report {
   Json to_json() const;
 };
 
+// A place in a report's lists. What a step adds behind it is kept as JSON, for a run that goes on after the
+// step.
+struct ReportMark {
+  size_t errors = 0;
+  size_t checks = 0;
+  size_t fallbacks = 0;
+};
+ReportMark mark(const Report& report);
+Json entries_since(const Report& report, const ReportMark& begin);
+void add_entries(Report& report, const Json& entries);
+
 }  // namespace pare

@@ -7,6 +7,8 @@
 #include <algorithm>
 #include <cerrno>
 #include <cstring>
+#include <fstream>
+#include <iterator>
 
 #include "base/atomic_file.h"
 #include "base/error.h"
@@ -17,8 +19,13 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Marks a partial folder as ours and is locked as long as a run writes there.
+// Marks a partial folder as ours and is locked as long as a run writes there. It says what is there: nothing
+// of worth (empty), work that a run can go on with, or everything.
 constexpr const char* kMarker = ".pare-partial";
+// Of one length: one replaces the other in a single write.
+constexpr const char* kUnfinished = "unfinished\n";
+constexpr const char* kComplete = "complete!!\n";
+constexpr const char* kWork = ".work";
 
 fs::path resolve(const fs::path& path) {
   std::error_code error;
@@ -55,23 +62,49 @@ int open_locked(const fs::path& marker, int flags) {
   fail(ErrorCode::kIo, "{} is being written by another run", marker.parent_path().string());
 }
 
-void remove_leftover(const fs::path& partial) {
-  if (type_of(partial) == fs::file_type::not_found) return;
+// kUnfinished, kComplete, or empty: nothing of worth.
+std::string state_of(const fs::path& folder) {
+  std::ifstream stream(folder / kMarker);
+  const std::string state{std::istreambuf_iterator<char>(stream), {}};
+  return state == kUnfinished || state == kComplete ? state : "";
+}
+
+// The locked marker of a leftover, −1 if there is nothing.
+int lock_leftover(const fs::path& partial) {
+  if (type_of(partial) == fs::file_type::not_found) return -1;
   const bool is_folder = type_of(partial) == fs::file_type::directory;
   const int lock = is_folder ? open_locked(partial / kMarker, 0) : -1;
   if (lock < 0 && !(is_folder && is_empty_folder(partial)))
     fail(ErrorCode::kInvalid, "{} is in the way and not the leftover of an unfinished run: move it elsewhere",
          partial.string());
+  return lock;
+}
+
+void remove_leftover(const fs::path& partial) {
+  if (type_of(partial) == fs::file_type::not_found) return;
   log_warning("{} is left from an unfinished run and is replaced", partial.string());
   std::error_code error;
   fs::remove_all(partial, error);
-  if (lock >= 0) ::close(lock);
   if (error) fail(ErrorCode::kIo, "cannot remove {}: {}", partial.string(), error.message());
+}
+
+// Everything in the folder but the marker and the work.
+void remove_results(const fs::path& partial) {
+  std::error_code error;
+  for (fs::directory_iterator it(partial, error); !error && it != fs::directory_iterator();
+       it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    if (name == kMarker || name == kWork) continue;
+    fs::remove_all(it->path(), error);
+    if (error) break;
+  }
+  if (error) fail(ErrorCode::kIo, "cannot clear {}: {}", partial.string(), error.message());
 }
 
 }  // namespace
 
-OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input) : final_(resolve(final_path)) {
+OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Leftover leftover)
+    : final_(resolve(final_path)) {
   partial_ = final_;
   partial_ += ".partial";
   if (!input.empty()) {
@@ -83,11 +116,36 @@ OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input) : 
   const fs::file_type type = type_of(final_);
   if (type != fs::file_type::not_found && type != fs::file_type::directory)
     fail(ErrorCode::kInvalid, "the output {} exists and is not a folder", final_.string());
+  if (type == fs::file_type::directory && leftover == Leftover::kContinue &&
+      state_of(final_) == kComplete) {  // the interrupted run had even renamed it
+    partial_ = final_;
+    lock_ = open_locked(partial_ / kMarker, 0);
+    continued_ = complete_ = kept_ = true;
+    return;
+  }
   if (type == fs::file_type::directory && !is_empty_folder(final_))
     fail(ErrorCode::kInvalid, "the output folder {} exists and is not empty", final_.string());
   if (type_of(final_.parent_path()) != fs::file_type::directory)
     fail(ErrorCode::kIo, "the parent folder {} of the output does not exist", final_.parent_path().string());
+  lock_ = lock_leftover(partial_);
+  const std::string state = lock_ < 0 ? "" : state_of(partial_);
+  if (!state.empty() && leftover == Leftover::kContinue) {
+    continued_ = kept_ = true;
+    complete_ = state == kComplete;
+    if (!complete_) remove_results(partial_);
+    return;
+  }
+  const int old_lock = lock_;
+  lock_ = -1;
+  if (!state.empty() && leftover == Leftover::kRefuse) {
+    ::close(old_lock);
+    fail(ErrorCode::kInvalid,
+         "{} holds the work of an interrupted run: go on with the same command and --resume, or give "
+         "--restart, or remove it",
+         partial_.string());
+  }
   remove_leftover(partial_);
+  if (old_lock >= 0) ::close(old_lock);
 
   std::error_code error;
   fs::create_directory(partial_, error);
@@ -99,19 +157,39 @@ OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input) : 
 OutputFolder::~OutputFolder() {
   if (lock_ < 0) return;
   std::error_code ignored;
-  std::filesystem::remove_all(partial_, ignored);
+  if (!kept_) fs::remove_all(partial_, ignored);
   ::close(lock_);
 }
 
+fs::path OutputFolder::work() const { return partial_ / kWork; }
+
+void OutputFolder::mark(const char* state) {
+  const size_t size = std::strlen(state);
+  if (::pwrite(lock_, state, size, 0) != static_cast<ssize_t>(size) || ::fdatasync(lock_) != 0)
+    fail(ErrorCode::kIo, "cannot write {}: {}", (partial_ / kMarker).string(), std::strerror(errno));
+}
+
+void OutputFolder::keep_unfinished() {
+  if (!kept_) mark(kUnfinished);
+  kept_ = true;
+}
+
 void OutputFolder::commit() {
-  ::unlink((partial_ / kMarker).c_str());
+  kept_ = true;
+  if (partial_ != final_) {
+    sync_folder(partial_);
+    mark(kComplete);
+    std::error_code error;
+    fs::remove_all(work(), error);
+    if (error) fail(ErrorCode::kIo, "cannot remove {}: {}", work().string(), error.message());
+    if (::rename(partial_.c_str(), final_.c_str()) != 0)
+      fail(ErrorCode::kIo, "cannot rename {} to {}: {}; the finished files stay there", partial_.string(),
+           final_.string(), std::strerror(errno));
+    sync_folder(final_.parent_path());
+  }
+  ::unlink((final_ / kMarker).c_str());
   ::close(lock_);
   lock_ = -1;
-  sync_folder(partial_);
-  if (::rename(partial_.c_str(), final_.c_str()) != 0)
-    fail(ErrorCode::kIo, "cannot rename {} to {}: {}; the finished files stay there", partial_.string(),
-         final_.string(), std::strerror(errno));
-  sync_folder(final_.parent_path());
 }
 
 }  // namespace pare

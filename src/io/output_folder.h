@@ -5,26 +5,48 @@
 
 namespace pare {
 
+// What to do with the folder that an interrupted run left.
+enum class Leftover {
+  kRefuse,    // an error if it holds finished work, else it is replaced
+  kContinue,  // go on with it; with none there, begin
+  kDiscard,   // replace it
+};
+
 // Files go to path(), the sibling FOLDER.partial; commit() renames it to FOLDER. Destroyed without commit():
-// the partial folder is removed.
+// the partial folder is removed, unless keep_unfinished() was called.
 class OutputFolder {
  public:
   // Throws kInvalid when `final_path` is `input` (which may be empty: none) or is neither absent nor an empty
-  // folder; kIo when its parent is missing or not writable or another process is writing there. What a killed
-  // run left is replaced with a warning; a FOLDER.partial that no run of pare made is refused.
-  OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input);
+  // folder, and when an interrupted run's work is in the way; kIo when its parent is missing or not writable
+  // or another process is writing there. A FOLDER.partial that no run of pare made is refused.
+  OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input,
+               Leftover leftover = Leftover::kRefuse);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
 
   const std::filesystem::path& path() const { return partial_; }
+  // A folder inside path() for what must survive an interruption; not there until somebody creates it,
+  // removed by commit().
+  std::filesystem::path work() const;
+  // Whether work() may hold what an interrupted run left; everything else in path() is gone.
+  bool continued() const { return continued_; }
+  // Whether the interrupted run had written everything, so that only commit() is missing.
+  bool is_complete() const { return complete_; }
+  // From now on there is work to keep. Throws kIo.
+  void keep_unfinished();
   // Throws kIo; the complete partial folder then stays and the message names it.
   void commit();
 
  private:
+  void mark(const char* state);
+
   std::filesystem::path final_;
   std::filesystem::path partial_;
   int lock_ = -1;  // the marker file, locked
+  bool continued_ = false;
+  bool complete_ = false;
+  bool kept_ = false;
 };
 
 }  // namespace pare

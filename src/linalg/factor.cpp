@@ -1,4 +1,5 @@
 // Eigenvectors, Cholesky solves and random orthogonal matrices by LAPACK.
+#include <cblas.h>
 #include <lapacke.h>
 
 #include <algorithm>
@@ -35,6 +36,21 @@ double sign_of_largest(const double* column, int64_t n) {
   return *largest < 0.0 ? -1.0 : 1.0;
 }
 
+// X·Lᵀ = B or X·L = B with the leading part of L, for B (m, k).
+Matrix<double> triangular_solve(MatrixView<const double> b, const Matrix<double>& factor,
+                                CBLAS_TRANSPOSE transpose) {
+  detail::require_finite(b, false, "triangular solve");
+  Matrix<double> x = copy(b);
+  if (x.empty()) return x;
+  parallel_for((b.rows + kSolveRows - 1) / kSolveRows, [&](int64_t piece) {
+    const int64_t first = piece * kSolveRows;
+    cblas_dtrsm(CblasRowMajor, CblasRight, CblasLower, transpose, CblasNonUnit,
+                as_int(std::min(kSolveRows, b.rows - first)), as_int(b.cols), 1.0, factor.data(),
+                as_int(factor.cols()), x.row(first), as_int(x.cols()));
+  });
+  return x;
+}
+
 }  // namespace
 
 Eigen eigh(MatrixView<const double> symmetric) {
@@ -65,36 +81,46 @@ Eigen eigh(MatrixView<const double> symmetric) {
   return result;
 }
 
-Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised) {
-  const int64_t n = a.rows;
-  PARE_CHECK(a.cols == n && b.cols == n);
-  detail::require_finite(a, true, "solve_spd_right");
-  detail::require_finite(b, false, "solve_spd_right");
+SpdFactor::SpdFactor(Matrix<double> a) : factor_(std::move(a)) {
+  const int64_t n = factor_.rows();
+  PARE_CHECK(factor_.cols() == n);
+  detail::require_finite(factor_.view(), true, "Cholesky");
   detail::use_one_blas_thread();
-  Matrix<double> x = copy(b);
-  if (raised != nullptr) *raised = 0;
-  if (n == 0 || b.rows == 0) return x;
+  if (n == 0) return;
+  std::vector<double> diagonal(static_cast<size_t>(n));
   double mean = 0.0;
-  for (int64_t i = 0; i < n; ++i) mean += std::abs(a(i, i)) / static_cast<double>(n);
-  Matrix<double> factor = copy(a);
-  int raises = 0;
-  while (LAPACKE_dpotrf(LAPACK_COL_MAJOR, kLowerOfRowMajor, as_int(n), factor.data(), as_int(n)) != 0) {
-    if (raises == kMaxRaises || mean == 0.0)
-      fail(ErrorCode::kNumeric, "solve_spd_right: a {} x {} matrix is not positive definite, raised {} times",
-           n, n, raises);
-    factor = copy(a);
-    const double raise = mean * kFirstRaise * std::pow(10.0, raises++);
-    for (int64_t i = 0; i < n; ++i) factor(i, i) += raise;
+  for (int64_t i = 0; i < n; ++i) {
+    diagonal[static_cast<size_t>(i)] = factor_(i, i);
+    mean += std::abs(factor_(i, i)) / static_cast<double>(n);
   }
-  if (raised != nullptr) *raised = raises;
-  // A row of X is a column of LAPACK's right-hand side.
-  parallel_for((b.rows + kSolveRows - 1) / kSolveRows, [&](int64_t piece) {
-    const int64_t first = piece * kSolveRows;
-    LAPACKE_dpotrs(LAPACK_COL_MAJOR, kLowerOfRowMajor, as_int(n),
-                   as_int(std::min(kSolveRows, b.rows - first)), factor.data(), as_int(n), x.row(first),
-                   as_int(n));
-  });
-  return x;
+  // The factor replaces the lower triangle; the upper one still holds A for another attempt.
+  while (LAPACKE_dpotrf(LAPACK_COL_MAJOR, kLowerOfRowMajor, as_int(n), factor_.data(), as_int(n)) != 0) {
+    if (raised_ == kMaxRaises || mean == 0.0)
+      fail(ErrorCode::kNumeric, "Cholesky: a {} x {} matrix is not positive definite, raised {} times", n, n,
+           raised_);
+    added_ = mean * kFirstRaise * std::pow(10.0, raised_++);
+    for (int64_t i = 0; i < n; ++i) {
+      for (int64_t j = 0; j < i; ++j) factor_(i, j) = factor_(j, i);
+      factor_(i, i) = diagonal[static_cast<size_t>(i)] + added_;
+    }
+  }
+}
+
+Matrix<double> SpdFactor::forward(MatrixView<const double> b) const {
+  PARE_CHECK(b.cols == factor_.cols());
+  return triangular_solve(b, factor_, CblasTrans);
+}
+
+Matrix<double> SpdFactor::backward(MatrixView<const double> z) const {
+  PARE_CHECK(z.cols <= factor_.cols());
+  return triangular_solve(z, factor_, CblasNoTrans);
+}
+
+Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised) {
+  PARE_CHECK(a.cols == a.rows && b.cols == a.rows);
+  const SpdFactor factor(copy(a));
+  if (raised != nullptr) *raised = factor.raised();
+  return factor.backward(factor.forward(b).view());
 }
 
 Matrix<double> random_orthogonal(int64_t n, uint64_t seed) {

@@ -16,9 +16,26 @@ struct Eigen {
 // NaN/Inf.
 Eigen eigh(MatrixView<const double> symmetric);
 
-// Solves X · A = B for symmetric positive definite A (n, n), B (m, n); returns X (m, n). If A does not
-// factorise, the diagonal is raised by growing multiples of its mean and `raised` counts the attempts.
-// Throws kNumeric when even that fails.
+// Cholesky factor A = L·Lᵀ of a symmetric positive definite matrix (n, n). If A does not factorise, its
+// diagonal is raised by growing multiples of its mean. Throws kNumeric when even that fails, and on NaN/Inf.
+class SpdFactor {
+ public:
+  explicit SpdFactor(Matrix<double> a);
+  int raised() const { return raised_; }   // times the diagonal had to be raised
+  double added() const { return added_; }  // to the diagonal, in the end
+  // B·L⁻ᵀ for B (m, n). Its first k columns depend on the leading (k, k) part of A only.
+  Matrix<double> forward(MatrixView<const double> b) const;
+  // Z·L⁻¹ with the leading (k, k) part of L, for Z (m, k): forward, then backward, solves X·A = B.
+  Matrix<double> backward(MatrixView<const double> z) const;
+
+ private:
+  Matrix<double> factor_;  // L in the lower triangle
+  int raised_ = 0;
+  double added_ = 0.0;
+};
+
+// Solves X · A = B for symmetric positive definite A (n, n), B (m, n); returns X (m, n). `raised`: as in
+// SpdFactor.
 Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised = nullptr);
 
 // C = alpha · op(A) · op(B) + beta · C, fp64.
@@ -28,10 +45,10 @@ Matrix<double> matmul(MatrixView<const double> a, MatrixView<const double> b);  
 Matrix<double> matmul_nt(MatrixView<const double> a, MatrixView<const double> b);  // A · Bᵀ
 Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b);  // Aᵀ · B
 
-// H += XᵀX in fp64 for X (tokens, n) in f32, H (n, n) full symmetric. `row_weights` (tokens), if given,
-// multiplies each token's contribution.
+// H += XᵀX for X (tokens, n) in f32, H (n, n) full symmetric: f32 sums of up to 256 tokens, added up in fp64.
+// `row_weights` (tokens), if given, multiplies each token's contribution.
 void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
-// C += XᵀY in fp64 for X (tokens, n), Y (tokens, m) in f32, C (n, m).
+// C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                       MatrixView<double> c);
 

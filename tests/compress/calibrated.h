@@ -35,7 +35,8 @@ struct StageSignals {
 };
 
 inline StageSignals signals_of(const Model& model, const CalibrationSet& set, size_t block, size_t stage) {
-  CalibrationWalk walk(set, model.config);
+  WorkArea area;
+  CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
   walk.start(model.embedding);
   const size_t stages = model.blocks.front().stages.size();
   for (size_t i = 0; i < block * stages + stage; ++i)
@@ -49,15 +50,26 @@ inline StageSignals signals_of(const Model& model, const CalibrationSet& set, si
   result.gram = Matrix<double>::zeros(stream_columns(target), stream_columns(target));
   int64_t streamed = 0;
   int64_t branched = 0;
-  walk.run(target, "target", [&](Signal signal, MatrixView<const float> x) {
+  const Observer observer = [&](Signal signal, MatrixView<const float> x) {
     if (signal == kind) {
       gram_accumulate(x, nullptr, result.gram.view());
       for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, result.stream.row(streamed++));
     } else if (signal == Signal::kBranchOutput) {
       for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, result.branch.row(branched++));
     }
-  });
+  };
+  walk.run(target, "target", {observer, {}, {}});
   return result;
+}
+
+// The whole residual stream of a walk, (tokens, width).
+inline Matrix<float> stream_of(const CalibrationWalk& walk) {
+  const int64_t width = walk.stream(0).cols;
+  Matrix<float> all(walk.tokens(), width);
+  for (int64_t s = 0; s < walk.sequences(); ++s)
+    for (int64_t t = 0; t < walk.seqlen(); ++t)
+      std::copy_n(walk.stream(s).row(t), width, all.row(s * walk.seqlen() + t));
+  return all;
 }
 
 // max |a − b| / max |a| of the logits of the two models on the set's first tokens.

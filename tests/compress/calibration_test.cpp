@@ -43,12 +43,14 @@ TEST(CalibrationFromText, NamesTheNumbersWhenTheTextIsTooShort) {
 
 TEST(Calibration, RefusesSizesThatMakeNoSense) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
-  const PackedModel model(load_model(kTiny), ComputeType::kBF16);
+  const Model model = load_model(kTiny);
+  WorkArea area;
   for (const int64_t bad : {0, -1})
     EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "x", "", bad, 8), ErrorCode::kUsage, "--nsamples");
   for (const int64_t bad : {1, 0, -1})
-    EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, bad, 0), ErrorCode::kUsage, "--seqlen");
-  EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, 257, 0), ErrorCode::kInvalid,
+    EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, bad, 0, area), ErrorCode::kUsage,
+                      "--seqlen");
+  EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, 257, 0, area), ErrorCode::kInvalid,
                     "257, the model was made for at most 256");
   EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "some text", "t", int64_t{1} << 62, 4),
                     ErrorCode::kInvalid, "t has");
@@ -56,10 +58,11 @@ TEST(Calibration, RefusesSizesThatMakeNoSense) {
 
 TEST(CalibrationFromModel, DependsOnTheSeedAlone) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
-  const PackedModel model(load_model(kTiny), ComputeType::kBF16);
+  const Model model = load_model(kTiny);
   const auto with = [&](uint64_t seed, int threads) {
     const WithThreads scope(threads);
-    return calibration_from_model(model, tokenizer, 4, 40, seed);
+    WorkArea area;
+    return calibration_from_model(model, tokenizer, 4, 40, seed, area);
   };
   const CalibrationSet set = with(0, 1);
   EXPECT_EQ(set.sequences.size(), 4u);
@@ -83,8 +86,8 @@ TEST(CalibrationFromModel, BeginsWithOrdinaryTokensWhenThereIsNoBos) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
   Model model = load_model(kTiny);
   model.config.bos.reset();
-  const CalibrationSet set =
-      calibration_from_model(PackedModel(model, ComputeType::kBF16), tokenizer, 64, 2, 0);
+  WorkArea area;
+  const CalibrationSet set = calibration_from_model(model, tokenizer, 64, 2, 0, area);
   std::vector<int32_t> first;
   for (const auto& sequence : set.sequences) {
     first.push_back(sequence.front());
@@ -97,15 +100,24 @@ TEST(CalibrationFromModel, BeginsWithOrdinaryTokensWhenThereIsNoBos) {
 TEST(CalibrationWalk, GivesWhatTheForwardPassGives) {
   const Model model = make_tiny_model({.biases = true});
   const CalibrationSet set = random_calibration(3, 20);
-  CalibrationWalk walk(set, model.config);
+  WorkArea area;
+  CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
   walk.start(model.embedding);
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
-      const Matrix<float> peeked = walk.peek(stage, "stage");
+      const Matrix<float> before = stream_of(walk);
+      Matrix<float> peeked(walk.tokens(), before.cols());
+      int64_t seen = 0;
+      const StageWatch watch{{}, {}, [&](MatrixView<const float> y) {
+                               for (int64_t r = 0; r < y.rows; ++r)
+                                 std::copy_n(y.row(r), y.cols, peeked.row(seen++));
+                             }};
+      walk.peek(stage, "stage", watch);
+      EXPECT_EQ(relative_difference(before.view(), stream_of(walk).view()), 0.0);
       walk.run(stage, "stage");
-      EXPECT_EQ(relative_difference(peeked.view(), walk.stream().view()), 0.0);
+      EXPECT_EQ(relative_difference(peeked.view(), stream_of(walk).view()), 0.0);
     }
-  Matrix<float> hidden = walk.stream().clone();
+  Matrix<float> hidden = stream_of(walk);
   apply_norm(model.final_norm, std::as_const(hidden).view(), hidden.view());
   const PackedModel packed(model, ComputeType::kF32);
   for (int64_t s = 0; s < 3; ++s) {
@@ -124,7 +136,8 @@ TEST(CalibrationWalk, NamesTheStageWhoseActivationsOverflow) {
     linear->weight = Weight::from_matrix(std::as_const(w).view());
   }
   const CalibrationSet set = random_calibration(1, 8);
-  CalibrationWalk walk(set, model.config);
+  WorkArea area;
+  CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
   walk.start(model.embedding);
   EXPECT_PARE_ERROR(walk.run(model.blocks[1].stages[1], "layer 1"), ErrorCode::kNumeric,
                     "layer 1: activations hold a NaN or an infinity");

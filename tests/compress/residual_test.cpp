@@ -11,6 +11,12 @@
 namespace pare::test {
 namespace {
 
+Model sliced_residual(const Model& model, const CalibrationSet& set, const ResidualOptions& options,
+                      Report& report) {
+  WorkArea area;
+  return slice_residual(model, set, options, area, report);
+}
+
 struct Case {
   Rotation rotation;
   bool slice_head;  // of the block rotation
@@ -56,7 +62,7 @@ TEST_P(SliceResidual, FullWidthGivesTheSameLogits) {
   const Model dense = model();
   const CalibrationSet set = random_calibration(3, 40);
   Report report;
-  const Model rotated = slice_residual(dense, set, options(32), report);
+  const Model rotated = sliced_residual(dense, set, options(32), report);
   EXPECT_LT(logit_difference(dense, rotated, random_calibration(1, 40, 64, 99)), 1e-4);
   // The rotation is a real one: not one weight of the embedding survives it.
   EXPECT_GT(relative_difference(decode(dense.embedding).view(), decode(rotated.embedding).view()), 0.1);
@@ -69,7 +75,7 @@ TEST_P(SliceResidual, NarrowerModelHasTheAnnouncedSize) {
   const CalibrationSet set = random_calibration(2, 40);
   for (const int64_t width : {24, 1}) {
     Report report;
-    const Model sliced = slice_residual(dense, set, options(width), report);
+    const Model sliced = sliced_residual(dense, set, options(width), report);
     EXPECT_EQ(model_size(sliced).parameters, residual_sliced_parameters(dense, options(width)));
     EXPECT_EQ(sliced.embedding.cols, width);
     // The norms still divide by what the model was trained with, or say the same in a plain norm.
@@ -82,7 +88,7 @@ TEST_P(SliceResidual, StoredModelHasTheAnnouncedSizeAndLogits) {
   const Model dense = model();
   const CalibrationSet set = random_calibration(2, 40);
   Report report;
-  const Model sliced = slice_residual(dense, set, options(24), report);
+  const Model sliced = sliced_residual(dense, set, options(24), report);
   const TempDir folder;
   save_hf(sliced, folder.path(), Encoding::kF32);
   const Model reloaded = load_model(folder.path());
@@ -100,7 +106,7 @@ TEST(SliceResidualModel, KeepsMoreOfTheFunctionWithMoreWidth) {
     for (const int64_t width : {8, 20, 31}) {
       Report report;
       const double difference = logit_difference(
-          dense, slice_residual(dense, set, {width, rotation, Covariance::kNormalized, true, true}, report),
+          dense, sliced_residual(dense, set, {width, rotation, Covariance::kNormalized, true, true}, report),
           set);
       EXPECT_LT(difference, last) << width;
       EXPECT_GT(difference, 1e-3) << width;
@@ -132,11 +138,14 @@ TEST(SliceResidualModel, CutsAnUnusedSubspaceExactly) {
   for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
     Report report;
     const ResidualOptions options{20, rotation, Covariance::kNormalized, true, false};
-    EXPECT_LT(logit_difference(dense, slice_residual(dense, set, options, report), set), 1e-4);
+    // Calibration in bf16 rounds the writers out of their subspace by 2^-9, and the basis follows.
+    const bool rounds = calibration_compute() == ComputeType::kBF16;
+    EXPECT_LT(logit_difference(dense, sliced_residual(dense, set, options, report), set),
+              rounds ? 0x1p-8 : 1e-4);
     EXPECT_GT(
         logit_difference(
-            dense, slice_residual(dense, set, {19, rotation, Covariance::kRaw, true, false}, report), set),
-        1e-3);
+            dense, sliced_residual(dense, set, {19, rotation, Covariance::kRaw, true, false}, report), set),
+        1e-2);
   }
 }
 
@@ -145,7 +154,7 @@ TEST(SliceResidualModel, GlobalUntiedSliceIsAPlainCheckpoint) {
   const CalibrationSet set = random_calibration(2, 40);
   ResidualOptions options{24, Rotation::kGlobal, Covariance::kNormalized, true, false};
   Report report;
-  const Model sliced = slice_residual(dense, set, options, report);
+  const Model sliced = sliced_residual(dense, set, options, report);
   EXPECT_TRUE(is_plain(sliced));
   const TempDir folder;
   save_hf(sliced, folder.path(), Encoding::kF32);
@@ -153,9 +162,9 @@ TEST(SliceResidualModel, GlobalUntiedSliceIsAPlainCheckpoint) {
   EXPECT_TRUE(is_plain(reloaded));
   EXPECT_LT(logit_difference(sliced, reloaded, set), 1e-6);
   options.keep_tie = true;
-  EXPECT_FALSE(is_plain(slice_residual(dense, set, options, report)));
+  EXPECT_FALSE(is_plain(sliced_residual(dense, set, options, report)));
   options = {24, Rotation::kBlock, Covariance::kNormalized, true, false};
-  EXPECT_FALSE(is_plain(slice_residual(dense, set, options, report)));
+  EXPECT_FALSE(is_plain(sliced_residual(dense, set, options, report)));
 }
 
 TEST(SliceResidualModel, RefusesWidthsAndModelsItCannotSlice) {
@@ -163,11 +172,11 @@ TEST(SliceResidualModel, RefusesWidthsAndModelsItCannotSlice) {
   const CalibrationSet set = random_calibration(1, 16);
   Report report;
   for (const int64_t width : {0, 33, -4})
-    EXPECT_PARE_ERROR(slice_residual(dense, set, {width}, report), ErrorCode::kUsage,
+    EXPECT_PARE_ERROR(sliced_residual(dense, set, {width}, report), ErrorCode::kUsage,
                       fmt::format("1..32, got {}", width));
   const Model sliced =
-      slice_residual(dense, set, {24, Rotation::kBlock, Covariance::kRaw, false, true}, report);
-  EXPECT_PARE_ERROR(slice_residual(sliced, set, {16}, report), ErrorCode::kUnsupported, "several widths");
+      sliced_residual(dense, set, {24, Rotation::kBlock, Covariance::kRaw, false, true}, report);
+  EXPECT_PARE_ERROR(sliced_residual(sliced, set, {16}, report), ErrorCode::kUnsupported, "several widths");
 }
 
 TEST(SliceResidualModel, CanSliceASliceAgain) {
@@ -180,10 +189,10 @@ TEST(SliceResidualModel, CanSliceASliceAgain) {
                                    tie_first, tie_second));
           Report report;
           const Model once =
-              slice_residual(make_tiny_model(), set, {24, first, Covariance::kRaw, true, tie_first}, report);
+              sliced_residual(make_tiny_model(), set, {24, first, Covariance::kRaw, true, tie_first}, report);
           for (const int64_t width : {24, 20}) {
             const ResidualOptions options{width, second, Covariance::kRaw, true, tie_second};
-            const Model twice = slice_residual(once, set, options, report);
+            const Model twice = sliced_residual(once, set, options, report);
             EXPECT_EQ(model_size(twice).parameters, residual_sliced_parameters(once, options));
             if (width == 24) {
               EXPECT_LT(logit_difference(once, twice, set), 1e-4);
@@ -222,17 +231,29 @@ TEST(ResidualSlicedParameters, MatchesTheReferenceOnSmolLm2) {
             140652288);
 }
 
-TEST(FuseNorms, KeepsTheFunctionAndTheTie) {
-  for (const bool tied : {true, false}) {
-    const Model dense = make_tiny_model({.tied = tied, .biases = true});
+TEST(FuseNorm, KeepsTheFunctionOfTheStage) {
+  const Model dense = make_tiny_model({.biases = true});
+  const CalibrationSet set = random_calibration(1, 40);
+  Model fused = dense;
+  for (Block& block : fused.blocks)
+    for (Stage& stage : block.stages) {
+      stage = fuse_norm(stage);
+      EXPECT_TRUE(stage.norm.weight.empty());
+    }
+  EXPECT_LT(logit_difference(dense, fused, set), 1e-5);
+}
+
+TEST(FuseNorm, MovesTheFinalNormBeforeTheHead) {
+  Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(1, 40);
+  for (const bool transformed : {false, true}) {
+    if (transformed) dense.head_transform = Weight::from_matrix(random_orthogonal(32, 4).view());
     Model fused = dense;
-    fuse_norms(fused);
-    EXPECT_LT(logit_difference(dense, fused, random_calibration(1, 40)), 1e-5);
-    EXPECT_EQ(fused.head.empty(), tied);
-    EXPECT_EQ(fused.head_transform.empty(), !tied);
-    EXPECT_TRUE(fused.final_norm.weight.empty());
-    for (const Block& block : fused.blocks)
-      for (const Stage& stage : block.stages) EXPECT_TRUE(stage.norm.weight.empty());
+    const Matrix<double> fused_map = fused_head_map(dense);
+    fused.head_transform = Weight::from_matrix(fused_map.view());
+    fused.final_norm.weight.clear();
+    update_config(fused);
+    EXPECT_LT(logit_difference(dense, fused, set), 1e-5);
   }
 }
 

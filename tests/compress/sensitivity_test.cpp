@@ -2,7 +2,7 @@
 #include "compress/slice/sensitivity.h"
 
 #include "compress/calibrated.h"
-#include "compress/slice/tail_probe.h"
+#include "compress/slice/cut_probe.h"
 #include "support/expect_error.h"
 
 namespace pare::test {
@@ -43,39 +43,51 @@ double direct_kl(const Model& dense, const Model& changed, const CalibrationSet&
   return sum / static_cast<double>(count);
 }
 
-class TailProbeModel : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Tied, TailProbeModel, ::testing::Bool());
+class CutProbeModel : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Tied, CutProbeModel, ::testing::Bool());
 
-TEST_P(TailProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
+Stage removed(const Stage& stage) {
+  Stage result = stage;
+  result.branches.clear();
+  return result;
+}
+
+TEST_P(CutProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
   const Model dense = make_tiny_model({.tied = GetParam(), .biases = true});
   const CalibrationSet set = random_calibration(3, 32);
-  TailProbe probe(dense, set.sequences);
   const auto stages = stages_of(dense);
+  WorkArea area;
+  CutProbe probe(dense, set, 2 * static_cast<int64_t>(stages.size()), area, "probe");
+  probe.start();
+  for (const Stage* stage : stages) probe.advance(*stage, std::vector<Stage>{*stage, removed(*stage)});
+  const std::vector<double> losses = probe.losses();
+  ASSERT_EQ(losses.size(), 2 * stages.size());
   for (size_t s = 0; s < stages.size(); ++s) {
-    EXPECT_NEAR(probe.kl_with(*stages[s]), 0.0, 1e-6) << s;
+    EXPECT_NEAR(losses[2 * s], 0.0, 1e-6) << s;
     Model changed = dense;
-    Stage& removed = changed.blocks[s / 2].stages[s % 2];
-    removed.branches.clear();
+    changed.blocks[s / 2].stages[s % 2] = removed(*stages[s]);
     const double direct = direct_kl(dense, changed, set);
     EXPECT_GT(direct, 1e-2);
     // bf16 products move single logits by 2^-8 of their spread.
-    EXPECT_NEAR(probe.kl_with(removed), direct, 0.05 * direct) << s;
-    EXPECT_NEAR(probe.kl_with(*stages[s]), 0.0, 1e-6) << "after another stage was tried";
-    probe.advance();
+    EXPECT_NEAR(losses[2 * s + 1], direct, 0.05 * direct) << s;
   }
 }
 
-TEST(TailProbe, WorksBehindAHeadTransform) {
+TEST(CutProbe, WorksBehindAHeadTransform) {
   Model dense = make_tiny_model();
   dense.head_transform = Weight::from_matrix(random_orthogonal(32, 4).view());
   update_config(dense);
   const CalibrationSet set = random_calibration(2, 32);
-  TailProbe probe(dense, set.sequences);
-  EXPECT_NEAR(probe.kl_with(dense.blocks[0].stages[0]), 0.0, 1e-6);
+  WorkArea area;
+  CutProbe probe(dense, set, 1, area, "probe");
+  probe.start();
+  const auto stages = stages_of(dense);
+  for (size_t s = 0; s < stages.size(); ++s)
+    probe.advance(*stages[s], s == 0 ? std::vector<Stage>{removed(*stages[0])} : std::vector<Stage>{});
   Model changed = dense;
   changed.blocks[0].stages[0].branches.clear();
   const double direct = direct_kl(dense, changed, set);
-  EXPECT_NEAR(probe.kl_with(changed.blocks[0].stages[0]), direct, 0.05 * direct);
+  EXPECT_NEAR(probe.losses().at(0), direct, 0.05 * direct);
 }
 
 TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
@@ -88,11 +100,16 @@ TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
     options.value = value;
     options.granularity = 4;
     std::vector<int64_t> seen;
-    const auto result = measure_sensitivity(model, set, options, [&](int64_t done, int64_t total) {
-      EXPECT_EQ(total, 2);
-      seen.push_back(done);
-    });
-    EXPECT_EQ(seen, (std::vector<int64_t>{1, 2}));
+    WorkArea area;
+    const auto result =
+        measure_sensitivity(model, set, options, area, [&](const std::string&, int64_t done, int64_t total) {
+          EXPECT_EQ(total, 100);
+          seen.push_back(done);
+        });
+    EXPECT_EQ(seen.size(), 5u);  // before each stage and at the end
+    EXPECT_EQ(seen.front(), 0);
+    EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
+    EXPECT_EQ(seen.back(), 100);
     std::vector<size_t> stages;
     for (const StreamSensitivity& s : result) stages.push_back(s.stage);
     EXPECT_EQ(stages, hidden && value ? (std::vector<size_t>{0, 1, 2, 3})
@@ -118,12 +135,18 @@ TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
   }
 }
 
+std::vector<StreamSensitivity> measured(const Model& model, const CalibrationSet& set,
+                                        const SensitivityOptions& options) {
+  WorkArea area;
+  return measure_sensitivity(model, set, options, area);
+}
+
 // A stream that the model does not use is the one to cut.
 TEST(MeasureSensitivity, AStreamWithoutEffectCostsNothing) {
   Model model = make_tiny_model();
   Mlp& mlp = std::get<Mlp>(model.blocks[0].stages[1].branches[0]);
   mlp.down.weight = Weight::from_matrix(Matrix<float>::zeros(32, 48).view());
-  const auto result = measure_sensitivity(model, random_calibration(6, 32), {});
+  const auto result = measured(model, random_calibration(6, 32), {});
   for (const StreamSensitivity& s : result) {
     EXPECT_EQ(s.curve.loss.back() < 1e-6, s.stage == 1) << s.stage << " " << s.curve.loss.back();
   }
@@ -132,7 +155,7 @@ TEST(MeasureSensitivity, AStreamWithoutEffectCostsNothing) {
 TEST(MeasureSensitivity, TakesOneShortSequence) {
   SensitivityOptions options;
   options.gram_sequences = 8;
-  const auto result = measure_sensitivity(make_tiny_model(), random_calibration(1, 2), options);
+  const auto result = measured(make_tiny_model(), random_calibration(1, 2), options);
   EXPECT_EQ(result.size(), 4u);
 }
 

@@ -12,6 +12,12 @@
 namespace pare::test {
 namespace {
 
+Model sliced_model(const Model& model, const CalibrationSet& set, const SliceOptions& options,
+                   Report& report) {
+  WorkArea area;
+  return slice(model, set, options, area, report);
+}
+
 SliceOptions to_target(double share) {
   SliceOptions options;
   options.target_params = share;
@@ -64,7 +70,7 @@ TEST(Slice, MeetsTheTargetAndReportsIt) {
     for (SliceOptions options : every_way(share)) {
       options.round_interval = 2;
       Report report;
-      const Model sliced = slice(dense, set, options, report);
+      const Model sliced = sliced_model(dense, set, options, report);
       const int64_t before = model_size(dense).parameters;
       const int64_t after = model_size(sliced).parameters;
       EXPECT_LE(after, static_cast<int64_t>(share * static_cast<double>(before)));
@@ -85,7 +91,7 @@ TEST(Slice, GivesTheSameBytesWithAnyNumberOfThreads) {
     const auto with = [&](int threads) {
       const WithThreads scope(threads);
       Report report;
-      Model sliced = slice(dense, set, options, report);
+      Model sliced = sliced_model(dense, set, options, report);
       return std::make_pair(std::move(sliced), report.to_json().dump());
     };
     const auto one = with(1);
@@ -103,7 +109,7 @@ TEST(Slice, UniformGivesAPlainModelOfOneHiddenWidth) {
   options.uniform = true;
   options.sparsity = 0.25;
   Report report;
-  const Model sliced = slice(dense, set, options, report);
+  const Model sliced = sliced_model(dense, set, options, report);
   EXPECT_TRUE(is_plain(sliced));
   for (const BlockShape& block : sliced.config.blocks) {
     EXPECT_EQ(block.intermediate_size, 32);  // 36, down to a multiple of 8
@@ -128,7 +134,7 @@ TEST(Slice, CutsOnlyTheStreamsItIsTold) {
     options.hidden = hidden;
     options.value = !hidden;
     Report report;
-    const Model sliced = slice(dense, set, options, report);
+    const Model sliced = sliced_model(dense, set, options, report);
     int64_t hidden_widths = 0;
     int64_t value_widths = 0;
     for (const BlockShape& block : sliced.config.blocks) {
@@ -148,7 +154,7 @@ TEST(Slice, SparsityIsThatOfTheResidualWidth) {
        std::vector<std::pair<double, int64_t>>{{0.0, 32}, {0.25, 24}, {0.3, 16}}) {
     options.sparsity = sparsity;
     Report report;
-    EXPECT_EQ(slice(dense, random_calibration(2, 32), options, report).config.embedding_width, width);
+    EXPECT_EQ(sliced_model(dense, random_calibration(2, 32), options, report).config.embedding_width, width);
     EXPECT_EQ(report.recipe["width"], width);
   }
 }
@@ -158,9 +164,10 @@ TEST(Slice, SaysWhenATargetCannotBeMet) {
   const CalibrationSet set = random_calibration(2, 16);
   Report report;
   for (const SliceOptions& options : every_way(0.01))
-    EXPECT_PARE_ERROR(slice(dense, set, options, report), ErrorCode::kInvalid, "");
-  EXPECT_PARE_ERROR(slice(dense, set, to_target(0.01), report), ErrorCode::kInvalid, "parameters too many");
-  EXPECT_PARE_ERROR(slice(dense, set, residual_to_target(0.01, Rotation::kBlock), report),
+    EXPECT_PARE_ERROR(sliced_model(dense, set, options, report), ErrorCode::kInvalid, "");
+  EXPECT_PARE_ERROR(sliced_model(dense, set, to_target(0.01), report), ErrorCode::kInvalid,
+                    "parameters too many");
+  EXPECT_PARE_ERROR(sliced_model(dense, set, residual_to_target(0.01, Rotation::kBlock), report),
                     ErrorCode::kInvalid, "no residual width of at least 8");
 }
 
@@ -170,10 +177,10 @@ TEST(Slice, ModelsWithoutTheStreamAreRefused) {
   update_config(bare);
   const CalibrationSet set = random_calibration(2, 16);
   Report report;
-  EXPECT_PARE_ERROR(slice(bare, set, uniform_to_target(0.9), report), ErrorCode::kInvalid, "hidden");
+  EXPECT_PARE_ERROR(sliced_model(bare, set, uniform_to_target(0.9), report), ErrorCode::kInvalid, "hidden");
   SliceOptions hidden = to_target(0.9);
   hidden.value = false;
-  EXPECT_PARE_ERROR(slice(bare, set, hidden, report), ErrorCode::kInvalid, "too many");
+  EXPECT_PARE_ERROR(sliced_model(bare, set, hidden, report), ErrorCode::kInvalid, "too many");
 }
 
 TEST(ValidateSliceOptions, NamesTheOption) {

@@ -90,6 +90,63 @@ TEST(OutputFolder, ReplacesALeftoverWithAWarning) {
   EXPECT_TRUE(fs::is_empty(dir / "out"));
 }
 
+// A run that had work to keep and did not commit.
+void leave_work(const fs::path& out) {
+  OutputFolder output(out, "");
+  fs::create_directory(output.work());
+  touch(output.work() / "step");
+  touch(output.path() / "half");
+  output.keep_unfinished();
+}
+
+TEST(OutputFolder, WorkIsKeptUntilItIsContinuedOrDiscarded) {
+  const TempDir dir;
+  leave_work(dir / "out");
+  EXPECT_PARE_ERROR(OutputFolder(dir / "out", ""), ErrorCode::kInvalid, "--resume");
+  EXPECT_TRUE(fs::exists(dir / "out.partial/.work/step"));
+  {
+    OutputFolder output(dir / "out", "", Leftover::kContinue);
+    EXPECT_TRUE(output.continued());
+    EXPECT_FALSE(output.is_complete());
+    EXPECT_TRUE(fs::exists(output.work() / "step"));
+    EXPECT_FALSE(fs::exists(output.path() / "half"));
+  }  // still not committed
+  OutputFolder output(dir / "out", "", Leftover::kContinue);
+  EXPECT_TRUE(output.continued());
+  touch(output.path() / "a");
+  output.commit();
+  EXPECT_EQ(std::distance(fs::directory_iterator(dir / "out"), {}), 1);
+  leave_work(dir / "other");
+  OutputFolder fresh(dir / "other", "", Leftover::kDiscard);
+  EXPECT_FALSE(fresh.continued());
+  EXPECT_FALSE(fs::exists(fresh.work()));
+}
+
+TEST(OutputFolder, NothingToContinueIsABeginning) {
+  const TempDir dir;
+  OutputFolder output(dir / "out", "", Leftover::kContinue);
+  EXPECT_FALSE(output.continued());
+  touch(output.path() / "a");
+  output.commit();
+  EXPECT_TRUE(fs::exists(dir / "out/a"));
+}
+
+// Killed between the last file and the name, or between the name and the removal of the marker.
+TEST(OutputFolder, ACompleteFolderIsOnlyNamed) {
+  for (const char* name : {"out.partial", "out"}) {
+    const TempDir dir;
+    fs::create_directory(dir / name);
+    touch((dir / name) / "a");
+    std::ofstream((dir / name) / ".pare-partial") << "complete!!\n";
+    OutputFolder output(dir / "out", "", Leftover::kContinue);
+    EXPECT_TRUE(output.is_complete());
+    output.commit();
+    EXPECT_TRUE(fs::exists(dir / "out/a"));
+    EXPECT_FALSE(fs::exists(dir / "out/.pare-partial"));
+    EXPECT_FALSE(fs::exists(dir / "out.partial"));
+  }
+}
+
 TEST(OutputFolder, KeepsTwoRunsApart) {
   const TempDir dir;
   OutputFolder first(dir / "out", "");

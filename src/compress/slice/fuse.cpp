@@ -16,48 +16,25 @@ Weight scale_columns(const Weight& weight, const std::vector<float>& scale) {
   return Weight::from_matrix(std::as_const(w).view());
 }
 
-Weight diagonal(const std::vector<float>& scale) {
-  const auto n = static_cast<int64_t>(scale.size());
-  Matrix<double> m = Matrix<double>::zeros(n, n);
-  for (int64_t i = 0; i < n; ++i) m(i, i) = scale[static_cast<size_t>(i)];
-  return Weight::from_matrix(std::as_const(m).view());
-}
-
 }  // namespace
 
-void fuse_norms(Model& model) {
-  for (Block& block : model.blocks) {
-    for (Stage& stage : block.stages) {
-      if (stage.norm.weight.empty()) continue;
-      for_each_linear(stage, [&](Role role, Linear& linear) {
-        if (reads_residual(role)) linear.weight = scale_columns(linear.weight, stage.norm.weight);
-      });
-      stage.norm.weight.clear();
-    }
-  }
-  if (!model.head.empty() && !model.head_transform.empty()) {
-    const Matrix<double> head =
-        matmul(decode_f64(model.head).view(), decode_f64(model.head_transform).view());
-    model.head = Weight::from_matrix(head.view());
-    model.head_transform = {};
-  }
-  if (!model.final_norm.weight.empty()) {
-    const std::vector<float>& scale = model.final_norm.weight;
-    if (!model.head_transform.empty()) {
-      model.head_transform = scale_columns(model.head_transform, scale);
-    } else if (!model.head.empty()) {
-      model.head = scale_columns(model.head, scale);
-    } else {
-      model.head_transform = diagonal(scale);
-    }
-    model.final_norm.weight.clear();
-  }
-  update_config(model);
+Stage fuse_norm(const Stage& stage) {
+  Stage fused = stage;
+  if (stage.norm.weight.empty()) return fused;
+  for_each_linear(fused, [&](Role role, Linear& linear) {
+    if (reads_residual(role)) linear.weight = scale_columns(linear.weight, stage.norm.weight);
+  });
+  fused.norm.weight.clear();
+  return fused;
 }
 
-void untie_head(Model& model) {
-  if (model.head.empty()) model.head = model.embedding;
-  update_config(model);
+Matrix<double> fused_head_map(const Model& model) {
+  Matrix<double> map = model.head_transform.empty() ? Matrix<double>::identity(model.config.output_width())
+                                                    : decode_f64(model.head_transform);
+  const std::vector<float>& scale = model.final_norm.weight;
+  for (int64_t r = 0; r < map.rows(); ++r)
+    for (size_t c = 0; c < scale.size(); ++c) map(r, static_cast<int64_t>(c)) *= scale[c];
+  return map;
 }
 
 void use_plain_norms(Model& model) {

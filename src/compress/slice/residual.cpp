@@ -2,16 +2,21 @@
 
 #include <algorithm>
 #include <cmath>
+#include <memory>
 
-#include "base/log.h"
 #include "compress/calibration_walk.h"
 #include "compress/probe.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
+#include "compress/slice/subspace_cut.h"
+#include "compress/weight_rows.h"
 #include "model/visit.h"
 
 namespace pare {
 namespace {
+
+constexpr int64_t kProbeTokens = 32;  // single stages are checked on the first tokens of the calibration
+constexpr int64_t kProbeVocab = 1024;
 
 // H += Σ xxᵀ, or of x after its RMS norm (SliceGPT eq. 8).
 void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind, Matrix<double>& h) {
@@ -25,40 +30,15 @@ void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind
   gram_accumulate(x, weights.data(), h.view());
 }
 
-Matrix<double> principal_components(MatrixView<const float> x, const Norm& norm, Covariance kind) {
-  Matrix<double> h = Matrix<double>::zeros(x.cols, x.cols);
-  add_covariance(x, norm, kind, h);
-  return std::move(eigh(std::as_const(h).view()).vectors);
-}
-
-// The norm that reads the output of stage `s` of block `b`.
-const Norm& next_norm(const Model& model, size_t b, size_t s) {
-  if (s + 1 < model.blocks[b].stages.size()) return model.blocks[b].stages[s + 1].norm;
-  return b + 1 < model.blocks.size() ? model.blocks[b + 1].stages.front().norm : model.final_norm;
-}
-
 // x·Q for f32 x (tokens, D), Q (D, d).
 Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
-  const Matrix<double> transposed = [&] {
-    Matrix<double> t(q.cols, q.rows);
-    for (int64_t i = 0; i < q.rows; ++i)
-      for (int64_t j = 0; j < q.cols; ++j) t(j, i) = q(i, j);
-    return t;
-  }();
-  const auto packed = pack_linear(Weight::from_matrix(transposed.view()), ComputeType::kF32);
+  Matrix<double> transposed(q.cols, q.rows);
+  for (int64_t i = 0; i < q.rows; ++i)
+    for (int64_t j = 0; j < q.cols; ++j) transposed(j, i) = q(i, j);
+  const auto packed = pack_linear(Weight::from_matrix(std::as_const(transposed).view()), ComputeType::kF32);
   Matrix<float> y(x.rows, q.cols);
   packed->apply(x, y.view());
   return y;
-}
-
-void rotate_ends(Model& model, MatrixView<const double> q_first, MatrixView<const double> q_last) {
-  if (!model.head_transform.empty()) {
-    // Tied: logits = E·T·x = (E·Q0)·(Q0ᵀ·T·Q)·(Qᵀ·x). Fusing left untied heads no transform.
-    model.head_transform = rotate_writer(rotate_reader(model.head_transform, q_last), q_first);
-  } else {
-    model.head = rotate_reader(model.head, q_last);
-  }
-  model.embedding = rotate_reader(model.embedding, q_first);
 }
 
 Matrix<float> copy_rows(MatrixView<const float> x, int64_t rows) {
@@ -67,89 +47,236 @@ Matrix<float> copy_rows(MatrixView<const float> x, int64_t rows) {
   return copy;
 }
 
-// The beginning of the first calibration sequence, to check single stages on.
-CalibrationSet probe_set(const CalibrationSet& set) {
-  CalibrationSet probe;
-  probe.sequences.push_back(set.sequences.front());
-  probe.sequences.front().resize(std::min<size_t>(32, probe.sequences.front().size()));
-  return probe;
-}
+// Slices one model: what its two ways have in common.
+class ResidualSlicer {
+ public:
+  ResidualSlicer(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
+                 WorkArea& area, Report& report, const PassProgress& progress)
+      : original_(original),
+        set_(set),
+        options_(options),
+        area_(area),
+        report_(report),
+        progress_(progress),
+        full_(original.config.embedding_width),
+        model_(original) {
+    for (const Block& block : original.blocks)
+      for (const Stage& stage : block.stages) stages_.push_back(&stage);
+  }
 
-// A stage at full width in the new bases must compute what it does in the old ones. `stream`: its input on
-// the probe.
-void check_rotation(const Stage& stage, const Matrix<double>& q_in, const Matrix<double>& q_out,
-                    const CalibrationSet& probe, const ModelConfig& config, const Matrix<float>& stream,
-                    const std::string& label, Report& report) {
-  CalibrationWalk dense(probe, config);
-  dense.replace_stream(copy_rows(stream.view(), stream.rows()));
-  CalibrationWalk rotated(probe, config);
-  rotated.replace_stream(project(stream.view(), q_in.view()));
-  const Matrix<float> expected = project(dense.peek(stage, label).view(), q_out.view());
-  const Matrix<float> got = rotated.peek(rotate_stage(stage, q_in.view(), q_out.view()), label);
-  require_exact(label, expected.view(), got.view(), report);
-}
+  Model run() {
+    if (options_.rotation == Rotation::kBlock)
+      slice_block();
+    else
+      slice_global();
+    model_.final_norm.weight.clear();
+    update_config(model_);
+    if (model_.config.is_uniform()) use_plain_norms(model_);
+    return std::move(model_);
+  }
 
-// SliceGPT, algorithm of section 3.3: every basis sees signals that earlier cuts have already degraded.
-Model slice_block(Model model, const CalibrationSet& set, const ResidualOptions& options, Report& report) {
-  const int64_t full = model.config.embedding_width;
-  const CalibrationSet probe = probe_set(set);
-  const Matrix<double> original_basis = Matrix<double>::identity(full);
-  CalibrationWalk walk(set, model.config);
-  walk.start(model.embedding);
-  const Norm& first_norm = model.blocks.front().stages.front().norm;
-  const Matrix<double> q_first = principal_components(walk.stream().view(), first_norm, options.covariance);
-  Matrix<double> q = q_first.clone();
-  for (size_t b = 0; b < model.blocks.size(); ++b) {
-    auto& stages = model.blocks[b].stages;
-    for (size_t s = 0; s < stages.size(); ++s) {
-      const std::string label = fmt::format("layer {} {} rotation", b, role_name(norm_role(s)));
-      const bool last = b + 1 == model.blocks.size() && s + 1 == stages.size();
-      const int64_t width_out = last && !options.slice_head ? full : options.width;
-      // The cut stream goes in, the stream in its original basis comes out: skip = Q[:, :d].
-      const MatrixView<const double> q_in = leading_columns(q, options.width);
-      const Matrix<float> stream = copy_rows(walk.stream().view(), probe.seqlen());
-      walk.replace_stream(project(walk.stream().view(), q_in));
-      walk.run(rotate_stage(stages[s], q_in, original_basis.view()), label);
-      Matrix<double> q_out =
-          principal_components(walk.stream().view(), next_norm(model, b, s), options.covariance);
-      check_rotation(stages[s], q, q_out, probe, model.config, stream, label, report);
-      stages[s] = rotate_stage(stages[s], q_in, leading_columns(q_out, width_out));
+ private:
+  size_t count() const { return stages_.size(); }
+  Stage& result(size_t s) {
+    const size_t stages = original_.blocks.front().stages.size();
+    return model_.blocks[s / stages].stages[s % stages];
+  }
+  std::string stage_name(size_t s) const {
+    const size_t stages = original_.blocks.front().stages.size();
+    return fmt::format("layer {} {}", s / stages, s % stages == 0 ? "attention" : "MLP");
+  }
+  static std::string file_name(size_t s) { return fmt::format("stage-{}", s); }
+  static std::string step(const char* name, size_t i) { return fmt::format("{}/{}", name, i); }
+  // The norm that reads the output of stage `s`.
+  const Norm& next_norm(size_t s) const {
+    return s + 1 < count() ? stages_[s + 1]->norm : original_.final_norm;
+  }
+  void show(const char* what, size_t done) const {
+    if (progress_) progress_(what, static_cast<int64_t>(done), static_cast<int64_t>(count()));
+  }
+
+  size_t resume(CalibrationWalk& walk, const char* name) {
+    return resume_walk(area_, name, [&](const Json& record) { return walk.restore(record.at("position")); });
+  }
+
+  Matrix<double> zeros() const { return Matrix<double>::zeros(full_, full_); }
+
+  // Rotates stage `s` at full width, checks on the probe that this is exact, and keeps what the cut leaves.
+  // `x`: the stage's input on the probe.
+  void finish_stage(size_t s, const Matrix<double>& q_in, const Matrix<double>& q_out, int64_t width_out,
+                    MatrixView<const float> x) {
+    const Stage& stage = *stages_[s];
+    const Stage rotated = rotate_stage(fuse_norm(stage), q_in.view(), q_out.view());
+    const ModelConfig& config = original_.config;
+    const Matrix<float> expected =
+        project(run_stage(stage, x, config, ComputeType::kF32).view(), q_out.view());
+    const Matrix<float> got = run_stage(rotated, project(x, q_in.view()).view(), config, ComputeType::kF32);
+    require_exact(fmt::format("{} rotation", stage_name(s)), expected.view(), got.view(), report_);
+    result(s) = area_.keep(file_name(s), leading_part(rotated, options_.width, width_out));
+  }
+
+  // Embedding and head in the first and last basis, of which `width` and `head_width` columns stay. `x`: the
+  // last stage's output on the probe.
+  void finish_ends(const Matrix<double>& q_first, const Matrix<double>& q_last, int64_t head_width,
+                   MatrixView<const float> x) {
+    const bool tied = original_.head.empty() && options_.keep_tie;
+    const Matrix<double> map = matmul(fused_head_map(original_).view(), q_last.view());  // (head, D)
+    check_ends(q_first, q_last, map, tied, x);
+    const MatrixView<const double> columns = leading_columns(map, head_width);
+    if (tied) {
+      // logits = E·T·x = (E·Q0)·(Q0ᵀ·T·Q)·(Qᵀ·x)
+      const Matrix<double> transform = matmul_tn(leading_columns(q_first, options_.width), columns);
+      model_.head_transform = area_.keep("head_transform", Weight::from_matrix(transform.view()));
+    } else {
+      model_.head_transform = {};
+      model_.head = area_.keep("head", rotate_reader(original_.head_weight(), columns));
+    }
+    model_.embedding =
+        area_.keep("embedding", rotate_reader(original_.embedding, leading_columns(q_first, options_.width)));
+  }
+
+  void check_ends(const Matrix<double>& q_first, const Matrix<double>& q_last, const Matrix<double>& map,
+                  bool tied, MatrixView<const float> x) {
+    const auto apply = [](const Weight& weight, MatrixView<const float> in) {
+      Matrix<float> out(in.rows, weight.rows);
+      pack_linear(weight, ComputeType::kF32)->apply(in, out.view());
+      return out;
+    };
+    const Weight head =
+        rows_of(original_.head_weight(), 0, std::min(kProbeVocab, original_.head_weight().rows));
+    Matrix<float> hidden = copy_rows(x, x.rows);
+    apply_norm(original_.final_norm, x, hidden.view());
+    if (!original_.head_transform.empty()) hidden = apply(original_.head_transform, hidden.view());
+    const Matrix<float> expected = apply(head, std::as_const(hidden).view());
+
+    Matrix<float> rotated = project(x, q_last.view());
+    Norm plain = original_.final_norm;
+    plain.weight.clear();
+    apply_norm(plain, std::as_const(rotated).view(), rotated.view());
+    Matrix<float> got;
+    if (tied) {
+      const Matrix<double> transform = matmul_tn(q_first.view(), map.view());
+      got = apply(rotate_reader(head, q_first.view()),
+                  apply(Weight::from_matrix(transform.view()), std::as_const(rotated).view()).view());
+    } else {
+      got = apply(rotate_reader(head, map.view()), std::as_const(rotated).view());
+    }
+    require_exact("head rotation", expected.view(), got.view(), report_);
+  }
+
+  // SliceGPT, algorithm of section 3.3: every basis sees signals that earlier cuts have already degraded. The
+  // walk keeps the stream in its original basis and cuts it by projection.
+  void slice_block() {
+    const int64_t probe = std::min(kProbeTokens, set_.seqlen());
+    CalibrationWalk walk(set_, original_.config, area_, "walk");
+    size_t done = resume(walk, "slice");
+    Matrix<double> q_first;
+    Matrix<double> q;
+    if (done == 0) {
+      walk.start(original_.embedding);
+      Matrix<double> h = zeros();
+      for (int64_t i = 0; i < walk.sequences(); ++i)
+        add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
+      q_first = std::move(eigh(std::as_const(h).view()).vectors);
+      q = q_first.clone();
+      area_.keep("basis-first", q_first);
+      area_.keep("basis-0", q);
+      area_.record("slice/0", {{"position", walk.position()}});
+      done = 1;
+    } else {
+      q_first = area_.kept_matrix("basis-first");
+      q = area_.kept_matrix(fmt::format("basis-{}", done - 1));
+      for (size_t s = 0; s + 1 < done; ++s) {
+        result(s) = area_.kept(file_name(s), *stages_[s]);
+        add_entries(report_, area_.find(step("slice", s + 1))->at("entries"));
+      }
+    }
+    const int64_t head_width = options_.slice_head ? options_.width : full_;
+    for (size_t s = done - 1; s < count(); ++s) {
+      show("slicing", s);
+      const Matrix<float> x = copy_rows(walk.stream(0), probe);
+      const SubspaceCut cut(q, options_.width, calibration_compute());
+      Matrix<double> h = zeros();
+      StageWatch watch;
+      watch.prepare = [&](MatrixView<float> in) { cut.apply(in); };
+      watch.output = [&](MatrixView<const float> out) {
+        add_covariance(out, next_norm(s), options_.covariance, h);
+      };
+      walk.run(*stages_[s], stage_name(s), watch);
+      Matrix<double> q_out = std::move(eigh(std::as_const(h).view()).vectors);
+      const ReportMark begin = mark(report_);
+      finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, x.view());
       q = std::move(q_out);
-      if (last) rotate_ends(model, leading_columns(q_first, options.width), leading_columns(q, width_out));
+      area_.keep(fmt::format("basis-{}", s + 1), q);
+      area_.record(step("slice", s + 1),
+                   {{"position", walk.position()}, {"entries", entries_since(report_, begin)}});
+      area_.forget(fmt::format("basis-{}", s));
     }
-    log_info("sliced layer {} of {}", b + 1, model.blocks.size());
+    finish_ends(q_first, q, head_width, walk.stream(0).rows_of(0, probe));
   }
-  return model;
-}
 
-Model slice_global(Model model, const CalibrationSet& set, const ResidualOptions& options, Report& report) {
-  const int64_t full = model.config.embedding_width;
-  Matrix<double> h = Matrix<double>::zeros(full, full);
-  CalibrationWalk walk(set, model.config);
-  walk.start(model.embedding);
-  for (size_t b = 0; b < model.blocks.size(); ++b) {
-    for (size_t s = 0; s < model.blocks[b].stages.size(); ++s) {
-      add_covariance(walk.stream().view(), model.blocks[b].stages[s].norm, options.covariance, h);
-      walk.run(model.blocks[b].stages[s], fmt::format("layer {}", b));
+  // The covariance of the residual stream at all norms of the dense model.
+  Matrix<double> measure_covariance() {
+    CalibrationWalk walk(set_, original_.config, area_, "walk");
+    const auto file = [](size_t done) { return fmt::format("covariance-{}", done); };
+    size_t done = resume(walk, "covariance");
+    Matrix<double> h = zeros();
+    if (done == 0) {
+      walk.start(original_.embedding);
+      for (int64_t i = 0; i < walk.sequences(); ++i)
+        add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
+      area_.keep(file(0), h);
+      area_.record("covariance/0", {{"position", walk.position()}});
+      done = 1;
+    } else {
+      h = area_.kept_matrix(file(done - 1));
     }
-    log_info("measured layer {} of {}", b + 1, model.blocks.size());
+    for (size_t s = done - 1; s < count(); ++s) {
+      show("measuring", s);
+      StageWatch watch;
+      watch.output = [&](MatrixView<const float> out) {
+        add_covariance(out, next_norm(s), options_.covariance, h);
+      };
+      walk.run(*stages_[s], stage_name(s), watch);
+      area_.keep(file(s + 1), h);
+      area_.record(step("covariance", s + 1), {{"position", walk.position()}});
+      area_.forget(file(s));
+    }
+    return h;
   }
-  add_covariance(walk.stream().view(), model.final_norm, options.covariance, h);
-  const Matrix<double> q = std::move(eigh(std::as_const(h).view()).vectors);
 
-  const auto rotate = [&](const Model& source, int64_t width) {
-    Model result = source;
-    const MatrixView<const double> basis = leading_columns(q, width);
-    for (Block& block : result.blocks)
-      for (Stage& stage : block.stages) stage = rotate_stage(stage, basis, basis);
-    rotate_ends(result, basis, basis);
-    update_config(result);
-    return result;
-  };
-  require_exact("global rotation", probe_logits(model, set).view(),
-                probe_logits(rotate(model, full), set).view(), report);
-  return rotate(model, options.width);
-}
+  void slice_global() {
+    const Matrix<double> h = measure_covariance();
+    const Matrix<double> q = std::move(eigh(h.view()).vectors);
+    const int64_t probe = std::min(kProbeTokens, set_.seqlen());
+    const size_t done = area_.finished("slice");
+    Matrix<float> x =
+        embed(original_.embedding, std::span(set_.sequences.front()).first(static_cast<size_t>(probe)));
+    for (size_t s = 0; s < count(); ++s) {
+      show("rotating", s);
+      if (s < done) {
+        result(s) = area_.kept(file_name(s), *stages_[s]);
+        add_entries(report_, area_.find(step("slice", s))->at("entries"));
+      } else {
+        const ReportMark begin = mark(report_);
+        finish_stage(s, q, q, options_.width, x.view());
+        area_.record(step("slice", s), {{"entries", entries_since(report_, begin)}});
+      }
+      x = run_stage(*stages_[s], std::as_const(x).view(), original_.config, ComputeType::kF32);
+    }
+    finish_ends(q, q, options_.width, x.view());
+  }
+
+  const Model& original_;
+  const CalibrationSet& set_;
+  const ResidualOptions& options_;
+  WorkArea& area_;
+  Report& report_;
+  const PassProgress& progress_;
+  int64_t full_;
+  Model model_;
+  std::vector<const Stage*> stages_;
+};
 
 bool stays_tied(const Model& model, const ResidualOptions& options) {
   return model.head.empty() && options.keep_tie;
@@ -193,22 +320,14 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
 }
 
 Model slice_residual(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
-                     Report& report) {
+                     WorkArea& area, Report& report, const PassProgress& progress) {
   const int64_t full = original.config.embedding_width;
   if (options.width < 1 || options.width > full)
     fail(ErrorCode::kUsage, "the residual width must be 1..{}, got {}", full, options.width);
   for (const BlockShape& shape : original.config.blocks)
     if (shape.input_width != full || shape.attention_output_width != full || shape.output_width != full)
       fail(ErrorCode::kUnsupported, "the residual stream of this model is already of several widths");
-  Model model = original;
-  if (!options.keep_tie) untie_head(model);
-  fuse_norms(model);
-  require_exact("norm fusion", probe_logits(original, set).view(), probe_logits(model, set).view(), report);
-  model = options.rotation == Rotation::kBlock ? slice_block(std::move(model), set, options, report)
-                                               : slice_global(std::move(model), set, options, report);
-  update_config(model);
-  if (model.config.is_uniform()) use_plain_norms(model);
-  return model;
+  return ResidualSlicer(original, set, options, area, report, progress).run();
 }
 
 }  // namespace pare

@@ -5,7 +5,9 @@
 #include <string_view>
 
 #include "compress/calibration_set.h"
+#include "compress/progress.h"
 #include "compress/report.h"
+#include "compress/work_area.h"
 #include "model/model.h"
 
 namespace pare {
@@ -24,9 +26,9 @@ struct ResidualOptions {
 // Parameters of `model` after slice_residual, without doing it.
 int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options);
 
-// Fuses, rotates and cuts; returns the smaller model with f32 weights. Exact steps are checked on a probe
-// (report).
+// Fuses, rotates and cuts, stage by stage; returns the smaller model, with f32 weights unless the area keeps
+// them in another type. Exact steps are checked on a probe (report).
 Model slice_residual(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
-                     Report& report);
+                     WorkArea& area, Report& report, const PassProgress& progress = {});
 
 }  // namespace pare

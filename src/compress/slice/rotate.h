@@ -21,4 +21,7 @@ Weight rotate_writer(const Weight& weight, MatrixView<const double> q);
 // object.
 Stage rotate_stage(const Stage& stage, MatrixView<const double> q_in, MatrixView<const double> q_out);
 
+// The first `width_in` components of what a rotated stage reads and the first `width_out` of what it writes.
+Stage leading_part(const Stage& rotated, int64_t width_in, int64_t width_out);
+
 }  // namespace pare

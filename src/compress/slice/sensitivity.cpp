@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "compress/calibration_walk.h"
-#include "compress/slice/tail_probe.h"
+#include "compress/slice/cut_probe.h"
 
 namespace pare {
 namespace {
@@ -34,30 +34,67 @@ int64_t knot_width(const Stage& stage, int64_t knot, int64_t granularity) {
   return width / granularity * granularity;
 }
 
-WidthCurve measure_curve(const Stage& stage, MatrixView<const double> gram, const SensitivityOptions& options,
-                         TailProbe& probe) {
-  WidthCurve curve;
-  curve.parameters_per_width = parameters_per_width(stage);
+// A curve before its cuts have reached the end of the model.
+struct OpenCurve {
+  size_t stage = 0;
+  WidthCurve curve;           // without losses
+  std::vector<double> local;  // local error of each width
+  std::vector<int64_t> cut;   // index of the cut that was sent through the model, −1: none
+};
+
+Json to_json(const OpenCurve& open) {
+  return {{"stage", open.stage},
+          {"parameters_per_width", open.curve.parameters_per_width},
+          {"widths", open.curve.widths},
+          {"local", open.local},
+          {"cut", open.cut}};
+}
+
+OpenCurve open_curve(const Json& json) {
+  OpenCurve open;
+  open.stage = json.at("stage").get<size_t>();
+  open.curve.parameters_per_width = json.at("parameters_per_width").get<int64_t>();
+  open.curve.widths = json.at("widths").get<std::vector<int64_t>>();
+  open.local = json.at("local").get<std::vector<double>>();
+  open.cut = json.at("cut").get<std::vector<int64_t>>();
+  return open;
+}
+
+// `cuts` receives the stages to send through the model; the first will have index `first_cut`.
+OpenCurve begin_curve(const Stage& stage, MatrixView<const double> gram, const SensitivityOptions& options,
+                      int64_t first_cut, std::vector<Stage>& cuts) {
+  OpenCurve open;
+  open.curve.parameters_per_width = parameters_per_width(stage);
   const int64_t full = stream_width(stage);
-  curve.widths = {full};
-  std::vector<double> local = {0.0};
-  std::vector<double> ratio = {0.0};  // measured loss / local error; 0: not measured
+  open.curve.widths = {full};
+  open.local = {0.0};
+  open.cut = {-1};
+  std::optional<StreamCutter> cutter;
   for (int64_t knot = kKnots - 1; knot >= kSmallestKnot; --knot) {
     const int64_t width = knot_width(stage, knot, options.granularity);
-    if (width >= curve.widths.back()) continue;
-    const StreamCut cut = cut_stream(stage, gram, width, options.ridge);
-    const double error = std::max({cut.relative_error, local.back(), 1e-12});
+    if (width >= open.curve.widths.back()) continue;
+    if (!cutter) cutter.emplace(stage, gram, width, options.ridge);
     const bool measured =
         std::find(std::begin(kMeasuredKnots), std::end(kMeasuredKnots), knot) != std::end(kMeasuredKnots);
-    curve.widths.push_back(width);
-    local.push_back(error);
-    ratio.push_back(measured ? std::max(0.0, probe.kl_with(cut.stage)) / error : 0.0);
+    open.curve.widths.push_back(width);
+    open.local.push_back(std::max({cutter->local_error(width), open.local.back(), 1e-12}));
+    open.cut.push_back(measured ? first_cut + static_cast<int64_t>(cuts.size()) : -1);
+    if (measured) cuts.push_back(cutter->cut(width).stage);
   }
-  // Fill the ratio between measured knots, nearest outside them; then loss = ratio · local error, made
-  // monotone.
+  return open;
+}
+
+// Fills the ratio of loss to local error between measured widths, the nearest one outside them; then loss =
+// ratio · local error, made monotone.
+WidthCurve close_curve(OpenCurve open, const std::vector<double>& losses) {
+  std::vector<double> ratio(open.local.size(), 0.0);
   std::vector<size_t> known;
-  for (size_t i = 1; i < ratio.size(); ++i)
+  for (size_t i = 1; i < ratio.size(); ++i) {
+    if (open.cut[i] < 0) continue;
+    ratio[i] = std::max(0.0, losses[static_cast<size_t>(open.cut[i])]) / open.local[i];
     if (ratio[i] > 0.0) known.push_back(i);
+  }
+  WidthCurve curve = std::move(open.curve);
   curve.loss = {0.0};
   for (size_t i = 1; i < ratio.size(); ++i) {
     double r = 0.0;
@@ -74,16 +111,56 @@ WidthCurve measure_curve(const Stage& stage, MatrixView<const double> gram, cons
         r = (1.0 - t) * ratio[a] + t * ratio[b];
       }
     }
-    curve.loss.push_back(std::max(curve.loss.back(), r * local[i]));
+    curve.loss.push_back(std::max(curve.loss.back(), r * open.local[i]));
   }
   return curve;
 }
 
+// Percent of the measurement done: behind every cut the rest of the model runs, so later stages take longer.
+class Share {
+ public:
+  Share(const PassProgress& progress, int64_t gram_tokens, int64_t probe_tokens)
+      : progress_(progress), gram_tokens_(gram_tokens), probe_tokens_(probe_tokens) {}
+  void plan(int64_t cuts) {
+    copies_ += cuts;
+    total_ += gram_tokens_ + copies_ * probe_tokens_;
+  }
+  void show(double done) const {
+    if (progress_ && total_ > 0)
+      progress_("measuring (%)", static_cast<int64_t>(100.0 * done / static_cast<double>(total_)), 100);
+  }
+  double stage(int64_t copies) const { return static_cast<double>(gram_tokens_ + copies * probe_tokens_); }
+
+ private:
+  const PassProgress& progress_;
+  int64_t gram_tokens_, probe_tokens_;
+  int64_t copies_ = 1;
+  int64_t total_ = 0;
+};
+
 }  // namespace
 
+std::vector<StreamSensitivity> cuttable_streams(const Model& model, const SensitivityOptions& options) {
+  std::vector<StreamSensitivity> streams;
+  size_t index = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      const size_t at = index++;
+      if (!is_wanted(stage, options)) continue;
+      WidthCurve curve{parameters_per_width(stage), {stream_width(stage)}, {0.0}};
+      const int64_t smallest = knot_width(stage, kSmallestKnot, options.granularity);
+      if (smallest < curve.widths.front()) {
+        curve.widths.push_back(smallest);
+        curve.loss.push_back(1.0);
+      }
+      streams.push_back({at, std::move(curve)});
+    }
+  return streams;
+}
+
 std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const CalibrationSet& set,
-                                                   const SensitivityOptions& options,
-                                                   const StepProgress& progress) {
+                                                   const SensitivityOptions& options, WorkArea& area,
+                                                   const PassProgress& progress) {
   const size_t count = set.sequences.size();
   const size_t gram_count = std::min(static_cast<size_t>(options.gram_sequences), count);
   const size_t probe_count = std::min(static_cast<size_t>(options.probe_sequences), count);
@@ -91,26 +168,76 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
   // From the end: other text than the Gram matrices saw, unless there is too little of it.
   const CalibrationSet probe_set =
       subset(set, count - probe_count, probe_count, static_cast<size_t>(options.probe_tokens));
-  CalibrationWalk walk(gram_set, model.config);
-  walk.start(model.embedding);
-  TailProbe probe(model, probe_set.sequences);
-  std::vector<StreamSensitivity> result;
-  size_t index = 0;
-  const auto total = static_cast<int64_t>(model.blocks.size());
-  for (int64_t b = 0; b < total; ++b) {
-    for (const Stage& stage : model.blocks[static_cast<size_t>(b)].stages) {
-      const std::string label = fmt::format("layer {}", b);
+  constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
+  std::vector<const Stage*> stages;
+  Share share(progress, gram_set.tokens(), probe_set.tokens());
+  int64_t max_cuts = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      stages.push_back(&stage);
+      const int64_t cuts = is_wanted(stage, options) ? kCutsPerStream : 0;
+      max_cuts += cuts;
+      share.plan(cuts);
+    }
+
+  std::vector<OpenCurve> open;
+  std::vector<double> losses;
+  if (const Json* measured = area.find("losses")) {
+    for (const Json& curve : measured->at("curves")) open.push_back(open_curve(curve));
+    losses = measured->at("losses").get<std::vector<double>>();
+  } else {
+    CalibrationWalk walk(gram_set, model.config, area, "measure");
+    CutProbe probe(model, probe_set, max_cuts, area, "probe");
+    size_t done = resume_walk(area, "measure", [&](const Json& last) {
+      return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
+    });
+    if (done == 0) {
+      walk.start(model.embedding);
+      probe.start();
+      area.record("measure/0", {{"position", walk.position()}, {"probe", probe.position()}});
+      done = 1;
+    }
+    double work = 0.0;
+    for (size_t s = 0; s < stages.size(); ++s) {
+      const std::string step = fmt::format("measure/{}", s + 1);
+      const Stage& stage = *stages[s];
+      if (s + 1 < done) {
+        const Json& finished = *area.find(step);
+        if (finished.contains("curve")) open.push_back(open_curve(finished.at("curve")));
+        work += share.stage(finished.at("copies").get<int64_t>());
+        continue;
+      }
+      share.show(work);
+      const std::string label = fmt::format("layer {}", s / model.blocks.front().stages.size());
+      std::vector<Stage> cuts;
+      Json record;
       if (is_wanted(stage, options)) {
         Matrix<double> gram = Matrix<double>::zeros(stream_columns(stage), stream_columns(stage));
-        walk.run(stage, label, stream_gram_observer(stage, gram));
-        result.push_back({index, measure_curve(stage, std::as_const(gram).view(), options, probe)});
+        walk.run(stage, label, {stream_gram_observer(stage, gram), {}, {}});
+        open.push_back(begin_curve(stage, std::as_const(gram).view(), options, probe.cuts(), cuts));
+        open.back().stage = s;
+        record["curve"] = to_json(open.back());
       } else {
         walk.run(stage, label);
       }
-      probe.advance();
-      ++index;
+      probe.advance(stage, cuts);
+      record["position"] = walk.position();
+      record["probe"] = probe.position();
+      record["copies"] = probe.copies();
+      work += share.stage(probe.copies());
+      area.record(step, std::move(record));
     }
-    if (progress) progress(b + 1, total);
+    share.show(work);
+    losses = probe.losses();
+    Json curves = Json::array();
+    for (const OpenCurve& curve : open) curves.push_back(to_json(curve));
+    area.record("losses", {{"curves", curves}, {"losses", losses}});
+  }
+  for (const char* name : {"measure-0", "measure-1", "probe-0", "probe-1"}) area.forget_stream(name);
+  std::vector<StreamSensitivity> result;
+  for (OpenCurve& curve : open) {
+    const size_t stage = curve.stage;
+    result.push_back({stage, close_curve(std::move(curve), losses)});
   }
   return result;
 }

@@ -1,12 +1,13 @@
 // How much each stream of a model can be cut: measured loss against width.
 #pragma once
 
-#include <functional>
 #include <vector>
 
 #include "compress/calibration_set.h"
+#include "compress/progress.h"
 #include "compress/slice/budget.h"
 #include "compress/slice/streams.h"
+#include "compress/work_area.h"
 
 namespace pare {
 
@@ -26,12 +27,14 @@ struct StreamSensitivity {
   WidthCurve curve;  // loss: KL(dense || model with only this stream cut), nats per token
 };
 
-using StepProgress = std::function<void(int64_t done, int64_t total)>;
+// The streams that will be measured, at full width and at the smallest width that will be tried, with losses
+// of 0 and 1: what can be cut at most.
+std::vector<StreamSensitivity> cuttable_streams(const Model& model, const SensitivityOptions& options);
 
 // Cuts each stream alone to several widths and measures the change of the predictions. Between the measured
 // widths the loss follows the local error of the refit, which costs no forward pass.
 std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const CalibrationSet& set,
-                                                   const SensitivityOptions& options,
-                                                   const StepProgress& progress = {});
+                                                   const SensitivityOptions& options, WorkArea& area,
+                                                   const PassProgress& progress = {});
 
 }  // namespace pare

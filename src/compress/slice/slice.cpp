@@ -31,10 +31,25 @@ int64_t residual_width(const Model& model, const SliceOptions& options, Residual
        options.round_interval, target);
 }
 
-Model slice_residual_stream(const Model& model, const CalibrationSet& set, const SliceOptions& options,
-                            Report& report) {
+StreamSlicingOptions stream_options(const Model& model, const SliceOptions& options) {
+  StreamSlicingOptions plan;
+  plan.target_parameters = target_parameters(model, *options.target_params);
+  plan.sensitivity.granularity = options.round_interval;
+  plan.sensitivity.hidden = options.hidden;
+  plan.sensitivity.value = options.value;
+  plan.sensitivity.ridge = options.ridge;
+  return plan;
+}
+
+ResidualOptions residual_options(const Model& model, const SliceOptions& options) {
   ResidualOptions residual{0, options.rotation, options.covariance, options.slice_head, options.keep_tie};
   residual.width = residual_width(model, options, residual);
+  return residual;
+}
+
+Model slice_residual_stream(const Model& model, const CalibrationSet& set, const SliceOptions& options,
+                            WorkArea& area, Report& report, const PassProgress& progress) {
+  const ResidualOptions residual = residual_options(model, options);
   const bool block = options.rotation == Rotation::kBlock;
   report.recipe = {{"method", "slice"},
                    {"streams", {"residual"}},
@@ -44,7 +59,7 @@ Model slice_residual_stream(const Model& model, const CalibrationSet& set, const
                    {"keep_tie", options.keep_tie},
                    {"round_interval", options.round_interval},
                    {"width", residual.width}};
-  return slice_residual(model, set, residual, report);
+  return slice_residual(model, set, residual, area, report, progress);
 }
 
 // The same hidden width for every layer.
@@ -82,11 +97,7 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
 }
 
 Model slice_inner_streams(const Model& model, const CalibrationSet& set, const SliceOptions& options,
-                          Report& report, const SliceProgress& progress) {
-  const auto step = [&](const char* name) -> StepProgress {
-    if (!progress) return {};
-    return [&progress, name](int64_t done, int64_t total) { progress(name, done, total); };
-  };
+                          WorkArea& area, Report& report, const PassProgress& progress) {
   std::vector<int64_t> widths;
   Json streams = Json::array();
   if (options.hidden) streams.push_back("hidden");
@@ -94,14 +105,9 @@ Model slice_inner_streams(const Model& model, const CalibrationSet& set, const S
   if (options.uniform) {
     widths = uniform_widths(model, options);
   } else {
-    StreamSlicingOptions plan;
-    plan.target_parameters = target_parameters(model, *options.target_params);
-    plan.sensitivity.granularity = options.round_interval;
-    plan.sensitivity.hidden = options.hidden;
-    plan.sensitivity.value = options.value;
-    plan.sensitivity.ridge = options.ridge;
+    const StreamSlicingOptions plan = stream_options(model, options);
     widths =
-        plan_stream_widths(model, measure_sensitivity(model, set, plan.sensitivity, step("measuring")), plan);
+        plan_stream_widths(model, measure_sensitivity(model, set, plan.sensitivity, area, progress), plan);
   }
   report.recipe = {{"method", "slice"},
                    {"streams", streams},
@@ -109,7 +115,7 @@ Model slice_inner_streams(const Model& model, const CalibrationSet& set, const S
                    {"ridge", options.ridge},
                    {"round_interval", options.round_interval},
                    {"widths", widths}};
-  return cut_streams(model, set, widths, options.ridge, report, step("cutting"));
+  return cut_streams(model, set, widths, options.ridge, area, report, progress);
 }
 
 }  // namespace
@@ -132,12 +138,44 @@ void validate(const SliceOptions& o) {
     fail(ErrorCode::kUsage, "--sparsity needs --rotation or --uniform; otherwise give --target-params");
 }
 
-Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, Report& report,
-            const SliceProgress& progress) {
+void require_reachable(const Model& model, const SliceOptions& options) {
+  if (options.residual) {
+    residual_options(model, options);
+  } else if (options.uniform) {
+    uniform_widths(model, options);
+  } else {
+    const StreamSlicingOptions plan = stream_options(model, options);
+    plan_stream_widths(model, cuttable_streams(model, plan.sensitivity), plan);
+  }
+}
+
+Json to_json(const SliceOptions& o) {
+  Json json;
+  if (o.sparsity) json["--sparsity"] = *o.sparsity;
+  if (o.target_params) json["--target-params"] = *o.target_params;
+  json["--round-interval"] = o.round_interval;
+  if (o.residual) {
+    json["--streams"] = "residual";
+    json["--rotation"] = o.rotation == Rotation::kBlock ? "block" : "global";
+    json["--covariance"] = o.covariance == Covariance::kRaw ? "raw" : "normalized";
+    json["--slice-head"] = o.slice_head;
+    json["--keep-tie"] = o.keep_tie;
+  } else {
+    json["--streams"] = fmt::format("{}{}{}", o.hidden ? "hidden" : "", o.hidden && o.value ? "," : "",
+                                    o.value ? "value" : "");
+    json["--uniform"] = o.uniform;
+    json["--ridge"] = o.ridge;
+  }
+  return json;
+}
+
+Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, WorkArea& area,
+            Report& report, const PassProgress& progress) {
   validate(options);
+  require_reachable(model, options);
   report.before = model_size(model);
-  Model sliced = options.residual ? slice_residual_stream(model, set, options, report)
-                                  : slice_inner_streams(model, set, options, report, progress);
+  Model sliced = options.residual ? slice_residual_stream(model, set, options, area, report, progress)
+                                  : slice_inner_streams(model, set, options, area, report, progress);
   report.recipe["calibration"] = {{"source", set.source},
                                   {"nsamples", set.sequences.size()},
                                   {"seqlen", set.seqlen()},

@@ -2,7 +2,6 @@
 #pragma once
 
 #include <cstdint>
-#include <functional>
 #include <optional>
 #include <string>
 
@@ -33,10 +32,15 @@ struct SliceOptions {
 // Throws kUsage naming the option that is out of range or does not go with another.
 void validate(const SliceOptions& options);
 
-using SliceProgress = std::function<void(const std::string& step, int64_t done, int64_t total)>;
+// Throws kInvalid when no widths make the model as small as the options want; needs no calibration.
+void require_reachable(const Model& model, const SliceOptions& options);
 
-// Returns the sliced model; fills report's recipe, errors, checks and sizes.
-Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, Report& report,
-            const SliceProgress& progress = {});
+// The options that decide the result, by the names of their flags.
+Json to_json(const SliceOptions& options);
+
+// Returns the sliced model; fills report's recipe, errors, checks and sizes. What the area holds of an
+// earlier run with the same model, set and options is not done again.
+Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, WorkArea& area,
+            Report& report, const PassProgress& progress = {});
 
 }  // namespace pare

@@ -17,9 +17,10 @@ struct StreamSlicingOptions {
 std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<StreamSensitivity>& sensitivity,
                                         const StreamSlicingOptions& options);
 
-// Cuts the streams to the planned widths, layer by layer: each layer's Gram matrix is of the signals that the
-// layers already cut hand on. Returns the model with f32 weights where it was cut.
+// Cuts the streams to the planned widths, stage by stage: each stage's Gram matrix is of the signals that the
+// stages already cut hand on. Returns the model, with f32 weights where it was cut unless the area keeps them
+// in another type.
 Model cut_streams(const Model& original, const CalibrationSet& set, const std::vector<int64_t>& widths,
-                  double ridge, Report& report, const StepProgress& progress = {});
+                  double ridge, WorkArea& area, Report& report, const PassProgress& progress = {});
 
 }  // namespace pare

@@ -9,40 +9,14 @@
 namespace pare {
 namespace {
 
+double inner(const Matrix<double>& a, const Matrix<double>& b) {
+  return std::inner_product(a.data(), a.data() + a.size(), b.data(), 0.0);
+}
+
 double mean_diagonal(MatrixView<const double> m) {
   double sum = 0.0;
   for (int64_t i = 0; i < m.rows; ++i) sum += m(i, i);
   return sum / static_cast<double>(m.rows);
-}
-
-// W' (out, k) minimising ‖W z − W' E z‖² + λ‖W' ‖²: W·G·Eᵀ·(E·G·Eᵀ + λI)⁻¹, given EG (k, n) and EGEᵀ (k, k).
-struct Refit {
-  Matrix<double> weight;
-  double relative_error;
-  int raised;
-};
-Refit refit_reader(const Matrix<double>& w, MatrixView<const double> gram, const Matrix<double>& e_gram,
-                   Matrix<double> e_gram_et, double ridge) {
-  const double scale = mean_diagonal(std::as_const(e_gram_et).view());
-  const double damping = ridge * scale;
-  for (int64_t i = 0; i < e_gram_et.rows(); ++i) e_gram_et(i, i) += damping;
-  const Matrix<double> cross = matmul_nt(w.view(), e_gram.view());  // (out, k)
-  Refit refit;
-  refit.raised = 0;
-  refit.weight = scale > 0.0
-                     ? solve_spd_right(std::as_const(e_gram_et).view(), cross.view(), &refit.raised)
-                     : Matrix<double>::zeros(cross.rows(), cross.cols());  // a stream that is always 0
-  // ‖Wz − W'Ez‖² = tr(W G Wᵀ) − 2 tr(W' (W G Eᵀ)ᵀ) + tr(W' (E G Eᵀ) W'ᵀ)
-  for (int64_t i = 0; i < e_gram_et.rows(); ++i) e_gram_et(i, i) -= damping;
-  const auto inner = [](const Matrix<double>& a, const Matrix<double>& b) {
-    return std::inner_product(a.data(), a.data() + a.size(), b.data(), 0.0);
-  };
-  const double total = inner(matmul(w.view(), gram), w);
-  const double kept =
-      2.0 * inner(refit.weight, cross) -
-      inner(matmul(std::as_const(refit.weight).view(), std::as_const(e_gram_et).view()), refit.weight);
-  refit.relative_error = total > 0.0 ? (total - kept) / total : 0.0;
-  return refit;
 }
 
 void gather_bias(std::vector<float>& bias, const std::vector<int64_t>& rows) {
@@ -52,38 +26,18 @@ void gather_bias(std::vector<float>& bias, const std::vector<int64_t>& rows) {
   bias = std::move(kept);
 }
 
-StreamCut cut_hidden(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge) {
-  StreamCut cut{stage, 0.0, 0};
-  Mlp& mlp = std::get<Mlp>(cut.stage.branches.front());
-  const Matrix<double> down = decode_f64(mlp.down.weight);
+// Neurons by decreasing energy gram_jj·‖W_down[:, j]‖².
+std::vector<int64_t> by_energy(const Matrix<double>& down, MatrixView<const double> gram) {
   std::vector<double> energy(static_cast<size_t>(down.cols()), 0.0);
   for (int64_t r = 0; r < down.rows(); ++r)
     for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] += down(r, c) * down(r, c);
   for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] *= gram(c, c);
-  std::vector<int64_t> kept(energy.size());
-  std::iota(kept.begin(), kept.end(), 0);
-  std::stable_sort(kept.begin(), kept.end(), [&](int64_t a, int64_t b) {
+  std::vector<int64_t> order(energy.size());
+  std::iota(order.begin(), order.end(), 0);
+  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
     return energy[static_cast<size_t>(a)] > energy[static_cast<size_t>(b)];
   });
-  kept.resize(static_cast<size_t>(width));
-  std::sort(kept.begin(), kept.end());
-
-  Matrix<double> e_gram(width, gram.cols);
-  Matrix<double> e_gram_et(width, width);
-  for (int64_t i = 0; i < width; ++i) {
-    const double* row = gram.row(kept[static_cast<size_t>(i)]);
-    std::copy_n(row, gram.cols, e_gram.row(i));
-    for (int64_t j = 0; j < width; ++j) e_gram_et(i, j) = row[kept[static_cast<size_t>(j)]];
-  }
-  const Refit refit = refit_reader(down, gram, e_gram, std::move(e_gram_et), ridge);
-  mlp.down.weight = Weight::from_matrix(refit.weight.view());
-  for (Linear* linear : {&mlp.gate, &mlp.up}) {
-    linear->weight = gather_rows(linear->weight, kept);
-    gather_bias(linear->bias, kept);
-  }
-  cut.relative_error = refit.relative_error;
-  cut.raised = refit.raised;
-  return cut;
+  return order;
 }
 
 // Symmetric square root of a positive semi-definite matrix and its pseudo-inverse.
@@ -93,7 +47,8 @@ struct SquareRoot {
 };
 SquareRoot square_root(const Matrix<double>& m) {
   const Eigen e = eigh(m.view());
-  const double floor = std::max(e.values.front(), 0.0) * 1e-10;
+  // Gram matrices are sums in f32 pieces: what is smaller than this is rounding.
+  const double floor = std::max(e.values.front(), 0.0) * 1e-6;
   Matrix<double> scaled = e.vectors.clone();
   Matrix<double> scaled_inverse = e.vectors.clone();
   for (int64_t j = 0; j < m.cols(); ++j) {
@@ -108,9 +63,9 @@ SquareRoot square_root(const Matrix<double>& m) {
           matmul_nt(std::as_const(scaled_inverse).view(), e.vectors.view())};
 }
 
-// Encoder of one KV head, (width, dim): rows of Vᵀ·H^-½ for the leading right singular vectors V of M^½·H^½.
+// Encoder of one KV head, (dim, dim): rows of Vᵀ·H^-½ for the right singular vectors V of M^½·H^½.
 Matrix<double> value_encoder(const Attention& a, const Matrix<double>& o, MatrixView<const double> gram,
-                             int64_t kv_head, int64_t width) {
+                             int64_t kv_head) {
   const int64_t dim = a.value_head_dim;
   const int64_t group = a.heads / a.kv_heads;
   Matrix<double> h = Matrix<double>::zeros(dim, dim);
@@ -126,44 +81,7 @@ Matrix<double> value_encoder(const Attention& a, const Matrix<double>& o, Matrix
   const Matrix<double> weighted =
       matmul(matmul(root.root.view(), std::as_const(m).view()).view(), root.root.view());
   const Eigen e = eigh(weighted.view());
-  return matmul_tn(e.vectors.view().block(0, 0, dim, width), root.inverse.view());
-}
-
-StreamCut cut_value(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge) {
-  StreamCut cut{stage, 0.0, 0};
-  Attention& a = std::get<Attention>(cut.stage.branches.front());
-  const int64_t dim = a.value_head_dim;
-  const int64_t group = a.heads / a.kv_heads;
-  const Matrix<double> o = decode_f64(a.o.weight);
-  const Matrix<double> v = decode_f64(a.v.weight);
-  Matrix<double> new_v(a.kv_heads * width, v.cols());
-  std::vector<float> new_bias(a.v.bias.empty() ? 0 : static_cast<size_t>(new_v.rows()));
-  // E of all query heads: block diagonal, (heads·width, heads·dim).
-  Matrix<double> encoder = Matrix<double>::zeros(a.heads * width, a.heads * dim);
-  for (int64_t kv = 0; kv < a.kv_heads; ++kv) {
-    const Matrix<double> e = value_encoder(a, o, gram, kv, width);
-    gemm(false, false, 1.0, e.view(), v.view().rows_of(kv * dim, dim), 0.0,
-         new_v.view().rows_of(kv * width, width));
-    for (size_t i = 0; i < new_bias.size() / static_cast<size_t>(a.kv_heads); ++i) {
-      double sum = 0.0;
-      for (int64_t j = 0; j < dim; ++j)
-        sum += e(static_cast<int64_t>(i), j) * a.v.bias[static_cast<size_t>(kv * dim + j)];
-      new_bias[static_cast<size_t>(kv * width) + i] = static_cast<float>(sum);
-    }
-    for (int64_t head = kv * group; head < (kv + 1) * group; ++head)
-      for (int64_t i = 0; i < width; ++i)
-        std::copy_n(e.row(i), dim, encoder.row(head * width + i) + head * dim);
-  }
-  const Matrix<double> e_gram = matmul(std::as_const(encoder).view(), gram);
-  Matrix<double> e_gram_et = matmul_nt(e_gram.view(), std::as_const(encoder).view());
-  const Refit refit = refit_reader(o, gram, e_gram, std::move(e_gram_et), ridge);
-  a.o.weight = Weight::from_matrix(refit.weight.view());
-  a.v.weight = Weight::from_matrix(std::as_const(new_v).view());
-  a.v.bias = std::move(new_bias);
-  a.value_head_dim = width;
-  cut.relative_error = refit.relative_error;
-  cut.raised = refit.raised;
-  return cut;
+  return matmul_tn(e.vectors.view(), root.inverse.view());
 }
 
 }  // namespace
@@ -199,10 +117,149 @@ Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram) {
   };
 }
 
+StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge)
+    : stage_(stage) {
+  PARE_CHECK(max_width >= 1 && max_width <= stream_width(stage) && gram.rows == stream_columns(stage));
+  const bool hidden = stream_kind(stage) == StreamKind::kHidden;
+  units_ = hidden ? 1 : std::get<Attention>(stage.branches.front()).heads;
+  const Matrix<double> reader = decode_f64(hidden ? std::get<Mlp>(stage.branches.front()).down.weight
+                                                  : std::get<Attention>(stage.branches.front()).o.weight);
+  const Matrix<double> output = matmul(reader.view(), gram);  // W·G
+  total_ = inner(output, reader);
+  // In the new basis, whose first units come first: W·G·Eᵀ and E·G·Eᵀ.
+  Matrix<double> cross(reader.rows(), max_width * units_);
+  Matrix<double> basis_gram(max_width * units_, max_width * units_);
+  double scale = 0.0;
+  if (hidden) {
+    order_ = by_energy(reader, gram);
+    order_.resize(static_cast<size_t>(max_width));
+    const auto column = [&](int64_t i) { return order_[static_cast<size_t>(i)]; };
+    for (int64_t r = 0; r < cross.rows(); ++r)
+      for (int64_t i = 0; i < max_width; ++i) cross(r, i) = output(r, column(i));
+    for (int64_t i = 0; i < max_width; ++i)
+      for (int64_t j = 0; j < max_width; ++j) basis_gram(i, j) = gram(column(i), column(j));
+    scale = mean_diagonal(gram);
+  } else {
+    encode_heads(reader, output, gram, max_width, cross, basis_gram);
+    scale = mean_diagonal(std::as_const(basis_gram).view());
+  }
+  if (!(scale > 0.0)) return;  // a stream that is always 0
+  damping_ = ridge * scale;
+  for (int64_t i = 0; i < basis_gram.rows(); ++i) basis_gram(i, i) += damping_;
+  factor_.emplace(std::move(basis_gram));
+  damping_ += factor_->added();
+  forward_ = factor_->forward(std::as_const(cross).view());
+  cross_ = std::move(cross);
+}
+
+// W·G·Eᵀ and E·G·Eᵀ for the encoders of all heads; row i·heads + h of E is dimension i of head h.
+void StreamCutter::encode_heads(const Matrix<double>& reader, const Matrix<double>& output,
+                                MatrixView<const double> gram, int64_t max_width, Matrix<double>& cross,
+                                Matrix<double>& basis_gram) {
+  const Attention& a = std::get<Attention>(stage_.branches.front());
+  const int64_t dim = a.value_head_dim;
+  const int64_t group = a.heads / a.kv_heads;
+  Matrix<double> encoder = Matrix<double>::zeros(max_width * units_, gram.rows);
+  for (int64_t kv = 0; kv < a.kv_heads; ++kv) {
+    encoders_.push_back(value_encoder(a, reader, gram, kv));
+    for (int64_t head = kv * group; head < (kv + 1) * group; ++head)
+      for (int64_t i = 0; i < max_width; ++i)
+        std::copy_n(encoders_.back().row(i), dim, encoder.row(i * units_ + head) + head * dim);
+  }
+  gemm(false, true, 1.0, output.view(), std::as_const(encoder).view(), 0.0, cross.view());
+  const Matrix<double> half = matmul(std::as_const(encoder).view(), gram);
+  gemm(false, true, 1.0, half.view(), std::as_const(encoder).view(), 0.0, basis_gram.view());
+}
+
+double StreamCutter::local_error(int64_t width) const {
+  if (!factor_ || !(total_ > 0.0)) return 0.0;
+  double kept = 0.0;
+  for (int64_t r = 0; r < forward_.rows(); ++r)
+    for (int64_t c = 0; c < width * units_; ++c) kept += forward_(r, c) * forward_(r, c);
+  return (total_ - kept) / total_;
+}
+
+StreamCut StreamCutter::cut(int64_t width) const {
+  const int64_t columns = width * units_;
+  StreamCut result;
+  result.stage = stage_;
+  Matrix<double> weight = Matrix<double>::zeros(stage_output(), columns);
+  if (factor_) {
+    weight = factor_->backward(forward_.view().block(0, 0, forward_.rows(), columns));
+    result.raised = factor_->raised();
+    // ‖Wz − W'Ez‖² = tr(W·G·Wᵀ) − tr(W'·(W·G·Eᵀ)ᵀ) − λ·‖W'‖², since W'·(E·G·Eᵀ + λI) = W·G·Eᵀ.
+    double kept = damping_ * inner(weight, weight);
+    for (int64_t r = 0; r < weight.rows(); ++r)
+      kept += std::inner_product(weight.row(r), weight.row(r) + columns, cross_.row(r), 0.0);
+    if (total_ > 0.0) result.relative_error = (total_ - kept) / total_;
+  }
+  if (stream_kind(stage_) == StreamKind::kHidden)
+    keep_neurons(weight, result.stage);
+  else
+    keep_values(weight, width, result);
+  return result;
+}
+
+int64_t StreamCutter::stage_output() const {
+  if (const auto* a = std::get_if<Attention>(&stage_.branches.front())) return a->o.weight.rows;
+  return std::get<Mlp>(stage_.branches.front()).down.weight.rows;
+}
+
+// `weight` (out, width): the refitted reader of the neurons in order_. They keep their order in the model.
+void StreamCutter::keep_neurons(const Matrix<double>& weight, Stage& stage) const {
+  Mlp& mlp = std::get<Mlp>(stage.branches.front());
+  std::vector<size_t> position(static_cast<size_t>(weight.cols()));
+  std::iota(position.begin(), position.end(), 0);
+  std::sort(position.begin(), position.end(), [&](size_t a, size_t b) { return order_[a] < order_[b]; });
+  std::vector<int64_t> kept;
+  Matrix<float> down(weight.rows(), weight.cols());
+  for (size_t i = 0; i < position.size(); ++i) {
+    kept.push_back(order_[position[i]]);
+    for (int64_t r = 0; r < weight.rows(); ++r)
+      down(r, static_cast<int64_t>(i)) = static_cast<float>(weight(r, static_cast<int64_t>(position[i])));
+  }
+  mlp.down.weight = Weight::from_matrix(std::as_const(down).view());
+  for (Linear* linear : {&mlp.gate, &mlp.up}) {
+    linear->weight = gather_rows(linear->weight, kept);
+    gather_bias(linear->bias, kept);
+  }
+}
+
+// `weight` (out, width·heads): the refitted reader of the encoded values.
+void StreamCutter::keep_values(const Matrix<double>& weight, int64_t width, StreamCut& cut) const {
+  Attention& a = std::get<Attention>(cut.stage.branches.front());
+  const int64_t dim = a.value_head_dim;
+  const int64_t group = a.heads / a.kv_heads;
+  const Matrix<double> v = decode_f64(a.v.weight);
+  Matrix<double> new_v(a.kv_heads * width, v.cols());
+  std::vector<float> new_bias;
+  for (int64_t kv = 0; kv < a.kv_heads; ++kv) {
+    const Matrix<double>& encoder = encoders_[static_cast<size_t>(kv)];
+    gemm(false, false, 1.0, encoder.view().rows_of(0, width), v.view().rows_of(kv * dim, dim), 0.0,
+         new_v.view().rows_of(kv * width, width));
+    for (int64_t i = 0; i < (a.v.bias.empty() ? 0 : width); ++i)
+      new_bias.push_back(static_cast<float>(
+          std::inner_product(encoder.row(i), encoder.row(i) + dim,
+                             a.v.bias.begin() + static_cast<std::ptrdiff_t>(kv * dim), 0.0)));
+  }
+  Matrix<double> new_o(weight.rows(), weight.cols());  // head by head again
+  for (int64_t r = 0; r < weight.rows(); ++r)
+    for (int64_t head = 0; head < a.heads; ++head)
+      for (int64_t i = 0; i < width; ++i) new_o(r, head * width + i) = weight(r, i * units_ + head);
+  cut.reader_change = decode_f64(a.o.weight);
+  for (int64_t i = 0; i < cut.reader_change.size(); ++i) cut.reader_change.data()[i] *= -1.0;
+  for (int64_t head = 0; head < a.heads; ++head)
+    gemm(false, false, 1.0, std::as_const(new_o).view().block(0, head * width, new_o.rows(), width),
+         encoders_[static_cast<size_t>(head / group)].view().rows_of(0, width), 1.0,
+         cut.reader_change.view().block(0, head * dim, new_o.rows(), dim));
+  a.o.weight = Weight::from_matrix(std::as_const(new_o).view());
+  a.v.weight = Weight::from_matrix(std::as_const(new_v).view());
+  a.v.bias = std::move(new_bias);
+  a.value_head_dim = width;
+}
+
 StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge) {
-  PARE_CHECK(width >= 1 && width <= stream_width(stage) && gram.rows == stream_columns(stage));
-  return stream_kind(stage) == StreamKind::kHidden ? cut_hidden(stage, gram, width, ridge)
-                                                   : cut_value(stage, gram, width, ridge);
+  return StreamCutter(stage, gram, width, ridge).cut(width);
 }
 
 }  // namespace pare

@@ -3,6 +3,8 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
+#include <vector>
 
 #include "compress/report.h"
 #include "linalg/linalg.h"
@@ -33,14 +35,45 @@ struct StreamCut {
   Stage stage;                  // with f32 weights
   double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖² of the reader's output on the calibration tokens
   int raised = 0;               // times the damping had to be raised
+  // Value streams: what has to be added to the old reader's weight to get the same outputs from the uncut
+  // stream, (out, stream_columns).
+  Matrix<double> reader_change;
 };
 
-// Cuts the stream to `width` units. `gram` (n, n), n = stream_columns: Σ zzᵀ of the stream over calibration
-// tokens. `ridge`: damping of the refit, relative to the mean of gram's diagonal. Hidden: keeps the neurons
-// of largest energy gram_jj·‖W_down[:, j]‖², then W_down ← W_down·G[:, S]·(G[S, S] + λI)⁻¹ (the Nyström step
-// of MoDeGPT, arXiv 2408.09632). Value: per KV head the subspace that loses least of o's output, from the SVD
-// of M^½·H^½ with H = Σ zzᵀ and M = Σ OᵀO over its query heads (after FLAT-LLM, arXiv 2505.23966), folded
-// into v; then the same refit of o over all heads together.
+// Cuts one stream to any width up to `max_width`. `gram` (n, n), n = stream_columns: Σ zzᵀ of the stream over
+// calibration tokens. `ridge`: damping of the refit, relative to the mean of the diagonal of the stream's
+// Gram matrix in its new basis. Hidden: keeps the neurons of largest energy gram_jj·‖W_down[:, j]‖², then
+// W_down ← W_down·G[:, S]·(G[S, S] + λI)⁻¹ (the Nyström step of MoDeGPT, arXiv 2408.09632). Value: per KV
+// head the subspace that loses least of o's output, from the SVD of M^½·H^½ with H = Σ zzᵀ and M = Σ OᵀO over
+// its query heads (after FLAT-LLM, arXiv 2505.23966), folded into v; then the same refit of o over all heads
+// together. What a smaller width keeps is the beginning of what a larger one keeps: one factorisation serves
+// all widths.
+class StreamCutter {
+ public:
+  StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge);
+  StreamCut cut(int64_t width) const;
+  // cut(width).relative_error without the damping's small share: costs next to nothing.
+  double local_error(int64_t width) const;
+
+ private:
+  void encode_heads(const Matrix<double>& reader, const Matrix<double>& output, MatrixView<const double> gram,
+                    int64_t max_width, Matrix<double>& cross, Matrix<double>& basis_gram);
+  int64_t stage_output() const;
+  void keep_neurons(const Matrix<double>& weight, Stage& stage) const;
+  void keep_values(const Matrix<double>& weight, int64_t width, StreamCut& cut) const;
+
+  Stage stage_;
+  int64_t units_ = 1;   // columns of the new basis that one unit of width has
+  double total_ = 0.0;  // tr(W·G·Wᵀ)
+  double damping_ = 0.0;
+  std::vector<int64_t> order_;            // hidden: neurons by decreasing energy
+  std::vector<Matrix<double>> encoders_;  // value: by KV head, (dim, dim)
+  Matrix<double> cross_;                  // W·G·Eᵀ, (out, max_width·units)
+  std::optional<SpdFactor> factor_;       // of E·G·Eᵀ + λI; none for a stream that is always 0
+  Matrix<double> forward_;                // cross·L⁻ᵀ
+};
+
+// StreamCutter for a single width.
 StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge);
 
 }  // namespace pare

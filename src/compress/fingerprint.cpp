@@ -1,0 +1,70 @@
+#include "compress/fingerprint.h"
+
+#include <vector>
+
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "model/arch/architecture.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+std::string place_text(const TensorPlace& place) {
+  return fmt::format("{} {} {}", static_cast<int>(place.role), place.block, place.bias);
+}
+
+}  // namespace
+
+std::string model_fingerprint(const Model& model) {
+  struct Piece {
+    std::string text;
+    const Weight* weight;
+  };
+  std::vector<Piece> pieces;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& w) {
+        pieces.push_back({fmt::format("{} {} {} {} {}", place_text(place), static_cast<int>(w.pattern),
+                                      static_cast<int>(w.encoding), w.rows, w.cols),
+                          &w});
+      },
+      [&](const TensorPlace& place, const std::vector<float>& v) {
+        const std::string_view bytes(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float));
+        pieces.push_back({fmt::format("{} {}", place_text(place), sha256_hex(bytes)), nullptr});
+      });
+  parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    Piece& piece = pieces[static_cast<size_t>(i)];
+    if (piece.weight == nullptr) return;
+    const std::string_view bytes(reinterpret_cast<const char*>(piece.weight->data),
+                                 static_cast<size_t>(piece.weight->bytes()));
+    piece.text += fmt::format(" {}", sha256_hex(bytes));
+    release_pages(*piece.weight);
+  });
+  const ModelConfig& config = model.config;
+  std::string all = architecture_named(config.architecture).write_config(config).dump();
+  for (const Piece& piece : pieces) all += fmt::format("\n{}", piece.text);
+  return sha256_hex(all);
+}
+
+void require_same_run(WorkArea& area, const Json& parts) {
+  const Json* earlier = area.find("run");
+  if (earlier == nullptr) return area.record("run", parts);
+  std::string differences;
+  const auto text = [](const Json& json, const std::string& key) {
+    return json.contains(key) ? json.at(key).dump() : std::string("nothing");
+  };
+  for (const auto& [key, value] : parts.items())
+    if (!earlier->contains(key) || earlier->at(key) != value)
+      differences += fmt::format("{}{} was {}, is {}", differences.empty() ? "" : "; ", key,
+                                 text(*earlier, key), value.dump());
+  for (const auto& [key, value] : earlier->items())
+    if (!parts.contains(key))
+      differences +=
+          fmt::format("{}{} was {}, is nothing", differences.empty() ? "" : "; ", key, value.dump());
+  if (!differences.empty())
+    fail(ErrorCode::kInvalid, "the interrupted run cannot be continued, since it was another one: {}",
+         differences);
+}
+
+}  // namespace pare

@@ -1,0 +1,50 @@
+// What single cuts do to the model's predictions: the rest of the model runs dense behind each.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "compress/calibration_set.h"
+#include "compress/stream_pair.h"
+#include "model/forward.h"
+
+namespace pare {
+
+// Walks the residual streams of a few held-out tokens through the dense model, stage by stage: one of the
+// dense model, and one for every cut that was tried on the way. Every stage is packed once for all of them,
+// so memory is one stage and the streams. Products in bf16: the differences it measures are far above their
+// rounding.
+class CutProbe {
+ public:
+  // `set` has sequences of one length; `max_cuts` bounds the cuts that will be tried.
+  CutProbe(const Model& model, const CalibrationSet& set, int64_t max_cuts, WorkArea& area,
+           const std::string& name);
+
+  void start();
+  // As for a CalibrationWalk.
+  Json position() const { return streams_.position(); }
+  bool restore(const Json& position) { return streams_.restore(position); }
+
+  // Moves on behind `stage`. `cuts`: other forms of it, each tried alone.
+  void advance(const Stage& stage, std::span<const Stage> cuts);
+  // Behind the last stage: mean KL(dense || cut) in nats per token of every cut, in order.
+  std::vector<double> losses() const;
+
+  // Streams held; the first is that of the dense model.
+  int64_t copies() const { return streams_.rows() / set_.tokens(); }
+  int64_t cuts() const { return copies() - 1; }
+
+ private:
+  MatrixView<const float> stream(int64_t copy) const {
+    return streams_.read(copy * set_.tokens(), set_.tokens());
+  }
+  Matrix<float> run(const PackedStage& stage, MatrixView<const float> x) const;
+  Matrix<float> head_input(int64_t copy, int64_t first, int64_t count) const;
+
+  const Model& model_;
+  const CalibrationSet& set_;
+  RopeTable rope_;
+  StreamPair streams_;
+};
+
+}  // namespace pare

@@ -1,0 +1,193 @@
+#include "compress/slice/needs.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "base/rng.h"
+#include "compress/calibration_walk.h"
+#include "compress/slice/fuse.h"
+#include "compress/slice/rotate.h"
+#include "compress/slice/streams.h"
+#include "model/packed_model.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kProgram = int64_t{64} << 20;  // code, tokenizer, tables
+constexpr int64_t kGramSequences = SensitivityOptions{}.gram_sequences;
+constexpr int64_t kProbeTokens = SensitivityOptions{}.probe_sequences * SensitivityOptions{}.probe_tokens;
+constexpr int64_t kCutsPerStream = 3;
+constexpr int64_t kLogitRows = 128;
+
+bool measures(const SliceOptions& options) { return !options.residual && !options.uniform; }
+
+int64_t stage_parameters(const Stage& stage) {
+  int64_t values = stage.skip.values();
+  for_each_linear(stage, [&](Role, const Linear& linear) { values += linear.weight.values(); });
+  return values;
+}
+
+bool is_cut(const Stage& stage, const SliceOptions& options) {
+  if (stage.branches.empty() || options.residual) return false;
+  return stream_kind(stage) == StreamKind::kHidden ? options.hidden : options.value && !options.uniform;
+}
+
+// Bytes while one stage is worked on.
+int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t width, int64_t seqlen) {
+  const int64_t parameters = stage_parameters(stage);
+  int64_t inner = 0;
+  int64_t largest = 0;
+  for_each_linear(stage, [&](Role, const Linear& linear) {
+    inner = std::max({inner, linear.weight.rows, linear.weight.cols});
+    largest = std::max(largest, linear.weight.values());
+  });
+  const int64_t signals = seqlen * (3 * inner + 6 * width) * 4;
+  int64_t algebra = 0;
+  if (options.residual) {
+    // Covariance, its eigenvectors with LAPACK's work space, two bases; the stage fused and rotated in f32,
+    // one linear in f64 before and after.
+    algebra = 8 * width * width * 8 + 3 * parameters * 4 + 2 * largest * 8;
+  } else if (is_cut(stage, options)) {
+    // Gram matrix and its factor; reader, its products and solutions in f64; the cut stage in f32.
+    const int64_t columns = stream_columns(stage);
+    algebra = 2 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
+  }
+  return signals + parameters * 4 + algebra;
+}
+
+int64_t dense_bytes(const Model& model, Encoding dtype) {
+  return model_size(model).parameters * row_bytes(dtype, 1);
+}
+
+std::vector<std::vector<int32_t>> some_tokens(const Model& model, int64_t seqlen) {
+  std::vector<int32_t> tokens;
+  Rng rng(0);
+  for (int64_t t = 0; t < seqlen; ++t)
+    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config.vocab_size))));
+  return {tokens};
+}
+
+class Stopwatch {
+ public:
+  double seconds() const {
+    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
+  }
+
+ private:
+  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
+};
+
+// Seconds of the head for one position of one model.
+double head_seconds(const Model& model) {
+  const auto head = pack_linear(model.head_weight(), ComputeType::kBF16);
+  const Matrix<float> x = Matrix<float>::zeros(kLogitRows, head->in_features());
+  Matrix<float> y(kLogitRows, head->out_features());
+  const Stopwatch watch;
+  head->apply(x.view(), y.view());
+  return 2.0 * watch.seconds() / static_cast<double>(kLogitRows);  // and as much for comparing
+}
+
+}  // namespace
+
+SliceNeeds slice_needs(const Model& model, const SliceOptions& options, const CalibrationPlan& plan,
+                       Encoding dtype) {
+  SliceNeeds needs;
+  const ModelConfig& config = model.config;
+  const int64_t width = config.embedding_width;
+  const int64_t tokens = plan.nsamples * plan.seqlen;
+  int64_t work = 0;
+  int64_t cuts = 0;
+  int64_t values = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      work = std::max(work, stage_memory(stage, options, width, plan.seqlen));
+      if (!is_cut(stage, options)) continue;
+      cuts += kCutsPerStream;
+      if (stream_kind(stage) == StreamKind::kValue)
+        values = std::max(values, tokens * stream_columns(stage) * 4);
+    }
+  // Ends: embedding or head in f32 and in what is written. Probes: logits.
+  const int64_t table = config.vocab_size * width;
+  if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
+  if (measures(options)) work = std::max(work, table * 2 + 4 * kLogitRows * config.vocab_size * 4);
+  if (plan.self) {
+    const int64_t group = calibration_group(config, plan.nsamples, plan.seqlen);
+    int64_t cache = 0;
+    for (const BlockShape& block : config.blocks)
+      cache += config.kv_heads * (config.head_dim + block.value_head_dim) * 4;
+    work = std::max(work, dense_bytes(model, Encoding::kBF16) + group * plan.seqlen * cache +
+                              group * config.vocab_size * 4);
+  }
+  needs.memory = kProgram + work;
+  needs.activations = 2 * tokens * width * 4 + values;
+  if (measures(options))
+    needs.activations = std::max(needs.activations,
+                                 2 * (kGramSequences * plan.seqlen + (1 + cuts) * kProbeTokens) * width * 4);
+  // Finished stages are kept beside the output until it is complete.
+  needs.disk = needs.activations + 2 * dense_bytes(model, dtype) + 3 * width * width * 8;
+  return needs;
+}
+
+double measure_seconds(const Model& model, const Tokenizer& tokenizer, const SliceOptions& options,
+                       const CalibrationPlan& plan) {
+  const auto layers = static_cast<double>(model.blocks.size());
+  const auto samples = static_cast<double>(plan.nsamples);
+  CalibrationSet set;
+  set.sequences = some_tokens(model, plan.seqlen);
+  WorkArea area;
+  CalibrationWalk walk(set, model.config, area, "");
+  walk.start(model.embedding);
+  double run = 0.0;      // of a layer and a sequence
+  double algebra = 0.0;  // of a layer
+  double cuts = 0.0;     // of a layer
+  for (const Stage& stage : model.blocks.front().stages) {
+    if (stage.branches.empty()) continue;
+    const bool residual = options.residual;
+    const int64_t columns = residual ? model.config.embedding_width : stream_columns(stage);
+    Matrix<double> gram = Matrix<double>::identity(columns);
+    StageWatch watch;
+    if (residual)
+      watch.output = [&](MatrixView<const float> x) { gram_accumulate(x, nullptr, gram.view()); };
+    else if (is_cut(stage, options))
+      watch.observer = stream_gram_observer(stage, gram);
+    walk.run(stage, "warming up", {});
+    const Stopwatch running;
+    walk.run(stage, "measuring", watch);
+    const double once = running.seconds();
+    run += once;
+    const Stopwatch computing;
+    if (residual) {
+      const Matrix<double> q = std::move(eigh(std::as_const(gram).view()).vectors);
+      rotate_stage(fuse_norm(stage), q.view(), q.view());
+    } else if (is_cut(stage, options)) {
+      cut_stream(stage, std::as_const(gram).view(), stream_width(stage) / 2 + 1, 1e-3);
+      cuts += static_cast<double>(kCutsPerStream);
+      // A cut stage runs once more, or its outputs are corrected.
+      if (stream_kind(stage) == StreamKind::kHidden) run += once;
+    }
+    algebra += computing.seconds();
+  }
+  double seconds = layers * (samples * run + algebra);
+  if (measures(options)) {
+    const double copies = cuts * layers * (layers + 1.0) / 2.0;  // times a layer runs behind a cut
+    const double probe = static_cast<double>(kProbeTokens) / static_cast<double>(plan.seqlen);
+    seconds += layers * (static_cast<double>(kGramSequences) * run + algebra) + copies * probe * run;
+    seconds += cuts * layers * static_cast<double>(kProbeTokens) / 2.0 * head_seconds(model);
+  }
+  if (plan.self) {
+    const int64_t group = calibration_group(model.config, plan.nsamples, plan.seqlen);
+    const Stopwatch packing;
+    { const PackedModel packed(model, ComputeType::kBF16); }
+    const double pack = packing.seconds();
+    const Stopwatch writing;
+    constexpr int64_t kTokens = 4;
+    const int64_t length = std::min(kTokens, model.config.max_positions);
+    if (length >= 2) calibration_from_model(model, tokenizer, group, length, 0, area);
+    const double step = std::max(0.0, writing.seconds() - pack) / static_cast<double>(length - 1);
+    seconds += pack + step * static_cast<double>(plan.seqlen) * samples / static_cast<double>(group);
+  }
+  return seconds;
+}
+
+}  // namespace pare

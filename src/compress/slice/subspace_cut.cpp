@@ -1,0 +1,37 @@
+#include "compress/slice/subspace_cut.h"
+
+#include <algorithm>
+
+namespace pare {
+
+SubspaceCut::SubspaceCut(const Matrix<double>& q, int64_t kept, ComputeType compute)
+    : removes_(2 * kept > q.cols()) {
+  const int64_t first = removes_ ? kept : 0;
+  const int64_t count = removes_ ? q.cols() - kept : kept;
+  if (count == 0) return;
+  const MatrixView<const double> directions = q.view().block(0, first, q.rows(), count);  // (D, count)
+  Matrix<double> transposed(count, q.rows());
+  for (int64_t i = 0; i < q.rows(); ++i)
+    for (int64_t j = 0; j < count; ++j) transposed(j, i) = directions(i, j);
+  into_ = pack_linear(Weight::from_matrix(std::as_const(transposed).view()), compute);
+  back_ = pack_linear(Weight::from_matrix(directions), compute);
+}
+
+void SubspaceCut::apply(MatrixView<float> x) const {
+  if (!into_) return;
+  Matrix<float> components(x.rows, into_->out_features());
+  Matrix<float> part(x.rows, x.cols);
+  into_->apply(x, components.view());
+  back_->apply(components.view(), part.view());
+  for (int64_t t = 0; t < x.rows; ++t) {
+    float* row = x.row(t);
+    const float* p = part.row(t);
+    if (removes_) {
+      for (int64_t c = 0; c < x.cols; ++c) row[c] -= p[c];
+    } else {
+      std::copy_n(p, x.cols, row);
+    }
+  }
+}
+
+}  // namespace pare
