@@ -86,11 +86,11 @@ MatrixView<const float> StreamBuffer::rows(int64_t first, int64_t count, int64_t
 
 void StreamBuffer::release(MatrixView<const float> rows) const {
   if (!spill_ || rows.rows == 0) return;
-  const auto page = static_cast<uintptr_t>(::sysconf(_SC_PAGESIZE));
-  const uintptr_t begin = reinterpret_cast<uintptr_t>(rows.data) / page * page;
-  const uintptr_t end = reinterpret_cast<uintptr_t>(rows.row(rows.rows));
+  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
+  const auto offset = [&](const float* at) { return static_cast<size_t>(at - data_) * sizeof(float); };
+  const size_t begin = offset(rows.data) / page * page;
   // The file keeps what the pages hold.
-  ::madvise(reinterpret_cast<void*>(begin), end - begin, MADV_DONTNEED);
+  ::madvise(reinterpret_cast<std::byte*>(data_) + begin, offset(rows.row(rows.rows)) - begin, MADV_DONTNEED);
 }
 
 void StreamBuffer::sync(int64_t floats) const {
