@@ -10,7 +10,6 @@ namespace {
 constexpr int kMaxTokens = 14;    // 14 × 2 accumulators, 2 weight vectors
 constexpr int kStreamTokens = 8;  // up to here the weights come from memory and are fetched ahead
 constexpr int64_t kPrefetchBytes = 32768;
-constexpr _mm_hint kPrefetchHint = _MM_HINT_T1;
 
 inline __mmask16 column_mask(int64_t columns) {
   return columns >= 16 ? static_cast<__mmask16>(0xffff)
@@ -59,7 +58,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
     for (int p = 0; p < P; ++p) {
       raw[p] = _mm512_loadu_si512(w + p * w_apart);
       if (T <= kStreamTokens)
-        _mm_prefetch(reinterpret_cast<const char*>(w + p * w_apart + kPrefetchBytes), kPrefetchHint);
+        _mm_prefetch(reinterpret_cast<const char*>(w + p * w_apart + kPrefetchBytes), _MM_HINT_T1);
     }
     w += kStepBytes;
 #pragma GCC unroll 4
