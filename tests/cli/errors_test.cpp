@@ -118,7 +118,7 @@ TEST(Errors, UsageEndsWithStatusTwo) {
       {"generate", kTinyModel, "-p", "x", "--max-tokens", "99999999999999999999"},
       {"generate", kTinyModel, "-p", "x", "--seed", "-1"},
       {"generate", kTinyModel, "-p", "x", "--stop", ""},
-      {"generate", kTinyModel, "-p", "x", "--dtype", "int8"},
+      {"generate", kTinyModel, "-p", "x", "--dtype", "int9"},
       {"eval", kTinyModel},
       {"eval", kTinyModel, "--ppl", kTestText, "--windows", "0"},
       {"eval", kTinyModel, "--ppl", kTestText, "--windows", "-3"},

@@ -28,6 +28,8 @@ struct Way {
   double share;  // of the parameters that stays at most
 };
 
+void PrintTo(const Way& way, std::ostream* out) { *out << fmt::format("{}", fmt::join(way.options, " ")); }
+
 class SliceCommand : public ::testing::TestWithParam<Way> {};
 
 INSTANTIATE_TEST_SUITE_P(
