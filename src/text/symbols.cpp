@@ -42,9 +42,12 @@ int32_t CharSymbols::id_of(char32_t code) const {
   return it == high_.end() ? -1 : it->second;
 }
 
-bool CharSymbols::append_bytes(std::string_view bytes, std::vector<int32_t>& symbols) const {
+// A file may call a special token by the name of a byte: those are banned like any other.
+bool CharSymbols::append_bytes(std::string_view bytes, const std::vector<bool>* banned,
+                               std::vector<int32_t>& symbols) const {
   const auto id = [this](char c) { return bytes_[static_cast<uint8_t>(c)]; };
-  if (std::any_of(bytes.begin(), bytes.end(), [&](char c) { return id(c) < 0; })) return false;
+  const auto missing = [&](char c) { return id(c) < 0 || (banned != nullptr && (*banned)[id(c)]); };
+  if (std::any_of(bytes.begin(), bytes.end(), missing)) return false;
   for (const char c : bytes) symbols.push_back(id(c));
   return true;
 }
@@ -62,7 +65,7 @@ void CharSymbols::read(std::string_view word, const std::vector<bool>* banned,
       if (pending) symbols.push_back(*unknown_.id);
       pending = false;
       symbols.push_back(id);
-    } else if (!append_bytes(word.substr(0, length), symbols) && unknown_.id) {
+    } else if (!append_bytes(word.substr(0, length), banned, symbols) && unknown_.id) {
       if (pending && !unknown_.fuse) symbols.push_back(*unknown_.id);
       pending = true;
     }

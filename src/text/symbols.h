@@ -42,7 +42,8 @@ class CharSymbols {
 
  private:
   int32_t id_of(char32_t code) const;
-  bool append_bytes(std::string_view bytes, std::vector<int32_t>& symbols) const;
+  bool append_bytes(std::string_view bytes, const std::vector<bool>* banned,
+                    std::vector<int32_t>& symbols) const;
 
   std::vector<int32_t> low_;  // by code point
   std::unordered_map<char32_t, int32_t> high_;

@@ -81,6 +81,15 @@ TEST(SentencePiece, DummyPrefixAndByteFallbackAreOptional) {
   EXPECT_EQ(load(model + kNoNormalizer).encode("a\n\n"), (Ids{4, 3, 0}));
 }
 
+// A control piece with the name of a byte is a byte only to the template, never to a user's text.
+TEST(SentencePiece, BytesThatAreSpecialAreNotReadFromText) {
+  const std::string bytes_of_two = piece("<0x0A>", 0, 3) + piece("<0x0B>", 0, 6);
+  const Tokenizer tokenizer =
+      load(kPieces + piece("a") + piece("\u2581") + bytes_of_two + kBpeTrainer + kNoNormalizer);
+  EXPECT_EQ(tokenizer.encode("a\v", {.parse_special = false}), (Ids{4, 3, 6}));
+  EXPECT_EQ(tokenizer.encode("a\n", {.parse_special = false}), (Ids{4, 3, 0}));
+}
+
 TEST(SentencePiece, NamesWhatItDoesNotDo) {
   const auto reject = [](const std::string& model, const char* message) {
     EXPECT_PARE_ERROR(load(model), ErrorCode::kUnsupported, message);
