@@ -7,6 +7,7 @@
 #include <limits>
 #include <memory>
 
+#include "base/atomic_file.h"
 #include "base/log.h"
 #include "commands.h"
 #include "compress/fingerprint.h"
@@ -129,12 +130,9 @@ Resources check_resources(const Options& options, const Model& model, Encoding d
                         {options.nsamples, sequence_length(options, model), options.calib == "self"}, dtype);
   const int64_t ram = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
   r.memory_limit = options.memory.value_or(ram / 2);
-  std::error_code error;
   const auto parent = std::filesystem::absolute(options.out).lexically_normal();
-  auto folder = parent.has_filename() ? parent.parent_path() : parent.parent_path().parent_path();
-  const auto space = std::filesystem::space(folder, error);
-  if (error) fail(ErrorCode::kIo, "cannot read the free space of {}: {}", folder.string(), error.message());
-  r.disk_free = static_cast<int64_t>(space.available + there);
+  const auto folder = parent.has_filename() ? parent.parent_path() : parent.parent_path().parent_path();
+  r.disk_free = static_cast<int64_t>(free_space(folder) + there);
   if (r.needs.memory > r.memory_limit)
     fail(ErrorCode::kInvalid, "this needs {} of memory, and {} may be used of {} (--memory){}",
          format_bytes(r.needs.memory), format_bytes(r.memory_limit), format_bytes(ram),

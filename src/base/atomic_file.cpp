@@ -65,13 +65,18 @@ void sync_folder(const std::filesystem::path& folder) {
   ::close(fd);
 }
 
-void require_free_space(const std::filesystem::path& folder, uint64_t bytes, std::string_view what) {
+uint64_t free_space(const std::filesystem::path& folder) {
   std::error_code error;
   const auto space = std::filesystem::space(folder, error);
   if (error) fail(ErrorCode::kIo, "cannot read the free space of {}: {}", folder.string(), error.message());
-  if (space.available < bytes)
+  return space.available;
+}
+
+void require_free_space(const std::filesystem::path& folder, uint64_t bytes, std::string_view what) {
+  const uint64_t available = free_space(folder);
+  if (available < bytes)
     fail(ErrorCode::kIo, "{} needs {:.2f} GB in {}, only {:.2f} GB are free", what,
-         static_cast<double>(bytes) / 1e9, folder.string(), static_cast<double>(space.available) / 1e9);
+         static_cast<double>(bytes) / 1e9, folder.string(), static_cast<double>(available) / 1e9);
 }
 
 }  // namespace pare

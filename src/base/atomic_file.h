@@ -29,6 +29,9 @@ class AtomicFile {
   uint64_t position_ = 0;
 };
 
+// Bytes that this process may still write to the file system of an existing folder. Throws kIo.
+uint64_t free_space(const std::filesystem::path& folder);
+
 // Whole text file, atomically.
 void write_file(const std::filesystem::path& path, std::string_view text);
 // Makes a rename inside the folder durable.

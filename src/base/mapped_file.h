@@ -28,8 +28,8 @@ class MappedFile {
   std::filesystem::path path_;
 };
 
-// Takes clean pages of a file mapping out of the process's memory; they are read again when touched. Only for
-// bytes inside a MappedFile.
+// Takes the pages of a file mapping out of the process's memory; they are read from the file again when
+// touched. Only for bytes inside a MappedFile or a mapping that shares its changes with the file.
 void drop_pages(std::span<const std::byte> bytes);
 
 // Whole file as a string; throws kNotFound / kIo, and kFormat when it is longer than max_bytes.

@@ -10,6 +10,7 @@
 #include <utility>
 
 #include "base/error.h"
+#include "base/mapped_file.h"
 
 namespace pare {
 namespace {
@@ -86,11 +87,8 @@ MatrixView<const float> StreamBuffer::rows(int64_t first, int64_t count, int64_t
 
 void StreamBuffer::release(MatrixView<const float> rows) const {
   if (!spill_ || rows.rows == 0) return;
-  const auto page = static_cast<size_t>(::sysconf(_SC_PAGESIZE));
-  const auto offset = [&](const float* at) { return static_cast<size_t>(at - data_) * sizeof(float); };
-  const size_t begin = offset(rows.data) / page * page;
   // The file keeps what the pages hold.
-  ::madvise(reinterpret_cast<std::byte*>(data_) + begin, offset(rows.row(rows.rows)) - begin, MADV_DONTNEED);
+  drop_pages(std::as_bytes(std::span(rows.data, rows.row(rows.rows))));
 }
 
 void StreamBuffer::sync(int64_t floats) const {

@@ -118,19 +118,18 @@ class PanelLinear final : public PackedLinear {
   }
 
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
-    const int64_t columns = columns_;
     const int64_t tiles = ceil_div(x.rows, kernels_.max_tokens);
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
-    const int64_t passes = ceil_div(columns, kGemmColumns);
-    float* packed = scratch<float, 1>(columns * x.rows);
+    const int64_t passes = ceil_div(columns_, kGemmColumns);
+    float* packed = scratch<float, 1>(columns_ * x.rows);
     // Passes one after another; in a pass token tiles of (columns, tokens).
     const auto packed_at = [&](int64_t k, int64_t length, int64_t t) {
       return packed + k * x.rows + t * length;
     };
     parallel_for(tiles, [&](int64_t tile) {
       const int64_t t = tile_start(tile);
-      for (int64_t k = 0; k < columns; k += kGemmColumns) {
-        const int64_t length = std::min(kGemmColumns, columns - k);
+      for (int64_t k = 0; k < columns_; k += kGemmColumns) {
+        const int64_t length = std::min(kGemmColumns, columns_ - k);
         pack_tokens(x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
       }
     });
@@ -138,7 +137,7 @@ class PanelLinear final : public PackedLinear {
       const int64_t last = std::min(panels_, (i + 1) * kGemmPiecePanels);
       for (int64_t pass = 0; pass < passes; ++pass) {
         const int64_t k = pass * kGemmColumns;
-        const int64_t length = std::min(kGemmColumns, columns - k);
+        const int64_t length = std::min(kGemmColumns, columns_ - k);
         const int64_t offset = k / columns_per_step(kernels_.format) * kStepBytes;
         for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
           const int64_t count = std::min(kernels_.gemm_panels, last - p);

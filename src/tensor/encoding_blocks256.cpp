@@ -1,6 +1,6 @@
-#include <cstring>
 
 #include "base/bf16.h"
+#include "tensor/block_loop.h"
 #include "tensor/encoding_blocks.h"
 
 namespace pare::blocks {
@@ -42,15 +42,6 @@ struct Q6K {
 static_assert(sizeof(Q2K) == 84 && sizeof(Q3K) == 110 && sizeof(Q4K) == 144 && sizeof(Q5K) == 176 &&
               sizeof(Q6K) == 210);
 
-template <typename Block, typename Decode>
-void for_each_block(const std::byte* source, int64_t cols, float* out, Decode decode) {
-  for (int64_t i = 0; i < cols; i += kValues, source += sizeof(Block)) {
-    Block block;  // a copy that nothing aliases, so that the loops over it vectorise
-    std::memcpy(&block, source, sizeof(Block));
-    decode(block, out + i);
-  }
-}
-
 // Scales and minima of Q4_K and Q5_K, 6 bits each: part p < 4 has the low six bits of byte p and p + 4; part
 // p + 4 has the nibbles of byte p + 8, and above them the top two bits of the bytes of part p.
 struct PartScales {
@@ -66,11 +57,25 @@ struct PartScales {
   }
 };
 
+// The eight parts of a Q4_K or Q5_K block; high(part, i) is what a value has above its nibble.
+template <typename Block, typename High>
+void decode_nibbles(const Block& block, float* values, High high) {
+  const PartScales scales(block.scales, to_f32(block.scale), to_f32(block.minimum));
+  for (int part = 0; part < 8; ++part) {
+    const float s = scales.scale[part];
+    const float m = scales.minimum[part];
+    const uint8_t* q = block.q + part / 2 * 32;
+    const int shift = part % 2 * 4;
+    for (int i = 0; i < 32; ++i)
+      values[part * 32 + i] = s * static_cast<float>((q[i] >> shift & 15) | high(part, i)) - m;
+  }
+}
+
 }  // namespace
 
 // Values 128·h + 32·k + j are bits 2k and 2k + 1 of byte 32·h + j.
 void decode_q2_k(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q2K>(source, cols, out, [](const Q2K& block, float* values) {
+  for_each_block<kValues, Q2K>(source, cols, out, [](const Q2K& block, float* values) {
     const float scale = to_f32(block.scale);
     const float minimum = to_f32(block.minimum);
     for (int part = 0; part < 16; ++part) {
@@ -85,7 +90,7 @@ void decode_q2_k(const std::byte* source, int64_t cols, float* out) noexcept {
 
 // As Q2_K, with a third bit that lowers the value by 4 where it is 0, and 6-bit scales around 32.
 void decode_q3_k(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q3K>(source, cols, out, [](const Q3K& block, float* values) {
+  for_each_block<kValues, Q3K>(source, cols, out, [](const Q3K& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int part = 0; part < 16; ++part) {
       const int low = block.scales[part % 8] >> part / 8 * 4 & 15;
@@ -103,37 +108,21 @@ void decode_q3_k(const std::byte* source, int64_t cols, float* out) noexcept {
 
 // Values 64·c + j are the low nibbles of bytes 32·c + j, values 64·c + 32 + j the high ones.
 void decode_q4_k(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q4K>(source, cols, out, [](const Q4K& block, float* values) {
-    const PartScales scales(block.scales, to_f32(block.scale), to_f32(block.minimum));
-    for (int part = 0; part < 8; ++part) {
-      const float s = scales.scale[part];
-      const float m = scales.minimum[part];
-      const uint8_t* q = block.q + part / 2 * 32;
-      const int shift = part % 2 * 4;
-      for (int i = 0; i < 32; ++i) values[part * 32 + i] = s * static_cast<float>(q[i] >> shift & 15) - m;
-    }
+  for_each_block<kValues, Q4K>(source, cols, out, [](const Q4K& block, float* values) {
+    decode_nibbles(block, values, [](int, int) { return 0; });
   });
 }
 
 // As Q4_K, with the fifth bits of part p in bit p.
 void decode_q5_k(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q5K>(source, cols, out, [](const Q5K& block, float* values) {
-    const PartScales scales(block.scales, to_f32(block.scale), to_f32(block.minimum));
-    for (int part = 0; part < 8; ++part) {
-      const float s = scales.scale[part];
-      const float m = scales.minimum[part];
-      const uint8_t* q = block.q + part / 2 * 32;
-      const int shift = part % 2 * 4;
-      for (int i = 0; i < 32; ++i)
-        values[part * 32 + i] =
-            s * static_cast<float>((q[i] >> shift & 15) | (block.high[i] >> part & 1) << 4) - m;
-    }
+  for_each_block<kValues, Q5K>(source, cols, out, [](const Q5K& block, float* values) {
+    decode_nibbles(block, values, [&](int part, int i) { return (block.high[i] >> part & 1) << 4; });
   });
 }
 
 // Values 128·h + 64·n + j: nibble n of byte 64·h + j, and above it two bits of `high` as in Q2_K; around 32.
 void decode_q6_k(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q6K>(source, cols, out, [](const Q6K& block, float* values) {
+  for_each_block<kValues, Q6K>(source, cols, out, [](const Q6K& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int part = 0; part < 16; ++part) {
       const float s = scale * static_cast<float>(block.scales[part]);

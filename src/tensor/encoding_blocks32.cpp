@@ -3,6 +3,7 @@
 #include <cstring>
 
 #include "base/bf16.h"
+#include "tensor/block_loop.h"
 #include "tensor/encoding_blocks.h"
 
 namespace pare::blocks {
@@ -42,15 +43,6 @@ static_assert(sizeof(Q8_0) == 34 && sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && 
 // IQ4_NL: the 16 levels, denser around zero.
 constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
 
-template <typename Block, typename Decode>
-void for_each_block(const std::byte* source, int64_t cols, float* out, Decode decode) {
-  for (int64_t i = 0; i < cols; i += kValues, source += sizeof(Block)) {
-    Block block;  // a copy that nothing aliases, so that the loops over it vectorise
-    std::memcpy(&block, source, sizeof(Block));
-    decode(block, out + i);
-  }
-}
-
 // The fifth bits as 0 or 16.
 struct FifthBits {
   uint8_t bits[kValues];
@@ -71,14 +63,14 @@ float inverse(float step) {
 }  // namespace
 
 void decode_q8_0(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q8_0>(source, cols, out, [](const Q8_0& block, float* values) {
+  for_each_block<kValues, Q8_0>(source, cols, out, [](const Q8_0& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int i = 0; i < kValues; ++i) values[i] = scale * static_cast<float>(block.q[i]);
   });
 }
 
 void decode_q4_0(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
+  for_each_block<kValues, Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int i = 0; i < kHalf; ++i) values[i] = scale * static_cast<float>((block.q[i] & 15) - 8);
     for (int i = 0; i < kHalf; ++i) values[kHalf + i] = scale * static_cast<float>((block.q[i] >> 4) - 8);
@@ -86,7 +78,7 @@ void decode_q4_0(const std::byte* source, int64_t cols, float* out) noexcept {
 }
 
 void decode_q4_1(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q4_1>(source, cols, out, [](const Q4_1& block, float* values) {
+  for_each_block<kValues, Q4_1>(source, cols, out, [](const Q4_1& block, float* values) {
     const float scale = to_f32(block.scale);
     const float minimum = to_f32(block.minimum);
     for (int i = 0; i < kHalf; ++i) values[i] = scale * static_cast<float>(block.q[i] & 15) + minimum;
@@ -95,7 +87,7 @@ void decode_q4_1(const std::byte* source, int64_t cols, float* out) noexcept {
 }
 
 void decode_q5_0(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q5_0>(source, cols, out, [](const Q5_0& block, float* values) {
+  for_each_block<kValues, Q5_0>(source, cols, out, [](const Q5_0& block, float* values) {
     const float scale = to_f32(block.scale);
     const FifthBits fifth(block.high);
     for (int i = 0; i < kHalf; ++i)
@@ -106,7 +98,7 @@ void decode_q5_0(const std::byte* source, int64_t cols, float* out) noexcept {
 }
 
 void decode_q5_1(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q5_1>(source, cols, out, [](const Q5_1& block, float* values) {
+  for_each_block<kValues, Q5_1>(source, cols, out, [](const Q5_1& block, float* values) {
     const float scale = to_f32(block.scale);
     const float minimum = to_f32(block.minimum);
     const FifthBits fifth(block.high);
@@ -118,7 +110,7 @@ void decode_q5_1(const std::byte* source, int64_t cols, float* out) noexcept {
 }
 
 void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept {
-  for_each_block<Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
+  for_each_block<kValues, Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int i = 0; i < kHalf; ++i) {
       values[i] = scale * kLevels[block.q[i] & 15];
