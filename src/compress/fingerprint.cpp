@@ -25,7 +25,7 @@ std::string model_fingerprint(const Model& model) {
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& w) {
-        pieces.push_back({fmt::format("{} {} {} {} {}", place_text(place), static_cast<int>(w.pattern),
+        pieces.push_back({fmt::format("{} {} {} {} {}", place_text(place), pattern_name(w.pattern),
                                       static_cast<int>(w.encoding), w.rows, w.cols),
                           &w});
       },

@@ -43,7 +43,7 @@ class PackedLinear {
 };
 
 struct LinearSpec {
-  Pattern pattern = Pattern::kDense;
+  Pattern pattern;
   ComputeType compute = ComputeType::kF32;
   int64_t out = 0;
   int64_t in = 0;

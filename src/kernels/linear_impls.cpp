@@ -9,7 +9,7 @@ namespace {
 
 template <ComputeType kCompute>
 bool dense(const LinearSpec& spec) {
-  return spec.pattern == Pattern::kDense && spec.compute == kCompute;
+  return spec.pattern.dense() && spec.compute == kCompute;
 }
 
 constexpr ComputeType kF32 = ComputeType::kF32;
@@ -65,7 +65,7 @@ const LinearImpl& select_linear(const LinearSpec& spec) {
   const Isa isa = active_isa();
   for (const LinearImpl& impl : kImpls)
     if (impl.needs <= isa && impl.accepts(spec)) return impl;
-  fail(ErrorCode::kInternal, "no linear accepts pattern {}, {}", static_cast<int>(spec.pattern),
+  fail(ErrorCode::kInternal, "no linear accepts pattern {}, {}", pattern_name(spec.pattern),
        compute_type_name(spec.compute));
 }
 

@@ -7,16 +7,14 @@
 
 #include "tensor/encoding.h"
 #include "tensor/matrix.h"
+#include "tensor/pattern.h"
 
 namespace pare {
-
-// Which values of a weight are there. N:M patterns join this enumeration with their kernels.
-enum class Pattern { kDense };
 
 // rows × cols values, row-major in `encoding`. Copying shares the bytes (a mapped file or a heap buffer),
 // which are never modified: a pass replaces a Weight by a new one.
 struct Weight {
-  Pattern pattern = Pattern::kDense;
+  Pattern pattern;
   Encoding encoding = Encoding::kF32;
   int64_t rows = 0;
   int64_t cols = 0;

@@ -15,7 +15,7 @@ using test::Guarded;
 
 ComputeType compute_type(const LinearImpl& impl) {
   for (const ComputeType type : {ComputeType::kF32, ComputeType::kBF16})
-    if (impl.accepts({Pattern::kDense, type, 1, 1})) return type;
+    if (impl.accepts({kDense, type, 1, 1})) return type;
   return ComputeType::kInt8;
 }
 
@@ -275,7 +275,7 @@ TEST(Linear, PacksEveryEncoding) {
         std::memcpy(bytes->data() + i, &kOne, 2);
         if (encoding == Encoding::kQ4_1) std::memcpy(bytes->data() + i + 2, &kOne, 2);
       }
-      weight = {Pattern::kDense, encoding, kRows, kCols, bytes->data(), bytes};
+      weight = {kDense, encoding, kRows, kCols, bytes->data(), bytes};
     }
     const Matrix<float> values = decode(weight);
     for (const LinearImpl& impl : linear_impls()) {
