@@ -14,5 +14,6 @@ void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_slice(CLI::App& app);
+void add_sparsify(CLI::App& app);
 
 }  // namespace pare

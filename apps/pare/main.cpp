@@ -54,6 +54,7 @@ int run(int argc, char** argv) {
   add_common_options(app);
   add_inspect(app);
   add_slice(app);
+  add_sparsify(app);
   add_eval(app);
   add_generate(app);
   add_chat(app);

@@ -18,6 +18,14 @@ struct LinearError {
   double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖²
 };
 
+// What became of a linear that was made sparse.
+struct SparsityEntry {
+  std::string name;             // "layers.3.down"
+  std::string pattern;          // "2:4"
+  double kept_score = 0.0;      // share of the sum of the method's scores that stays
+  double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖², Y what the linear should hand on
+};
+
 // A check that an exact transformation left the function alone.
 struct ExactCheck {
   std::string name;
@@ -27,6 +35,7 @@ struct ExactCheck {
 struct Report {
   Json recipe;
   std::vector<LinearError> errors;
+  std::vector<SparsityEntry> sparsity;
   std::vector<ExactCheck> checks;
   std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
   ModelSize before;
@@ -39,6 +48,7 @@ struct Report {
 // step.
 struct ReportMark {
   size_t errors = 0;
+  size_t sparsity = 0;
   size_t checks = 0;
   size_t fallbacks = 0;
 };

@@ -53,7 +53,7 @@ WorkArea::~WorkArea() {
 }
 
 const Json* WorkArea::find(const std::string& step) const {
-  const auto it = records_.find(step);
+  const auto it = records_.find(scoped(step));
   return it == records_.end() ? nullptr : &it->second;
 }
 
@@ -74,13 +74,13 @@ void WorkArea::apply(const std::string& step, Json value) {
 
 void WorkArea::record(const std::string& step, Json value) {
   if (before_record_) before_record_();
-  append({{"step", step}, {"value", value}});
-  apply(step, std::move(value));
+  append({{"step", scoped(step)}, {"value", value}});
+  apply(scoped(step), std::move(value));
 }
 
 void WorkArea::forget_steps(const std::string& name) {
-  append({{"step", name}, {"value", nullptr}});
-  apply(name, nullptr);
+  append({{"step", scoped(name)}, {"value", nullptr}});
+  apply(scoped(name), nullptr);
 }
 
 void WorkArea::append(const Json& line) {
@@ -103,8 +103,12 @@ void WorkArea::append(const Json& line) {
     fail(ErrorCode::kIo, "cannot sync {}: {}", (folder_ / kJournal).string(), std::strerror(errno));
 }
 
+std::string WorkArea::scoped(const std::string& name) const {
+  return scope_.empty() ? name : fmt::format("{}-{}", scope_, name);
+}
+
 fs::path WorkArea::file(const std::string& name, const char* extension) const {
-  return folder_ / (name + extension);
+  return folder_ / (scoped(name) + extension);
 }
 
 Stage WorkArea::keep(const std::string& name, const Stage& stage) {

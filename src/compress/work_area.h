@@ -25,6 +25,9 @@ class WorkArea {
   WorkArea(const WorkArea&) = delete;
   WorkArea& operator=(const WorkArea&) = delete;
 
+  // From here on names of steps and files are those of one part of the run; "" for the run itself.
+  void enter(std::string scope) { scope_ = std::move(scope); }
+
   // The record of a step, null when it has not been finished.
   const Json* find(const std::string& step) const;
   // Durable on return; replaces an earlier record of the step. Throws kIo.
@@ -53,11 +56,13 @@ class WorkArea {
   bool is_durable() const { return !folder_.empty(); }
 
  private:
+  std::string scoped(const std::string& name) const;
   std::filesystem::path file(const std::string& name, const char* extension) const;
   void append(const Json& line);
   void apply(const std::string& step, Json value);
 
   std::filesystem::path folder_;
+  std::string scope_;
   Encoding dtype_ = Encoding::kF32;
   bool spill_ = false;
   int journal_ = -1;

@@ -77,8 +77,6 @@ TEST(Slice, MeetsTheTargetAndReportsIt) {
       EXPECT_GT(after, static_cast<int64_t>((share - 0.09) * static_cast<double>(before)));
       EXPECT_EQ(report.before.parameters, before);
       EXPECT_EQ(report.after.parameters, after);
-      EXPECT_EQ(report.recipe["calibration"]["nsamples"], 6);
-      EXPECT_EQ(report.recipe["calibration"]["seqlen"], 32);
       check_finite(sliced);
     }
   }

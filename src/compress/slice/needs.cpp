@@ -90,9 +90,9 @@ double head_seconds(const Model& model) {
 
 }  // namespace
 
-SliceNeeds slice_needs(const Model& model, const SliceOptions& options, const CalibrationPlan& plan,
-                       Encoding dtype) {
-  SliceNeeds needs;
+Needs slice_needs(const Model& model, const SliceOptions& options, const CalibrationPlan& plan,
+                  Encoding dtype) {
+  Needs needs;
   const ModelConfig& config = model.config;
   const int64_t width = config.embedding_width;
   const int64_t tokens = plan.nsamples * plan.seqlen;
@@ -111,14 +111,6 @@ SliceNeeds slice_needs(const Model& model, const SliceOptions& options, const Ca
   const int64_t table = config.vocab_size * width;
   if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
   if (measures(options)) work = std::max(work, table * 2 + 4 * kLogitRows * config.vocab_size * 4);
-  if (plan.self) {
-    const int64_t group = calibration_group(config, plan.nsamples, plan.seqlen);
-    int64_t cache = 0;
-    for (const BlockShape& block : config.blocks)
-      cache += config.kv_heads * (config.head_dim + block.value_head_dim) * 4;
-    work = std::max(work, dense_bytes(model, Encoding::kBF16) + group * plan.seqlen * cache +
-                              group * config.vocab_size * 4);
-  }
   needs.memory = kProgram + work;
   needs.activations = 2 * tokens * width * 4 + values;
   if (measures(options))
@@ -129,8 +121,7 @@ SliceNeeds slice_needs(const Model& model, const SliceOptions& options, const Ca
   return needs;
 }
 
-double measure_seconds(const Model& model, const Tokenizer& tokenizer, const SliceOptions& options,
-                       const CalibrationPlan& plan) {
+double slice_seconds(const Model& model, const SliceOptions& options, const CalibrationPlan& plan) {
   const auto layers = static_cast<double>(model.blocks.size());
   const auto samples = static_cast<double>(plan.nsamples);
   CalibrationSet set;
@@ -174,18 +165,6 @@ double measure_seconds(const Model& model, const Tokenizer& tokenizer, const Sli
     const double probe = static_cast<double>(kProbeTokens) / static_cast<double>(plan.seqlen);
     seconds += layers * (static_cast<double>(kGramSequences) * run + algebra) + copies * probe * run;
     seconds += cuts * layers * static_cast<double>(kProbeTokens) / 2.0 * head_seconds(model);
-  }
-  if (plan.self) {
-    const int64_t group = calibration_group(model.config, plan.nsamples, plan.seqlen);
-    const Stopwatch packing;
-    { const PackedModel packed(model, ComputeType::kBF16); }
-    const double pack = packing.seconds();
-    const Stopwatch writing;
-    constexpr int64_t kTokens = 4;
-    const int64_t length = std::min(kTokens, model.config.max_positions);
-    if (length >= 2) calibration_from_model(model, tokenizer, group, length, 0, area);
-    const double step = std::max(0.0, writing.seconds() - pack) / static_cast<double>(length - 1);
-    seconds += pack + step * static_cast<double>(plan.seqlen) * samples / static_cast<double>(group);
   }
   return seconds;
 }

@@ -176,10 +176,6 @@ Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& o
   report.before = model_size(model);
   Model sliced = options.residual ? slice_residual_stream(model, set, options, area, report, progress)
                                   : slice_inner_streams(model, set, options, area, report, progress);
-  report.recipe["calibration"] = {{"source", set.source},
-                                  {"nsamples", set.sequences.size()},
-                                  {"seqlen", set.seqlen()},
-                                  {"tokens_sha256", set.sha256}};
   report.after = model_size(sliced);
   return sliced;
 }

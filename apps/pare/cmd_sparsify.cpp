@@ -1,0 +1,106 @@
+// pare sparsify: N:M sparse linears.
+#include <map>
+#include <memory>
+
+#include "commands.h"
+#include "compress/sparsify/sparsify_pass.h"
+#include "compression.h"
+
+namespace pare {
+namespace {
+
+struct Options {
+  CompressionOptions common;
+  SparsifyOptions sparsify;
+  std::string pattern = "2:4";
+  bool sequential = true;
+};
+
+void add_method(CLI::App& command, Options& o) {
+  static const std::map<std::string, SparseMethod> kMethods = {{"magnitude", SparseMethod::kMagnitude},
+                                                               {"wanda", SparseMethod::kWanda},
+                                                               {"ria", SparseMethod::kRia},
+                                                               {"esparse", SparseMethod::kEsparse},
+                                                               {"sparsegpt", SparseMethod::kSparseGpt},
+                                                               {"alps", SparseMethod::kAlps}};
+  static const std::map<std::string, NormScale> kNorms = {
+      {"sum", NormScale::kSum}, {"rms", NormScale::kRms}, {"relative", NormScale::kRelative}};
+  PruneOptions& prune = o.sparsify.prune;
+  command.add_option("--pattern", o.pattern,
+                     "N:M, at most N of every M consecutive weights of a row stay (default 2:4)");
+  command
+      .add_option(
+          "--method", prune.score.method,
+          "What decides which weights stay: esparse (default), wanda, ria, magnitude, sparsegpt or alps; "
+          "the last two update the weights that stay")
+      ->transform(CLI::CheckedTransformer(kMethods).description(""));
+  command.add_option("--bins", prune.score.bins, "esparse: bins of the histogram of a channel (default 100)")
+      ->check(CLI::Range(int64_t{1}, kMaxCount));
+  command.add_option("--alpha", prune.score.alpha, "esparse: weight of the norm beside the entropy");
+  command
+      .add_option(
+          "--norm", prune.score.norm,
+          "esparse: how a channel's norm is scaled: sum over tokens, rms, or relative to the mean of all "
+          "channels")
+      ->transform(CLI::CheckedTransformer(kNorms).description(""));
+}
+
+void add_update(CLI::App& command, Options& o) {
+  static const std::map<std::string, WeightUpdate> kUpdates = {
+      {"none", WeightUpdate::kNone}, {"obs", WeightUpdate::kObs}, {"refit", WeightUpdate::kRefit}};
+  static const std::map<std::string, MatchOutput> kMatches = {{"layer", MatchOutput::kLayer},
+                                                              {"model", MatchOutput::kModel}};
+  static const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
+  SparsifyOptions& sparsify = o.sparsify;
+  command
+      .add_option(
+          "--update", sparsify.prune.update,
+          "What the weights that stay become: none (as they are), obs (SparseGPT's update) or refit (least "
+          "squares)")
+      ->transform(CLI::CheckedTransformer(kUpdates).description(""));
+  command
+      .add_option("--swaps", sparsify.prune.swap_rounds,
+                  "Rounds of exchanges inside groups that lower the layer's error (default 0)")
+      ->check(CLI::Range(int64_t{0}, kMaxCount));
+  command
+      .add_option("--sequential", sparsify.sequential,
+                  "yes: each stage is calibrated behind those already sparse; no: in the dense model")
+      ->transform(CLI::CheckedTransformer(kYesNo).description(""));
+  command.add_flag("--fine", sparsify.fine,
+                   "Calibrate o and down behind the sparse linears of their own stage");
+  command
+      .add_option(
+          "--match", sparsify.match,
+          "What outputs are compared with: layer (the dense linear on the same input) or model (the dense "
+          "model, so that errors of earlier layers are made up for)")
+      ->transform(CLI::CheckedTransformer(kMatches).description(""));
+  command.add_option("--match-share", sparsify.match_share, "Share");
+  command.add_option("--damping", sparsify.damping, "Of the Gram matrices, relative (default 0.01)");
+}
+
+void add_selection(CLI::App& command, Options& o) {
+  command.add_option("--targets", o.sparsify.targets,
+                     "Regular expressions of the linears to work on, by role (down), name (layers.3.down) or "
+                     "tensor name (default: all linears of the blocks)");
+  command.add_option("--ignore", o.sparsify.ignore, "Regular expressions of linears that stay dense");
+}
+
+}  // namespace
+
+void add_sparsify(CLI::App& app) {
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("sparsify", "Make a model's linears N:M sparse, without training");
+  add_compression_paths(*command, options->common);
+  add_method(*command, *options);
+  add_update(*command, *options);
+  add_selection(*command, *options);
+  add_compression_options(*command, options->common);
+  command->callback([options] {
+    options->sparsify.prune.pattern = parse_pattern(options->pattern);
+    Passes passes;
+    passes.push_back(sparsify_pass(options->sparsify));
+    run_compression(options->common, passes);
+  });
+}
+
+}  // namespace pare

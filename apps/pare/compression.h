@@ -1,0 +1,38 @@
+// What slice, sparsify and compress share: from a model and calibration text to a new folder.
+#pragma once
+
+#include <CLI/CLI.hpp>
+#include <cstdint>
+#include <optional>
+#include <string>
+
+#include "compress/pass.h"
+
+namespace pare {
+
+// CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
+inline constexpr int64_t kMaxCount = int64_t{1} << 32;
+
+struct CompressionOptions {
+  std::string model;
+  std::string out;
+  std::string calib = "self";
+  int64_t nsamples = 64;
+  int64_t seqlen = 1024;
+  uint64_t seed = 0;
+  std::optional<Encoding> dtype;
+  std::optional<int64_t> memory;
+  bool resume = false;
+  bool restart = false;
+  bool dry_run = false;
+  bool json = false;
+};
+
+// MODEL, -o; then, after the options of the pass, the others.
+void add_compression_paths(CLI::App& command, CompressionOptions& options);
+void add_compression_options(CLI::App& command, CompressionOptions& options);
+
+// Runs the passes and writes the result, or, with --dry-run, says what that would take.
+void run_compression(const CompressionOptions& options, const Passes& passes);
+
+}  // namespace pare

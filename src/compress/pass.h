@@ -1,0 +1,53 @@
+// A pass changes a model: slicing, making sparse. What all of them have in common.
+#pragma once
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "compress/calibration_set.h"
+#include "compress/progress.h"
+#include "compress/report.h"
+#include "compress/work_area.h"
+#include "model/model.h"
+
+namespace pare {
+
+struct CalibrationPlan {
+  int64_t nsamples = 0;
+  int64_t seqlen = 0;
+  bool self = false;  // the model writes its own text
+
+  int64_t tokens() const { return nsamples * seqlen; }
+};
+
+// What a pass takes, before hours are spent.
+struct Needs {
+  int64_t memory = 0;       // bytes that have to be there at once
+  int64_t activations = 0;  // bytes of activations: in memory if there is room, else only on disk
+  int64_t disk = 0;  // bytes beside the output while it runs, with the activations and the output itself
+};
+
+class Pass {
+ public:
+  virtual ~Pass() = default;
+  virtual std::string name() const = 0;  // "slice"
+  // Throws kInvalid or kUnsupported when the pass cannot do with this model what its options ask for; needs
+  // no calibration.
+  virtual void require_applicable(const Model& model) const = 0;
+  // The options that decide the result, by the names of their flags.
+  virtual Json options() const = 0;
+  // Estimated from the shapes alone. `dtype`: of the written matrices.
+  virtual Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const = 0;
+  // Seconds, from the time that one layer's work takes here and now.
+  virtual double seconds(const Model& model, const CalibrationPlan& plan) const = 0;
+  // Returns the changed model; sets report's recipe, sizes and entries. What the area holds of an earlier run
+  // with the same model, set and options is not done again.
+  virtual Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
+                    const PassProgress& progress) const = 0;
+};
+
+using Passes = std::vector<std::unique_ptr<Pass>>;
+
+}  // namespace pare

@@ -1,0 +1,93 @@
+#include "compress/pipeline.h"
+
+#include <algorithm>
+#include <chrono>
+
+#include "model/packed_model.h"
+
+namespace pare {
+namespace {
+
+// The model in memory, and the caches of the sequences it writes at once.
+int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
+  const ModelConfig& config = model.config;
+  const int64_t group = calibration_group(config, plan.nsamples, plan.seqlen);
+  int64_t cache = 0;
+  for (const BlockShape& block : config.blocks)
+    cache += config.kv_heads * (config.head_dim + block.value_head_dim) * 4;
+  return model_size(model).parameters * row_bytes(Encoding::kBF16, 1) + group * plan.seqlen * cache +
+         group * config.vocab_size * 4;
+}
+
+double writing_seconds(const Model& model, const Tokenizer& tokenizer, const CalibrationPlan& plan) {
+  using Clock = std::chrono::steady_clock;
+  const auto since = [](Clock::time_point start) {
+    return std::chrono::duration<double>(Clock::now() - start).count();
+  };
+  const int64_t group = calibration_group(model.config, plan.nsamples, plan.seqlen);
+  const auto packing = Clock::now();
+  { const PackedModel packed(model, ComputeType::kBF16); }
+  const double pack = since(packing);
+  constexpr int64_t kTokens = 4;
+  const int64_t length = std::min(kTokens, model.config.max_positions);
+  if (length < 2) return pack;
+  WorkArea area;
+  const auto writing = Clock::now();
+  calibration_from_model(model, tokenizer, group, length, 0, area);
+  const double step = std::max(0.0, since(writing) - pack) / static_cast<double>(length - 1);
+  return pack + step * static_cast<double>(plan.tokens()) / static_cast<double>(group);
+}
+
+std::string scope_of(const Passes& passes, size_t i) {
+  return passes.size() == 1 ? "" : fmt::format("{}-{}", i + 1, passes[i]->name());
+}
+
+}  // namespace
+
+Json pipeline_options(const Passes& passes) {
+  if (passes.size() == 1) return passes.front()->options();
+  Json json;
+  for (size_t i = 0; i < passes.size(); ++i) json[scope_of(passes, i)] = passes[i]->options().dump();
+  return json;
+}
+
+Needs pipeline_needs(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype) {
+  Needs needs;
+  for (const auto& pass : passes) {
+    const Needs one = pass->needs(model, plan, dtype);
+    needs.memory = std::max(needs.memory, one.memory);
+    needs.activations = std::max(needs.activations, one.activations);
+    needs.disk += one.disk;  // what a pass finished stays until the output is complete
+  }
+  if (plan.self) needs.memory = std::max(needs.memory, writing_memory(model, plan));
+  return needs;
+}
+
+double pipeline_seconds(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
+                        const CalibrationPlan& plan) {
+  double seconds = plan.self ? writing_seconds(model, tokenizer, plan) : 0.0;
+  for (const auto& pass : passes) seconds += pass->seconds(model, plan);
+  return seconds;
+}
+
+Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
+                 Report& report, const PassProgress& progress) {
+  Model current = model;
+  Json recipes = Json::array();
+  for (size_t i = 0; i < passes.size(); ++i) {
+    area.enter(scope_of(passes, i));
+    current = passes[i]->run(current, set, area, report, progress);
+    recipes.push_back(report.recipe);
+  }
+  area.enter("");
+  if (passes.size() > 1) report.recipe = {{"passes", recipes}};
+  report.recipe["calibration"] = {{"source", set.source},
+                                  {"nsamples", set.sequences.size()},
+                                  {"seqlen", set.seqlen()},
+                                  {"tokens_sha256", set.sha256}};
+  report.before = model_size(model);
+  report.after = model_size(current);
+  return current;
+}
+
+}  // namespace pare

@@ -1,0 +1,36 @@
+#include "compress/slice/slice_pass.h"
+
+#include "compress/slice/needs.h"
+
+namespace pare {
+namespace {
+
+class SlicePass final : public Pass {
+ public:
+  explicit SlicePass(SliceOptions options) : options_(std::move(options)) { validate(options_); }
+
+  std::string name() const override { return "slice"; }
+  void require_applicable(const Model& model) const override { require_reachable(model, options_); }
+  Json options() const override { return to_json(options_); }
+  Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
+    return slice_needs(model, options_, plan, dtype);
+  }
+  double seconds(const Model& model, const CalibrationPlan& plan) const override {
+    return slice_seconds(model, options_, plan);
+  }
+  Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
+            const PassProgress& progress) const override {
+    return slice(model, set, options_, area, report, progress);
+  }
+
+ private:
+  SliceOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> slice_pass(SliceOptions options) {
+  return std::make_unique<SlicePass>(std::move(options));
+}
+
+}  // namespace pare

@@ -1,0 +1,14 @@
+// Slicing as a pass.
+#pragma once
+
+#include <memory>
+
+#include "compress/pass.h"
+#include "compress/slice/slice.h"
+
+namespace pare {
+
+// Throws kUsage naming an option that is out of range or does not go with another.
+std::unique_ptr<Pass> slice_pass(SliceOptions options);
+
+}  // namespace pare

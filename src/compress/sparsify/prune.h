@@ -1,0 +1,48 @@
+// One linear made sparse: mask and values by the method that the options name.
+#pragma once
+
+#include <optional>
+
+#include "compress/sparsify/mask.h"
+#include "compress/sparsify/obs.h"
+#include "compress/sparsify/scores.h"
+
+namespace pare {
+
+// What the kept weights become.
+enum class WeightUpdate {
+  kNone,   // they stay as they are
+  kObs,    // each takes over what columns before it lost (SparseGPT's update)
+  kRefit,  // the best values for the mask: least squares with the damped Gram matrix
+};
+
+struct PruneOptions {
+  Pattern pattern = k2of4;
+  ScoreOptions score;
+  WeightUpdate update = WeightUpdate::kNone;
+  int64_t swap_rounds = 0;  // exchanges inside groups while the layer error falls, each round with its update
+};
+
+// Whether the options leave the weights that stay as they are.
+bool keeps_weights(const PruneOptions& options);
+
+// A linear and what it should do: minimise tr((V − target)·gram·(V − target)ᵀ) over sparse V.
+struct LinearProblem {
+  MatrixView<const double> weight;  // (out, in), as the model has it
+  MatrixView<const double> target;  // (out, in), dense: `weight`, or what makes up for earlier errors
+  MatrixView<const double> gram;    // (in, in), damped
+  const ChannelStatistics& statistics;
+  const ObsFactor* factor;  // of gram; null where needs_factor() is false
+};
+
+bool needs_factor(const PruneOptions& options);
+
+struct SparseLinear {
+  Mask mask;
+  Matrix<double> values;    // (out, in), +0 where the mask deletes
+  double kept_score = 0.0;  // share of the sum of the method's scores (others: of Σ W²·H_jj) that stays
+};
+
+SparseLinear prune(const LinearProblem& problem, const PruneOptions& options);
+
+}  // namespace pare

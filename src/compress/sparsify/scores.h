@@ -1,0 +1,50 @@
+// How much a weight matters: the scores of the N:M methods.
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensor/matrix.h"
+
+namespace pare {
+
+enum class SparseMethod {
+  kMagnitude,  // |W|
+  kWanda,      // |W|·‖X_j‖ (arXiv 2306.11695)
+  kRia,        // (|W| / Σ_row |W| + |W| / Σ_column |W|)·‖X_j‖^½ (ICLR 2024)
+  kEsparse,    // |W|·(IE_j + α·‖X_j‖) (arXiv 2310.15929)
+  kSparseGpt,  // W² / [H⁻¹]_jj² on weights updated on the way (arXiv 2301.00774)
+  kAlps,       // ADMM on mask and weights together (arXiv 2406.07831)
+};
+
+// How the norm of a channel is scaled where it is added to an entropy.
+enum class NormScale {
+  kSum,       // √Σx²
+  kRms,       // √(Σx² / tokens)
+  kRelative,  // √Σx² divided by its mean over the channels
+};
+
+struct ScoreOptions {
+  SparseMethod method = SparseMethod::kEsparse;
+  int64_t bins = 100;  // of the histogram whose entropy is taken
+  double alpha = 1.0;
+  NormScale norm = NormScale::kRelative;
+};
+
+// What the calibration tokens say about the input channels of a linear.
+struct ChannelStatistics {
+  int64_t tokens = 0;
+  std::vector<double> square_sums;  // (channels): Σx²
+  std::vector<double> entropies;    // (channels): nats; only where the method asks for it
+};
+
+// Entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its smallest and
+// largest value. A constant channel has entropy 0. E-Sparse, section 3.1.
+std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins);
+
+// Scores (rows, cols) of all weights for the methods that do not update weights while they choose.
+Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
+                             const ScoreOptions& options);
+
+}  // namespace pare

@@ -1,0 +1,152 @@
+#include "compress/sparsify/sparsify.h"
+
+#include <algorithm>
+#include <cmath>
+#include <optional>
+#include <set>
+
+#include "compress/calibration_walk.h"
+#include "compress/sparsify/selection.h"
+#include "compress/sparsify/stage_sparsifier.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+const char* method_name(SparseMethod method) {
+  constexpr const char* kNames[] = {"magnitude", "wanda", "ria", "esparse", "sparsegpt", "alps"};
+  return kNames[static_cast<int>(method)];
+}
+const char* update_name(WeightUpdate update) {
+  constexpr const char* kNames[] = {"none", "obs", "refit"};
+  return kNames[static_cast<int>(update)];
+}
+const char* norm_name(NormScale norm) {
+  constexpr const char* kNames[] = {"sum", "rms", "relative"};
+  return kNames[static_cast<int>(norm)];
+}
+
+// Calls visit(block, Role, const Linear&).
+template <typename Visit>
+void for_each_selected(const Model& model, const SparsifyOptions& options, Visit&& visit) {
+  const Selection selection(options.targets, options.ignore);
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (const Stage& stage : model.blocks[b].stages)
+      for_each_linear(stage, [&](Role role, const Linear& linear) {
+        const auto block = static_cast<int64_t>(b);
+        if (selection.selects(model.config, block, role)) visit(block, role, linear);
+      });
+}
+
+}  // namespace
+
+void validate(const SparsifyOptions& o) {
+  if (o.prune.score.bins < 1) fail(ErrorCode::kUsage, "--bins is {}, expected 1 or more", o.prune.score.bins);
+  if (!(o.prune.score.alpha >= 0.0) || !std::isfinite(o.prune.score.alpha))
+    fail(ErrorCode::kUsage, "--alpha is {}, expected 0 or more", o.prune.score.alpha);
+  if (!(o.damping > 0.0) || !std::isfinite(o.damping))
+    fail(ErrorCode::kUsage, "--damping is {}, expected more than 0", o.damping);
+  if (o.match == MatchOutput::kModel && !o.sequential)
+    fail(ErrorCode::kUsage,
+         "--match model needs --sequential yes: there are no earlier errors to make up for");
+  Selection(o.targets, o.ignore);
+}
+
+void require_applicable(const Model& model, const SparsifyOptions& options) {
+  const Pattern pattern = options.prune.pattern;
+  bool any = false;
+  for_each_selected(model, options, [&](int64_t block, Role role, const Linear& linear) {
+    any = true;
+    if (linear.weight.cols % pattern.group != 0)
+      fail(ErrorCode::kInvalid,
+           "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
+           linear_name(block, role), linear.weight.cols, pattern_name(pattern));
+  });
+  if (!any) fail(ErrorCode::kInvalid, "--targets and --ignore leave no linear to work on");
+}
+
+std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options) {
+  std::set<std::string> roles;
+  for_each_selected(model, options,
+                    [&](int64_t, Role role, const Linear&) { roles.emplace(role_name(role)); });
+  return {roles.begin(), roles.end()};
+}
+
+Json to_json(const SparsifyOptions& o) {
+  Json json = {{"--pattern", pattern_name(o.prune.pattern)},
+               {"--method", method_name(o.prune.score.method)},
+               {"--update", update_name(o.prune.update)},
+               {"--swaps", o.prune.swap_rounds},
+               {"--sequential", o.sequential},
+               {"--fine", o.fine},
+               {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
+               {"--match-share", o.match_share},
+               {"--damping", o.damping},
+               {"--targets", o.targets},
+               {"--ignore", o.ignore}};
+  if (o.prune.score.method == SparseMethod::kEsparse) {
+    json["--bins"] = o.prune.score.bins;
+    json["--alpha"] = o.prune.score.alpha;
+    json["--norm"] = norm_name(o.prune.score.norm);
+  }
+  return json;
+}
+
+Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyOptions& options,
+               WorkArea& area, Report& report, const PassProgress& progress) {
+  validate(options);
+  require_applicable(original, options);
+  const Selection selection(options.targets, options.ignore);
+  Model model = original;
+  report.before = model_size(model);
+  report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
+  int64_t widest = 0;
+  int64_t stages = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      ++stages;
+      for_each_linear(stage,
+                      [&](Role, const Linear& linear) { widest = std::max(widest, linear.weight.cols); });
+    }
+  CalibrationWalk walk(set, model.config, area, "walk");
+  const bool match = options.match == MatchOutput::kModel;
+  std::optional<CalibrationWalk> dense;
+  if (match) dense.emplace(set, model.config, area, "dense");
+  const auto position = [&] {
+    Json json = {{"walk", walk.position()}};
+    if (dense) json["dense"] = dense->position();
+    return json;
+  };
+  StageSparsifier sparsifier(options, selection, model.config, area, walk, dense ? &*dense : nullptr, widest);
+  size_t done = resume_walk(area, "sparse", [&](const Json& record) {
+    const Json& at = record.at("position");
+    return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
+  });
+  if (done == 0) {
+    walk.start(model.embedding);
+    if (dense) dense->start(model.embedding);
+    area.record("sparse/0", {{"position", position()}});
+    done = 1;
+  }
+  size_t index = 0;
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (Stage& stage : model.blocks[b].stages) {
+      const size_t s = index++;
+      const std::string step = fmt::format("sparse/{}", s + 1);
+      const std::string file = fmt::format("sparse-stage-{}", s);
+      if (s + 1 < done) {
+        stage = area.kept(file, stage);
+        add_entries(report, area.find(step)->at("entries"));
+        continue;
+      }
+      if (progress) progress("making sparse", static_cast<int64_t>(s), stages);
+      const ReportMark begin = mark(report);
+      stage = area.keep(file, sparsifier.run(stage, static_cast<int64_t>(b), report));
+      area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
+    }
+  update_config(model);
+  report.after = model_size(model);
+  return model;
+}
+
+}  // namespace pare

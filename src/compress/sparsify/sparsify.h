@@ -1,0 +1,54 @@
+// pare sparsify: N:M sparse linears in the blocks of a model.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compress/calibration_set.h"
+#include "compress/progress.h"
+#include "compress/report.h"
+#include "compress/sparsify/prune.h"
+#include "compress/work_area.h"
+#include "model/model.h"
+
+namespace pare {
+
+// What the output of a sparse linear is compared with.
+enum class MatchOutput {
+  kLayer,  // what the dense linear makes of the same input
+  kModel,  // what the dense model has at that place: errors of earlier layers are made up for
+};
+
+struct SparsifyOptions {
+  PruneOptions prune;
+  bool sequential =
+      true;           // each stage is calibrated behind the sparse ones before it, else in the dense model
+  bool fine = false;  // inside a stage, too, o and down are calibrated behind what is already sparse
+  MatchOutput match = MatchOutput::kLayer;
+  double match_share = 1.0;  // of the way from the own output to the dense model's
+  double damping = 0.01;     // added to the Gram matrix's diagonal, relative to its mean
+  // Regular expressions (ECMAScript) that match a whole role ("down"), linear ("layers.3.down") or tensor
+  // ("model.layers.3.mlp.down_proj.weight"). No targets: all linears of the blocks.
+  std::vector<std::string> targets;
+  std::vector<std::string> ignore;
+};
+
+// Throws kUsage naming the option that is out of range or does not go with another.
+void validate(const SparsifyOptions& options);
+
+// Throws kInvalid naming a linear whose columns are not a multiple of M, or that nothing is selected.
+void require_applicable(const Model& model, const SparsifyOptions& options);
+
+// Names of the roles that are made sparse in some layer.
+std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options);
+
+// The options that decide the result, by the names of their flags.
+Json to_json(const SparsifyOptions& options);
+
+// Returns the model with sparse linears; fills report's recipe, entries and sizes. What the area holds of an
+// earlier run with the same model, set and options is not done again.
+Model sparsify(const Model& model, const CalibrationSet& set, const SparsifyOptions& options, WorkArea& area,
+               Report& report, const PassProgress& progress = {});
+
+}  // namespace pare

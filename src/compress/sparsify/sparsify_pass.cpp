@@ -1,0 +1,36 @@
+#include "compress/sparsify/sparsify_pass.h"
+
+#include "compress/sparsify/needs.h"
+
+namespace pare {
+namespace {
+
+class SparsifyPass final : public Pass {
+ public:
+  explicit SparsifyPass(SparsifyOptions options) : options_(std::move(options)) { validate(options_); }
+
+  std::string name() const override { return "sparsify"; }
+  void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
+  Json options() const override { return to_json(options_); }
+  Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
+    return sparsify_needs(model, options_, plan, dtype);
+  }
+  double seconds(const Model& model, const CalibrationPlan& plan) const override {
+    return sparsify_seconds(model, options_, plan);
+  }
+  Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
+            const PassProgress& progress) const override {
+    return sparsify(model, set, options_, area, report, progress);
+  }
+
+ private:
+  SparsifyOptions options_;
+};
+
+}  // namespace
+
+std::unique_ptr<Pass> sparsify_pass(SparsifyOptions options) {
+  return std::make_unique<SparsifyPass>(std::move(options));
+}
+
+}  // namespace pare

@@ -1,0 +1,14 @@
+// Making linears sparse as a pass.
+#pragma once
+
+#include <memory>
+
+#include "compress/pass.h"
+#include "compress/sparsify/sparsify.h"
+
+namespace pare {
+
+// Throws kUsage naming an option that is out of range or does not go with another.
+std::unique_ptr<Pass> sparsify_pass(SparsifyOptions options);
+
+}  // namespace pare
