@@ -13,7 +13,8 @@ struct Options {
   CompressionOptions common;
   SparsifyOptions sparsify;
   std::string pattern = "2:4";
-  bool sequential = true;
+  std::string shuffle = "none";
+  std::string shuffle_streams = "both";
 };
 
 void add_method(CLI::App& command, Options& o) {
@@ -78,6 +79,18 @@ void add_update(CLI::App& command, Options& o) {
   command.add_option("--damping", sparsify.damping, "Of the Gram matrices, relative (default 0.01)");
 }
 
+void add_shuffle(CLI::App& command, Options& o) {
+  command
+      .add_option(
+          "--shuffle", o.shuffle,
+          "Orders of channels that are baked into the model: none, global (dealt by score), local (exchanged "
+          "inside blocks) or both")
+      ->check(CLI::IsMember({"none", "global", "local", "both"}));
+  command.add_option("--shuffle-block", o.sparsify.shuffle.block, "Channels of a block (default 256)")
+      ->check(CLI::Range(int64_t{2}, kMaxCount));
+  command.add_option("--shuffle-streams", o.shuffle_streams, "residual, inner or both");
+}
+
 void add_selection(CLI::App& command, Options& o) {
   command.add_option("--targets", o.sparsify.targets,
                      "Regular expressions of the linears to work on, by role (down), name (layers.3.down) or "
@@ -93,10 +106,15 @@ void add_sparsify(CLI::App& app) {
   add_compression_paths(*command, options->common);
   add_method(*command, *options);
   add_update(*command, *options);
+  add_shuffle(*command, *options);
   add_selection(*command, *options);
   add_compression_options(*command, options->common);
   command->callback([options] {
     options->sparsify.prune.pattern = parse_pattern(options->pattern);
+    options->sparsify.shuffle.global = options->shuffle == "global" || options->shuffle == "both";
+    options->sparsify.shuffle.local = options->shuffle == "local" || options->shuffle == "both";
+    options->sparsify.shuffle_residual = options->shuffle_streams != "inner";
+    options->sparsify.shuffle_inner = options->shuffle_streams != "residual";
     Passes passes;
     passes.push_back(sparsify_pass(options->sparsify));
     run_compression(options->common, passes);

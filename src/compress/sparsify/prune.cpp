@@ -16,16 +16,6 @@ Matrix<double> copy(MatrixView<const double> m) {
   return out;
 }
 
-// W²·H_jj: what a weight adds to the output on its own.
-Matrix<double> energies(const LinearProblem& problem) {
-  Matrix<double> scores(problem.weight.rows, problem.weight.cols);
-  parallel_for(scores.rows(), [&](int64_t r) {
-    for (int64_t c = 0; c < scores.cols(); ++c)
-      scores(r, c) = problem.weight(r, c) * problem.weight(r, c) * problem.gram(c, c);
-  });
-  return scores;
-}
-
 double kept_share(const Matrix<double>& scores, const Mask& mask) {
   double kept = 0.0;
   double all = 0.0;
@@ -54,6 +44,17 @@ bool keeps_weights(const PruneOptions& options) {
   return options.update == WeightUpdate::kNone && !updates_while_choosing(options.score.method);
 }
 
+Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
+                            const PruneOptions& options) {
+  if (!updates_while_choosing(options.score.method)) return weight_scores(weight, statistics, options.score);
+  Matrix<double> scores(weight.rows, weight.cols);
+  parallel_for(scores.rows(), [&](int64_t r) {
+    for (int64_t c = 0; c < scores.cols(); ++c)
+      scores(r, c) = weight(r, c) * weight(r, c) * statistics.square_sums[static_cast<size_t>(c)];
+  });
+  return scores;
+}
+
 bool needs_factor(const PruneOptions& options) {
   return options.update != WeightUpdate::kNone || options.score.method == SparseMethod::kSparseGpt;
 }
@@ -61,9 +62,7 @@ bool needs_factor(const PruneOptions& options) {
 SparseLinear prune(const LinearProblem& problem, const PruneOptions& options) {
   const SparseMethod method = options.score.method;
   Matrix<double> values = copy(problem.target);
-  Matrix<double> scores = updates_while_choosing(method)
-                              ? energies(problem)
-                              : weight_scores(problem.weight, problem.statistics, options.score);
+  const Matrix<double> scores = prune_scores(problem.weight, problem.statistics, options);
   Mask mask(options.pattern, 0, 0);
   if (method == SparseMethod::kSparseGpt) {
     mask = sparsegpt(*problem.factor, options.pattern, values);
@@ -72,7 +71,7 @@ SparseLinear prune(const LinearProblem& problem, const PruneOptions& options) {
     mask = alps(problem.target, problem.gram, options.pattern, values);
     refit(problem.target, problem.gram, mask, values);
   } else {
-    mask = best_mask(std::as_const(scores).view(), options.pattern);
+    mask = best_mask(scores.view(), options.pattern);
     if (options.swap_rounds > 0 && options.update == WeightUpdate::kNone)
       swap_refine(problem.weight, problem.target, problem.gram, mask);
     update(problem, options.update, mask, values);

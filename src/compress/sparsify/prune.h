@@ -37,6 +37,11 @@ struct LinearProblem {
 
 bool needs_factor(const PruneOptions& options);
 
+// Scores (out, in) of the method, or, for those that update while they choose, W²·H_jj: what a weight adds to
+// the output on its own.
+Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
+                            const PruneOptions& options);
+
 struct SparseLinear {
   Mask mask;
   Matrix<double> values;    // (out, in), +0 where the mask deletes

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "compress/calibration_walk.h"
+#include "compress/sparsify/residual_order.h"
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/stage_sparsifier.h"
 #include "model/visit.h"
@@ -24,6 +25,11 @@ const char* update_name(WeightUpdate update) {
 const char* norm_name(NormScale norm) {
   constexpr const char* kNames[] = {"sum", "rms", "relative"};
   return kNames[static_cast<int>(norm)];
+}
+
+const char* shuffle_name(const ShuffleOptions& shuffle) {
+  if (!shuffle.any()) return "none";
+  return shuffle.global ? (shuffle.local ? "both" : "global") : "local";
 }
 
 // Calls visit(block, Role, const Linear&).
@@ -49,6 +55,8 @@ void validate(const SparsifyOptions& o) {
   if (o.match == MatchOutput::kModel && !o.sequential)
     fail(ErrorCode::kUsage,
          "--match model needs --sequential yes: there are no earlier errors to make up for");
+  if (o.shuffle.block < 2)
+    fail(ErrorCode::kUsage, "--shuffle-block is {}, expected 2 or more", o.shuffle.block);
   Selection(o.targets, o.ignore);
 }
 
@@ -81,6 +89,10 @@ Json to_json(const SparsifyOptions& o) {
                {"--fine", o.fine},
                {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
                {"--match-share", o.match_share},
+               {"--shuffle", shuffle_name(o.shuffle)},
+               {"--shuffle-block", o.shuffle.block},
+               {"--shuffle-residual", o.shuffle_residual},
+               {"--shuffle-inner", o.shuffle_inner},
                {"--damping", o.damping},
                {"--targets", o.targets},
                {"--ignore", o.ignore}};
@@ -98,6 +110,8 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
   require_applicable(original, options);
   const Selection selection(options.targets, options.ignore);
   Model model = original;
+  if (options.shuffle.any() && options.shuffle_residual)
+    shuffle_residual_stream(model, set, options, area, report, progress);
   report.before = model_size(model);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
   int64_t widest = 0;

@@ -9,6 +9,7 @@
 #include "compress/progress.h"
 #include "compress/report.h"
 #include "compress/sparsify/prune.h"
+#include "compress/sparsify/shuffle.h"
 #include "compress/work_area.h"
 #include "model/model.h"
 
@@ -27,7 +28,10 @@ struct SparsifyOptions {
   bool fine = false;  // inside a stage, too, o and down are calibrated behind what is already sparse
   MatchOutput match = MatchOutput::kLayer;
   double match_share = 1.0;  // of the way from the own output to the dense model's
-  double damping = 0.01;     // added to the Gram matrix's diagonal, relative to its mean
+  ShuffleOptions shuffle;
+  bool shuffle_residual = true;  // one order for the model's residual stream
+  bool shuffle_inner = true;     // and one for every value head and hidden stream
+  double damping = 0.01;         // added to the Gram matrix's diagonal, relative to its mean
   // Regular expressions (ECMAScript) that match a whole role ("down"), linear ("layers.3.down") or tensor
   // ("model.layers.3.mlp.down_proj.weight"). No targets: all linears of the blocks.
   std::vector<std::string> targets;

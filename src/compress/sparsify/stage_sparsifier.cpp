@@ -4,7 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "kernels/vector_ops.h"
+#include "compress/probe.h"
+#include "compress/sparsify/permute.h"
 #include "linalg/linalg.h"
 
 namespace pare {
@@ -54,6 +55,49 @@ std::vector<InputGroup> input_groups(const Stage& stage) {
   });
   return groups;
 }
+
+namespace {
+
+template <typename T>
+std::vector<T> reordered(const std::vector<T>& values, std::span<const int64_t> order) {
+  std::vector<T> result;
+  for (size_t i = 0; i < values.size(); ++i) result.push_back(values[static_cast<size_t>(order[i])]);
+  return result;
+}
+
+Matrix<double> with_columns(const Matrix<double>& m, std::span<const int64_t> order) {
+  Matrix<double> result(m.rows(), m.cols());
+  for (int64_t r = 0; r < m.rows(); ++r)
+    for (int64_t c = 0; c < m.cols(); ++c) result(r, c) = m(r, order[static_cast<size_t>(c)]);
+  return result;
+}
+
+Matrix<double> with_rows_and_columns(const Matrix<double>& m, std::span<const int64_t> order) {
+  Matrix<double> result(m.rows(), m.cols());
+  for (int64_t r = 0; r < m.rows(); ++r)
+    for (int64_t c = 0; c < m.cols(); ++c)
+      result(r, c) = m(order[static_cast<size_t>(r)], order[static_cast<size_t>(c)]);
+  return result;
+}
+
+const Attention* attention_of(const Stage& stage) {
+  for (const Branch& branch : stage.branches)
+    if (const auto* attention = std::get_if<Attention>(&branch)) return attention;
+  return nullptr;
+}
+
+// The scores of o's columns, heads that share a KV head on top of each other: (out · shared heads, dims).
+Matrix<double> scores_of_head(const Matrix<double>& scores, const Attention& attention, int64_t kv_head) {
+  const int64_t dim = attention.value_head_dim;
+  const int64_t shared = attention.heads / attention.kv_heads;
+  Matrix<double> stacked(scores.rows() * shared, dim);
+  for (int64_t h = 0; h < shared; ++h)
+    for (int64_t r = 0; r < scores.rows(); ++r)
+      std::copy_n(scores.row(r) + (kv_head * shared + h) * dim, dim, stacked.row(h * scores.rows() + r));
+  return stacked;
+}
+
+}  // namespace
 
 // An input and what calibration says of it.
 struct StageSparsifier::Input {
@@ -126,7 +170,46 @@ void StageSparsifier::collect(const Stage& stage, const std::string& label, std:
   }
 }
 
+// Orders the channels of a stream inside the stage, and what is known of them.
+void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& input, Report& report) const {
+  const Stage before = stage;
+  const Pattern pattern = options_.prune.pattern;
+  const Linear& reader = linear_of(stage, input.group.roles.front());
+  const Matrix<double> weight = decode_f64(reader.weight);
+  const Matrix<double> scores = prune_scores(weight.view(), input.channels, options_.prune);
+  std::vector<int64_t> order(static_cast<size_t>(input.group.width));
+  std::iota(order.begin(), order.end(), 0);
+  if (input.group.signal == Signal::kHiddenStream) {
+    order = shuffle_channels(channel_scores(std::span(&scores, 1)), pattern, options_.shuffle);
+    permute_hidden(stage, order);
+  } else {
+    const Attention& attention = *attention_of(before);
+    const int64_t dim = attention.value_head_dim;
+    if (dim % pattern.group != 0) return;  // groups would reach over the border of a head
+    const int64_t shared = attention.heads / attention.kv_heads;
+    for (int64_t k = 0; k < attention.kv_heads; ++k) {
+      const Matrix<double> stacked = scores_of_head(scores, attention, k);
+      const std::vector<int64_t> head =
+          shuffle_channels(channel_scores(std::span(&stacked, 1)), pattern, options_.shuffle);
+      permute_values(stage, k, head);
+      for (int64_t h = k * shared; h < (k + 1) * shared; ++h)
+        for (int64_t i = 0; i < dim; ++i)
+          order[static_cast<size_t>(h * dim + i)] = h * dim + head[static_cast<size_t>(i)];
+    }
+  }
+  input.gram = with_rows_and_columns(input.gram, order);
+  if (!input.cross.empty()) input.cross = with_columns(input.cross, order);
+  input.channels.square_sums = reordered(input.channels.square_sums, order);
+  if (!input.channels.entropies.empty())
+    input.channels.entropies = reordered(input.channels.entropies, order);
+  const Matrix<float> expected = run_stage(before, walk_.stream(0), config_, ComputeType::kF32);
+  const Matrix<float> got = run_stage(stage, walk_.stream(0), config_, ComputeType::kF32);
+  require_exact(label + " shuffle", expected.view(), got.view(), report);
+}
+
 void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Report& report) const {
+  if (input.group.writes_residual && options_.shuffle.any() && options_.shuffle_inner)
+    shuffle(stage, linear_name(block, input.group.roles.front()), input, report);
   const double mean = mean_diagonal(std::as_const(input.gram).view());
   const double damping = mean > 0.0 ? options_.damping * mean : 1.0;
   Matrix<double> damped = input.gram.clone();

@@ -33,6 +33,7 @@ class StageSparsifier {
  private:
   struct Input;
   void collect(const Stage& stage, const std::string& label, std::vector<Input>& inputs);
+  void shuffle(Stage& stage, const std::string& label, Input& input, Report& report) const;
   void prune_group(Stage& stage, int64_t block, Input& input, Report& report) const;
 
   const SparsifyOptions& options_;

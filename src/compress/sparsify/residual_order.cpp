@@ -1,0 +1,99 @@
+#include "compress/sparsify/residual_order.h"
+
+#include <cmath>
+#include <numeric>
+
+#include "compress/calibration_walk.h"
+#include "compress/probe.h"
+#include "compress/sparsify/permute.h"
+#include "compress/sparsify/selection.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+constexpr const char* kStep = "residual-order/0";
+constexpr int64_t kMaxSamples = 16384;  // rows of all readers that speak for them
+
+std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                                WorkArea& area, const PassProgress& progress) {
+  const Selection selection(options.targets, options.ignore);
+  const bool entropies = options.prune.score.method == SparseMethod::kEsparse;
+  const int64_t width = model.config.embedding_width;
+  int64_t rows = 0;
+  int64_t stages = 0;
+  const auto selects = [&](size_t b, Role role) {
+    return reads_residual(role) && selection.selects(model.config, static_cast<int64_t>(b), role);
+  };
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (const Stage& stage : model.blocks[b].stages) {
+      ++stages;
+      for_each_linear(stage, [&](Role role, const Linear& linear) {
+        if (selects(b, role)) rows += linear.weight.rows;
+      });
+    }
+  CalibrationWalk walk(set, model.config, area, "order");
+  StreamBuffer inputs = entropies ? area.stream("order-inputs", walk.tokens() * width) : StreamBuffer();
+  walk.start(model.embedding);
+  // Every stride-th row of all readers, a linear's scores divided by their mean.
+  const int64_t stride = std::max<int64_t>(1, (rows + kMaxSamples - 1) / kMaxSamples);
+  std::vector<Matrix<double>> sampled;
+  int64_t done = 0;
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (const Stage& stage : model.blocks[b].stages) {
+      if (progress) progress("finding an order of channels", done++, stages);
+      ChannelStatistics statistics;
+      statistics.tokens = walk.tokens();
+      statistics.square_sums.assign(static_cast<size_t>(width), 0.0);
+      int64_t kept = 0;
+      walk.run(stage, fmt::format("layer {}", b),
+               {[&](Signal signal, MatrixView<const float> x) {
+                  if (signal != Signal::kNormed) return;
+                  for (int64_t t = 0; t < x.rows; ++t)
+                    for (int64_t c = 0; c < x.cols; ++c)
+                      statistics.square_sums[static_cast<size_t>(c)] +=
+                          static_cast<double>(x(t, c)) * static_cast<double>(x(t, c));
+                  if (!entropies) return;
+                  const MatrixView<float> to = inputs.rows(kept, x.rows, x.cols);
+                  for (int64_t t = 0; t < x.rows; ++t) std::copy_n(x.row(t), x.cols, to.row(t));
+                  kept += x.rows;
+                },
+                {},
+                {}});
+      if (entropies)
+        statistics.entropies =
+            channel_entropies(std::as_const(inputs).rows(0, walk.tokens(), width), options.prune.score.bins);
+      for_each_linear(stage, [&](Role role, const Linear& linear) {
+        if (!selects(b, role)) return;
+        const Matrix<double> weight = decode_f64(linear.weight);
+        const Matrix<double> scores = prune_scores(weight.view(), statistics, options.prune);
+        Matrix<double> some((scores.rows() + stride - 1) / stride, width);
+        for (int64_t r = 0; r < some.rows(); ++r) std::copy_n(scores.row(r * stride), width, some.row(r));
+        sampled.push_back(std::move(some));
+      });
+    }
+  if (sampled.empty()) {
+    std::vector<int64_t> order(static_cast<size_t>(width));
+    std::iota(order.begin(), order.end(), 0);
+    return order;
+  }
+  return shuffle_channels(channel_scores(sampled), options.prune.pattern, options.shuffle);
+}
+
+}  // namespace
+
+void shuffle_residual_stream(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                             WorkArea& area, Report& report, const PassProgress& progress) {
+  if (model.config.embedding_width % options.prune.pattern.group != 0) return;
+  const Json* record = area.find(kStep);
+  if (record == nullptr) {
+    const std::vector<int64_t> order = find_order(model, set, options, area, progress);
+    area.record(kStep, {{"order", order}});
+    record = area.find(kStep);
+  }
+  const Matrix<float> before = probe_logits(model, set);
+  permute_residual(model, record->at("order").get<std::vector<int64_t>>());
+  require_exact("channel shuffle", before.view(), probe_logits(model, set).view(), report);
+}
+
+}  // namespace pare

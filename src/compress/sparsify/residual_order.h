@@ -1,0 +1,13 @@
+// One order of the residual stream's channels for the whole model.
+#pragma once
+
+#include "compress/sparsify/sparsify.h"
+
+namespace pare {
+
+// Measures what all readers of the stream make of its channels in the dense model, finds an order that suits
+// them together and permutes the model by it. The area records the order.
+void shuffle_residual_stream(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                             WorkArea& area, Report& report, const PassProgress& progress);
+
+}  // namespace pare

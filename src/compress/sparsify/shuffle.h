@@ -1,0 +1,36 @@
+// Orders of input channels in which important weights do not compete for the places of one group
+// (channel shuffles, E-Sparse, arXiv 2310.15929, section 3.2).
+#pragma once
+
+#include <cstdint>
+#include <span>
+#include <vector>
+
+#include "tensor/matrix.h"
+#include "tensor/pattern.h"
+
+namespace pare {
+
+struct ShuffleOptions {
+  bool global = false;  // deal the channels over the groups by their mean score, in snake order
+  bool local = false;   // then exchange channels between the groups of a block while the kept score grows
+  int64_t block = 256;  // channels of a block
+
+  bool any() const { return global || local; }
+};
+
+// Scores, a channel a row: (channels, samples).
+using ChannelScores = Matrix<float>;
+
+// Scores (rows, channels) of linears that read the channels, as samples; each linear's divided by their mean.
+ChannelScores channel_scores(std::span<const Matrix<double>> scores);
+
+// Sum over the samples of what best_mask would keep, channels taken in the given order.
+double kept_score(const ChannelScores& scores, const std::vector<int64_t>& order, Pattern pattern);
+
+// The order: place i is to hold channel order[i]. The number of channels is a multiple of M. Channels of
+// equal standing keep their order.
+std::vector<int64_t> shuffle_channels(const ChannelScores& scores, Pattern pattern,
+                                      const ShuffleOptions& options);
+
+}  // namespace pare
