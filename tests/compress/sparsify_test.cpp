@@ -1,0 +1,186 @@
+// The pass as a whole.
+#include "compress/sparsify/sparsify.h"
+
+#include <gtest/gtest.h>
+
+#include "compress/calibrated.h"
+#include "compress/pipeline.h"
+#include "compress/slice/slice_pass.h"
+#include "compress/sparsify/sparsify_pass.h"
+#include "model/visit.h"
+#include "support/expect_error.h"
+
+namespace pare::test {
+namespace {
+
+Model sparse_model(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                   Report& report) {
+  WorkArea area;
+  return sparsify(model, set, options, area, report);
+}
+
+SparsifyOptions with_method(SparseMethod method) {
+  SparsifyOptions options;
+  options.prune.score.method = method;
+  return options;
+}
+
+// Linears of the blocks whose every group of M has at most N values that are not zero.
+int64_t sparse_linears(const Model& model, Pattern pattern) {
+  int64_t count = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages)
+      for_each_linear(stage, [&](Role, const Linear& linear) {
+        const Matrix<float> values = decode(linear.weight);
+        bool sparse = true;
+        for (int64_t r = 0; r < values.rows(); ++r)
+          for (int64_t c = 0; c < values.cols(); c += pattern.group) {
+            int32_t kept = 0;
+            for (int32_t i = 0; i < pattern.group; ++i) kept += values(r, c + i) != 0.0f ? 1 : 0;
+            sparse = sparse && kept <= pattern.kept;
+          }
+        count += sparse ? 1 : 0;
+      });
+  return count;
+}
+
+const std::vector<SparsifyOptions>& every_way() {
+  static const std::vector<SparsifyOptions> kWays = [] {
+    std::vector<SparsifyOptions> ways;
+    for (const SparseMethod method : {SparseMethod::kMagnitude, SparseMethod::kWanda, SparseMethod::kRia,
+                                      SparseMethod::kEsparse, SparseMethod::kSparseGpt, SparseMethod::kAlps})
+      ways.push_back(with_method(method));
+    ways.push_back(with_method(SparseMethod::kWanda));
+    ways.back().sequential = false;
+    ways.push_back(with_method(SparseMethod::kEsparse));
+    ways.back().shuffle = {true, true, 256};
+    ways.back().prune.update = WeightUpdate::kObs;
+    ways.push_back(with_method(SparseMethod::kSparseGpt));
+    ways.back().match = MatchOutput::kModel;
+    ways.back().shuffle = {true, false, 256};
+    ways.back().prune.update = WeightUpdate::kRefit;
+    ways.back().prune.swap_rounds = 2;
+    return ways;
+  }();
+  return kWays;
+}
+
+TEST(Sparsify, EveryLinearFollowsThePatternAndIsReported) {
+  const CalibrationSet set = random_calibration(6, 32);
+  for (const bool biases : {false, true}) {
+    const Model dense = make_tiny_model({.biases = biases});
+    for (const SparsifyOptions& options : every_way()) {
+      Report report;
+      const Model sparse = sparse_model(dense, set, options, report);
+      EXPECT_EQ(sparse_linears(sparse, k2of4), 14);
+      EXPECT_EQ(report.sparsity.size(), 14u);
+      for (const SparsityEntry& entry : report.sparsity) {
+        EXPECT_GT(entry.relative_error, 0.0) << entry.name;
+        EXPECT_LT(entry.relative_error, 1.0) << entry.name;
+      }
+      EXPECT_EQ(report.checks.empty(), !options.shuffle.any());
+    }
+  }
+}
+
+TEST(Sparsify, UpdatesBringOutputsCloserThanMasksAlone) {
+  const Model dense = make_tiny_model({.layers = 3});
+  const CalibrationSet set = random_calibration(24, 64);
+  const auto difference = [&](const SparsifyOptions& options) {
+    Report report;
+    return logit_difference(dense, sparse_model(dense, set, options, report), set);
+  };
+  const double magnitude = difference(with_method(SparseMethod::kMagnitude));
+  const double sparsegpt = difference(with_method(SparseMethod::kSparseGpt));
+  EXPECT_LT(sparsegpt, magnitude);
+}
+
+TEST(Sparsify, TargetsAndIgnoreChooseLinears) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(2, 16);
+  const auto names = [&](std::vector<std::string> targets, std::vector<std::string> ignore) {
+    SparsifyOptions options = with_method(SparseMethod::kWanda);
+    options.targets = std::move(targets);
+    options.ignore = std::move(ignore);
+    Report report;
+    sparse_model(dense, set, options, report);
+    std::vector<std::string> found;
+    for (const SparsityEntry& entry : report.sparsity) found.push_back(entry.name);
+    return found;
+  };
+  using Names = std::vector<std::string>;
+  EXPECT_EQ(names({"down"}, {}), (Names{"layers.0.down", "layers.1.down"}));
+  EXPECT_EQ(names({"layers\\.1\\..*"}, {"q", ".*k_proj\\.weight", "gate|up", "o"}),
+            (Names{"layers.1.v", "layers.1.down"}));
+  EXPECT_PARE_ERROR(names({"nothing"}, {}), ErrorCode::kInvalid, "leave no linear");
+  EXPECT_PARE_ERROR(names({"("}, {}), ErrorCode::kUsage, "'('");
+}
+
+TEST(Sparsify, ShapesThatThePatternDoesNotDivideAreNamed) {
+  const Model dense = make_tiny_model({.intermediate = 46});
+  const CalibrationSet set = random_calibration(2, 16);
+  SparsifyOptions options = with_method(SparseMethod::kWanda);
+  Report report;
+  EXPECT_PARE_ERROR(sparse_model(dense, set, options, report), ErrorCode::kInvalid, "layers.0.down has 46");
+  options.ignore = {"down"};
+  EXPECT_EQ(sparse_linears(sparse_model(dense, set, options, report), k2of4), 12);
+}
+
+TEST(Sparsify, SameBytesForEveryThreadCount) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(4, 32);
+  for (const SparsifyOptions& options : every_way()) {
+    Matrix<float> logits[2];
+    for (int i = 0; i < 2; ++i) {
+      const WithThreads threads(i + 1);
+      Report report;
+      logits[i] = probe_logits(sparse_model(dense, set, options, report), set);
+    }
+    EXPECT_TRUE(std::equal(logits[0].data(), logits[0].data() + logits[0].size(), logits[1].data()));
+  }
+}
+
+TEST(RunPasses, SlicesThenMakesSparseInOneRun) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(6, 32);
+  SliceOptions slicing;
+  slicing.target_params = 0.9;
+  slicing.value = false;
+  slicing.round_interval = 4;
+  Passes passes;
+  passes.push_back(slice_pass(slicing));
+  passes.push_back(sparsify_pass(with_method(SparseMethod::kSparseGpt)));
+  WorkArea area;
+  Report report;
+  const Model result = run_passes(dense, set, passes, area, report);
+  EXPECT_EQ(sparse_linears(result, k2of4), 14);
+  EXPECT_LT(report.after.parameters, report.before.parameters);
+  EXPECT_EQ(report.recipe["passes"][0]["method"], "slice");
+  EXPECT_EQ(report.recipe["passes"][1]["method"], "sparsify");
+  EXPECT_EQ(report.recipe["calibration"]["nsamples"], 6);
+  EXPECT_EQ(pipeline_options(passes).size(), 2u);
+}
+
+TEST(ValidateSparsifyOptions, NamesTheOption) {
+  const auto expect = [](const SparsifyOptions& options, const char* message) {
+    EXPECT_PARE_ERROR(validate(options), ErrorCode::kUsage, message);
+  };
+  SparsifyOptions bins;
+  bins.prune.score.bins = 0;
+  expect(bins, "--bins");
+  for (const double bad : {-1.0, std::nan(""), HUGE_VAL}) {
+    SparsifyOptions alpha;
+    alpha.prune.score.alpha = bad;
+    expect(alpha, "--alpha");
+    SparsifyOptions damping;
+    damping.damping = bad;
+    expect(damping, "--damping");
+  }
+  SparsifyOptions match;
+  match.match = MatchOutput::kModel;
+  match.sequential = false;
+  expect(match, "--match model");
+}
+
+}  // namespace
+}  // namespace pare::test
