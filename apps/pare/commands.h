@@ -15,5 +15,6 @@ void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
 void add_slice(CLI::App& app);
 void add_sparsify(CLI::App& app);
+void add_compress(CLI::App& app);
 
 }  // namespace pare

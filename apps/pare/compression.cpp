@@ -172,9 +172,9 @@ void add_calibration(CLI::App& command, Options& o) {
   command.add_option("--calib", o.calib,
                      "Calibration text file, or self: the model writes its own (default)");
   command.add_option("--nsamples", o.nsamples, "Calibration sequences (default 64)")
-      ->check(CLI::Range(int64_t{1}, kMaxCount));
+      ->check(CLI::Range(int64_t{1}, kMaxOption));
   command.add_option("--seqlen", o.seqlen, "Tokens of each (default 1024, at most the model's context)")
-      ->check(CLI::Range(int64_t{2}, kMaxCount));
+      ->check(CLI::Range(int64_t{2}, kMaxOption));
   command.add_option("--seed", o.seed, "Of everything that is drawn (default 0)")
       ->check(CLI::Range(int64_t{0}, std::numeric_limits<int64_t>::max() - 1));
 }

@@ -10,9 +10,6 @@
 
 namespace pare {
 
-// CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
-inline constexpr int64_t kMaxCount = int64_t{1} << 32;
-
 struct CompressionOptions {
   std::string model;
   std::string out;

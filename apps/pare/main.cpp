@@ -55,6 +55,7 @@ int run(int argc, char** argv) {
   add_inspect(app);
   add_slice(app);
   add_sparsify(app);
+  add_compress(app);
   add_eval(app);
   add_generate(app);
   add_chat(app);

@@ -1,16 +1,13 @@
-// pare sparsify: N:M sparse linears.
 #include <map>
-#include <memory>
 
-#include "commands.h"
 #include "compress/sparsify/sparsify_pass.h"
-#include "compression.h"
+#include "options.h"
+#include "pass_options.h"
 
 namespace pare {
 namespace {
 
 struct Options {
-  CompressionOptions common;
   SparsifyOptions sparsify;
   std::string pattern = "2:4";
   std::string shuffle = "none";
@@ -36,7 +33,7 @@ void add_method(CLI::App& command, Options& o) {
           "the last two update the weights that stay")
       ->transform(CLI::CheckedTransformer(kMethods).description(""));
   command.add_option("--bins", prune.score.bins, "esparse: bins of the histogram of a channel (default 100)")
-      ->check(CLI::Range(int64_t{1}, kMaxCount));
+      ->check(CLI::Range(int64_t{1}, kMaxOption));
   command.add_option("--alpha", prune.score.alpha, "esparse: weight of the norm beside the entropy");
   command
       .add_option(
@@ -62,7 +59,7 @@ void add_update(CLI::App& command, Options& o) {
   command
       .add_option("--swaps", sparsify.prune.swap_rounds,
                   "Rounds of exchanges inside groups that lower the layer's error (default 0)")
-      ->check(CLI::Range(int64_t{0}, kMaxCount));
+      ->check(CLI::Range(int64_t{0}, kMaxOption));
   command
       .add_option("--sequential", sparsify.sequential,
                   "yes: each stage is calibrated behind those already sparse; no: in the dense model")
@@ -87,7 +84,7 @@ void add_shuffle(CLI::App& command, Options& o) {
           "inside blocks) or both")
       ->check(CLI::IsMember({"none", "global", "local", "both"}));
   command.add_option("--shuffle-block", o.sparsify.shuffle.block, "Channels of a block (default 256)")
-      ->check(CLI::Range(int64_t{2}, kMaxCount));
+      ->check(CLI::Range(int64_t{2}, kMaxOption));
   command.add_option("--shuffle-streams", o.shuffle_streams, "residual, inner or both");
 }
 
@@ -98,27 +95,30 @@ void add_selection(CLI::App& command, Options& o) {
   command.add_option("--ignore", o.sparsify.ignore, "Regular expressions of linears that stay dense");
 }
 
+class SparsifyCommandOptions final : public PassOptions {
+ public:
+  void add(CLI::App& command) override {
+    add_method(command, options_);
+    add_update(command, options_);
+    add_shuffle(command, options_);
+    add_selection(command, options_);
+  }
+  std::unique_ptr<Pass> pass(const CLI::App&) const override {
+    SparsifyOptions options = options_.sparsify;
+    options.prune.pattern = parse_pattern(options_.pattern);
+    options.shuffle.global = options_.shuffle == "global" || options_.shuffle == "both";
+    options.shuffle.local = options_.shuffle == "local" || options_.shuffle == "both";
+    options.shuffle_residual = options_.shuffle_streams != "inner";
+    options.shuffle_inner = options_.shuffle_streams != "residual";
+    return sparsify_pass(options);
+  }
+
+ private:
+  Options options_;
+};
+
 }  // namespace
 
-void add_sparsify(CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("sparsify", "Make a model's linears N:M sparse, without training");
-  add_compression_paths(*command, options->common);
-  add_method(*command, *options);
-  add_update(*command, *options);
-  add_shuffle(*command, *options);
-  add_selection(*command, *options);
-  add_compression_options(*command, options->common);
-  command->callback([options] {
-    options->sparsify.prune.pattern = parse_pattern(options->pattern);
-    options->sparsify.shuffle.global = options->shuffle == "global" || options->shuffle == "both";
-    options->sparsify.shuffle.local = options->shuffle == "local" || options->shuffle == "both";
-    options->sparsify.shuffle_residual = options->shuffle_streams != "inner";
-    options->sparsify.shuffle_inner = options->shuffle_streams != "residual";
-    Passes passes;
-    passes.push_back(sparsify_pass(options->sparsify));
-    run_compression(options->common, passes);
-  });
-}
+std::unique_ptr<PassOptions> sparsify_options() { return std::make_unique<SparsifyCommandOptions>(); }
 
 }  // namespace pare

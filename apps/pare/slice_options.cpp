@@ -1,16 +1,13 @@
-// pare slice: make the streams of a model narrower.
 #include <map>
-#include <memory>
 
-#include "commands.h"
 #include "compress/slice/slice_pass.h"
-#include "compression.h"
+#include "options.h"
+#include "pass_options.h"
 
 namespace pare {
 namespace {
 
 struct Options {
-  CompressionOptions common;
   SliceOptions slice;
   bool rotation_given = false;
   std::vector<std::string> streams;
@@ -49,7 +46,7 @@ void add_what(CLI::App& command, Options& o) {
                    "One hidden width for all layers: the result is an ordinary checkpoint of its family");
   command.add_option("--ridge", o.slice.ridge, "Damping of the refits, relative (default 0.001)");
   command.add_option("--round-interval", o.slice.round_interval, "Widths are multiples of it (default 8)")
-      ->check(CLI::Range(int64_t{1}, kMaxCount));
+      ->check(CLI::Range(int64_t{1}, kMaxOption));
 }
 
 void add_residual(CLI::App& command, Options& o) {
@@ -73,22 +70,25 @@ void add_residual(CLI::App& command, Options& o) {
                    "Whether a tied head stays tied, behind a matrix (default yes)");
 }
 
+class SliceCommandOptions final : public PassOptions {
+ public:
+  void add(CLI::App& command) override {
+    add_what(command, options_);
+    add_residual(command, options_);
+  }
+  std::unique_ptr<Pass> pass(const CLI::App& command) const override {
+    Options options = options_;
+    options.rotation_given = command.count("--rotation") > 0;
+    choose_streams(options);
+    return slice_pass(options.slice);
+  }
+
+ private:
+  Options options_;
+};
+
 }  // namespace
 
-void add_slice(CLI::App& app) {
-  auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("slice", "Cut the width of a model's streams, without training");
-  add_compression_paths(*command, options->common);
-  add_what(*command, *options);
-  add_residual(*command, *options);
-  add_compression_options(*command, options->common);
-  command->callback([command, options] {
-    options->rotation_given = command->count("--rotation") > 0;
-    choose_streams(*options);
-    Passes passes;
-    passes.push_back(slice_pass(options->slice));
-    run_compression(options->common, passes);
-  });
-}
+std::unique_ptr<PassOptions> slice_options() { return std::make_unique<SliceCommandOptions>(); }
 
 }  // namespace pare
