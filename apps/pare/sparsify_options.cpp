@@ -89,10 +89,16 @@ void add_shuffle(CLI::App& command, Options& o) {
 }
 
 void add_selection(CLI::App& command, Options& o) {
-  command.add_option("--targets", o.sparsify.targets,
-                     "Regular expressions of the linears to work on, by role (down), name (layers.3.down) or "
-                     "tensor name (default: all linears of the blocks)");
-  command.add_option("--ignore", o.sparsify.ignore, "Regular expressions of linears that stay dense");
+  command
+      .add_option(
+          "--targets", o.sparsify.targets,
+          "Regular expression of linears to work on, by role (down), name (layers.3.down) or tensor name; "
+          "may be given several times (default: all linears of the blocks)")
+      ->allow_extra_args(false);
+  command
+      .add_option("--ignore", o.sparsify.ignore,
+                  "Regular expression of linears that stay dense; may be given several times")
+      ->allow_extra_args(false);
 }
 
 class SparsifyCommandOptions final : public PassOptions {

@@ -1,4 +1,4 @@
-// pare slice: interrupted at any moment, it goes on and ends with the same bytes.
+// pare slice, sparsify, compress: interrupted at any moment, they go on and end with the same bytes.
 #include <fcntl.h>
 #include <sys/resource.h>
 #include <sys/wait.h>
@@ -21,10 +21,12 @@ namespace fs = std::filesystem;
 
 const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
 
-Arguments slice_command(const fs::path& out, const Arguments& options) {
-  Arguments arguments = {PARE_BINARY,  "slice", kTinyModel, "-o", out.string(),
-                         "--nsamples", "16",    "--seqlen", "128"};
+// `options` begins with the name of the command.
+Arguments command_line(const fs::path& out, const Arguments& options) {
+  const Arguments common = {kTinyModel, "-o", out.string(), "--nsamples", "16", "--seqlen", "128"};
+  Arguments arguments = {PARE_BINARY};
   arguments.insert(arguments.end(), options.begin(), options.end());
+  arguments.insert(arguments.end(), common.begin(), common.end());
   return arguments;
 }
 
@@ -58,17 +60,22 @@ class Interrupted : public ::testing::TestWithParam<Arguments> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, Interrupted,
-    ::testing::Values(Arguments{"--target-params", "0.9"},
-                      Arguments{"--target-params", "0.9", "--calib", kCalibration},
-                      Arguments{"--target-params", "0.9", "--uniform", "--calib", kCalibration},
-                      Arguments{"--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration},
-                      Arguments{"--sparsity", "0.25", "--rotation", "global", "--calib", kCalibration}));
+    ::testing::Values(
+        Arguments{"slice", "--target-params", "0.9"},
+        Arguments{"slice", "--target-params", "0.9", "--calib", kCalibration},
+        Arguments{"slice", "--target-params", "0.9", "--uniform", "--calib", kCalibration},
+        Arguments{"slice", "--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration},
+        Arguments{"slice", "--sparsity", "0.25", "--rotation", "global", "--calib", kCalibration},
+        Arguments{"sparsify", "--method", "sparsegpt", "--match", "model", "--shuffle", "both", "--calib",
+                  kCalibration},
+        Arguments{"sparsify", "--calib", kCalibration},
+        Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--calib", kCalibration}));
 
 // Kills the run at random moments, a little later every time so that the test ends, and continues it.
 TEST_P(Interrupted, EndsWithTheSameBytes) {
   const TempDir folder;
   const auto begin = std::chrono::steady_clock::now();
-  ASSERT_EQ(run_command(slice_command(folder / "whole", GetParam())).status, 0);
+  ASSERT_EQ(run_command(command_line(folder / "whole", GetParam())).status, 0);
   const auto whole = std::chrono::steady_clock::now() - begin;
   Rng rng(7);
   int kills = 0;
@@ -77,7 +84,7 @@ TEST_P(Interrupted, EndsWithTheSameBytes) {
   again.insert(again.end(), {"--resume", "--threads", "1"});
   for (int attempt = 0; attempt < 200 && status != 0; ++attempt) {
     again.back() = attempt % 2 == 0 ? "1" : "2";
-    const pid_t pid = start(slice_command(folder / "broken", again));
+    const pid_t pid = start(command_line(folder / "broken", again));
     const double share = (0.02 + 0.01 * attempt) * 2.0 * rng.uniform();
     std::this_thread::sleep_for(std::chrono::duration<double>(share * std::chrono::duration<double>(whole)));
     if (attempt % 3 == 2) kill(pid, SIGINT);
@@ -102,7 +109,7 @@ void leave_unfinished(const fs::path& out, const Arguments& options) {
   const fs::path journal = out.string() + ".partial/.work/journal.jsonl";
   for (int attempt = 0; attempt < 100; ++attempt) {
     fs::remove_all(out);
-    const pid_t pid = start(slice_command(out, options));
+    const pid_t pid = start(command_line(out, options));
     const auto lines = [&] {
       const std::string text = file_contents(journal);
       return std::count(text.begin(), text.end(), '\n');
@@ -121,13 +128,13 @@ class Unfinished : public ::testing::Test {
  protected:
   void SetUp() override { leave_unfinished(folder_ / "out", options_); }
   Arguments command(const Arguments& more) const {
-    Arguments arguments = slice_command(folder_ / "out", options_);
+    Arguments arguments = command_line(folder_ / "out", options_);
     arguments.insert(arguments.end(), more.begin(), more.end());
     arguments.erase(arguments.begin());
     return arguments;
   }
   const TempDir folder_;
-  const Arguments options_ = {"--target-params", "0.9", "--calib", kCalibration};
+  const Arguments options_ = {"slice", "--target-params", "0.9", "--calib", kCalibration};
 };
 
 TEST_F(Unfinished, IsNotReplacedUnasked) {
@@ -161,7 +168,7 @@ TEST_F(Unfinished, ARecordCutShortIsDropped) {
   const fs::path journal = folder_ / "out.partial/.work/journal.jsonl";
   std::ofstream(journal, std::ios::app) << "{\"step\":\"cut/7\",\"va";
   EXPECT_EQ(pare(command({"--resume"})).status, 0);
-  const Arguments whole = slice_command(folder_ / "whole", options_);
+  const Arguments whole = command_line(folder_ / "whole", options_);
   ASSERT_EQ(run_command(whole).status, 0);
   EXPECT_TRUE(files_in(folder_ / "whole") == files_in(folder_ / "out"));
 }
@@ -169,13 +176,13 @@ TEST_F(Unfinished, ARecordCutShortIsDropped) {
 // Stops the process from writing larger files, as a full disk would, then lets it go on.
 TEST(FullDisk, IsAnErrorFromWhichTheRunGoesOn) {
   const TempDir folder;
-  const Arguments options = {"--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration};
+  const Arguments options = {"slice", "--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration};
   rlimit old_limit{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
   // Room for the activations (16 · 128 · 64 floats), not for the weights of the result.
   const rlimit small{550000, old_limit.rlim_max};
   ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);
-  Arguments limited = slice_command(folder / "out", options);
+  Arguments limited = command_line(folder / "out", options);
   limited.insert(limited.end(), {"--dtype", "f32"});
   const CommandResult full = run_command(limited);
   setrlimit(RLIMIT_FSIZE, &old_limit);
@@ -193,9 +200,11 @@ TEST(FullDisk, IsAnErrorFromWhichTheRunGoesOn) {
 TEST(DryRun, SaysWhatARunWouldTakeAndWritesNothing) {
   const TempDir folder;
   for (const Arguments& options :
-       {Arguments{"--target-params", "0.9"},
-        Arguments{"--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration}}) {
-    Arguments arguments = slice_command(folder / "out", options);
+       {Arguments{"slice", "--target-params", "0.9"},
+        Arguments{"slice", "--sparsity", "0.25", "--rotation", "block", "--calib", kCalibration},
+        Arguments{"sparsify", "--calib", kCalibration, "--ignore", "layers\\.0\\..*"},
+        Arguments{"compress", "--recipe", "slice:0.1, sparsify:2:4"}}) {
+    Arguments arguments = command_line(folder / "out", options);
     arguments.erase(arguments.begin());
     arguments.emplace_back("--dry-run");
     const Json needs = pare_json(arguments);
@@ -213,11 +222,11 @@ TEST(DryRun, SaysWhatARunWouldTakeAndWritesNothing) {
 
 TEST(Memory, ALittleIsEnoughAndChangesNothing) {
   const TempDir folder;
-  const Arguments options = {"--target-params", "0.9", "--calib", kCalibration};
+  const Arguments options = {"slice", "--target-params", "0.9", "--calib", kCalibration};
   Arguments little = options;
   little.insert(little.end(), {"--memory", "80MB"});
-  ASSERT_EQ(run_command(slice_command(folder / "a", options)).status, 0);
-  ASSERT_EQ(run_command(slice_command(folder / "b", little)).status, 0);
+  ASSERT_EQ(run_command(command_line(folder / "a", options)).status, 0);
+  ASSERT_EQ(run_command(command_line(folder / "b", little)).status, 0);
   EXPECT_TRUE(files_in(folder / "a") == files_in(folder / "b"));
 }
 
