@@ -62,17 +62,14 @@ void add_update(CLI::App& command, Options& o) {
       ->check(CLI::Range(int64_t{0}, kMaxOption));
   command
       .add_option("--sequential", sparsify.sequential,
-                  "yes: each stage is calibrated behind those already sparse; no: in the dense model")
+                  "yes: each linear is calibrated behind all that are already sparse; no: in the dense model")
       ->transform(CLI::CheckedTransformer(kYesNo).description(""));
-  command.add_flag("--fine", sparsify.fine,
-                   "Calibrate o and down behind the sparse linears of their own stage");
   command
       .add_option(
           "--match", sparsify.match,
-          "What outputs are compared with: layer (the dense linear on the same input) or model (the dense "
-          "model, so that errors of earlier layers are made up for)")
+          "What outputs are compared with: layer (the dense linear on the same input) or model (o and down "
+          "bring the residual stream back to where the dense model has it)")
       ->transform(CLI::CheckedTransformer(kMatches).description(""));
-  command.add_option("--match-share", sparsify.match_share, "Share");
   command.add_option("--damping", sparsify.damping, "Of the Gram matrices, relative (default 0.01)");
 }
 

@@ -40,15 +40,13 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const Widths w = widths_of(model);
   const int64_t width = model.config.embedding_width;
   const bool dense = options.match == MatchOutput::kModel;
-  const bool keeps_inputs = options.prune.score.method == SparseMethod::kEsparse;
   // Gram matrices, damped and factored, and what matches the dense model; a linear in f64 with target,
   // values, scores and the products of its solvers; the stage in f32, packed and not.
   const int64_t grams = (dense ? 6 : 4) * w.widest * w.widest * 8;
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
   needs.memory = kProgram + grams + 9 * w.largest * 8 + 3 * w.parameters * 4 + signals;
-  needs.activations =
-      (dense ? 5 : 2) * plan.tokens() * width * 4 + (keeps_inputs ? plan.tokens() * w.widest * 4 : 0);
+  needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
   needs.disk = needs.activations + 2 * model_size(model).parameters * row_bytes(dtype, 1);
   return needs;
 }

@@ -86,9 +86,7 @@ Json to_json(const SparsifyOptions& o) {
                {"--update", update_name(o.prune.update)},
                {"--swaps", o.prune.swap_rounds},
                {"--sequential", o.sequential},
-               {"--fine", o.fine},
                {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
-               {"--match-share", o.match_share},
                {"--shuffle", shuffle_name(o.shuffle)},
                {"--shuffle-block", o.shuffle.block},
                {"--shuffle-residual", o.shuffle_residual},
@@ -108,7 +106,6 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
                WorkArea& area, Report& report, const PassProgress& progress) {
   validate(options);
   require_applicable(original, options);
-  const Selection selection(options.targets, options.ignore);
   Model model = original;
   if (options.shuffle.any() && options.shuffle_residual)
     shuffle_residual_stream(model, set, options, area, report, progress);
@@ -126,12 +123,13 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
   const bool match = options.match == MatchOutput::kModel;
   std::optional<CalibrationWalk> dense;
   if (match) dense.emplace(set, model.config, area, "dense");
+  // Where both walks are.
   const auto position = [&] {
     Json json = {{"walk", walk.position()}};
     if (dense) json["dense"] = dense->position();
     return json;
   };
-  StageSparsifier sparsifier(options, selection, model.config, area, walk, dense ? &*dense : nullptr, widest);
+  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr, widest);
   size_t done = resume_walk(area, "sparse", [&](const Json& record) {
     const Json& at = record.at("position");
     return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));

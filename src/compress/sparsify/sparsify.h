@@ -15,19 +15,19 @@
 
 namespace pare {
 
-// What the output of a sparse linear is compared with.
+// What the outputs of sparse linears are compared with.
 enum class MatchOutput {
   kLayer,  // what the dense linear makes of the same input
-  kModel,  // what the dense model has at that place: errors of earlier layers are made up for
+  // What writes the residual stream (o, down) is to bring it to where the dense model has it: it makes up, as
+  // far as it can, for all that was lost before it. Other linears as above.
+  kModel,
 };
 
 struct SparsifyOptions {
   PruneOptions prune;
   bool sequential =
-      true;           // each stage is calibrated behind the sparse ones before it, else in the dense model
-  bool fine = false;  // inside a stage, too, o and down are calibrated behind what is already sparse
+      true;  // each linear is calibrated behind all sparse ones before it, else in the dense model
   MatchOutput match = MatchOutput::kLayer;
-  double match_share = 1.0;  // of the way from the own output to the dense model's
   ShuffleOptions shuffle;
   bool shuffle_residual = true;  // one order for the model's residual stream
   bool shuffle_inner = true;     // and one for every value head and hidden stream

@@ -37,8 +37,6 @@ Linear& linear_of(Stage& stage, Role role) {
   return *found;
 }
 
-bool is_output(Role role) { return writes_residual(role); }
-
 }  // namespace
 
 std::vector<InputGroup> input_groups(const Stage& stage) {
@@ -49,8 +47,7 @@ std::vector<InputGroup> input_groups(const Stage& stage) {
                                                            : Signal::kHiddenStream;
     auto same = std::find_if(groups.begin(), groups.end(),
                              [&](const InputGroup& group) { return group.signal == signal; });
-    if (same == groups.end())
-      same = groups.insert(groups.end(), {signal, {}, linear.weight.cols, is_output(role)});
+    if (same == groups.end()) same = groups.insert(groups.end(), {signal, {}, linear.weight.cols});
     same->roles.push_back(role);
   });
   return groups;
@@ -104,32 +101,62 @@ struct StageSparsifier::Input {
   InputGroup group;
   ChannelStatistics channels;
   Matrix<double> gram;  // (width, width): Σ x·xᵀ
-  // Where the dense model is matched: Σ y·xᵀ; y is what the dense model has in place of x, (width, width),
-  // or, for what writes the residual stream, what would bring the stream to the dense model's, (out, width).
+  // Where the dense model is matched: Σ y·xᵀ, (out, width), y what would bring the stream to the dense
+  // model's.
   Matrix<double> cross;
+  std::vector<int64_t> order = {};  // of the channels as they were collected; empty: unchanged
+  int64_t tokens = 0;               // collected
+
+  explicit Input(const InputGroup& of) : group(of), gram(Matrix<double>::zeros(of.width, of.width)) {}
 };
 
-StageSparsifier::StageSparsifier(const SparsifyOptions& options, const Selection& selection,
-                                 const ModelConfig& config, WorkArea& area, CalibrationWalk& walk,
-                                 CalibrationWalk* dense, int64_t widest)
-    : options_(options), selection_(selection), config_(config), walk_(walk), dense_(dense) {
-  if (options.prune.score.method == SparseMethod::kEsparse)
-    kept_ = area.stream("inputs", walk.tokens() * widest);
-  if (dense != nullptr) dense_normed_ = area.stream("dense-normed", walk.tokens() * config.embedding_width);
+StageSparsifier::StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
+                                 CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest)
+    : options_(options),
+      selection_(options.targets, options.ignore),
+      config_(config),
+      walk_(walk),
+      dense_(dense),
+      kept_(area.stream("inputs", walk.tokens() * widest)) {}
+
+bool StageSparsifier::selects(int64_t block, const InputGroup& group) const {
+  return std::any_of(group.roles.begin(), group.roles.end(),
+                     [&](Role role) { return selection_.selects(config_, block, role); });
 }
 
-void StageSparsifier::collect(const Stage& stage, const std::string& label, std::vector<Input>& inputs) {
-  int64_t first = 0;     // token of the current sequence
-  int64_t next = 0;      // and of the one after it
-  Matrix<float> change;  // what would bring the stream of the current sequence to the dense model's
+void StageSparsifier::see(Input& input, MatrixView<const float> x) {
+  gram_accumulate(x, nullptr, input.gram.view());
+  const MatrixView<float> to = kept_.rows(input.tokens, x.rows, x.cols);
+  copy_rows(x, to);
+  kept_.release(to);
+  input.tokens += x.rows;
+}
+
+void StageSparsifier::finish(Input& input) const {
+  input.channels.tokens = input.tokens;
+  for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
+  if (options_.prune.score.method == SparseMethod::kEsparse)
+    input.channels.entropies =
+        channel_entropies(kept_.rows(0, input.tokens, input.group.width), options_.prune.score.bins);
+}
+
+void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
+  for (int64_t s = 0; s < walk_.sequences(); ++s) {
+    const MatrixView<const float> x = walk_.stream(s);
+    Matrix<float> normed(x.rows, x.cols);
+    apply_norm(stage.norm, x, normed.view());
+    see(input, std::as_const(normed).view());
+  }
+  finish(input);
+}
+
+// Runs the stage and leaves the walk behind it.
+void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, Input& input, bool match) {
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
-  const auto see = [&](Signal signal, MatrixView<const float> x) {
-    if (signal == Signal::kStageInput) {
-      first = next;
-      next += x.rows;
-    }
-    if (signal == Signal::kStageInput && dense_ != nullptr) {
-      const MatrixView<const float> wanted = dense_->stream(first / walk_.seqlen());
+  Matrix<float> change;  // what would bring the stream of the current sequence to the dense model's
+  const auto observe = [&](Signal signal, MatrixView<const float> x) {
+    if (signal == Signal::kStageInput && match) {
+      const MatrixView<const float> wanted = dense_->stream(input.tokens / walk_.seqlen());
       change = Matrix<float>(wanted.rows, wanted.cols);
       if (skip)
         skip->apply(x, change.view());
@@ -138,36 +165,38 @@ void StageSparsifier::collect(const Stage& stage, const std::string& label, std:
       for (int64_t r = 0; r < change.rows(); ++r)
         for (int64_t c = 0; c < change.cols(); ++c) change(r, c) = wanted(r, c) - change(r, c);
     }
-    for (Input& input : inputs) {
-      if (input.group.signal != signal) continue;
-      gram_accumulate(x, nullptr, input.gram.view());
-      if (dense_ != nullptr) {
-        const MatrixView<const float> wanted = input.group.writes_residual
-                                                   ? std::as_const(change).view()
-                                                   : std::as_const(dense_normed_).rows(first, x.rows, x.cols);
-        if (input.cross.empty()) input.cross = Matrix<double>::zeros(wanted.cols, x.cols);
-        cross_accumulate(wanted, x, nullptr, input.cross.view());
-      }
+    if (signal != input.group.signal) return;
+    if (match) {
+      if (input.cross.empty()) input.cross = Matrix<double>::zeros(change.cols(), x.cols);
+      cross_accumulate(std::as_const(change).view(), x, nullptr, input.cross.view());
     }
+    see(input, x);
   };
-  walk_.peek(stage, label, {see, {}, {}});
-  for (Input& input : inputs) {
-    input.channels.tokens = walk_.tokens();
-    for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
-    if (options_.prune.score.method != SparseMethod::kEsparse) continue;
-    // Entropies need the extremes first: the input is kept, one at a time.
-    int64_t kept = 0;
-    walk_.peek(stage, label,
-               {[&](Signal signal, MatrixView<const float> x) {
-                  if (signal != input.group.signal) return;
-                  copy_rows(x, kept_.rows(kept, x.rows, x.cols));
-                  kept += x.rows;
-                },
-                {},
-                {}});
-    input.channels.entropies = channel_entropies(
-        std::as_const(kept_).rows(0, walk_.tokens(), input.group.width), options_.prune.score.bins);
+  walk_.run(stage, label, {observe, {}, {}});
+  finish(input);
+}
+
+// The walk has gone on with `before`: its outputs become those of `after`.
+void StageSparsifier::correct(const Linear& before, const Linear& after, const Input& input,
+                              const std::string& label) {
+  Matrix<float> change = decode(after.weight);
+  if (!input.order.empty()) {
+    const Matrix<float> ordered = change.clone();
+    for (int64_t r = 0; r < change.rows(); ++r)
+      for (int64_t c = 0; c < change.cols(); ++c)
+        change(r, input.order[static_cast<size_t>(c)]) = ordered(r, c);
   }
+  const Matrix<float> old = decode(before.weight);
+  for (int64_t i = 0; i < change.size(); ++i) change.data()[i] -= old.data()[i];
+  const auto packed = pack_linear(Weight::from_matrix(std::as_const(change).view()), calibration_compute());
+  walk_.correct(label, [&](int64_t first, MatrixView<float> rows) {
+    const MatrixView<const float> x = std::as_const(kept_).rows(first, rows.rows, input.group.width);
+    Matrix<float> correction(rows.rows, rows.cols);
+    packed->apply(x, correction.view());
+    for (int64_t r = 0; r < rows.rows; ++r)
+      for (int64_t c = 0; c < rows.cols; ++c) rows(r, c) += correction(r, c);
+    kept_.release(x);
+  });
 }
 
 // Orders the channels of a stream inside the stage, and what is known of them.
@@ -197,6 +226,7 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& inp
           order[static_cast<size_t>(h * dim + i)] = h * dim + head[static_cast<size_t>(i)];
     }
   }
+  input.order = order;
   input.gram = with_rows_and_columns(input.gram, order);
   if (!input.cross.empty()) input.cross = with_columns(input.cross, order);
   input.channels.square_sums = reordered(input.channels.square_sums, order);
@@ -208,8 +238,6 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& inp
 }
 
 void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Report& report) const {
-  if (input.group.writes_residual && options_.shuffle.any() && options_.shuffle_inner)
-    shuffle(stage, linear_name(block, input.group.roles.front()), input, report);
   const double mean = mean_diagonal(std::as_const(input.gram).view());
   const double damping = mean > 0.0 ? options_.damping * mean : 1.0;
   Matrix<double> damped = input.gram.clone();
@@ -224,15 +252,10 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
     Matrix<double> target = weight.clone();
     if (!input.cross.empty()) {
       // (C + λW)·(H + λI)⁻¹, C = Σ (wanted output)·xᵀ
-      Matrix<double> wanted =
-          input.group.writes_residual ? input.cross.clone() : matmul(weight.view(), input.cross.view());
+      Matrix<double> wanted = input.cross.clone();
       for (int64_t r = 0; r < wanted.rows(); ++r)
         for (int64_t c = 0; c < wanted.cols(); ++c) wanted(r, c) += damping * weight(r, c);
-      int raised = 0;
-      target = solve_spd_right(std::as_const(damped).view(), std::as_const(wanted).view(), &raised);
-      for (int64_t r = 0; r < target.rows(); ++r)
-        for (int64_t c = 0; c < target.cols(); ++c)
-          target(r, c) = weight(r, c) + options_.match_share * (target(r, c) - weight(r, c));
+      target = solve_spd_right(std::as_const(damped).view(), std::as_const(wanted).view());
     }
     const SparseLinear sparse =
         prune({weight.view(), std::as_const(target).view(), std::as_const(damped).view(), input.channels,
@@ -254,36 +277,32 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
 
 Stage StageSparsifier::run(const Stage& stage, int64_t block, Report& report) {
   const std::string label = fmt::format("layer {}", block);
-  if (dense_ != nullptr) {
-    int64_t first = 0;
-    dense_->run(stage, label,
-                {[&](Signal signal, MatrixView<const float> x) {
-                   if (signal != Signal::kNormed) return;
-                   copy_rows(x, dense_normed_.rows(first, x.rows, x.cols));
-                   first += x.rows;
-                 },
-                 {},
-                 {}});
-  }
-  std::vector<Input> inputs;
-  for (const InputGroup& group : input_groups(stage)) {
-    const bool any = std::any_of(group.roles.begin(), group.roles.end(),
-                                 [&](Role role) { return selection_.selects(config_, block, role); });
-    if (any) inputs.push_back({group, {}, Matrix<double>::zeros(group.width, group.width), {}});
-  }
+  if (dense_ != nullptr) dense_->run(stage, label);
   Stage sparse = stage;
-  if (options_.fine) {
-    for (Input& input : inputs) {
-      std::vector<Input> one;
-      one.push_back(std::move(input));
-      collect(sparse, label, one);
-      prune_group(sparse, block, one.front(), report);
+  std::vector<InputGroup> inner;
+  for (const InputGroup& group : input_groups(stage)) {
+    if (group.signal != Signal::kNormed) {
+      inner.push_back(group);
+    } else if (selects(block, group)) {
+      Input input(group);
+      collect_normed(stage, input);
+      prune_group(sparse, block, input, report);
     }
-  } else if (!inputs.empty()) {
-    collect(stage, label, inputs);
-    for (Input& input : inputs) prune_group(sparse, block, input, report);
   }
-  walk_.run(options_.sequential ? sparse : stage, label);
+  const Stage& running = options_.sequential ? sparse : stage;
+  PARE_CHECK(inner.size() <= 1);
+  if (inner.empty() || !selects(block, inner.front())) {
+    walk_.run(running, label);
+    return sparse;
+  }
+  Input input(inner.front());
+  const Role writer = input.group.roles.front();
+  const Linear before = linear_of(sparse, writer);
+  collect_inner(running, label, input, dense_ != nullptr);
+  if (options_.shuffle.any() && options_.shuffle_inner)
+    shuffle(sparse, linear_name(block, writer), input, report);
+  prune_group(sparse, block, input, report);
+  if (options_.sequential) correct(before, linear_of(sparse, writer), input, label);
   return sparse;
 }
 
