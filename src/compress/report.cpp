@@ -22,6 +22,8 @@ Json entries_since(const Report& report, const ReportMark& begin) {
                         {"pattern", s.pattern},
                         {"kept_score", s.kept_score},
                         {"relative_error", s.relative_error}});
+    if (s.entropy_spread_before) sparsity.back()["entropy_spread_before"] = *s.entropy_spread_before;
+    if (s.entropy_spread_after) sparsity.back()["entropy_spread_after"] = *s.entropy_spread_after;
   }
   Json checks = Json::array();
   for (size_t i = begin.checks; i < report.checks.size(); ++i)
@@ -36,9 +38,15 @@ void add_entries(Report& report, const Json& entries) {
   for (const Json& e : entries.at("errors"))
     report.errors.push_back({e.at("name").get<std::string>(), e.at("width_before").get<int64_t>(),
                              e.at("width_after").get<int64_t>(), e.at("relative_error").get<double>()});
-  for (const Json& s : entries.at("sparsity"))
+  for (const Json& s : entries.at("sparsity")) {
     report.sparsity.push_back({s.at("name").get<std::string>(), s.at("pattern").get<std::string>(),
                                s.at("kept_score").get<double>(), s.at("relative_error").get<double>()});
+    const auto optional = [&](const char* key) {
+      return s.contains(key) ? std::optional<double>(s.at(key).get<double>()) : std::nullopt;
+    };
+    report.sparsity.back().entropy_spread_before = optional("entropy_spread_before");
+    report.sparsity.back().entropy_spread_after = optional("entropy_spread_after");
+  }
   for (const Json& c : entries.at("exact_checks"))
     report.checks.push_back({c.at("name").get<std::string>(), c.at("relative_difference").get<double>()});
   for (const Json& f : entries.at("fallbacks")) report.fallbacks.push_back(f.get<std::string>());

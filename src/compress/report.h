@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -24,6 +25,10 @@ struct SparsityEntry {
   std::string pattern;          // "2:4"
   double kept_score = 0.0;      // share of the sum of the method's scores that stays
   double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖², Y what the linear should hand on
+  // Standard deviation over groups of their channels' mean entropy, where entropies were measured and
+  // shuffled.
+  std::optional<double> entropy_spread_before = {};
+  std::optional<double> entropy_spread_after = {};
 };
 
 // A check that an exact transformation left the function alone.

@@ -82,9 +82,10 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
 
 }  // namespace
 
-void shuffle_residual_stream(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
-                             WorkArea& area, Report& report, const PassProgress& progress) {
-  if (model.config.embedding_width % options.prune.pattern.group != 0) return;
+std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet& set,
+                                             const SparsifyOptions& options, WorkArea& area, Report& report,
+                                             const PassProgress& progress) {
+  if (model.config.embedding_width % options.prune.pattern.group != 0) return {};
   const Json* record = area.find(kStep);
   if (record == nullptr) {
     const std::vector<int64_t> order = find_order(model, set, options, area, progress);
@@ -92,8 +93,10 @@ void shuffle_residual_stream(Model& model, const CalibrationSet& set, const Spar
     record = area.find(kStep);
   }
   const Matrix<float> before = probe_logits(model, set);
-  permute_residual(model, record->at("order").get<std::vector<int64_t>>());
+  const auto order = record->at("order").get<std::vector<int64_t>>();
+  permute_residual(model, order);
   require_exact("channel shuffle", before.view(), probe_logits(model, set).view(), report);
+  return order;
 }
 
 }  // namespace pare

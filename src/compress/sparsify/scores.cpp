@@ -1,5 +1,6 @@
 #include "compress/sparsify/scores.h"
 
+#include <algorithm>
 #include <cmath>
 #include <numeric>
 
@@ -92,6 +93,21 @@ std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins) {
       entropies[static_cast<size_t>(first + c)] = entropy(counts[static_cast<size_t>(c)], x.rows);
   });
   return entropies;
+}
+
+double entropy_spread(const std::vector<double>& entropies, Pattern pattern) {
+  const auto groups = entropies.size() / static_cast<size_t>(pattern.group);
+  double sum = 0.0;
+  double squares = 0.0;
+  for (size_t g = 0; g < groups; ++g) {
+    const auto first = entropies.begin() + static_cast<int64_t>(g) * pattern.group;
+    const double mean = std::accumulate(first, first + pattern.group, 0.0) / pattern.group;
+    sum += mean;
+    squares += mean * mean;
+  }
+  if (groups == 0) return 0.0;
+  const double mean = sum / static_cast<double>(groups);
+  return std::sqrt(std::max(0.0, squares / static_cast<double>(groups) - mean * mean));
 }
 
 Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "tensor/matrix.h"
+#include "tensor/pattern.h"
 
 namespace pare {
 
@@ -42,6 +43,9 @@ struct ChannelStatistics {
 // Entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its smallest and
 // largest value. A constant channel has entropy 0. E-Sparse, section 3.1.
 std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins);
+
+// Standard deviation, over the groups of M channels, of their mean entropy: what a shuffle should make small.
+double entropy_spread(const std::vector<double>& entropies, Pattern pattern);
 
 // Scores (rows, cols) of all weights for the methods that do not update weights while they choose.
 Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,

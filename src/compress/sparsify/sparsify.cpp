@@ -107,8 +107,9 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
   validate(options);
   require_applicable(original, options);
   Model model = original;
+  std::vector<int64_t> residual_order;
   if (options.shuffle.any() && options.shuffle_residual)
-    shuffle_residual_stream(model, set, options, area, report, progress);
+    residual_order = shuffle_residual_stream(model, set, options, area, report, progress);
   report.before = model_size(model);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
   int64_t widest = 0;
@@ -129,7 +130,8 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
     if (dense) json["dense"] = dense->position();
     return json;
   };
-  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr, widest);
+  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr, widest,
+                             residual_order);
   size_t done = resume_walk(area, "sparse", [&](const Json& record) {
     const Json& at = record.at("position");
     return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));

@@ -104,19 +104,22 @@ struct StageSparsifier::Input {
   // Where the dense model is matched: Σ y·xᵀ, (out, width), y what would bring the stream to the dense
   // model's.
   Matrix<double> cross;
-  std::vector<int64_t> order = {};  // of the channels as they were collected; empty: unchanged
-  int64_t tokens = 0;               // collected
+  std::vector<int64_t> order = {};      // of the channels as they were collected; empty: unchanged
+  int64_t tokens = 0;                   // collected
+  std::optional<double> spread_before;  // of the entropies, before any shuffle
 
   explicit Input(const InputGroup& of) : group(of), gram(Matrix<double>::zeros(of.width, of.width)) {}
 };
 
 StageSparsifier::StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
-                                 CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest)
+                                 CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest,
+                                 std::vector<int64_t> residual_order)
     : options_(options),
       selection_(options.targets, options.ignore),
       config_(config),
       walk_(walk),
       dense_(dense),
+      residual_order_(std::move(residual_order)),
       kept_(area.stream("inputs", walk.tokens() * widest)) {}
 
 bool StageSparsifier::selects(int64_t block, const InputGroup& group) const {
@@ -138,6 +141,12 @@ void StageSparsifier::finish(Input& input) const {
   if (options_.prune.score.method == SparseMethod::kEsparse)
     input.channels.entropies =
         channel_entropies(kept_.rows(0, input.tokens, input.group.width), options_.prune.score.bins);
+  if (!options_.shuffle.any() || input.channels.entropies.empty()) return;
+  std::vector<double> original = input.channels.entropies;
+  if (input.group.signal == Signal::kNormed)
+    for (size_t i = 0; i < residual_order_.size(); ++i)
+      original[static_cast<size_t>(residual_order_[i])] = input.channels.entropies[i];
+  input.spread_before = entropy_spread(original, options_.prune.pattern);
 }
 
 void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
@@ -269,6 +278,11 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
     const double error = inner(std::as_const(lost).view(), lost_gram.view());
     report.sparsity.push_back(
         {name, pattern_name(options_.prune.pattern), sparse.kept_score, whole > 0.0 ? error / whole : 0.0});
+    if (input.spread_before) {
+      report.sparsity.back().entropy_spread_before = input.spread_before;
+      report.sparsity.back().entropy_spread_after =
+          entropy_spread(input.channels.entropies, options_.prune.pattern);
+    }
     if (factor && factor->raised() > 0)
       report.fallbacks.push_back(fmt::format("{}: damping raised {} times", name, factor->raised()));
     linear.weight = Weight::from_matrix(sparse.values.view());

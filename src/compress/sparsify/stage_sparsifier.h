@@ -25,9 +25,10 @@ class StageSparsifier {
  public:
   // Keeps references. `walk` carries the stream of the sparse model (the dense one when the options are not
   // sequential), `dense` that of the dense model where the options match it, else null. `widest`: columns of
-  // the widest input.
+  // the widest input. `residual_order`: of the model's channels, empty when they are as they were.
   StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
-                  CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest);
+                  CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest,
+                  std::vector<int64_t> residual_order);
   // Returns the stage with sparse linears in f32 and leaves the walks behind it; adds to the report.
   Stage run(const Stage& stage, int64_t block, Report& report);
 
@@ -47,6 +48,7 @@ class StageSparsifier {
   const ModelConfig& config_;
   CalibrationWalk& walk_;
   CalibrationWalk* dense_;
+  std::vector<int64_t> residual_order_;
   StreamBuffer kept_;  // the input last collected, (tokens, width)
 };
 
