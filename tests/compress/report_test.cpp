@@ -11,6 +11,7 @@ TEST(Report, JsonHoldsEverything) {
   Report report;
   report.recipe = {{"method", "slice"}};
   report.errors = {{"layers.3.down", 128, 96, 0.25}};
+  report.sparsity = {{"layers.1.q", "2:4", 0.75, 0.125}, {"layers.1.k", "2:4", 0.5, 0.25, 0.5, 0.125}};
   report.checks = {{"norm fusion", 1e-7}};
   report.fallbacks = {"layer 2 o: damping raised 1 times"};
   report.before = {100, 200, 50};
@@ -20,14 +21,30 @@ TEST(Report, JsonHoldsEverything) {
     "before": {"parameters": 100, "bytes": 200},
     "after": {"parameters": 90, "bytes": 180},
     "errors": [{"name": "layers.3.down", "width_before": 128, "width_after": 96, "relative_error": 0.25}],
+    "sparsity": [
+      {"name": "layers.1.q", "pattern": "2:4", "kept_score": 0.75, "relative_error": 0.125},
+      {"name": "layers.1.k", "pattern": "2:4", "kept_score": 0.5, "relative_error": 0.25,
+       "entropy_spread_before": 0.5, "entropy_spread_after": 0.125}],
     "exact_checks": [{"name": "norm fusion", "relative_difference": 1e-7}],
     "fallbacks": ["layer 2 o: damping raised 1 times"]})",
                                          "expected"));
 }
 
+TEST(Report, EntriesSurviveAsJson) {
+  Report report;
+  report.errors = {{"layers.3.down", 128, 96, 0.25}};
+  report.sparsity = {{"layers.1.q", "2:4", 0.75, 0.125}, {"layers.1.k", "2:4", 0.5, 0.25, 0.5, 0.125}};
+  report.checks = {{"norm fusion", 1e-7}};
+  report.fallbacks = {"layer 2 o: damping raised 1 times"};
+  Report other;
+  add_entries(other, entries_since(report, {}));
+  EXPECT_EQ(other.to_json(), report.to_json());
+}
+
 TEST(Report, ListsAreThereWhenEmpty) {
   const Json json = Report().to_json();
-  for (const char* key : {"errors", "exact_checks", "fallbacks"}) EXPECT_EQ(json[key], Json::array()) << key;
+  for (const char* key : {"errors", "sparsity", "exact_checks", "fallbacks"})
+    EXPECT_EQ(json[key], Json::array()) << key;
 }
 
 Matrix<float> row_of(std::vector<float> values) {

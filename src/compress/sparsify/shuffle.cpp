@@ -10,6 +10,9 @@ namespace pare {
 namespace {
 
 constexpr int kMaxSweeps = 12;
+// Score values that exchanges look at: samples of wide streams are thinned out, or wide layers would take minutes.
+constexpr int64_t kMaxValues = int64_t{1} << 24;
+constexpr int64_t kMinSamples = 1024;
 constexpr double kEnough = 1e-4;  // a sweep that gains less of the kept score is the last
 
 // Sorted by mean score, dealt over the groups to and fro: every group gets one of the best, one of the next …
@@ -160,6 +163,20 @@ ChannelScores channel_scores(std::span<const Matrix<double>> scores) {
   return channels;
 }
 
+namespace {
+
+// Every k-th sample.
+ChannelScores thinned(const ChannelScores& scores) {
+  const int64_t wanted = std::max(kMinSamples, kMaxValues / std::max<int64_t>(1, scores.rows()));
+  const int64_t stride = std::max<int64_t>(1, scores.cols() / wanted);
+  ChannelScores some(scores.rows(), (scores.cols() + stride - 1) / stride);
+  for (int64_t c = 0; c < some.rows(); ++c)
+    for (int64_t s = 0; s < some.cols(); ++s) some(c, s) = scores(c, s * stride);
+  return some;
+}
+
+}  // namespace
+
 double kept_score(const ChannelScores& scores, const std::vector<int64_t>& order, Pattern pattern) {
   const auto groups = static_cast<int64_t>(order.size()) / pattern.group;
   std::vector<double> kept(static_cast<size_t>(groups), 0.0);
@@ -188,9 +205,10 @@ std::vector<int64_t> shuffle_channels(const ChannelScores& scores, Pattern patte
   }
   if (!options.local) return order;
   const int64_t block = std::max<int64_t>(2, options.block / pattern.group) * pattern.group;
+  const ChannelScores some = thinned(scores);
   parallel_for((n + block - 1) / block, [&](int64_t i) {
     const int64_t first = i * block;
-    BlockExchange exchange(scores, pattern, order.data() + first, std::min(block, n - first));
+    BlockExchange exchange(some, pattern, order.data() + first, std::min(block, n - first));
     for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
       double total = 0.0;
       if (exchange.sweep(total) <= kEnough * total) break;
