@@ -5,6 +5,7 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "kernels/linear.h"
 #include "linalg/linalg.h"
 
 namespace pare {
@@ -23,9 +24,41 @@ Matrix<double> difference(MatrixView<const double> a, MatrixView<const double> b
   return d;
 }
 
+Matrix<double> copy(MatrixView<const double> m) {
+  Matrix<double> out(m.rows, m.cols);
+  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
+  return out;
+}
+
 void add_scaled(double* y, double factor, const double* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += factor * x[i];
 }
+
+// Products x·Mᵀ with the same matrix, many times: packed once, in f32. What they steer is corrected by later
+// steps or decided by much larger differences.
+class TransposedProduct {
+ public:
+  explicit TransposedProduct(MatrixView<const double> m)
+      : packed_(pack_linear(Weight::from_matrix(m), ComputeType::kF32)) {}
+  // y = x·Mᵀ, (rows, n); y may be x.
+  void apply(const Matrix<double>& x, Matrix<double>& y) {
+    if (in_.empty()) {
+      in_ = Matrix<float>(x.rows(), x.cols());
+      out_ = Matrix<float>(x.rows(), x.cols());
+    }
+    parallel_for(x.rows(), [&](int64_t r) {
+      for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
+    });
+    packed_->apply(std::as_const(in_).view(), out_.view());
+    parallel_for(x.rows(), [&](int64_t r) {
+      for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out_(r, c));
+    });
+  }
+
+ private:
+  std::unique_ptr<PackedLinear> packed_;
+  Matrix<float> in_, out_;
+};
 
 // One exchange: column `out` loses its value, column `in` gets `value`.
 struct Exchange {
@@ -85,7 +118,8 @@ int64_t refine_row(double* v, const double* fixed, double* r, double error, Matr
 int64_t refine(MatrixView<const double> target, MatrixView<const double> gram, const double* fixed,
                int64_t fixed_stride, Mask& mask, Matrix<double>& values) {
   const Matrix<double> e = difference(std::as_const(values).view(), target);
-  Matrix<double> r = matmul(e.view(), gram);
+  Matrix<double> r(values.rows(), values.cols());
+  TransposedProduct(gram).apply(e, r);
   std::vector<int64_t> made(static_cast<size_t>(values.rows()));
   parallel_for(values.rows(), [&](int64_t row) {
     const double error = dot(e.row(row), r.row(row), values.cols());
@@ -125,9 +159,11 @@ void refit(MatrixView<const double> target, MatrixView<const double> gram, const
   std::vector<double> scale(static_cast<size_t>(n));
   for (int64_t c = 0; c < n; ++c) scale[static_cast<size_t>(c)] = gram(c, c) > 0.0 ? 1.0 / gram(c, c) : 0.0;
   // Residual −(V − T)·H on the kept columns, direction, and rows that are not done.
-  const Matrix<double> e = difference(std::as_const(values).view(), target);
-  Matrix<double> residual = matmul(e.view(), gram);
-  const Matrix<double> whole = matmul(target, gram);
+  TransposedProduct times_gram(gram);
+  Matrix<double> residual(rows, n);
+  Matrix<double> whole(rows, n);
+  times_gram.apply(difference(std::as_const(values).view(), target), residual);
+  times_gram.apply(copy(target), whole);
   Matrix<double> direction(rows, n);
   Matrix<double> product(rows, n);
   std::vector<double> rho(static_cast<size_t>(rows));
@@ -154,7 +190,7 @@ void refit(MatrixView<const double> target, MatrixView<const double> gram, const
     bool done = true;
     for (size_t row = 0; row < rho.size(); ++row) done = done && rho[row] <= enough[row];
     if (done) break;
-    gemm(false, false, 1.0, std::as_const(direction).view(), gram, 0.0, product.view());
+    times_gram.apply(direction, product);
     parallel_for(rows, [&](int64_t row) {
       const auto i = static_cast<size_t>(row);
       double* d = direction.row(row);
@@ -209,10 +245,15 @@ int64_t changed_groups(const Mask& a, const Mask& b) {
 
 }  // namespace
 
-// In coordinates where H has a diagonal of ones: W = (H + ρI)⁻¹·(H·T − Y + ρD), D = projection of W + Y / ρ,
-// Y += ρ(W − D); ρ grows while the mask still changes (ALPS, algorithm 1).
+// In coordinates where H has a diagonal of ones: W = (H·T − Y + ρD)·(H + ρI)⁻¹, D = projection of W + Y / ρ,
+// Y += ρ(W − D); ρ grows faster while the mask still changes much (ALPS, algorithm 1). It ends when the mask
+// hardly changes: exchanges settle the rest for less.
 Mask alps(MatrixView<const double> target, MatrixView<const double> gram, Pattern pattern,
           Matrix<double>& values) {
+  constexpr int kStepsPerPenalty = 3;
+  constexpr int kMaxSteps = 120;
+  constexpr double kFirstPenalty = 0.1;
+  constexpr double kSettled = 0.002;  // share of the groups that still change
   const int64_t rows = target.rows;
   const int64_t n = target.cols;
   std::vector<double> unit(static_cast<size_t>(n));
@@ -223,35 +264,35 @@ Mask alps(MatrixView<const double> target, MatrixView<const double> gram, Patter
     for (int64_t c = 0; c < n; ++c)
       h(r, c) = gram(r, c) / (unit[static_cast<size_t>(r)] * unit[static_cast<size_t>(c)]);
   const Eigen eigen = eigh(std::as_const(h).view());
+  // (H + ρI)⁻¹ = Q·diag(1 / (λ + ρ))·Qᵀ: two products for any ρ. PackedLinear multiplies by the transpose.
+  Matrix<double> transposed(n, n);
+  for (int64_t r = 0; r < n; ++r)
+    for (int64_t c = 0; c < n; ++c) transposed(r, c) = eigen.vectors(c, r);
+  TransposedProduct to_eigen(std::as_const(transposed).view());
+  TransposedProduct from_eigen(eigen.vectors.view());
   Matrix<double> t(rows, n);
   parallel_for(rows, [&](int64_t r) {
     for (int64_t c = 0; c < n; ++c) t(r, c) = target(r, c) * unit[static_cast<size_t>(c)];
   });
-  const Matrix<double> goal = matmul(std::as_const(t).view(), std::as_const(h).view());
+  Matrix<double> goal(rows, n);
+  TransposedProduct(std::as_const(h).view()).apply(t, goal);
   Matrix<double> d(rows, n);
   Mask mask = project(t, pattern, d);
   Matrix<double> y = Matrix<double>::zeros(rows, n);
   Matrix<double> right(rows, n);
   Matrix<double> w(rows, n);
-  constexpr int kStepsPerPenalty = 3;
-  constexpr int kMaxSteps = 120;
-  constexpr double kFirstPenalty = 0.1;
   double penalty = kFirstPenalty;
-  Matrix<double> inverse;
-  Matrix<double> scaled(n, n);
   Mask checked = mask;
-  for (int step = 0; step < kMaxSteps; ++step) {
-    if (inverse.empty()) {
-      for (int64_t r = 0; r < n; ++r)
-        for (int64_t c = 0; c < n; ++c)
-          scaled(r, c) =
-              eigen.vectors(r, c) / (std::max(0.0, eigen.values[static_cast<size_t>(c)]) + penalty);
-      inverse = matmul_nt(std::as_const(scaled).view(), eigen.vectors.view());
-    }
+  for (int step = 1; step <= kMaxSteps; ++step) {
     parallel_for(rows, [&](int64_t r) {
       for (int64_t c = 0; c < n; ++c) right(r, c) = goal(r, c) - y(r, c) + penalty * d(r, c);
     });
-    gemm(false, false, 1.0, std::as_const(right).view(), std::as_const(inverse).view(), 0.0, w.view());
+    to_eigen.apply(right, w);
+    parallel_for(rows, [&](int64_t r) {
+      for (int64_t c = 0; c < n; ++c)
+        w(r, c) /= std::max(0.0, eigen.values[static_cast<size_t>(c)]) + penalty;
+    });
+    from_eigen.apply(w, w);
     parallel_for(rows, [&](int64_t r) {
       for (int64_t c = 0; c < n; ++c) right(r, c) = w(r, c) + y(r, c) / penalty;
     });
@@ -259,13 +300,11 @@ Mask alps(MatrixView<const double> target, MatrixView<const double> gram, Patter
     parallel_for(rows, [&](int64_t r) {
       for (int64_t c = 0; c < n; ++c) y(r, c) += penalty * (w(r, c) - d(r, c));
     });
-    if ((step + 1) % kStepsPerPenalty != 0) continue;
-    const int64_t changed = changed_groups(mask, checked);
-    const auto groups = static_cast<double>(mask.groups.size());
-    if (changed == 0) break;
-    const double share = static_cast<double>(changed) / groups;
-    penalty *= share > 0.1 ? 1.3 : share > 0.005 ? 1.2 : 1.1;
-    inverse = Matrix<double>();
+    if (step % kStepsPerPenalty != 0) continue;
+    const double changed =
+        static_cast<double>(changed_groups(mask, checked)) / static_cast<double>(mask.groups.size());
+    if (changed < kSettled) break;
+    penalty *= changed > 0.1 ? 1.3 : changed > 0.005 ? 1.2 : 1.1;
     checked = mask;
   }
   parallel_for(rows, [&](int64_t r) {

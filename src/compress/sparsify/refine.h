@@ -21,9 +21,10 @@ int64_t swap_refine_free(MatrixView<const double> target, MatrixView<const doubl
                          Matrix<double>& values);
 
 // The best values of the kept weights, starting from `values`: conjugate gradients on every row, as many
-// steps as it takes to bring the gradient down to `tolerance` of the target's (Jacobi preconditioner).
+// steps as it takes to bring the gradient down to `tolerance` of the target's, at most `max_steps` (Jacobi
+// preconditioner).
 void refit(MatrixView<const double> target, MatrixView<const double> gram, const Mask& mask,
-           Matrix<double>& values, double tolerance = 1e-4, int max_steps = 100);
+           Matrix<double>& values, double tolerance = 1e-3, int max_steps = 25);
 
 // Mask and values together by the alternating direction method of multipliers (ALPS, arXiv 2406.07831).
 // `values` (rows, n) receives the result, to be refitted by the caller.
