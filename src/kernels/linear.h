@@ -60,8 +60,11 @@ struct LinearImpl {
 std::span<const LinearImpl> linear_impls();
 // First implementation of the list that active_isa() allows and that accepts the spec (never null).
 const LinearImpl& select_linear(const LinearSpec& spec);
+// The same for weights that become one linear. Their pattern is that of the values, not of how they are
+// stored: dense unless every group of every one fits 2:4.
+const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute);
 // Packs weights that read the same input as one linear: the outputs of the first, then of the second, ... All
-// have the same pattern and number of columns. Pages of mapped weights are released once they are packed.
+// have the same number of columns. Pages of mapped weights are released once they are packed.
 std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute);
 std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
 

@@ -3,13 +3,19 @@
 #include "base/error.h"
 #include "kernels/linear.h"
 #include "kernels/panel_linear.h"
+#include "tensor/fits.h"
 
 namespace pare {
 namespace {
 
+// Dense kernels run whatever pattern the zeros make.
 template <ComputeType kCompute>
-bool dense(const LinearSpec& spec) {
-  return spec.pattern.dense() && spec.compute == kCompute;
+bool any(const LinearSpec& spec) {
+  return spec.compute == kCompute;
+}
+template <ComputeType kCompute>
+bool two_of_four(const LinearSpec& spec) {
+  return spec.compute == kCompute && spec.pattern == k2of4;
 }
 
 constexpr ComputeType kF32 = ComputeType::kF32;
@@ -28,6 +34,26 @@ Packed pack_amx_int8(Stack w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);
   return pack_panel_linear(w, "amx_int8", kPanelAvx512Int8, &kAmx);
 }
+Packed pack_amx_2of4_bf16(Stack w) {
+  PARE_CHECK(detected_isa() >= Isa::kAmx);
+  return pack_panel_linear(w, "amx_2of4_bf16", kPanelAvx512Bf16Of4, &kAmx);
+}
+Packed pack_amx_2of4_int8(Stack w) {
+  PARE_CHECK(detected_isa() >= Isa::kAmx);
+  return pack_panel_linear(w, "amx_2of4_int8", kPanelAvx512Int8Of4, &kAmx);
+}
+Packed pack_avx512_2of4_bf16(Stack w) {
+  return pack_panel_linear(w, "avx512_2of4_bf16", kPanelAvx512Bf16Of4, nullptr);
+}
+Packed pack_avx512_2of4_int8(Stack w) {
+  return pack_panel_linear(w, "avx512_2of4_int8", kPanelAvx512Int8Of4, nullptr);
+}
+Packed pack_avx2_2of4_bf16(Stack w) {
+  return pack_panel_linear(w, "avx2_2of4_bf16", kPanelAvx2Bf16Of4, nullptr);
+}
+Packed pack_avx2_2of4_int8(Stack w) {
+  return pack_panel_linear(w, "avx2_2of4_int8", kPanelAvx2Int8Of4, nullptr);
+}
 Packed pack_avx512_bf16(Stack w) { return pack_panel_linear(w, "avx512_bf16", kPanelAvx512Bf16, nullptr); }
 Packed pack_avx512_int8(Stack w) { return pack_panel_linear(w, "avx512_int8", kPanelAvx512Int8, nullptr); }
 Packed pack_avx512_f32(Stack w) { return pack_panel_linear(w, "avx512_f32", kPanelAvx512F32, nullptr); }
@@ -39,17 +65,23 @@ Packed pack_reference_int8(Stack w) { return pack_reference_linear(w, kInt8, "re
 Packed pack_reference_f32(Stack w) { return pack_reference_linear(w, kF32, "reference_f32"); }
 
 constexpr LinearImpl kImpls[] = {
-    {"amx_bf16", Isa::kAmx, dense<kBF16>, pack_amx_bf16},
-    {"amx_int8", Isa::kAmx, dense<kInt8>, pack_amx_int8},
-    {"avx512_bf16", Isa::kAvx512, dense<kBF16>, pack_avx512_bf16},
-    {"avx512_int8", Isa::kAvx512, dense<kInt8>, pack_avx512_int8},
-    {"avx512_f32", Isa::kAvx512, dense<kF32>, pack_avx512_f32},
-    {"avx2_bf16", Isa::kAvx2, dense<kBF16>, pack_avx2_bf16},
-    {"avx2_int8", Isa::kAvx2, dense<kInt8>, pack_avx2_int8},
-    {"avx2_f32", Isa::kAvx2, dense<kF32>, pack_avx2_f32},
-    {"reference_bf16", Isa::kReference, dense<kBF16>, pack_reference_bf16},
-    {"reference_int8", Isa::kReference, dense<kInt8>, pack_reference_int8},
-    {"reference_f32", Isa::kReference, dense<kF32>, pack_reference_f32},
+    {"amx_2of4_bf16", Isa::kAmx, two_of_four<kBF16>, pack_amx_2of4_bf16},
+    {"amx_2of4_int8", Isa::kAmx, two_of_four<kInt8>, pack_amx_2of4_int8},
+    {"amx_bf16", Isa::kAmx, any<kBF16>, pack_amx_bf16},
+    {"amx_int8", Isa::kAmx, any<kInt8>, pack_amx_int8},
+    {"avx512_2of4_bf16", Isa::kAvx512, two_of_four<kBF16>, pack_avx512_2of4_bf16},
+    {"avx512_2of4_int8", Isa::kAvx512, two_of_four<kInt8>, pack_avx512_2of4_int8},
+    {"avx512_bf16", Isa::kAvx512, any<kBF16>, pack_avx512_bf16},
+    {"avx512_int8", Isa::kAvx512, any<kInt8>, pack_avx512_int8},
+    {"avx512_f32", Isa::kAvx512, any<kF32>, pack_avx512_f32},
+    {"avx2_2of4_bf16", Isa::kAvx2, two_of_four<kBF16>, pack_avx2_2of4_bf16},
+    {"avx2_2of4_int8", Isa::kAvx2, two_of_four<kInt8>, pack_avx2_2of4_int8},
+    {"avx2_bf16", Isa::kAvx2, any<kBF16>, pack_avx2_bf16},
+    {"avx2_int8", Isa::kAvx2, any<kInt8>, pack_avx2_int8},
+    {"avx2_f32", Isa::kAvx2, any<kF32>, pack_avx2_f32},
+    {"reference_bf16", Isa::kReference, any<kBF16>, pack_reference_bf16},
+    {"reference_int8", Isa::kReference, any<kInt8>, pack_reference_int8},
+    {"reference_f32", Isa::kReference, any<kF32>, pack_reference_f32},
 };
 
 }  // namespace
@@ -69,11 +101,18 @@ const LinearImpl& select_linear(const LinearSpec& spec) {
        compute_type_name(spec.compute));
 }
 
-std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute) {
+const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute) {
   PARE_CHECK(!stack.empty());
-  for (const Weight& weight : stack)
-    PARE_CHECK(weight.pattern == stack[0].pattern && weight.cols == stack[0].cols);
-  auto packed = select_linear({stack[0].pattern, compute, stacked_rows(stack), stack[0].cols}).pack(stack);
+  for (const Weight& weight : stack) PARE_CHECK(weight.cols == stack[0].cols);
+  LinearSpec spec{kDense, compute, stacked_rows(stack), stack[0].cols};
+  const LinearImpl& dense = select_linear(spec);
+  spec.pattern = k2of4;
+  const LinearImpl& sparse = select_linear(spec);
+  return &sparse != &dense && fits(stack, k2of4) ? sparse : dense;
+}
+
+std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute) {
+  auto packed = select_linear(stack, compute).pack(stack);
   for (const Weight& weight : stack) release_pages(weight);
   return packed;
 }

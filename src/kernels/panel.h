@@ -2,9 +2,14 @@
 // Plain structs only: included by files compiled for different instruction sets.
 //
 // Weights (out, in) are cut into panels of 16 output rows. A panel is a sequence of 64-byte steps, each with
-// 16 lanes of 4 bytes, one lane a row, which holds neighbouring columns, the lowest in the lowest bits: one
-// column of f32, two of bf16 or four of int8. bf16 and int8 panels are padded with zeros to whole 1 KB tiles
-// of 16 steps: the B operand of an AMX tile product, so one packed copy serves decode and prefill.
+// 16 lanes of 4 bytes, one lane a row, which holds values of neighbouring columns, the lowest in the lowest
+// bits: one column of f32, two of bf16 or four of int8. bf16 and int8 panels are padded with zeros to whole
+// 1 KB tiles of 16 steps: the B operand of an AMX tile product, so one packed copy serves decode and prefill.
+//
+// The 2:4 formats keep two values of every aligned group of four columns, in blocks of eight groups: a step
+// of places, then steps of values. A lane of the places has four bits a group, the first group in the lowest:
+// the column of its lower kept value, then that of its higher one. A lane of values holds the two of a group
+// (bf16) or the four of two groups (int8). 576 and 320 bytes for the 1024 and 512 of the dense columns.
 #pragma once
 
 #include <stdint.h>
@@ -14,23 +19,46 @@ namespace pare {
 inline constexpr int64_t kPanelRows = 16;
 inline constexpr int64_t kStepBytes = 64;
 inline constexpr int64_t kTileBytes = 1024;
+inline constexpr int64_t kGroup = 4;  // columns of a group of a 2:4 format
 
-// What a panel holds; the value is the number of columns in a step.
-enum class PanelFormat : int64_t { kF32 = 1, kBF16 = 2, kInt8 = 4 };
-constexpr int64_t columns_per_step(PanelFormat format) { return static_cast<int64_t>(format); }
-// Panels are padded to a multiple of this.
-constexpr int64_t padded_to(PanelFormat format) {
-  return format == PanelFormat::kF32 ? 1 : kTileBytes / kStepBytes * columns_per_step(format);
+enum class PanelFormat { kF32, kBF16, kInt8, kBF16Of4, kInt8Of4 };
+
+// A panel is a sequence of blocks.
+struct PanelBlock {
+  int64_t columns;
+  int64_t bytes;
+};
+constexpr PanelBlock panel_block(PanelFormat format) {
+  switch (format) {
+    case PanelFormat::kF32:
+      return {1, kStepBytes};
+    case PanelFormat::kBF16:
+      return {32, kTileBytes};
+    case PanelFormat::kInt8:
+      return {64, kTileBytes};
+    case PanelFormat::kBF16Of4:
+      return {32, (1 + 8) * kStepBytes};
+    case PanelFormat::kInt8Of4:
+      return {32, (1 + 4) * kStepBytes};
+  }
+  return {0, 0};
+}
+constexpr bool is_int8(PanelFormat format) {
+  return format == PanelFormat::kInt8 || format == PanelFormat::kInt8Of4;
+}
+// Neighbouring columns of x that lie side by side for one token.
+constexpr int64_t columns_together(PanelFormat format) {
+  return format == PanelFormat::kBF16Of4 || format == PanelFormat::kInt8Of4 ? kGroup : 1;
 }
 
-// y[t, c] (+)= Σ_k x[k, t] · w[c, k] for t < tokens, c < columns, over `steps` steps of `panels` panels.
+// y[t, c] (+)= Σ_k x[k, t] · w[c, k] for t < tokens, c < columns, k < inputs.
 struct PanelJob {
-  const unsigned char* w;  // first step of the first panel
+  const unsigned char* w;  // first block of the first panel
   int64_t panel_bytes;     // from a panel to the next
   int64_t panels;          // >= 1
-  int64_t steps;
-  const float* x;  // (columns of w, tokens): the tokens of one column side by side
-  int64_t tokens;  // 1..PanelKernels::max_tokens
+  int64_t inputs;          // columns of w: whole blocks
+  const float* x;          // (inputs / together, tokens, together) with together = columns_together(format)
+  int64_t tokens;          // 1..PanelKernels::max_tokens
   float* y;
   int64_t y_stride;
   int64_t columns;      // valid outputs: panels * 16, fewer when the last panel is ragged
@@ -46,21 +74,29 @@ struct PanelKernels {
   int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
   int64_t gemm_panels;  // panels of one register tile at max_tokens
   void (*run)(const PanelJob& job);
-  // 16 rows (16, columns) to a panel; columns is a multiple of padded_to(format). int8 takes whole numbers of
-  // -127..127. May spoil the rows.
+  // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -127..127, the 2:4 formats
+  // at most two values other than zero a group. May spoil the rows.
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
 };
 
 extern const PanelKernels kPanelAvx2F32;
 extern const PanelKernels kPanelAvx2Bf16;
 extern const PanelKernels kPanelAvx2Int8;
+extern const PanelKernels kPanelAvx2Bf16Of4;
+extern const PanelKernels kPanelAvx2Int8Of4;
 extern const PanelKernels kPanelAvx512F32;
 extern const PanelKernels kPanelAvx512Bf16;
 extern const PanelKernels kPanelAvx512Int8;
+extern const PanelKernels kPanelAvx512Bf16Of4;
+extern const PanelKernels kPanelAvx512Int8Of4;
+
+// PanelKernels::pack of the 2:4 formats, for any instruction set.
+void pack_bf16_of4(float* rows, int64_t columns, unsigned char* panel);
+void pack_int8_of4(float* rows, int64_t columns, unsigned char* panel);
 
 // Token tiles of the AMX product: 16 tokens × 32 columns of bf16, 1 KB each.
 struct AmxJob {
-  PanelFormat format;      // bf16 or int8
+  PanelFormat format;      // any but f32
   const unsigned char* w;  // first tile of the first panel
   int64_t panel_bytes;
   int64_t panels;

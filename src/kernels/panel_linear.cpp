@@ -40,10 +40,9 @@ class PanelLinear final : public PackedLinear {
         kernels_(kernels),
         amx_(amx),
         panels_(ceil_div(out_features(), kPanelRows)),
-        columns_(round_up(in_features(), padded_to(kernels.format))),
+        columns_(round_up(in_features(), panel_block(kernels.format).columns)),
         packed_(static_cast<size_t>(panels_ * panel_bytes())) {
-    if (kernels.format == PanelFormat::kInt8)
-      scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
+    if (is_int8(kernels.format)) scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
     parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
   }
 
@@ -64,8 +63,12 @@ class PanelLinear final : public PackedLinear {
   }
 
  private:
-  int64_t steps() const { return columns_ / columns_per_step(kernels_.format); }
-  int64_t panel_bytes() const { return steps() * kStepBytes; }
+  // Bytes of `columns` columns of a panel, whole blocks.
+  int64_t bytes_of(int64_t columns) const {
+    const PanelBlock block = panel_block(kernels_.format);
+    return columns / block.columns * block.bytes;
+  }
+  int64_t panel_bytes() const { return bytes_of(columns_); }
   // Valid outputs of `panels` panels from `first` on.
   int64_t outputs(int64_t first, int64_t panels) const {
     return std::min(out_features(), (first + panels) * kPanelRows) - first * kPanelRows;
@@ -88,18 +91,19 @@ class PanelLinear final : public PackedLinear {
     kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }
 
-  // Columns [k0, k1) of tokens [t0, t0 + n) as (columns, n); columns past the input are zero.
+  // Columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x; columns past the input are zero.
   void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
                    float* out) const {
+    const int64_t together = columns_together(kernels_.format);
+    const bool round = kernels_.format != PanelFormat::kF32;
+    const int64_t end = std::min(k1, x.cols);
     for (int64_t t = 0; t < n; ++t) {
       const float* row = x.row(t0 + t);
-      const int64_t end = std::min(k1, x.cols);
-      float* o = out + t;
-      if (kernels_.format != PanelFormat::kF32)
-        for (int64_t k = k0; k < end; ++k, o += n) *o = rounded(row[k]);
-      else
-        for (int64_t k = k0; k < end; ++k, o += n) *o = row[k];
-      for (int64_t k = std::max(k0, end); k < k1; ++k, o += n) *o = 0.0f;
+      for (int64_t k = k0; k < k1; k += together) {
+        float* o = out + (k - k0) * n + t * together;
+        for (int64_t j = 0; j < together; ++j)
+          o[j] = k + j >= end ? 0.0f : round ? rounded(row[k + j]) : row[k + j];
+      }
     }
   }
 
@@ -112,7 +116,7 @@ class PanelLinear final : public PackedLinear {
     parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
-      kernels_.run({panel(first), panel_bytes(), count, steps(), packed, x.rows, y.data + first * kPanelRows,
+      kernels_.run({panel(first), panel_bytes(), count, columns_, packed, x.rows, y.data + first * kPanelRows,
                     y.stride, outputs(first, count), false, scales(first)});
     });
   }
@@ -138,14 +142,13 @@ class PanelLinear final : public PackedLinear {
       for (int64_t pass = 0; pass < passes; ++pass) {
         const int64_t k = pass * kGemmColumns;
         const int64_t length = std::min(kGemmColumns, columns_ - k);
-        const int64_t offset = k / columns_per_step(kernels_.format) * kStepBytes;
         for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
           const int64_t count = std::min(kernels_.gemm_panels, last - p);
           for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t t = tile_start(tile);
-            kernels_.run({panel(p) + offset, panel_bytes(), count, length / columns_per_step(kernels_.format),
-                          packed_at(k, length, t), tile_start(tile + 1) - t, y.row(t) + p * kPanelRows,
-                          y.stride, outputs(p, count), pass > 0, pass + 1 == passes ? scales(p) : nullptr});
+            kernels_.run({panel(p) + bytes_of(k), panel_bytes(), count, length, packed_at(k, length, t),
+                          tile_start(tile + 1) - t, y.row(t) + p * kPanelRows, y.stride, outputs(p, count),
+                          pass > 0, pass + 1 == passes ? scales(p) : nullptr});
           }
         }
       }

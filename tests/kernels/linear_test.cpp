@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <bit>
 #include <cstring>
 #include <set>
 
@@ -15,14 +16,43 @@ using test::Guarded;
 
 ComputeType compute_type(const LinearImpl& impl) {
   for (const ComputeType type : {ComputeType::kF32, ComputeType::kBF16})
-    if (impl.accepts({kDense, type, 1, 1})) return type;
+    if (impl.accepts({k2of4, type, 1, 1})) return type;  // dense kernels take it too
   return ComputeType::kInt8;
 }
 
-// Whole numbers with one 127 a row, so that eight bits hold them exactly.
-void fill_weights(Guarded& w, uint64_t seed) {
+// What the weights of a test must follow: the kernels of 2:4 run nothing else.
+Pattern pattern_of(const LinearImpl& impl) {
+  return impl.accepts({kDense, compute_type(impl), 1, 1}) ? kDense : k2of4;
+}
+
+// Which columns of a group of four group number `g` may keep: all places of two, one and none come in turn.
+bool kept(int64_t g, int64_t column) {
+  constexpr unsigned kMasks[] = {0x3, 0x5, 0x9, 0x6, 0xa, 0xc, 0x1, 0x2, 0x4, 0x8, 0x0};
+  return (kMasks[g % 11] >> column & 1u) != 0;
+}
+void keep_two_of_four(Guarded& w) {
+  const auto view = w.view();
+  for (int64_t r = 0; r < view.rows; ++r)
+    for (int64_t c = 0; c < view.cols; ++c)
+      if (!kept(7 * r + c / 4, c % 4)) view(r, c) = 0.0f;
+}
+void fit(Guarded& w, Pattern pattern) {
+  if (pattern == k2of4) keep_two_of_four(w);
+}
+
+// Whole numbers with one 127 a row, so that eight bits hold them exactly (a row that 2:4 leaves nothing of is
+// zeros).
+void fill_weights(Guarded& w, uint64_t seed, Pattern pattern) {
   w.fill_integers(seed, 8);
-  for (int64_t r = 0; r < w.view().rows; ++r) w.view()(r, r % w.view().cols) = 127.0f;
+  fit(w, pattern);
+  const auto view = w.view();
+  for (int64_t r = 0; r < view.rows; ++r)
+    for (int64_t i = 0; i < view.cols; ++i) {
+      const int64_t c = (r + i) % view.cols;
+      if (pattern == k2of4 && !kept(7 * r + c / 4, c % 4)) continue;
+      view(r, c) = 127.0f;
+      break;
+    }
 }
 
 std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
@@ -93,36 +123,42 @@ Matrix<float> product(Guarded& x, Guarded& w) {
 // Integers small enough that every sum is exact: a wrong, missing or doubled term cannot hide.
 TEST(Linear, EveryImplementationIsExactOnIntegers) {
   const test::ThreadCount scope(1);  // thousands of tiny products: starting a second thread costs more
-  std::set<Isa> covered;
+  std::set<std::pair<Isa, bool>> covered;
   for (const Shape shape : ragged_shapes()) {
     const std::vector<int64_t> counts = token_counts(shape);
-    Guarded w(shape.out, shape.in, test::kPoison);
-    fill_weights(w, 7);
-    const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
-    Guarded all_tokens(counts.back(), shape.in, test::kPoison);
-    all_tokens.fill_integers(8, 8);
-    const Matrix<float> expected = product(all_tokens, w);
-    for (const LinearImpl& impl : linear_impls()) {
-      if (impl.needs > detected_isa()) continue;
-      covered.insert(impl.needs);
-      const auto packed = impl.pack(std::span(&weight, 1));
-      EXPECT_EQ(packed->kernel(), impl.name);
-      EXPECT_GT(packed->bytes(), 0);
-      for (const int64_t tokens : counts) {
-        SCOPED_TRACE(testing::Message()
-                     << impl.name << " out " << shape.out << " in " << shape.in << " tokens " << tokens);
-        Guarded x(tokens, shape.in, test::kPoison);
-        x.fill_integers(8, 8);  // the first rows of all_tokens
-        const Matrix<float> y = apply_guarded(*packed, x);
-        for (int64_t t = 0; t < tokens; ++t)
-          for (int64_t o = 0; o < shape.out; ++o)
-            ASSERT_EQ(y(t, o), expected(t, o)) << "token " << t << " output " << o;
+    for (const Pattern pattern : {kDense, k2of4}) {
+      Guarded w(shape.out, shape.in, test::kPoison);
+      fill_weights(w, 7, pattern);
+      const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+      Guarded all_tokens(counts.back(), shape.in, test::kPoison);
+      all_tokens.fill_integers(8, 8);
+      const Matrix<float> expected = product(all_tokens, w);
+      for (const LinearImpl& impl : linear_impls()) {
+        if (impl.needs > detected_isa() || pattern_of(impl) != pattern) continue;
+        covered.emplace(impl.needs, pattern.dense());
+        const auto packed = impl.pack(std::span(&weight, 1));
+        EXPECT_EQ(packed->kernel(), impl.name);
+        EXPECT_GT(packed->bytes(), 0);
+        for (const int64_t tokens : counts) {
+          SCOPED_TRACE(testing::Message()
+                       << impl.name << " out " << shape.out << " in " << shape.in << " tokens " << tokens);
+          Guarded x(tokens, shape.in, test::kPoison);
+          x.fill_integers(8, 8);  // the first rows of all_tokens
+          const Matrix<float> y = apply_guarded(*packed, x);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t o = 0; o < shape.out; ++o)
+              ASSERT_EQ(y(t, o), expected(t, o)) << "token " << t << " output " << o;
+        }
       }
     }
   }
-  for (const Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAmx})
-    EXPECT_EQ(covered.count(isa) == 1, isa <= detected_isa())
+  for (const Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAmx}) {
+    EXPECT_EQ(covered.count({isa, true}) == 1, isa <= detected_isa())
         << "this machine has " << isa_name(detected_isa());
+    // The reference runs every pattern as it is.
+    EXPECT_EQ(covered.count({isa, false}) == 1, isa != Isa::kReference && isa <= detected_isa())
+        << "2:4 on " << isa_name(isa);
+  }
 }
 
 TEST(Linear, EveryImplementationRoundsLikeTheReference) {
@@ -131,6 +167,7 @@ TEST(Linear, EveryImplementationRoundsLikeTheReference) {
     for (const Shape shape : {Shape{65, 300}, Shape{33, 4097}, Shape{4097, 65}}) {
       Guarded w(shape.out, shape.in, test::kPoison);
       w.fill_normal(1);
+      fit(w, pattern_of(impl));
       const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
       const auto packed = impl.pack(std::span(&weight, 1));
       const auto reference = pack_specification(weight, compute_type(impl));
@@ -157,6 +194,7 @@ TEST(Linear, ThreadsDoNotChangeResults) {
     if (impl.needs > detected_isa()) continue;
     Guarded w(1037, 555, test::kPoison);
     w.fill_normal(3);
+    fit(w, pattern_of(impl));
     const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
     const auto packed = impl.pack(std::span(&weight, 1));
     for (const int64_t tokens : {1, 6, 31, 600}) {
@@ -176,14 +214,15 @@ TEST(Linear, ThreadsDoNotChangeResults) {
 // Weights on top of each other give the outputs that each gives alone.
 TEST(Linear, StacksWeights) {
   constexpr int64_t kIn = 70;
-  std::vector<Weight> stack;
-  for (const int64_t rows : {5, 40, 19}) {
-    Guarded w(rows, kIn, test::kPoison);
-    w.fill_normal(static_cast<uint64_t>(rows));
-    stack.push_back(Weight::from_matrix(MatrixView<const float>(w.view())));
-  }
   for (const LinearImpl& impl : linear_impls()) {
     if (impl.needs > detected_isa()) continue;
+    std::vector<Weight> stack;
+    for (const int64_t rows : {5, 40, 19}) {
+      Guarded w(rows, kIn, test::kPoison);
+      w.fill_normal(static_cast<uint64_t>(rows));
+      fit(w, pattern_of(impl));
+      stack.push_back(Weight::from_matrix(MatrixView<const float>(w.view())));
+    }
     const auto packed = impl.pack(stack);
     ASSERT_EQ(packed->out_features(), 64);
     for (const int64_t tokens : {1, 23}) {
@@ -211,6 +250,7 @@ TEST(Linear, ATokenDoesNotDependOnItsBatch) {
     constexpr int64_t kTokens = 45;
     Guarded w(70, kIn, test::kPoison);
     w.fill_normal(5);
+    fit(w, pattern_of(impl));
     Guarded x(kTokens, kIn, test::kPoison);
     x.fill_normal(6);
     const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
@@ -263,7 +303,7 @@ TEST(Linear, PacksEveryEncoding) {
     Weight weight;
     if (encoding <= Encoding::kBF16) {
       Guarded w(kRows, kCols, test::kPoison);
-      fill_weights(w, 12);
+      fill_weights(w, 12, kDense);
       weight = Weight::from_matrix(MatrixView<const float>(w.view()), encoding);
     } else {
       const EncodingInfo& info = encoding_info(encoding);
@@ -279,7 +319,7 @@ TEST(Linear, PacksEveryEncoding) {
     }
     const Matrix<float> values = decode(weight);
     for (const LinearImpl& impl : linear_impls()) {
-      if (impl.needs > detected_isa()) continue;
+      if (impl.needs > detected_isa() || pattern_of(impl) != kDense) continue;
       SCOPED_TRACE(testing::Message() << impl.name << " " << encoding_info(encoding).name);
       const auto packed = impl.pack(std::span(&weight, 1));
       Guarded x(7, kCols, test::kPoison);
@@ -302,6 +342,82 @@ TEST(Linear, PacksEveryEncoding) {
         }
     }
   }
+}
+
+// Every way two of four places may be filled, in every group of a block, gives what the zeros give.
+TEST(Linear, KeepsEveryPlaceOfAGroup) {
+  constexpr int64_t kCols = 64;  // two blocks
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa() || pattern_of(impl) != k2of4) continue;
+    for (int64_t group = 0; group < kCols / 4; ++group)
+      for (unsigned mask = 0; mask < 16; ++mask) {
+        if (std::popcount(mask) > 2) continue;
+        SCOPED_TRACE(testing::Message() << impl.name << " group " << group << " mask " << mask);
+        Guarded w(16, kCols, test::kPoison);
+        for (int64_t r = 0; r < 16; ++r) {
+          std::fill_n(w.view().row(r), kCols, 0.0f);
+          for (int64_t c = 0; c < 4; ++c)
+            if ((mask >> c & 1u) != 0) w.view()(r, 4 * group + c) = 127.0f;
+        }
+        const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+        const auto packed = impl.pack(std::span(&weight, 1));
+        for (const int64_t tokens : {1, 9}) {
+          Guarded x(tokens, kCols, test::kPoison);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t c = 0; c < kCols; ++c) x.view()(t, c) = static_cast<float>((5 * c + t) % 61 + 1);
+          const Matrix<float> y = apply_guarded(*packed, x);
+          const Matrix<float> expected = product(x, w);
+          for (int64_t t = 0; t < tokens; ++t)
+            for (int64_t o = 0; o < 16; ++o) ASSERT_EQ(y(t, o), expected(t, o));
+        }
+      }
+  }
+}
+
+std::string_view kernel_of(std::span<const Weight> stack, ComputeType compute) {
+  return pack_linear(stack, compute)->kernel();
+}
+
+TEST(Linear, RunsTwoOfFourWhereTheValuesAllowIt) {
+  if (active_isa() == Isa::kReference) GTEST_SKIP() << "no 2:4 kernel below AVX2";
+  for (const ComputeType compute : {ComputeType::kBF16, ComputeType::kInt8}) {
+    const std::string_view sparse_kernel = select_linear({k2of4, compute, 1, 1}).name;
+    const std::string_view dense_kernel = select_linear({kDense, compute, 1, 1}).name;
+    ASSERT_NE(sparse_kernel, dense_kernel);
+    Guarded w(40, 71, test::kPoison);  // the last group has three columns
+    fill_weights(w, 20, k2of4);
+    const auto weight = [&] { return Weight::from_matrix(MatrixView<const float>(w.view())); };
+    const Weight sparse = weight();
+    EXPECT_EQ(kernel_of(std::span(&sparse, 1), compute), sparse_kernel);
+    // Three values in the very last group.
+    for (int64_t c = 68; c < 71; ++c) w.view()(39, c) = 1.0f;
+    const Weight dense = weight();
+    EXPECT_EQ(kernel_of(std::span(&dense, 1), compute), dense_kernel);
+    const std::vector<Weight> both_sparse = {sparse, sparse};
+    EXPECT_EQ(kernel_of(both_sparse, compute), sparse_kernel);
+    const std::vector<Weight> one_dense = {sparse, dense};
+    EXPECT_EQ(kernel_of(one_dense, compute), dense_kernel);
+  }
+  Guarded w(4, 8, test::kPoison);
+  fill_weights(w, 21, k2of4);
+  const Weight sparse = Weight::from_matrix(MatrixView<const float>(w.view()));
+  EXPECT_EQ(kernel_of(std::span(&sparse, 1), ComputeType::kF32),
+            select_linear({kDense, ComputeType::kF32, 4, 8}).name);
+}
+
+// 2 values of 16 bits and 4 bits of places for 4 of 16; 8 bits: 2 · 8 + 4 for 4 · 8.
+TEST(Linear, TwoOfFourIsAsSmallAsItsBits) {
+  if (active_isa() == Isa::kReference) GTEST_SKIP() << "no 2:4 kernel below AVX2";
+  const Matrix<float> zeros = Matrix<float>::zeros(512, 1024);
+  Matrix<float> ones(512, 1024);
+  std::fill_n(ones.data(), ones.size(), 1.0f);
+  const Weight sparse = Weight::from_matrix(zeros.view());
+  const Weight dense = Weight::from_matrix(std::as_const(ones).view());
+  EXPECT_EQ(16 * pack_linear(sparse, ComputeType::kBF16)->bytes(),
+            9 * pack_linear(dense, ComputeType::kBF16)->bytes());
+  constexpr int64_t kScales = 512 * 4;
+  EXPECT_EQ(8 * (pack_linear(sparse, ComputeType::kInt8)->bytes() - kScales),
+            5 * (pack_linear(dense, ComputeType::kInt8)->bytes() - kScales));
 }
 
 }  // namespace

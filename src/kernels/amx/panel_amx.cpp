@@ -11,6 +11,12 @@ constexpr int64_t kBlockTiles = 8;  // tiles of a column block: two panels of it
 constexpr int64_t kTokenAhead = 2;  // tiles by which the tokens are fetched into L1 before their use
 constexpr int64_t kLinesOfTile = 16;
 
+// Bytes of 32 packed columns of a panel.
+inline int64_t tile_bytes(PanelFormat format) {
+  const PanelBlock block = panel_block(format);
+  return 32 * block.bytes / block.columns;
+}
+
 struct alignas(64) TileConfig {
   uint8_t palette;
   uint8_t start_row;
@@ -55,23 +61,86 @@ int64_t scratch_bytes(int64_t tokens, int64_t panels) {
   return sums_bytes(tokens, panels) + 2 * kBlockTiles * kTileBytes;
 }
 
-// int8 columns become bf16 ones: whole numbers up to 127 are exact in bf16, the upper half of an f32. One
-// tile of 64 columns gives two of 32.
-void expand_int8(const unsigned char* w, int64_t tiles, unsigned char* out) {
-  const __m512i high_half = _mm512_set1_epi32(static_cast<int>(0xffff0000u));
-  const auto bits = [](__m512i integers) { return _mm512_castps_si512(_mm512_cvtepi32_ps(integers)); };
-  for (int64_t i = 0; i < tiles; ++i, out += 2 * kTileBytes)
-    for (int64_t s = 0; s < 16; ++s, w += kStepBytes) {
-      const __m512i raw = _mm512_load_si512(w);
-      const __m512i c0 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 24), 24));
-      const __m512i c1 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 16), 24));
-      const __m512i c2 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 8), 24));
-      const __m512i c3 = bits(_mm512_srai_epi32(raw, 24));
-      unsigned char* pair = out + s / 8 * kTileBytes + s % 8 * 2 * kStepBytes;
-      _mm512_store_si512(pair, _mm512_or_si512(_mm512_srli_epi32(c0, 16), _mm512_and_si512(c1, high_half)));
-      _mm512_store_si512(pair + kStepBytes,
-                         _mm512_or_si512(_mm512_srli_epi32(c2, 16), _mm512_and_si512(c3, high_half)));
+// What brings the two kept values of a group, in the lanes of a step, to two steps of two columns: selectors
+// of bytes by place code, before the lane's own offset is added. The second step's follow the first's.
+struct Selectors {
+  alignas(64) uint32_t of[2][16];
+};
+constexpr Selectors make_selectors() {
+  Selectors s{};
+  for (uint32_t code = 0; code < 16; ++code)
+    for (uint32_t column = 0; column < 4; ++column) {
+      // Bytes 0, 1: the lower kept value; 2, 3: the higher one; 0x80: zero.
+      const uint32_t bytes = column == (code & 3) ? 0x0100u : column == code >> 2 ? 0x0302u : 0x8080u;
+      s.of[column / 2][code] |= bytes << (16 * (column % 2));
     }
+  return s;
+}
+constexpr Selectors kSelectors = make_selectors();
+
+class Spread {
+ public:
+  // Two steps, 128 bytes, from the pairs of a group and their places in the lowest four bits of the lanes.
+  void operator()(__m512i pairs, __m512i places, unsigned char* out) const {
+    const __m512i first = _mm512_or_si512(_mm512_permutexvar_epi32(places, first_), lane_);
+    const __m512i second = _mm512_or_si512(_mm512_permutexvar_epi32(places, second_), lane_);
+    _mm512_store_si512(out, _mm512_shuffle_epi8(pairs, first));
+    _mm512_store_si512(out + kStepBytes, _mm512_shuffle_epi8(pairs, second));
+  }
+
+ private:
+  __m512i first_ = _mm512_load_si512(kSelectors.of[0]);
+  __m512i second_ = _mm512_load_si512(kSelectors.of[1]);
+  __m512i lane_ = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+};
+
+// Four int8 values a lane become two pairs of bf16: whole numbers up to 127 are exact in bf16, the upper half
+// of an f32.
+inline void to_bf16_pairs(__m512i raw, __m512i* first, __m512i* second) {
+  const auto bits = [](__m512i integers) { return _mm512_castps_si512(_mm512_cvtepi32_ps(integers)); };
+  const auto pair = [](__m512i low, __m512i high) {
+    return _mm512_mask_mov_epi16(high, 0x55555555u, _mm512_srli_epi32(low, 16));
+  };
+  const __m512i c0 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 24), 24));
+  const __m512i c1 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 16), 24));
+  const __m512i c2 = bits(_mm512_srai_epi32(_mm512_slli_epi32(raw, 8), 24));
+  const __m512i c3 = bits(_mm512_srai_epi32(raw, 24));
+  *first = pair(c0, c1);
+  *second = pair(c2, c3);
+}
+
+// `tiles` tiles of 32 columns of a packed panel as dense bf16.
+void expand(PanelFormat format, const unsigned char* w, int64_t tiles, unsigned char* out) {
+  const Spread spread;
+  for (int64_t i = 0; i < tiles; ++i) {
+    if (format == PanelFormat::kInt8) {  // half a tile of 64 columns
+      for (int64_t s = 0; s < 8; ++s, w += kStepBytes, out += 2 * kStepBytes) {
+        __m512i first;
+        __m512i second;
+        to_bf16_pairs(_mm512_load_si512(w), &first, &second);
+        _mm512_store_si512(out, first);
+        _mm512_store_si512(out + kStepBytes, second);
+      }
+      continue;
+    }
+    __m512i places = _mm512_load_si512(w);
+    w += kStepBytes;
+    if (format == PanelFormat::kBF16Of4) {
+      for (int64_t s = 0; s < 8; ++s, w += kStepBytes, out += 2 * kStepBytes) {
+        spread(_mm512_load_si512(w), places, out);
+        places = _mm512_srli_epi32(places, 4);
+      }
+    } else {
+      for (int64_t s = 0; s < 4; ++s, w += kStepBytes, out += 4 * kStepBytes) {
+        __m512i first;
+        __m512i second;
+        to_bf16_pairs(_mm512_load_si512(w), &first, &second);
+        spread(first, places, out);
+        spread(second, _mm512_srli_epi32(places, 4), out + 2 * kStepBytes);
+        places = _mm512_srli_epi32(places, 8);
+      }
+    }
+  }
 }
 
 // Two token tiles × two panels over n column tiles.
@@ -176,10 +245,11 @@ struct Weights {
 
 Weights weights_of(const AmxJob& job, int64_t p, int64_t k, int64_t n, bool two_panels,
                    unsigned char* expanded) {
-  const unsigned char* panel = job.w + p * job.panel_bytes;
-  if (job.format == PanelFormat::kBF16) return {panel + k * kTileBytes, job.panel_bytes};
-  expand_int8(panel + k / 2 * kTileBytes, n / 2, expanded);
-  if (two_panels) expand_int8(panel + job.panel_bytes + k / 2 * kTileBytes, n / 2, expanded + n * kTileBytes);
+  const int64_t tile = tile_bytes(job.format);
+  const unsigned char* w = job.w + p * job.panel_bytes + k * tile;
+  if (job.format == PanelFormat::kBF16) return {w, job.panel_bytes};
+  expand(job.format, w, n, expanded);
+  if (two_panels) expand(job.format, w + job.panel_bytes, n, expanded + n * kTileBytes);
   return {expanded, n * kTileBytes};
 }
 
@@ -187,13 +257,12 @@ void run(const AmxJob& job) {
   configure(job.tokens);
   const int64_t token_tiles = (job.tokens + 15) / 16;
   const int64_t token_pairs = (token_tiles + 1) / 2;
-  const int64_t packed_columns =
-      job.format == PanelFormat::kBF16 ? 1 : 2;  // tiles of tokens a tile of weights
+  const int64_t tile = tile_bytes(job.format);
   float* sums = reinterpret_cast<float*>(job.scratch);
   unsigned char* expanded = job.scratch + sums_bytes(job.tokens, job.panels);
   for (int64_t k = 0; k < job.k_tiles; k += kBlockTiles) {
     const int64_t n = job.k_tiles - k < kBlockTiles ? job.k_tiles - k : kBlockTiles;
-    const int64_t n_bytes = n / packed_columns * kTileBytes;
+    const int64_t n_bytes = n * tile;
     // The tokens of all panels together exceed L2: those of the next column block (or, at the end, of the
     // first, for the next panels) are fetched while this one is worked on.
     const unsigned char* x_next = job.x + (k + n < job.k_tiles ? (k + n) * token_tiles * kTileBytes : 0);
@@ -203,9 +272,9 @@ void run(const AmxJob& job) {
       const bool two_panels = p + 1 < job.panels;
       const Weights w = weights_of(job, p, k, n, two_panels, expanded);
       // The next pair of this column block, or the first pair of the next block.
-      const unsigned char* here = job.w + p * job.panel_bytes + k / packed_columns * kTileBytes;
+      const unsigned char* here = job.w + p * job.panel_bytes + k * tile;
       const unsigned char* ahead =
-          p + 2 < job.panels ? here + 2 * job.panel_bytes : job.w + k / packed_columns * kTileBytes + n_bytes;
+          p + 2 < job.panels ? here + 2 * job.panel_bytes : job.w + k * tile + n_bytes;
       const int64_t ahead_lines = (n_bytes / 64 + token_pairs * n - 1) / (token_pairs * n);
       for (int64_t m = 0; m < token_tiles; m += 2) {
         const bool two_tokens = m + 1 < token_tiles;

@@ -1,6 +1,7 @@
 // Register-tiled products over packed panels with AVX2 and FMA.
 #include <immintrin.h>
 
+#include "kernels/avx2/lanes.h"
 #include "kernels/panel.h"
 
 namespace pare {
@@ -10,31 +11,11 @@ constexpr int kMaxTokens = 6;     // 6 × 2 accumulators of 8 lanes, 2 weight ve
 constexpr int kStreamTokens = 4;  // up to here the weights come from memory and are fetched ahead
 constexpr int64_t kPrefetchBytes = 32768;
 
-// Sixteen outputs in two vectors; ragged panels go through a local copy.
-inline void load16(const float* y, int64_t columns, __m256* a, __m256* b) {
-  float local[16] = {};
-  if (columns < 16) {
-    for (int64_t i = 0; i < columns; ++i) local[i] = y[i];
-    y = local;
-  }
-  *a = _mm256_loadu_ps(y);
-  *b = _mm256_loadu_ps(y + 8);
-}
-
-inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
-  if (columns >= 16) {
-    _mm256_storeu_ps(y, a);
-    _mm256_storeu_ps(y + 8, b);
-    return;
-  }
-  float local[16];
-  _mm256_storeu_ps(local, a);
-  _mm256_storeu_ps(local + 8, b);
-  for (int64_t i = 0; i < columns; ++i) y[i] = local[i];
-}
-
+// Columns of a step.
 template <PanelFormat kFormat>
-constexpr int kColumns = static_cast<int>(columns_per_step(kFormat));
+constexpr int kColumns = kFormat == PanelFormat::kF32    ? 1
+                         : kFormat == PanelFormat::kBF16 ? 2
+                                                         : 4;
 
 // Column j of half a step, one value a lane.
 template <PanelFormat kFormat>
@@ -70,7 +51,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
         load16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, &acc[t][2 * p], &acc[t][2 * p + 1]);
     }
   const float* x = job.x;
-  for (int64_t s = 0; s < job.steps; ++s, w += kStepBytes) {
+  for (int64_t s = 0; s < job.inputs / kColumns<kFormat>; ++s, w += kStepBytes) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
       const unsigned char* step = w + p * w_apart;

@@ -1,6 +1,7 @@
 // Register-tiled products over packed panels with AVX-512.
 #include <immintrin.h>
 
+#include "kernels/avx512/column_mask.h"
 #include "kernels/avx512/transpose.h"
 #include "kernels/panel.h"
 
@@ -11,13 +12,11 @@ constexpr int kMaxTokens = 14;    // 14 × 2 accumulators, 2 weight vectors
 constexpr int kStreamTokens = 8;  // up to here the weights come from memory and are fetched ahead
 constexpr int64_t kPrefetchBytes = 32768;
 
-inline __mmask16 column_mask(int64_t columns) {
-  return columns >= 16 ? static_cast<__mmask16>(0xffff)
-                       : static_cast<__mmask16>((1u << (columns > 0 ? columns : 0)) - 1u);
-}
-
+// Columns of a step.
 template <PanelFormat kFormat>
-constexpr int kColumns = static_cast<int>(columns_per_step(kFormat));
+constexpr int kColumns = kFormat == PanelFormat::kF32    ? 1
+                         : kFormat == PanelFormat::kBF16 ? 2
+                                                         : 4;
 
 // Column j of a step, one value a lane.
 template <PanelFormat kFormat>
@@ -52,7 +51,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
                                                          y + t * job.y_stride + y_apart * p)
                                  : _mm512_setzero_ps();
   const float* x = job.x;
-  for (int64_t s = 0; s < job.steps; ++s) {
+  for (int64_t s = 0; s < job.inputs / kColumns<kFormat>; ++s) {
     __m512i raw[P];
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
