@@ -20,24 +20,36 @@ namespace fs = std::filesystem;
 struct Options {
   std::string model;
   std::string out;
+  std::string to = "dense";
+  std::string pattern;
   std::string dtype = "same";
   uint64_t max_shard_bytes = kDefaultShardBytes;
 
   std::optional<Encoding> encoding() const;
+  StorageFormat format() const;
 };
+
+constexpr StorageFormat kFormats[] = {StorageFormat::kPlain, StorageFormat::kPacked,
+                                      StorageFormat::kSparse24Bitmask};
 
 struct TypeName {
   const char* name;
   std::optional<Encoding> encoding;
 };
-constexpr TypeName kTypes[] = {{"same", std::nullopt},    {"f32", Encoding::kF32},
-                               {"f16", Encoding::kF16},   {"bf16", Encoding::kBF16},
-                               {"q8_0", Encoding::kQ8_0}, {"q4_0", Encoding::kQ4_0}};
+constexpr TypeName kTypes[] = {
+    {"same", std::nullopt},    {"f32", Encoding::kF32},   {"f16", Encoding::kF16},  {"bf16", Encoding::kBF16},
+    {"int8", Encoding::kInt8}, {"q8_0", Encoding::kQ8_0}, {"q4_0", Encoding::kQ4_0}};
 
 std::optional<Encoding> Options::encoding() const {
   for (const TypeName& type : kTypes)
     if (type.name == dtype) return type.encoding;
   fail(ErrorCode::kInternal, "no type {}", dtype);
+}
+
+StorageFormat Options::format() const {
+  for (const StorageFormat format : kFormats)
+    if (storage_format_name(format) == to) return format;
+  fail(ErrorCode::kInternal, "no format {}", to);
 }
 
 void print_check(const SavedCheck& check) {
@@ -65,7 +77,9 @@ void convert_to_gguf(const Options& options, const Model& model) {
 void convert_to_folder(const Options& options, const Model& model) {
   OutputFolder folder(options.out, options.model);
   copy_tokenizer_files(options.model, folder.path());
-  save_hf(model, folder.path(), options.encoding(), options.max_shard_bytes);
+  SaveOptions save{options.encoding(), options.format(), std::nullopt, options.max_shard_bytes};
+  if (!options.pattern.empty()) save.pattern = parse_pattern(options.pattern);
+  save_hf(model, folder.path(), save);
   if (const std::string manifest = read_manifest(options.model); !manifest.empty())
     write_file(folder.path() / kManifestFile, manifest);
   print_check(verify_saved(model, folder.path()));
@@ -76,8 +90,16 @@ void run(const Options& options) {
   const bool gguf = fs::path(options.out).extension() == ".gguf";
   const auto encoding = options.encoding();
   if (!gguf && encoding && is_block_encoding(*encoding))
-    fail(ErrorCode::kUsage, "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16 or bf16",
-         options.dtype);
+    fail(ErrorCode::kUsage,
+         "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16, bf16 or int8", options.dtype);
+  const StorageFormat format = options.format();
+  if (gguf && format != StorageFormat::kPlain)
+    fail(ErrorCode::kUsage, "--to {} needs a Hugging Face folder: a .gguf file is dense", options.to);
+  if (encoding == Encoding::kInt8 && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--dtype int8 needs --to packed");
+  if (!options.pattern.empty() && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--pattern needs --to packed");
+  if (!options.pattern.empty()) parse_pattern(options.pattern);
   const Model model = load_model(options.model);
   check_finite(model);
   if (gguf)
@@ -98,10 +120,22 @@ void add_convert(CLI::App& app) {
       ->add_option("-o,--output", options->out,
                    "A new .gguf file, or a new Hugging Face folder for any other name")
       ->required();
+  std::vector<std::string> formats;
+  for (const StorageFormat format : kFormats) formats.emplace_back(storage_format_name(format));
   command
-      ->add_option("--dtype", options->dtype,
-                   "Type of the matrices: f32, f16, bf16, or for a .gguf q8_0 or q4_0 (default: same; in a "
-                   "folder quantised ones become bf16). Norms and biases keep full precision")
+      ->add_option(
+          "--to", options->to,
+          "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
+          "values and a mask; for pare), sparse-24-bitmask (2:4, of compressed-tensors)")
+      ->check(CLI::IsMember(formats).description(""));
+  command->add_option("--pattern", options->pattern,
+                      "N:M that --to packed stores linears in (default: the smallest that loses nothing)");
+  command
+      ->add_option(
+          "--dtype", options->dtype,
+          "Type of the matrices: f32, f16, bf16; for --to packed int8 (of the linears in the layers, one "
+          "scale a row); for a .gguf q8_0 or q4_0 (default: same; where that cannot be, bf16). Norms and "
+          "biases keep full precision")
       ->check(CLI::IsMember(names).description(""));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,

@@ -216,7 +216,7 @@ void run_compression(const Options& options, const Passes& passes) {
   const Model model = load_model(options.model);
   passes.front()->require_applicable(model);
   const Encoding own = model.embedding.encoding;
-  const Encoding dtype = options.dtype.value_or(is_block_encoding(own) ? Encoding::kBF16 : own);
+  const Encoding dtype = options.dtype.value_or(own > Encoding::kBF16 ? Encoding::kBF16 : own);
   if (options.dry_run) return dry_run(options, passes, model, dtype);
   // Refused before hours are spent.
   OutputFolder output(options.out, options.model,
@@ -248,7 +248,7 @@ void run_compression(const Options& options, const Passes& passes) {
   const Model compressed = run_passes(model, set, passes, area, report, progress);
   lines.close();
   report.recipe["seed"] = options.seed;
-  write_compressed(compressed, options.model, output, dtype, set, report);
+  write_compressed(compressed, options.model, output, {.dtype = dtype}, set, report);
   print_result(options, report);
 }
 

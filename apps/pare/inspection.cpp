@@ -1,12 +1,9 @@
 #include "inspection.h"
 
-#include <algorithm>
-#include <atomic>
-
-#include "base/parallel.h"
 #include "kernels/linear.h"
 #include "model/load.h"
 #include "model/visit.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
@@ -22,28 +19,6 @@ std::vector<BlockRange> collapse_blocks(const ModelConfig& config) {
   return ranges;
 }
 
-int64_t count_zeros(const Weight& weight) {
-  constexpr int64_t kRows = 64;
-  std::atomic<int64_t> zeros = 0;
-  parallel_for((weight.rows + kRows - 1) / kRows, [&](int64_t chunk) {
-    std::vector<float> row(static_cast<size_t>(weight.cols));
-    int64_t count = 0;
-    for (int64_t r = chunk * kRows; r < std::min(weight.rows, (chunk + 1) * kRows); ++r) {
-      decode_row(weight, r, row.data());
-      count += std::count(row.begin(), row.end(), 0.0f);
-    }
-    zeros += count;
-  });
-  return zeros;
-}
-
-template <typename Key, typename Value>
-Value& entry_of(std::vector<std::pair<Key, Value>>& entries, const Key& key) {
-  for (auto& entry : entries)
-    if (entry.first == key) return entry.second;
-  return entries.emplace_back(key, Value{}).second;
-}
-
 void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const Weight& weight) {
   for (LinearGroup& group : groups) {
     if (group.role != role || group.out != weight.rows || group.in != weight.cols) continue;
@@ -51,7 +26,7 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
     return;
   }
   const auto kernel = [&](ComputeType compute) {
-    return std::string(select_linear({weight.pattern, compute, weight.rows, weight.cols}).name);
+    return std::string(select_linear({kDense, compute, weight.rows, weight.cols}).name);
   };
   groups.push_back({std::string(role), weight.rows, weight.cols, 1, kernel(ComputeType::kF32),
                     kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
@@ -85,11 +60,12 @@ Inspection inspect(const std::string& path) {
         const std::string role(role_name(place.role));
         EncodingUse& use = result.encodings[std::string(encoding_info(weight.encoding).name)];
         ++use.matrices;
-        use.values += weight.values();
+        use.values += weight.stored_values();
         use.bytes += weight.bytes();
-        RoleZeros& zeros = entry_of(result.zeros, role);
-        zeros.values += weight.values();
-        zeros.zeros += count_zeros(weight);
+        const Sparsity sparsity = measure_sparsity(weight, weight.encoding);
+        release_pages(weight);
+        result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.encoding,
+                                   weight.pattern, sparsity.pattern, sparsity.zeros, weight.bytes()});
         if (place.role != Role::kEmbedding) add_linear(result.linears, role, weight);
       },
       [&](const TensorPlace&, const std::vector<float>& values) {

@@ -28,16 +28,23 @@ struct LinearGroup {
   std::string kernel_int8;
 };
 
-struct RoleZeros {
-  int64_t values = 0;
-  int64_t zeros = 0;  // exactly 0
+struct MatrixFacts {
+  std::string role;
+  int64_t block = -1;  // −1 outside blocks
+  int64_t rows = 0;
+  int64_t cols = 0;
+  Encoding encoding = Encoding::kF32;
+  Pattern pattern;   // in which it is stored
+  Pattern possible;  // in which it could be
+  int64_t zeros = 0;
+  int64_t bytes = 0;
 };
 
 // What is stored in one encoding.
 struct EncodingUse {
   int64_t matrices = 0;
   int64_t vectors = 0;
-  int64_t values = 0;
+  int64_t values = 0;  // that are stored: of an N:M matrix those that are kept
   int64_t bytes = 0;
 };
 
@@ -47,7 +54,7 @@ struct Inspection {
   ModelSize size;
   std::vector<BlockRange> blocks;
   std::map<std::string, EncodingUse> encodings;
-  std::vector<std::pair<std::string, RoleZeros>> zeros;  // by role, in model order
+  std::vector<MatrixFacts> matrices;  // in model order
   std::vector<LinearGroup> linears;
   std::string isa;
   std::string tokenizer;  // what it is, or why there is none

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <map>
+
 #include "inspection.h"
 #include "options.h"
 #include "table.h"
@@ -9,8 +12,8 @@ constexpr std::string_view kScalingNames[] = {"none", "linear", "llama3", "divis
 
 std::string_view scaling_name(RopeScaling scaling) { return kScalingNames[static_cast<size_t>(scaling)]; }
 
-double share(const RoleZeros& zeros) {
-  return zeros.values == 0 ? 0.0 : static_cast<double>(zeros.zeros) / static_cast<double>(zeros.values);
+double share(int64_t zeros, int64_t values) {
+  return values == 0 ? 0.0 : static_cast<double>(zeros) / static_cast<double>(values);
 }
 
 std::string range_name(const BlockRange& range) {
@@ -37,6 +40,71 @@ double bits_per_weight(int64_t bytes, int64_t values) {
   return values == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
 }
 
+// What is said of a matrix besides its sizes: those of one role that share it make a line.
+std::string storage_of(const MatrixFacts& m) {
+  std::string pattern = pattern_name(m.pattern);
+  if (m.possible != m.pattern) pattern += fmt::format(" ({} of zeros)", pattern_name(m.possible));
+  return pattern;
+}
+
+std::string matrices_text(const std::vector<MatrixFacts>& matrices) {
+  struct Line {
+    std::string role, storage;
+    std::string_view encoding;
+    int64_t count, values, zeros, bytes;
+  };
+  std::vector<Line> lines;
+  for (const MatrixFacts& m : matrices) {
+    const Line add{m.role,  storage_of(m), encoding_info(m.encoding).name, 1, m.rows * m.cols,
+                   m.zeros, m.bytes};
+    const auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& l) {
+      return l.role == add.role && l.storage == add.storage && l.encoding == add.encoding;
+    });
+    if (line == lines.end()) {
+      lines.push_back(add);
+      continue;
+    }
+    ++line->count;
+    line->values += add.values;
+    line->zeros += add.zeros;
+    line->bytes += add.bytes;
+  }
+  Table table({"matrices", "pattern", "encoding", "count", "zeros", "bits per weight"});
+  for (const Line& l : lines)
+    table.add({l.role, l.storage, std::string(l.encoding), fmt::format("{}", l.count),
+               fmt::format("{:.3f} %", 100.0 * share(l.zeros, l.values)),
+               fmt::format("{:.3f}", bits_per_weight(l.bytes, l.values))});
+  return table.text();
+}
+
+// Shares of zeros by role.
+Json zeros_json(const std::vector<MatrixFacts>& matrices) {
+  std::map<std::string, std::pair<int64_t, int64_t>> sums;
+  for (const MatrixFacts& m : matrices) {
+    sums[m.role].first += m.zeros;
+    sums[m.role].second += m.rows * m.cols;
+  }
+  Json zeros = Json::object();
+  for (const auto& [role, sum] : sums) zeros[role] = share(sum.first, sum.second);
+  return zeros;
+}
+
+Json matrices_json(const std::vector<MatrixFacts>& matrices) {
+  Json list = Json::array();
+  for (const MatrixFacts& m : matrices)
+    list.push_back({{"role", m.role},
+                    {"layer", m.block < 0 ? Json() : Json(m.block)},
+                    {"rows", m.rows},
+                    {"cols", m.cols},
+                    {"encoding", encoding_info(m.encoding).name},
+                    {"pattern", pattern_name(m.pattern)},
+                    {"possible_pattern", pattern_name(m.possible)},
+                    {"zeros", share(m.zeros, m.rows * m.cols)},
+                    {"bytes", m.bytes},
+                    {"bits_per_weight", bits_per_weight(m.bytes, m.rows * m.cols)}});
+  return list;
+}
+
 }  // namespace
 
 Json to_json(const Inspection& i) {
@@ -51,8 +119,6 @@ Json to_json(const Inspection& i) {
                       {"intermediate_size", range.shape.intermediate_size},
                       {"attention_skip", range.shape.attention_skip},
                       {"mlp_skip", range.shape.mlp_skip}});
-  Json zeros = Json::object();
-  for (const auto& entry : i.zeros) zeros[entry.first] = share(entry.second);
   Json bytes_by_encoding = Json::object();
   Json encodings = Json::object();
   for (const auto& [name, use] : i.encodings) {
@@ -91,7 +157,8 @@ Json to_json(const Inspection& i) {
           {"rope", rope_json(i.config.rope)},
           {"tokenizer", i.tokenizer},
           {"blocks", blocks},
-          {"zeros", zeros},
+          {"zeros", zeros_json(i.matrices)},
+          {"matrices", matrices_json(i.matrices)},
           {"isa", i.isa},
           {"linears", linears}};
 }
@@ -130,10 +197,8 @@ std::string to_text(const Inspection& i) {
   for (const LinearGroup& g : i.linears)
     linears.add({g.role, fmt::format("{}", g.out), fmt::format("{}", g.in), fmt::format("{}", g.count),
                  g.kernel_f32, g.kernel_bf16, g.kernel_int8});
-  Table zeros({"zeros", "share"});
-  for (const auto& entry : i.zeros)
-    zeros.add({entry.first, fmt::format("{:.3f} %", 100.0 * share(entry.second))});
-  return out + "\n" + encodings.text() + "\n" + blocks.text() + "\n" + linears.text() + "\n" + zeros.text();
+  return out + "\n" + encodings.text() + "\n" + blocks.text() + "\n" + linears.text() + "\n" +
+         matrices_text(i.matrices);
 }
 
 }  // namespace pare

@@ -36,9 +36,11 @@ std::string model_fingerprint(const Model& model) {
   parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
     Piece& piece = pieces[static_cast<size_t>(i)];
     if (piece.weight == nullptr) return;
-    const std::string_view bytes(reinterpret_cast<const char*>(piece.weight->data),
-                                 static_cast<size_t>(piece.weight->bytes()));
-    piece.text += fmt::format(" {}", sha256_hex(bytes));
+    for (const auto& part : piece.weight->parts()) {
+      if (part.empty()) continue;
+      const std::string_view bytes(reinterpret_cast<const char*>(part.data()), part.size());
+      piece.text += fmt::format(" {}", sha256_hex(bytes));
+    }
     release_pages(*piece.weight);
   });
   const ModelConfig& config = model.config;

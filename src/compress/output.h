@@ -6,15 +6,15 @@
 #include "compress/calibration_set.h"
 #include "compress/report.h"
 #include "io/output_folder.h"
-#include "model/model.h"
+#include "model/save.h"
 
 namespace pare {
 
 // Writes weights, config, tokenizer files and pare.json (the manifest: recipe, sizes, errors) to `output`,
 // reads the weights back and compares logits on the probe before the folder gets its name. `input`: the
-// original model's path. `dtype`: f32, f16 or bf16. Throws kIo when it cannot be written, kNumeric when what
+// original model's path. `options` as for save_hf. Throws kIo when it cannot be written, kNumeric when what
 // was written does not compute what it should. Sets report.after to what was written.
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
-                      Encoding dtype, const CalibrationSet& set, Report& report);
+                      const SaveOptions& options, const CalibrationSet& set, Report& report);
 
 }  // namespace pare

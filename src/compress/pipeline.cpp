@@ -15,7 +15,7 @@ int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
   int64_t cache = 0;
   for (const BlockShape& block : config.blocks)
     cache += config.kv_heads * (config.head_dim + block.value_head_dim) * 4;
-  return model_size(model).parameters * row_bytes(Encoding::kBF16, 1) + group * plan.seqlen * cache +
+  return model_size(model).dense_parameters * row_bytes(Encoding::kBF16, 1) + group * plan.seqlen * cache +
          group * config.vocab_size * 4;
 }
 

@@ -4,14 +4,10 @@
 
 namespace pare {
 
-Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, std::optional<Encoding> stored) {
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit) {
   constexpr size_t kProbeTokens = 48;
   const auto& sequence = set.sequences.front();
-  const std::span<const int32_t> tokens(sequence.data(), std::min(kProbeTokens, sequence.size()));
-  if (!stored) return streamed_logits(model, tokens);
-  return streamed_logits(model, tokens, [&](const TensorPlace&, const Weight& weight) {
-    return weight.encoding == *stored ? weight : Weight::from_matrix(decode(weight).view(), *stored);
-  });
+  return streamed_logits(model, std::span(sequence.data(), std::min(kProbeTokens, sequence.size())), edit);
 }
 
 void require_exact(const std::string& name, MatrixView<const float> expected, MatrixView<const float> got,

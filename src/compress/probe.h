@@ -1,7 +1,6 @@
 // Run-time checks that an exact transformation left the model's function alone.
 #pragma once
 
-#include <optional>
 #include <string>
 
 #include "compress/calibration_set.h"
@@ -12,9 +11,8 @@
 namespace pare {
 
 // Logits (tokens, vocab) in f32 of the first tokens of the calibration set, with no more than one stage
-// packed at a time. `stored`: as the model will be when its matrices are stored in that encoding.
-Matrix<float> probe_logits(const Model& model, const CalibrationSet& set,
-                           std::optional<Encoding> stored = {});
+// packed at a time. `edit`: what to compute with in place of the matrices.
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit = {});
 
 // Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32
 // and other orders of summation, through all layers.

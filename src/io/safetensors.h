@@ -19,7 +19,7 @@ namespace pare {
 using SafetensorsMetadata = std::vector<std::pair<std::string, std::string>>;
 
 struct SafetensorsFile {
-  TensorMap tensors;                   // F32, F16 and BF16
+  TensorMap tensors;                   // F32, F16, BF16; I8, U8 and I64
   std::vector<SkippedTensor> skipped;  // other types of the format
   std::vector<TensorPlan> order;       // `tensors` in the order of their bytes, as a writer needs them
   SafetensorsMetadata metadata;
@@ -32,7 +32,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path);
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                                   std::string_view what);
 
-// Sorts as the safetensors library does: f32 before bf16 before f16, then by name.
+// Sorts as the safetensors library does: i64, f32, bf16, f16, i8, u8, then by name.
 void sort_like_safetensors(std::vector<TensorPlan>& plan);
 
 // Writes the plan in its own order. With a plan sorted by sort_like_safetensors the bytes are those of the

@@ -33,6 +33,7 @@ uint64_t tensor_bytes(Encoding encoding, std::span<const int64_t> shape, std::st
 uint64_t tensor_bytes(const TensorPlan& plan) { return tensor_bytes(plan.encoding, plan.shape, plan.name); }
 
 Weight as_weight(const TensorInfo& tensor) {
+  PARE_CHECK(!is_whole_numbers(tensor.encoding));
   Weight weight;
   weight.encoding = tensor.encoding;
   weight.cols = tensor.shape.empty() ? 1 : tensor.shape.back();
@@ -55,13 +56,14 @@ std::vector<float> as_vector(const TensorInfo& tensor, int64_t size) {
   if (tensor.shape != std::vector<int64_t>{size})
     fail(ErrorCode::kFormat, "tensor \"{}\": expected shape ({}), got ({})", tensor.name, size,
          fmt::join(tensor.shape, ", "));
+  PARE_CHECK(!is_whole_numbers(tensor.encoding));
   std::vector<float> values(static_cast<size_t>(size));
   decode_values(tensor.encoding, tensor.bytes.data(), size, values.data());
   return values;
 }
 
-const TensorInfo& find_tensor(const TensorMap& tensors, std::span<const SkippedTensor> skipped,
-                              const std::string& name, std::string_view what) {
+const TensorInfo& find_any_tensor(const TensorMap& tensors, std::span<const SkippedTensor> skipped,
+                                  const std::string& name, std::string_view what) {
   const auto it = tensors.find(name);
   if (it != tensors.end()) return it->second;
   const auto match = [&](const SkippedTensor& tensor) { return tensor.name == name; };
@@ -70,6 +72,15 @@ const TensorInfo& find_tensor(const TensorMap& tensors, std::span<const SkippedT
     fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" is of type {}, which pare does not read", what, name,
          other->dtype);
   fail(ErrorCode::kNotFound, "{}: tensor \"{}\" is missing", what, name);
+}
+
+const TensorInfo& find_tensor(const TensorMap& tensors, std::span<const SkippedTensor> skipped,
+                              const std::string& name, std::string_view what) {
+  const TensorInfo& tensor = find_any_tensor(tensors, skipped, name, what);
+  if (is_whole_numbers(tensor.encoding))
+    fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" holds whole numbers ({}), which pare does not read here",
+         what, name, encoding_info(tensor.encoding).name);
+  return tensor;
 }
 
 }  // namespace pare

@@ -24,8 +24,7 @@ struct TensorInfo {
 // Tensors by name, in name order.
 using TensorMap = std::map<std::string, TensorInfo>;
 
-// A tensor whose place in the file was checked but whose type pare does not read (an I64 or BOOL buffer,
-// ...).
+// A tensor whose place in the file was checked but whose type pare does not read (a BOOL buffer, ...).
 struct SkippedTensor {
   std::string name;
   std::string dtype;
@@ -44,16 +43,19 @@ struct TensorPlan {
 uint64_t tensor_bytes(Encoding encoding, std::span<const int64_t> shape, std::string_view what);
 uint64_t tensor_bytes(const TensorPlan& plan);
 
-// A 2-D tensor as a Weight sharing the mapped bytes. Throws kFormat if the shape is not (rows, cols).
+// A 2-D tensor as a Weight sharing the mapped bytes. Throws kFormat if the shape is not (rows, cols). Not for
+// whole numbers, as the next two.
 Weight as_weight(const TensorInfo& tensor, int64_t rows, int64_t cols);
 // A tensor of any shape as a Weight sharing the bytes: (all other dimensions, last dimension).
 Weight as_weight(const TensorInfo& tensor);
 // A 1-D tensor of `size` values as f32. Throws kFormat on another shape.
 std::vector<float> as_vector(const TensorInfo& tensor, int64_t size);
 
-// The tensor of that name. Throws kUnsupported naming the type if it was skipped, kNotFound if it is not
-// there; `what` names the file.
+// The tensor of that name. Throws kUnsupported naming the type if it was skipped or, by the first, holds
+// whole numbers, kNotFound if it is not there; `what` names the file.
 const TensorInfo& find_tensor(const TensorMap& tensors, std::span<const SkippedTensor> skipped,
                               const std::string& name, std::string_view what);
+const TensorInfo& find_any_tensor(const TensorMap& tensors, std::span<const SkippedTensor> skipped,
+                                  const std::string& name, std::string_view what);
 
 }  // namespace pare

@@ -17,8 +17,8 @@ class TensorWriter {
   // The next tensor of the plan. Throws kInvalid when it is another one or has another size, kIo when the
   // operating system refuses.
   void write(const std::string& name, std::span<const std::byte> bytes);
-  // The same, converted to the planned encoding where the weight has another one (which must be encodable,
-  // the values finite). The number of values must agree; for a 2-D tensor the shape.
+  // The same, converted to the planned encoding where the weight has another one or is not dense (it must be
+  // encodable, the values finite). The number of values must agree; for a 2-D tensor the shape.
   void write(const std::string& name, const Weight& weight);
   // Throws kInvalid naming the first tensor that was not written.
   void commit();

@@ -1,10 +1,10 @@
 #include "model/build.h"
 
 #include <algorithm>
-#include <cstring>
 #include <set>
 
 #include "base/log.h"
+#include "io/checks.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -45,7 +45,20 @@ class Builder {
   }
 
   Weight matrix(const TensorPlace& place, int64_t rows, int64_t cols) {
-    return as_weight(find(place), rows, cols);
+    const PartSource parts{source_.what, source_.tensors, source_.skipped};
+    const std::string full = name(place);
+    const Storage& storage = source_.storage;
+    Weight weight;
+    if (const auto it = storage.packed.find(full); it != storage.packed.end()) {
+      weight = packed_matrix(parts, full, rows, cols, it->second, used_);
+      packed_.insert(full);
+    } else if (storage.format == StorageFormat::kSparse24Bitmask && !source_.tensors.contains(full)) {
+      weight = bitmask_matrix(parts, full, rows, cols, used_);
+    } else {
+      return as_weight(find(place), rows, cols);
+    }
+    release_pages(weight);  // of the mask, which was checked
+    return weight;
   }
 
   Norm norm(const TensorPlace& place, int64_t width) {
@@ -115,12 +128,17 @@ class Builder {
   }
 
   void check_surplus() const {
+    for (const auto& [matrix, pattern] : source_.storage.packed)
+      if (!packed_.contains(matrix))
+        fail(ErrorCode::kFormat, "{}: config.json lists \"{}\" as packed, which is no matrix of the model",
+             source_.what, printable(matrix));
     std::string surplus;
     for (const auto& [tensor_name, info] : source_.tensors) {
       if (used_.count(tensor_name) != 0) continue;
       if (tensor_name.ends_with(".bias"))
         fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" is a bias that the model's config does not have",
              source_.what, tensor_name);
+      if (is_whole_numbers(info.encoding)) continue;
       const bool tied_head = config_.tied && tensor_name == name({Role::kHead, -1, false});
       if (tied_head || tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name == "rope_freqs.weight")
         continue;
@@ -133,27 +151,14 @@ class Builder {
   const Architecture& architecture_;
   const ModelConfig& config_;
   const TensorSource& source_;
-  std::set<std::string> used_;
+  std::set<std::string> used_;    // tensors
+  std::set<std::string> packed_;  // matrices
 };
 
 }  // namespace
 
 Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorSource& source) {
   return Builder(architecture, config, source).build();
-}
-
-Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order) {
-  const int64_t stride = row_bytes(weight.encoding, weight.cols);
-  Weight result = weight;
-  result.rows = static_cast<int64_t>(order.size());
-  auto buffer = std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(result.rows * stride));
-  for (int64_t r = 0; r < result.rows; ++r)
-    std::memcpy(buffer->data() + r * stride, weight.data + order[static_cast<size_t>(r)] * stride,
-                static_cast<size_t>(stride));
-  result.data = buffer->data();
-  result.owner = std::move(buffer);
-  result.mapped = false;
-  return result;
 }
 
 std::vector<int64_t> rotate_half_order(int64_t heads, int64_t head_dim) {

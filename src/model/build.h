@@ -8,6 +8,7 @@
 #include "io/tensor_file.h"
 #include "model/arch/architecture.h"
 #include "model/model.h"
+#include "model/storage.h"
 
 namespace pare {
 
@@ -19,15 +20,13 @@ struct TensorSource {
   const TensorMap& tensors;
   std::span<const SkippedTensor> skipped;
   TensorNaming naming;
+  Storage storage = {};
 };
 
 // Assembles the model that `config` describes. Every tensor it needs must be there in the right shape and a
 // type that pare reads (kNotFound, kFormat, kUnsupported); a bias the config does not have is an error, other
 // surplus tensors are logged.
 Model build_model(const Architecture& architecture, const ModelConfig& config, const TensorSource& source);
-
-// Rows of a weight in another order: row r of the result is row order[r]. Works on any encoding.
-Weight gather_rows(const Weight& weight, const std::vector<int64_t>& order);
 
 // Row order that turns GGUF's interleaved rotary layout (pairs 2i, 2i+1) into rotate-half (i, i + half), per
 // head, and its inverse.

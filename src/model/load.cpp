@@ -32,14 +32,15 @@ Model load_model(const std::filesystem::path& path) {
     const GgufFile file = read_gguf(path);
     const Architecture& architecture = gguf_architecture(file.metadata.get_string("general.architecture"));
     return build_model(architecture, architecture.read_gguf(file),
-                       {path.string(), file.tensors, {}, TensorNaming::kGguf});
+                       {path.string(), file.tensors, {}, TensorNaming::kGguf, {}});
   }
   const Json json = read_config_json(path);
   const Architecture& architecture = find_architecture(json);
   const ModelConfig config = architecture.read_config(json);
+  const Storage storage = read_storage(json);
   const ModelTensors files = read_model_tensors(path);
   return build_model(architecture, config,
-                     {path.string(), files.tensors, files.skipped, TensorNaming::kHuggingFace});
+                     {path.string(), files.tensors, files.skipped, TensorNaming::kHuggingFace, storage});
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& path) {

@@ -19,12 +19,14 @@ ModelSize model_size(const Model& model) {
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        size.parameters += weight.values();
+        size.parameters += weight.stored_values();
+        size.dense_parameters += weight.values();
         size.bytes += weight.bytes();
-        if (place.block >= 0) size.block_parameters += weight.values();
+        if (place.block >= 0) size.block_parameters += weight.stored_values();
       },
       [&](const TensorPlace&, const std::vector<float>& values) {
         size.parameters += static_cast<int64_t>(values.size());
+        size.dense_parameters += static_cast<int64_t>(values.size());
         size.bytes += static_cast<int64_t>(values.size() * sizeof(float));
       });
   return size;

@@ -62,12 +62,13 @@ struct Model {
   const Weight& head_weight() const { return head.empty() ? embedding : head; }
 };
 
-// Real parameters and bytes of everything a checkpoint stores: a tied head counts once, norms and biases
-// count.
+// What a checkpoint stores: a tied head counts once, norms and biases count. A parameter is a stored value:
+// of a matrix in an N:M pattern those that are kept (some may be 0), of a dense one all, its zeros too.
 struct ModelSize {
   int64_t parameters = 0;
-  int64_t bytes = 0;             // as encoded now
+  int64_t bytes = 0;             // as encoded now, masks and scales included
   int64_t block_parameters = 0;  // of the linears and skips inside blocks
+  int64_t dense_parameters = 0;  // with all matrices dense
 };
 ModelSize model_size(const Model& model);
 

@@ -4,7 +4,6 @@
 #include <cmath>
 #include <numeric>
 
-#include "model/build.h"
 #include "model/forward.h"
 
 namespace pare {
@@ -14,14 +13,6 @@ constexpr int64_t kHeadRows = 4096;
 
 Weight edited(const WeightEdit& edit, Role role, int64_t block, const Weight& weight) {
   return edit && !weight.empty() ? edit({role, block, false}, weight) : weight;
-}
-
-// Rows [first, first + count).
-Weight rows_of(const Weight& weight, int64_t first, int64_t count) {
-  Weight part = weight;
-  part.data += first * row_bytes(weight.encoding, weight.cols);
-  part.rows = count;
-  return part;
 }
 
 // x (tokens, in)·Wᵀ, (tokens, out), a few rows of W at a time.

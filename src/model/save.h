@@ -4,26 +4,38 @@
 #include <filesystem>
 #include <optional>
 
-#include "base/json.h"
 #include "io/model_dir.h"
+#include "io/stored_weight.h"
 #include "model/copy_files.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 
 namespace pare {
 
-// `dtype`: an encodable type for every matrix; none keeps the encoding of each. Tensors are converted one at
-// a time.
+// How a Hugging Face folder shall hold a model.
+struct SaveOptions {
+  // Of every matrix; none keeps each in its own, but block encodings, and int8 outside kPacked, become bf16.
+  // int8 (kPacked only) is that of the linears of the layers, and all else is as if there were none.
+  std::optional<Encoding> dtype = {};
+  StorageFormat format = StorageFormat::kPlain;
+  // kPacked: what the linears of the layers are stored in. Those that do not fit stay dense, which is logged.
+  // None: each keeps its pattern, a dense one gets the cheapest that fits (measure_sparsity).
+  std::optional<Pattern> pattern = {};
+  uint64_t max_shard_bytes = kDefaultShardBytes;
+};
 
 // Writes config.json and the weights into an existing folder, the config last; before it, unless the model is
-// plain, the Python files with which transformers loads it. Norms and biases get the matrices' type when it
-// holds them exactly, else f32. Block encodings become bf16; asking for one throws kUsage.
-void save_hf(const Model& original, const std::filesystem::path& folder, std::optional<Encoding> dtype,
-             uint64_t max_shard_bytes = kDefaultShardBytes);
-// Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype` become f16 or bf16,
-// which is logged. `chat`: its BOS and EOS go before those of the model's config. `manifest`: the text of
-// pare.json, or empty. Throws kUnsupported when an unmodified llama.cpp could not load the result, kIo also
-// when the free space does not suffice.
+// plain, the Python files with which transformers loads it. Tensors are converted one at a time. Norms and
+// biases get the type of the embedding when it holds them exactly, else f32. Zeros of matrices that are or
+// were in an N:M pattern are +0.0. Throws kUsage for a type that the format does not hold and for a pattern
+// without kPacked, kInvalid when no linear fits it or there is nothing to pack.
+void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options = {});
+
+// `dtype`: an encodable type for every matrix; none keeps the encoding of each, but int8 becomes bf16; N:M
+// matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`
+// become f16 or bf16, which is logged. `chat`: its BOS and EOS go before those of the model's config.
+// `manifest`: the text of pare.json, or empty. Throws kUnsupported when an unmodified llama.cpp could not
+// load the result, kIo also when the free space does not suffice.
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {});
 

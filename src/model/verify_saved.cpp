@@ -7,7 +7,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "model/load.h"
-#include "model/probe.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
@@ -64,13 +64,16 @@ double rounding_of(const Weight& a, const Weight& b) {
   return norm > 0.0 ? std::sqrt(error / norm) : std::sqrt(error);
 }
 
-Weight rounded(const Weight& weight, Encoding encoding) {
-  if (weight.encoding == encoding) return weight;
-  const Matrix<float> values = decode(weight);
-  return Weight::from_matrix(values.view(), encoding);
-}
-
 }  // namespace
+
+WeightEdit rounded_like(const Model& saved) {
+  std::map<MatrixKey, Encoding> encodings;
+  for (const auto& [key, weight] : matrices_of(saved)) encodings[key] = weight->encoding;
+  return [encodings = std::move(encodings)](const TensorPlace& place, const Weight& weight) {
+    const Encoding encoding = encodings.at({place.role, place.block});
+    return weight.encoding == encoding ? weight : to_encoding(weight, encoding);
+  };
+}
 
 SavedCheck verify_saved(const Model& model, const std::filesystem::path& written) {
   const Model saved = load_model(written);
@@ -95,10 +98,7 @@ SavedCheck verify_saved(const Model& model, const std::filesystem::path& written
   }
   const std::vector<int32_t> tokens = probe_tokens(model.config);
   const Matrix<float> got = streamed_logits(saved, tokens);
-  const Matrix<float> meant =
-      streamed_logits(model, tokens, [&](const TensorPlace& place, const Weight& weight) {
-        return rounded(weight, after.at({place.role, place.block})->encoding);
-      });
+  const Matrix<float> meant = streamed_logits(model, tokens, rounded_like(saved));
   const double wrong = relative_difference(meant.view(), got.view());
   if (!(wrong <= kSameModel))
     fail(ErrorCode::kNumeric, "{}: the logits differ by {:.2e} from what was to be written (at most {:.0e})",

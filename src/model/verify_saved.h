@@ -3,9 +3,12 @@
 
 #include <filesystem>
 
-#include "model/model.h"
+#include "model/probe.h"
 
 namespace pare {
+
+// For streamed_logits of a model: its matrices rounded to the types in which `saved` has them.
+WeightEdit rounded_like(const Model& saved);
 
 struct SavedCheck {
   ModelSize size;           // of what was written

@@ -28,6 +28,15 @@ void decode_half(const std::byte* source, int64_t cols, float* out) noexcept {
   }
 }
 
+template <typename Integer>
+void decode_whole(const std::byte* source, int64_t cols, float* out) noexcept {
+  for (int64_t i = 0; i < cols; ++i) {
+    Integer value;
+    std::memcpy(&value, source + i * static_cast<int64_t>(sizeof(Integer)), sizeof(Integer));
+    out[i] = static_cast<float>(value);
+  }
+}
+
 template <auto convert>
 void encode_half(const float* source, int64_t cols, std::byte* destination) noexcept {
   for (int64_t i = 0; i < cols; ++i) {
@@ -59,6 +68,9 @@ constexpr Codec kCodecs[] = {
     {Encoding::kQ4_K, {"q4_k", 256, 144, false}, blocks::decode_q4_k, nullptr},
     {Encoding::kQ5_K, {"q5_k", 256, 176, false}, blocks::decode_q5_k, nullptr},
     {Encoding::kQ6_K, {"q6_k", 256, 210, false}, blocks::decode_q6_k, nullptr},
+    {Encoding::kInt8, {"int8", 1, 1, false}, decode_whole<int8_t>, nullptr},
+    {Encoding::kU8, {"u8", 1, 1, false}, decode_whole<uint8_t>, nullptr},
+    {Encoding::kI64, {"i64", 1, 8, false}, decode_whole<int64_t>, nullptr},
 };
 
 constexpr bool in_order() {

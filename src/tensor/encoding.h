@@ -6,8 +6,9 @@
 
 namespace pare {
 
-// Those after bf16 are the block encodings of GGUF files: a block of values shares scales. They are read, and
-// q8_0 and q4_0 written, but never computed with.
+// Those between bf16 and int8 are the block encodings of GGUF files: a block of values shares scales. They
+// are read, and q8_0 and q4_0 written, but never computed with. The last are whole numbers: int8 those of a
+// Weight, which holds a scale for every row, the others those of tables beside weights (masks, shapes).
 enum class Encoding {
   kF32,
   kF16,
@@ -22,7 +23,10 @@ enum class Encoding {
   kQ3_K,
   kQ4_K,
   kQ5_K,
-  kQ6_K
+  kQ6_K,
+  kInt8,
+  kU8,
+  kI64
 };
 
 struct EncodingInfo {
@@ -34,6 +38,9 @@ struct EncodingInfo {
 
 const EncodingInfo& encoding_info(Encoding encoding);
 inline bool is_block_encoding(Encoding encoding) { return encoding_info(encoding).block_values > 1; }
+// Whether decode_values alone is not what a matrix means: numbers that lack their scale, or are none of a
+// matrix.
+constexpr bool is_whole_numbers(Encoding encoding) { return encoding >= Encoding::kInt8; }
 
 // Bytes of one row of `cols` values; cols must be a multiple of block_values (checked: kFormat).
 int64_t row_bytes(Encoding encoding, int64_t cols);

@@ -69,7 +69,7 @@ TEST(Errors, WeightsThatAreNotNumbers) {
     values(3, 5) = bad;
     mlp.up.weight = Weight::from_matrix(std::as_const(values).view());
     std::filesystem::remove(copy.path() + "/model.safetensors");
-    save_hf(model, copy.path(), Encoding::kF32);
+    save_hf(model, copy.path(), {.dtype = Encoding::kF32});
     const std::string message = "the weights of layer 1 up hold a NaN or an infinity";
     expect_failure({"generate", copy.path(), "-p", "x"}, 1, message);
     expect_failure({"logits", copy.path(), "--tokens", "5"}, 1, message);

@@ -127,7 +127,7 @@ TEST(SliceErrors, Models) {
   values(3, 5) = std::nanf("");
   mlp.up.weight = Weight::from_matrix(std::as_const(values).view());
   fs::remove(copy.path() + "/model.safetensors");
-  save_hf(model, copy.path(), Encoding::kF32);
+  save_hf(model, copy.path(), {.dtype = Encoding::kF32});
   expect_refused(copy.path(), {"--target-params", "0.9"}, 1,
                  "the weights of layer 1 up hold a NaN or an infinity");
 }

@@ -45,7 +45,7 @@ TEST(WriteCompressed, FolderHoldsWhatLoadersNeedAndReadsBack) {
     Report report;
     report.recipe = {{"method", "test"}};
     OutputFolder output(dir / "out", kTiny);
-    write_compressed(model, kTiny, output, dtype, set, report);
+    write_compressed(model, kTiny, output, {.dtype = dtype}, set, report);
     EXPECT_EQ(names_in(dir.path()), (std::vector<std::string>{"out"}));
     const auto names = names_in(dir / "out");
     for (const char* name : {"config.json", "model.safetensors", "tokenizer.json", "tokenizer_config.json",
@@ -73,7 +73,7 @@ TEST(WriteCompressed, KeepsAPlainModelPlain) {
   const Model model = load_model(kTiny);
   OutputFolder output(dir / "out", kTiny);
   Report report;
-  write_compressed(model, kTiny, output, Encoding::kBF16, random_calibration(1, 40, 384), report);
+  write_compressed(model, kTiny, output, {.dtype = Encoding::kBF16}, random_calibration(1, 40, 384), report);
   EXPECT_TRUE(is_plain(load_model(dir / "out")));
   EXPECT_EQ(read_file(dir / "out/model.safetensors", 1 << 24),
             read_file(kTiny / "model.safetensors", 1 << 24));
@@ -90,9 +90,9 @@ TEST(WriteCompressed, RefusesATypeThatOverflows) {
   {
     OutputFolder output(dir / "out", kTiny);
     Report report;
-    EXPECT_PARE_ERROR(
-        write_compressed(model, kTiny, output, Encoding::kF16, random_calibration(1, 8, 384), report),
-        ErrorCode::kNumeric, "layer 2 down hold a NaN or an infinity");
+    EXPECT_PARE_ERROR(write_compressed(model, kTiny, output, {.dtype = Encoding::kF16},
+                                       random_calibration(1, 8, 384), report),
+                      ErrorCode::kNumeric, "layer 2 down hold a NaN or an infinity");
   }
   EXPECT_TRUE(fs::is_empty(dir.path()));
 }
@@ -110,9 +110,9 @@ TEST(WriteCompressed, AFullDiskLeavesNothingBehind) {
     {
       OutputFolder output(dir / "out", kTiny);
       Report report;
-      EXPECT_PARE_ERROR(
-          write_compressed(model, kTiny, output, Encoding::kF32, random_calibration(1, 8, 384), report),
-          ErrorCode::kIo, "File too large");
+      EXPECT_PARE_ERROR(write_compressed(model, kTiny, output, {.dtype = Encoding::kF32},
+                                         random_calibration(1, 8, 384), report),
+                        ErrorCode::kIo, "File too large");
     }
     setrlimit(RLIMIT_FSIZE, &old_limit);
     EXPECT_TRUE(fs::is_empty(dir.path())) << size;

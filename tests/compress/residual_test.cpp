@@ -90,7 +90,7 @@ TEST_P(SliceResidual, StoredModelHasTheAnnouncedSizeAndLogits) {
   Report report;
   const Model sliced = sliced_residual(dense, set, options(24), report);
   const TempDir folder;
-  save_hf(sliced, folder.path(), Encoding::kF32);
+  save_hf(sliced, folder.path(), {.dtype = Encoding::kF32});
   const Model reloaded = load_model(folder.path());
   EXPECT_EQ(model_size(reloaded).parameters, residual_sliced_parameters(dense, options(24)));
   EXPECT_LT(logit_difference(sliced, reloaded, set), 1e-6);
@@ -157,7 +157,7 @@ TEST(SliceResidualModel, GlobalUntiedSliceIsAPlainCheckpoint) {
   const Model sliced = sliced_residual(dense, set, options, report);
   EXPECT_TRUE(is_plain(sliced));
   const TempDir folder;
-  save_hf(sliced, folder.path(), Encoding::kF32);
+  save_hf(sliced, folder.path(), {.dtype = Encoding::kF32});
   const Model reloaded = load_model(folder.path());
   EXPECT_TRUE(is_plain(reloaded));
   EXPECT_LT(logit_difference(sliced, reloaded, set), 1e-6);

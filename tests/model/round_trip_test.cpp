@@ -23,7 +23,7 @@ TEST_P(HfRoundTrip, WeightsAreTheSameBytes) {
   const auto source = golden_folder(GetParam());
   const Model model = load_model(source);
   const TempDir folder;
-  save_hf(model, folder.path(), std::nullopt);
+  save_hf(model, folder.path());
   EXPECT_TRUE(contents(source / "model.safetensors") == contents(folder / "model.safetensors"));
   const Model again = load_model(folder.path());
   const auto tokens = some_tokens(20, model.config.vocab_size);
@@ -49,9 +49,9 @@ INSTANTIATE_TEST_SUITE_P(Goldens, HfRoundTrip,
 TEST(SaveHf, ShardsAndOneFileHoldTheSame) {
   const Model sharded = load_model(golden_folder("llama/sharded"));
   const TempDir one;
-  save_hf(sharded, one.path(), std::nullopt);
+  save_hf(sharded, one.path());
   const TempDir many;
-  save_hf(load_model(one.path()), many.path(), std::nullopt, 20000);
+  save_hf(load_model(one.path()), many.path(), {.max_shard_bytes = 20000});
   EXPECT_TRUE(std::filesystem::exists(many / "model.safetensors.index.json"));
   const auto tokens = some_tokens(20, 97);
   EXPECT_EQ(largest_difference(run_model(sharded, tokens), run_model(load_model(many.path()), tokens)), 0.0);
@@ -61,7 +61,7 @@ TEST(SaveHf, VectorsThatTheTypeCannotHoldStayF32) {
   Model model = make_tiny_model({.biases = true});
   model.final_norm.weight.assign(model.final_norm.weight.size(), 1.5f);
   const TempDir folder;
-  save_hf(model, folder.path(), Encoding::kBF16);
+  save_hf(model, folder.path(), {.dtype = Encoding::kBF16});
   const SafetensorsFile file = read_safetensors(folder / "model.safetensors");
   EXPECT_EQ(file.tensors.at("model.embed_tokens.weight").encoding, Encoding::kBF16);
   EXPECT_EQ(file.tensors.at("model.norm.weight").encoding, Encoding::kBF16);
@@ -75,7 +75,7 @@ TEST(SaveHf, NormsWithoutWeightsAreWrittenAsOnes) {
   model.blocks[1].stages[0].norm.weight.clear();
   model.final_norm.weight.clear();
   const TempDir folder;
-  save_hf(model, folder.path(), std::nullopt);
+  save_hf(model, folder.path());
   const Model again = load_model(folder.path());
   const ModelTensors stored = read_model_tensors(folder.path());
   EXPECT_EQ(as_vector(stored.tensors.at("model.norm.weight"), 32), std::vector<float>(32, 1.0f));
@@ -104,8 +104,8 @@ void expect_gguf_keeps(const Model& model) {
   // And back: the folder that comes of it holds the same tensors.
   const TempDir first;
   const TempDir second;
-  save_hf(model, first.path(), std::nullopt);
-  save_hf(again, second.path(), std::nullopt);
+  save_hf(model, first.path());
+  save_hf(again, second.path());
   EXPECT_TRUE(contents(first / "model.safetensors") == contents(second / "model.safetensors"));
 }
 
@@ -178,7 +178,7 @@ TEST(SaveGguf, DivisorsOfTheRotaryEmbedding) {
   model.config.rope.divisors = {1.0f, 1.5f, 3.0f, 20.0f};
   expect_gguf_keeps(model);
   const TempDir folder;
-  save_hf(model, folder.path(), std::nullopt);
+  save_hf(model, folder.path());
   EXPECT_EQ(load_model(folder.path()).config.rope, model.config.rope);
   model.config.rope = {};
   const auto tokens = some_tokens(30, 400);
@@ -236,9 +236,9 @@ TEST(SaveGguf, BlocksWhereRowsDivideIntoThem) {
   save_gguf(again, tiny_tokenizer(), folder / "copy.gguf", std::nullopt);
   EXPECT_TRUE(contents(folder / "q8.gguf") == contents(folder / "copy.gguf"));
   const TempDir hf;
-  save_hf(again, hf.path(), std::nullopt);
+  save_hf(again, hf.path());
   EXPECT_EQ(load_model(hf.path()).embedding.encoding, Encoding::kBF16);
-  EXPECT_PARE_ERROR(save_hf(again, hf.path(), Encoding::kQ8_0), ErrorCode::kUsage, "q8_0");
+  EXPECT_PARE_ERROR(save_hf(again, hf.path(), {.dtype = Encoding::kQ8_0}), ErrorCode::kUsage, "q8_0");
 }
 
 }  // namespace

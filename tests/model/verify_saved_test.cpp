@@ -49,7 +49,7 @@ TEST(StreamedLogits, EditsEveryMatrix) {
 
 TEST(VerifySaved, NothingIsLostWhereNothingIsRounded) {
   const TempDir folder;
-  save_hf(block_model(), folder.path(), std::nullopt);
+  save_hf(block_model(), folder.path());
   const SavedCheck check = verify_saved(block_model(), folder.path());
   EXPECT_EQ(check.difference, 0.0);
   EXPECT_EQ(check.rounding, 0.0);
@@ -77,7 +77,7 @@ TEST(VerifySaved, FindsWhatWasWrittenWrong) {
   for (const Encoding encoding : {Encoding::kF32, Encoding::kBF16}) {
     Model model = block_model();
     const TempDir folder;
-    save_hf(model, folder.path(), encoding);
+    save_hf(model, folder.path(), {.dtype = encoding});
     auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
     std::swap(mlp.gate, mlp.up);
     EXPECT_PARE_ERROR(verify_saved(model, folder.path()), ErrorCode::kNumeric, "was to be written");
@@ -95,7 +95,7 @@ TEST(VerifySaved, ValuesThatATypeCannotHold) {
   values(7, 7) = 1e9f;
   model.embedding = Weight::from_matrix(std::as_const(values).view());
   const TempDir folder;
-  save_hf(model, folder.path(), Encoding::kF16);
+  save_hf(model, folder.path(), {.dtype = Encoding::kF16});
   EXPECT_PARE_ERROR(verify_saved(model, folder.path()), ErrorCode::kNumeric, "embedding");
 }
 

@@ -57,7 +57,7 @@ int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t wi
 }
 
 int64_t dense_bytes(const Model& model, Encoding dtype) {
-  return model_size(model).parameters * row_bytes(dtype, 1);
+  return model_size(model).dense_parameters * row_bytes(dtype, 1);
 }
 
 std::vector<std::vector<int32_t>> some_tokens(const Model& model, int64_t seqlen) {

@@ -9,7 +9,6 @@
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/subspace_cut.h"
-#include "compress/weight_rows.h"
 #include "model/visit.h"
 
 namespace pare {

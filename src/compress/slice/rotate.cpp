@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <memory>
 
-#include "compress/weight_rows.h"
 #include "model/visit.h"
 
 namespace pare {

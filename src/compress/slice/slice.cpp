@@ -12,7 +12,7 @@ void require_share(const char* option, double value) {
 }
 
 int64_t target_parameters(const Model& model, double share) {
-  return static_cast<int64_t>(std::floor(share * static_cast<double>(model_size(model).parameters)));
+  return static_cast<int64_t>(std::floor(share * static_cast<double>(model_size(model).dense_parameters)));
 }
 
 int64_t rounded_down(int64_t value, int64_t interval) { return value / interval * interval; }
@@ -82,7 +82,8 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
   if (options.sparsity) {
     width = static_cast<int64_t>((1.0 - *options.sparsity) * static_cast<double>(full));
   } else {
-    const int64_t surplus = model_size(model).parameters - target_parameters(model, *options.target_params);
+    const int64_t surplus =
+        model_size(model).dense_parameters - target_parameters(model, *options.target_params);
     width = full - (surplus + cost - 1) / cost;
   }
   width = rounded_down(width, options.round_interval);

@@ -69,7 +69,7 @@ std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<St
       widths.push_back(stage.branches.empty() ? 0 : stream_width(stage));
   std::vector<WidthCurve> curves;
   for (const StreamSensitivity& s : sensitivity) curves.push_back(s.curve);
-  const int64_t surplus = model_size(model).parameters - options.target_parameters;
+  const int64_t surplus = model_size(model).dense_parameters - options.target_parameters;
   const std::vector<int64_t> chosen = allocate_widths(curves, surplus, options.sensitivity.granularity);
   for (size_t i = 0; i < sensitivity.size(); ++i) widths[sensitivity[i].stage] = chosen[i];
   return widths;

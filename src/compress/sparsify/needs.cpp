@@ -47,7 +47,7 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   Needs needs;
   needs.memory = kProgram + grams + 9 * w.largest * 8 + 3 * w.parameters * 4 + signals;
   needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
-  needs.disk = needs.activations + 2 * model_size(model).parameters * row_bytes(dtype, 1);
+  needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
   return needs;
 }
 

@@ -1,105 +1,26 @@
-#include "model/save.h"
-
 #include <algorithm>
-#include <functional>
 #include <iterator>
 #include <map>
 
-#include "base/atomic_file.h"
 #include "base/checked_math.h"
 #include "base/log.h"
 #include "io/gguf.h"
-#include "model/arch/architecture.h"
 #include "model/build.h"
 #include "model/gguf_tokenizer.h"
-#include "model/hf_modeling.h"
+#include "model/save.h"
+#include "model/tensor_table.h"
 #include "model/visit.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
 
-// Safetensors have no block encodings.
-Encoding hf_encoding(Encoding current, std::optional<Encoding> dtype) {
-  if (dtype) return *dtype;
-  return is_block_encoding(current) ? Encoding::kBF16 : current;
-}
-
 // A row that does not divide into blocks stays in 16 bits.
 Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
-  if (!dtype) return weight.encoding;
+  if (!dtype) return weight.encoding == Encoding::kInt8 ? Encoding::kBF16 : weight.encoding;
   if (weight.cols % encoding_info(*dtype).block_values == 0) return *dtype;
-  const bool had_exponents = weight.encoding == Encoding::kBF16 || is_block_encoding(weight.encoding);
+  const bool had_exponents = weight.encoding != Encoding::kF32 && weight.encoding != Encoding::kF16;
   return had_exponents ? Encoding::kBF16 : Encoding::kF16;
-}
-
-// The model's main type holds these values exactly, or f32 does.
-Encoding vector_encoding(const std::vector<float>& values, Encoding wanted) {
-  std::vector<std::byte> bytes(values.size() * sizeof(float));
-  std::vector<float> back(values.size());
-  encode_values(wanted, values.data(), static_cast<int64_t>(values.size()), bytes.data());
-  decode_values(wanted, bytes.data(), static_cast<int64_t>(values.size()), back.data());
-  return std::equal(values.begin(), values.end(), back.begin()) ? wanted : Encoding::kF32;
-}
-
-Weight vector_weight(const std::vector<float>& values) {
-  const auto n = static_cast<int64_t>(values.size());
-  return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
-}
-
-// All tensors of a model under the names of one file format. What is written of each is made when its turn
-// comes, so that no second model is in memory.
-class TensorTable {
- public:
-  using Producer = std::function<Weight()>;
-
-  void add(const std::string& name, std::vector<int64_t> shape, Encoding encoding, Producer producer) {
-    plan_.push_back({name, encoding, std::move(shape)});
-    producers_.emplace(name, std::move(producer));
-  }
-  std::vector<TensorPlan>& plan() { return plan_; }
-  Weight weight(const std::string& name) const { return producers_.at(name)(); }
-
- private:
-  std::vector<TensorPlan> plan_;
-  std::map<std::string, Producer> producers_;
-};
-
-const Architecture& architecture_of(const Model& model) {
-  return architecture_named(model.config.architecture);
-}
-
-// A norm's weights as a file stores them: ones when the model has none.
-void add_missing_norms(Model& model) {
-  const auto fill = [](Norm& norm, int64_t width) {
-    if (norm.weight.empty()) norm.weight.assign(static_cast<size_t>(width), 1.0f);
-  };
-  int64_t width = model.config.embedding_width;
-  for (Block& block : model.blocks) {
-    for (Stage& stage : block.stages) {
-      if (!stage.branches.empty()) fill(stage.norm, width);
-      if (!stage.skip.empty()) width = stage.skip.rows;
-    }
-  }
-  fill(model.final_norm, width);
-}
-
-// The table refers to the model.
-TensorTable hf_table(const Model& model, std::optional<Encoding> dtype) {
-  const Architecture& architecture = architecture_of(model);
-  const Encoding vector_type = hf_encoding(model.embedding.encoding, dtype);
-  TensorTable table;
-  for_each_tensor(
-      model,
-      [&](const TensorPlace& place, const Weight& weight) {
-        table.add(hf_name(architecture, place), {weight.rows, weight.cols},
-                  hf_encoding(weight.encoding, dtype), [&weight] { return weight; });
-      },
-      [&](const TensorPlace& place, const std::vector<float>& values) {
-        table.add(hf_name(architecture, place), {static_cast<int64_t>(values.size())},
-                  vector_encoding(values, vector_type), [&values] { return vector_weight(values); });
-      });
-  sort_like_safetensors(table.plan());
-  return table;
 }
 
 bool is_rotary(const TensorPlace& place) { return place.role == Role::kQuery || place.role == Role::kKey; }
@@ -114,10 +35,12 @@ TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
       model,
       [&](const TensorPlace& place, const Weight& weight) {
         const bool permuted = interleave && is_rotary(place);
-        table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, gguf_encoding(weight, dtype),
-                  [&weight, permuted, head_dim] {
-                    if (!permuted) return weight;
-                    return gather_rows(weight, interleaved_order(weight.rows / head_dim, head_dim));
+        const Encoding encoding = gguf_encoding(weight, dtype);
+        table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, encoding,
+                  [&weight, permuted, head_dim, encoding] {
+                    const Weight dense = weight.pattern.dense() ? weight : to_encoding(weight, encoding);
+                    if (!permuted) return dense;
+                    return gather_rows(dense, interleaved_order(weight.rows / head_dim, head_dim));
                   });
       },
       [&](const TensorPlace& place, const std::vector<float>& values) {
@@ -202,29 +125,6 @@ void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, c
 }
 
 }  // namespace
-
-bool is_plain(const Model& model) { return architecture_of(model).is_plain(model.config); }
-
-void save_hf(const Model& original, const std::filesystem::path& folder, std::optional<Encoding> dtype,
-             uint64_t max_shard_bytes) {
-  if (dtype && is_block_encoding(*dtype))
-    fail(ErrorCode::kUsage,
-         "safetensors have no {}: a Hugging Face folder is f32, f16 or bf16, blocks need GGUF",
-         encoding_info(*dtype).name);
-  Model model = original;
-  add_missing_norms(model);
-  TensorTable table = hf_table(model, dtype);
-  write_model_tensors(
-      folder, table.plan(), [&](const TensorPlan& plan) { return table.weight(plan.name); }, max_shard_bytes);
-  if (!is_plain(model))
-    for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
-  Json config = architecture_of(model).write_config(model.config);
-  const Encoding main_type = hf_encoding(model.embedding.encoding, dtype);
-  config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
-                          : main_type == Encoding::kF16 ? "float16"
-                                                        : "bfloat16";
-  write_file(folder / "config.json", config.dump(2) + "\n");
-}
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest) {

@@ -1,0 +1,52 @@
+// Matrices that a file stores as several tensors: N:M sparse ones, and those of int8 with their scales.
+#pragma once
+
+#include <array>
+#include <set>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "io/tensor_file.h"
+
+namespace pare {
+
+// How a Hugging Face folder stores its matrices (docs/file_format.md). For a matrix "X.weight":
+//   kPlain            X.weight
+//   kPacked           X.weight.values, X.weight.mask (N:M), X.weight.scale (int8)
+//   kSparse24Bitmask  X.compressed, X.bitmask, X.shape of compressed-tensors (2:4)
+// In each, a dense matrix that is not int8 is X.weight.
+enum class StorageFormat { kPlain, kPacked, kSparse24Bitmask };
+std::string_view storage_format_name(StorageFormat format);
+
+enum class PartKind { kWhole, kValues, kMask, kScales, kShape };
+
+// A tensor to be written, and what of the matrix it holds.
+struct PartPlan {
+  TensorPlan tensor;
+  PartKind kind = PartKind::kWhole;
+};
+
+// The tensors of a matrix `name` (rows, cols).
+std::vector<PartPlan> plan_parts(StorageFormat format, const std::string& name, int64_t rows, int64_t cols,
+                                 Pattern pattern, Encoding encoding);
+// The bytes of one of them, shared where the weight has them.
+Weight part_of(const Weight& weight, PartKind kind);
+
+// Tensors in which a matrix is looked for.
+struct PartSource {
+  std::string_view what;  // names the file in messages
+  const TensorMap& tensors;
+  std::span<const SkippedTensor> skipped;
+};
+
+// A matrix (rows, cols) of the packed format: dense int8, or of an N:M pattern. Shares the mapped bytes. Adds
+// the names of its tensors to `used`. Throws kNotFound for a tensor that is not there, kUnsupported for a
+// type that pare does not read, kFormat when shapes, mask or scales are not what they must be.
+Weight packed_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
+                     Pattern pattern, std::set<std::string>& used);
+// The same of sparse-24-bitmask.
+Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
+                      std::set<std::string>& used);
+
+}  // namespace pare

@@ -1,0 +1,27 @@
+// What config.json says about how a folder stores its matrices: its "quantization_config".
+#pragma once
+
+#include <map>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "io/stored_weight.h"
+
+namespace pare {
+
+struct Storage {
+  StorageFormat format = StorageFormat::kPlain;
+  // Of kPacked: the matrices that are stored in parts, by tensor name ("X.weight"). Dense ones are int8.
+  std::map<std::string, Pattern> packed;
+};
+
+// Throws kFormat, and kUnsupported naming a method or format that pare does not read.
+Storage read_storage(const Json& config);
+
+// The "quantization_config" of each format. `dense`: the linear layers that are not stored 2:4, as modules
+// ("X" of "X.weight").
+Json packed_config(const std::map<std::string, Pattern>& packed);
+Json bitmask_config(const std::vector<std::string>& dense);
+
+}  // namespace pare

@@ -1,0 +1,28 @@
+#include "model/tensor_table.h"
+
+namespace pare {
+
+const Architecture& architecture_of(const Model& model) {
+  return architecture_named(model.config.architecture);
+}
+
+Weight vector_weight(const std::vector<float>& values) {
+  const auto n = static_cast<int64_t>(values.size());
+  return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
+}
+
+void add_missing_norms(Model& model) {
+  const auto fill = [](Norm& norm, int64_t width) {
+    if (norm.weight.empty()) norm.weight.assign(static_cast<size_t>(width), 1.0f);
+  };
+  int64_t width = model.config.embedding_width;
+  for (Block& block : model.blocks) {
+    for (Stage& stage : block.stages) {
+      if (!stage.branches.empty()) fill(stage.norm, width);
+      if (!stage.skip.empty()) width = stage.skip.rows;
+    }
+  }
+  fill(model.final_norm, width);
+}
+
+}  // namespace pare

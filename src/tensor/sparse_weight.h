@@ -1,0 +1,37 @@
+// N:M weights: what pattern a matrix has, and storing it in one.
+#pragma once
+
+#include <cstdint>
+#include <string_view>
+
+#include "tensor/weight.h"
+
+namespace pare {
+
+struct Sparsity {
+  int64_t zeros = 0;  // of rows × cols; −0.0 counts
+  // N:M with M of 2, 4, 8, 16 or 32 that needs the fewest bits in `stored`, a mask of one bit per value
+  // included; dense when that is no fewer, or `stored` a block encoding. Of equal ones the first of M = 4, 2,
+  // 8, 16, 32.
+  Pattern pattern;
+};
+Sparsity measure_sparsity(const Weight& weight, Encoding stored);
+
+// Whether no group of the pattern has more non-zeros than it keeps, and the pattern divides the columns.
+bool fits(const Weight& weight, Pattern pattern);
+
+// The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already. A
+// group with fewer non-zeros than the pattern keeps stores its first zeros too. `name` is that of the tensor.
+// Throws kInvalid naming row and columns when a group has more non-zeros, kFormat when the pattern does not
+// divide the columns. Not for block encodings.
+Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name);
+
+// The values in another encoding (see Weight::from_matrix), dense; itself when it is that already. Zeros of
+// an N:M weight become +0.0 (of a dense one they keep their sign).
+Weight to_encoding(const Weight& weight, Encoding encoding);
+
+// Checks what decode_row relies on: the mask marks exactly N columns of each group and none beyond the last,
+// scales are finite and not negative. Throws kFormat with `name`, the row and what was found.
+void check_parts(const Weight& weight, std::string_view name);
+
+}  // namespace pare

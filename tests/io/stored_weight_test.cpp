@@ -1,0 +1,224 @@
+// Matrices stored in parts: packed and sparse-24-bitmask.
+#include "io/stored_weight.h"
+
+#include <gtest/gtest.h>
+
+#include <cstring>
+#include <limits>
+
+#include "base/rng.h"
+#include "io/model_dir.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "tensor/sparse_weight.h"
+
+namespace pare::test {
+namespace {
+
+constexpr const char* kName = "model.x.weight";
+constexpr int64_t kRows = 5;
+constexpr int64_t kCols = 20;
+
+Weight make(Pattern pattern, Encoding encoding) {
+  Rng rng(1);
+  Matrix<float> values = Matrix<float>::zeros(kRows, kCols);
+  for (int64_t r = 0; r < kRows; ++r)
+    for (int64_t c = 0; c < kCols; ++c)
+      if (pattern.dense() || (c + r) % pattern.group < pattern.kept)
+        values(r, c) = static_cast<float>(rng.normal());
+  // A group has `kept` of them wherever the row starts.
+  return to_pattern(Weight::from_matrix(values.view(), encoding), pattern, kName);
+}
+
+// The tensors of a weight as a file gives them.
+struct Tensors {
+  TensorMap map;
+  std::vector<SkippedTensor> skipped;
+  std::set<std::string> used;
+
+  Tensors(StorageFormat format, const Weight& w) {
+    for (const PartPlan& part : plan_parts(format, kName, w.rows, w.cols, w.pattern, w.encoding)) {
+      const Weight bytes = part_of(w, part.kind);
+      set(part.tensor, {bytes.data, static_cast<size_t>(bytes.bytes())});
+    }
+  }
+  void set(const TensorPlan& plan, std::span<const std::byte> bytes) {
+    const auto copy = std::make_shared<std::vector<std::byte>>(bytes.begin(), bytes.end());
+    copy->resize(tensor_bytes(plan));
+    map[plan.name] = {plan.name, plan.encoding, plan.shape, *copy, copy};
+  }
+  void set(const TensorPlan& plan) { set(plan, {}); }
+  template <typename T>
+  void edit(const std::string& name, size_t index, T value) {
+    TensorInfo& tensor = map.at(name);
+    std::vector<std::byte> bytes(tensor.bytes.begin(), tensor.bytes.end());
+    std::memcpy(bytes.data() + index * sizeof(T), &value, sizeof(T));
+    set({name, tensor.encoding, tensor.shape}, bytes);
+  }
+  Weight packed(Pattern pattern, int64_t cols = kCols) {
+    return packed_matrix({"file", map, skipped}, kName, kRows, cols, pattern, used);
+  }
+  Weight bitmask(int64_t cols = kCols) {
+    return bitmask_matrix({"file", map, skipped}, kName, kRows, cols, used);
+  }
+};
+
+void expect_same(const Weight& a, const Weight& b) {
+  const Matrix<float> x = decode(a);
+  const Matrix<float> y = decode(b);
+  ASSERT_EQ(x.size(), y.size());
+  EXPECT_EQ(std::memcmp(x.data(), y.data(), static_cast<size_t>(x.size()) * sizeof(float)), 0);
+}
+
+TEST(StoredWeight, PackedPartsMakeTheMatrix) {
+  for (const char* name : {"2:4", "1:4", "3:5", "7:10", "dense"})
+    for (const Encoding e : {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kInt8}) {
+      const Pattern pattern = std::string_view(name) == "dense" ? kDense : parse_pattern(name);
+      if (pattern.dense() && e != Encoding::kInt8) continue;
+      SCOPED_TRACE(fmt::format("{} {}", name, encoding_info(e).name));
+      const Weight weight = make(pattern, e);
+      Tensors tensors(StorageFormat::kPacked, weight);
+      const Weight got = tensors.packed(pattern);
+      EXPECT_EQ(got.encoding, e);
+      EXPECT_EQ(got.bytes(), weight.bytes());
+      EXPECT_EQ(tensors.used.size(), tensors.map.size());
+      expect_same(got, weight);
+    }
+}
+
+TEST(StoredWeight, BitmaskPartsMakeTheMatrix) {
+  for (const Encoding e : {Encoding::kF32, Encoding::kF16, Encoding::kBF16}) {
+    const Weight weight = make(k2of4, e);
+    Tensors tensors(StorageFormat::kSparse24Bitmask, weight);
+    EXPECT_EQ(tensors.map.at("model.x.compressed").shape, (std::vector<int64_t>{kRows, kCols / 2}));
+    EXPECT_EQ(tensors.map.at("model.x.bitmask").shape, (std::vector<int64_t>{kRows, 3}));
+    EXPECT_EQ(tensors.map.at("model.x.shape").shape, (std::vector<int64_t>{2, 1}));
+    expect_same(tensors.bitmask(), weight);
+    EXPECT_EQ(tensors.used.size(), 3u);
+  }
+}
+
+TEST(StoredWeight, PlainMatricesAreOneTensor) {
+  for (const StorageFormat format :
+       {StorageFormat::kPlain, StorageFormat::kPacked, StorageFormat::kSparse24Bitmask}) {
+    const auto parts = plan_parts(format, kName, 3, 4, kDense, Encoding::kF16);
+    ASSERT_EQ(parts.size(), 1u);
+    EXPECT_EQ(parts[0].tensor, (TensorPlan{kName, Encoding::kF16, {3, 4}}));
+  }
+}
+
+TEST(StoredWeight, PartsOfSeveralFilesStayMapped) {
+  const Weight weight = make(k2of4, Encoding::kInt8);
+  const TempDir folder;
+  std::vector<TensorPlan> plan;
+  std::map<std::string, PartKind> kinds;
+  for (const PartPlan& part :
+       plan_parts(StorageFormat::kPacked, kName, kRows, kCols, k2of4, Encoding::kInt8)) {
+    plan.push_back(part.tensor);
+    kinds[part.tensor.name] = part.kind;
+  }
+  write_model_tensors(
+      folder.path(), plan, [&](const TensorPlan& p) { return part_of(weight, kinds.at(p.name)); }, 1);
+  EXPECT_TRUE(std::filesystem::exists(folder / "model-00003-of-00003.safetensors"));
+  Weight got;
+  {
+    const ModelTensors model = read_model_tensors(folder.path());
+    std::set<std::string> used;
+    got = packed_matrix({"file", model.tensors, model.skipped}, kName, kRows, kCols, k2of4, used);
+  }
+  release_pages(got);
+  expect_same(got, weight);
+}
+
+TEST(StoredWeight, RefusesBrokenPackedParts) {
+  const std::string values = std::string(kName) + ".values";
+  const std::string mask = std::string(kName) + ".mask";
+  const std::string scale = std::string(kName) + ".scale";
+  const Weight weight = make(k2of4, Encoding::kInt8);
+  const auto damaged = [&](auto&& edit, Pattern pattern = k2of4, int64_t cols = kCols) {
+    Tensors tensors(StorageFormat::kPacked, weight);
+    edit(tensors);
+    tensors.packed(pattern, cols);
+  };
+  const auto nothing = [](Tensors&) {};
+  damaged(nothing);
+  for (const std::string& name : {values, mask, scale})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.map.erase(name); }), ErrorCode::kNotFound,
+                      fmt::format("file: tensor \"{}\" is missing", name));
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.map.erase(values), t.skipped = {{values, "F8_E4M3"}};
+                    }),
+                    ErrorCode::kUnsupported, "of type F8_E4M3");
+  EXPECT_PARE_ERROR(damaged(nothing, {1, 4}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight.values\": expected shape (5, 5), got (5, 10)");
+  EXPECT_PARE_ERROR(damaged(nothing, {2, 3}), ErrorCode::kFormat,
+                    "\"model.x.weight\" cannot be 2:3: its rows of 20 values do not divide into groups of 3");
+  EXPECT_PARE_ERROR(damaged(nothing, k2of4, 24), ErrorCode::kFormat, "expected shape (5, 12)");
+  EXPECT_PARE_ERROR(damaged(nothing, kDense), ErrorCode::kFormat, "expected shape (5, 20)");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({mask, Encoding::kU8, {5, 2}});
+                    }),
+                    ErrorCode::kFormat, "tensor \"model.x.weight.mask\": expected shape (5, 3), got (5, 2)");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({mask, Encoding::kInt8, {5, 3}});
+                    }),
+                    ErrorCode::kFormat, "tensor \"model.x.weight.mask\": expected type u8, got int8");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({values, Encoding::kU8, {5, 10}});
+                    }),
+                    ErrorCode::kFormat, "expected type f32, f16, bf16 or int8, got u8");
+  EXPECT_PARE_ERROR(damaged(
+                        [&](Tensors& t) {
+                          t.set({values, Encoding::kBF16, {5, 20}});
+                        },
+                        kDense),
+                    ErrorCode::kFormat, "expected type int8, since the matrix is dense, got bf16");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({scale, Encoding::kF16, {5}});
+                    }),
+                    ErrorCode::kFormat, "tensor \"model.x.weight.scale\": expected type f32, got f16");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({scale, Encoding::kF32, {5, 1}});
+                    }),
+                    ErrorCode::kFormat, "expected shape (5), got (5, 1)");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.edit(mask, 4, uint8_t{0xff}); }), ErrorCode::kFormat,
+                    "file: model.x.weight: the mask of row 1 keeps 4 of columns 8 to 11, 2:4 keeps 2");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.edit(mask, 2, uint8_t{0x13}); }), ErrorCode::kFormat,
+                    "row 0 keeps columns beyond the last of 20");
+  for (const float bad :
+       {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.edit(scale, 3, bad); }), ErrorCode::kFormat,
+                      "file: model.x.weight: the scale of row 3 is");
+}
+
+TEST(StoredWeight, RefusesBrokenBitmaskParts) {
+  const Weight weight = make(k2of4, Encoding::kBF16);
+  const auto damaged = [&](auto&& edit, int64_t cols = kCols) {
+    Tensors tensors(StorageFormat::kSparse24Bitmask, weight);
+    edit(tensors);
+    tensors.bitmask(cols);
+  };
+  const auto nothing = [](Tensors&) {};
+  damaged(nothing);
+  for (const char* name : {"model.x.compressed", "model.x.bitmask", "model.x.shape"})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.map.erase(name); }), ErrorCode::kNotFound, name);
+  EXPECT_PARE_ERROR(damaged(nothing, 24), ErrorCode::kFormat,
+                    "tensor \"model.x.shape\": expected (5, 24), got (5, 20)");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.edit("model.x.shape", 1, int64_t{22}); }, 22),
+                    ErrorCode::kFormat, "do not divide into groups of 4");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({"model.x.shape", Encoding::kI64, {2}});
+                    }),
+                    ErrorCode::kFormat, "tensor \"model.x.shape\": expected shape (2, 1), got (2)");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({"model.x.compressed", Encoding::kInt8, {5, 10}});
+                    }),
+                    ErrorCode::kFormat, "expected type f32, f16 or bf16, got int8");
+  EXPECT_PARE_ERROR(damaged([&](Tensors& t) {
+                      t.set({"model.x.bitmask", Encoding::kU8, {5, 3}});
+                    }),
+                    ErrorCode::kFormat, "file: model.x.weight: the mask of row 0 keeps 0 of columns 0 to 3");
+}
+
+}  // namespace
+}  // namespace pare::test
