@@ -39,8 +39,7 @@ std::unique_ptr<Pass> parse_pass(const std::string& text) {
   for (size_t i = 1; i < parts.size(); ++i) {
     const size_t equals = parts[i].find('=');
     if (equals != std::string::npos) {
-      arguments.push_back("--" + parts[i].substr(0, equals));
-      arguments.push_back(parts[i].substr(equals + 1));
+      arguments.push_back("--" + parts[i]);
     } else {
       what += (what.empty() ? "" : ":") + parts[i];
     }
@@ -48,10 +47,10 @@ std::unique_ptr<Pass> parse_pass(const std::string& text) {
   std::unique_ptr<PassOptions> options;
   if (name == "slice") {
     options = slice_options();
-    if (!what.empty()) arguments.insert(arguments.begin(), {"--target-params", share_that_stays(what)});
+    if (!what.empty()) arguments.push_back("--target-params=" + share_that_stays(what));
   } else if (name == "sparsify") {
     options = sparsify_options();
-    if (!what.empty()) arguments.insert(arguments.begin(), {"--pattern", what});
+    if (!what.empty()) arguments.push_back("--pattern=" + what);
   } else {
     fail(ErrorCode::kUsage, "there is no pass '{}': slice and sparsify are", name);
   }

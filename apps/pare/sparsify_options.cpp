@@ -10,8 +10,9 @@ namespace {
 struct Options {
   SparsifyOptions sparsify;
   std::string pattern = "2:4";
-  std::string shuffle = "none";
+  std::string shuffle;
   std::string shuffle_streams = "both";
+  bool best = false;
 };
 
 void add_method(CLI::App& command, Options& o) {
@@ -75,14 +76,33 @@ void add_update(CLI::App& command, Options& o) {
 
 void add_shuffle(CLI::App& command, Options& o) {
   command
-      .add_option(
-          "--shuffle", o.shuffle,
-          "Orders of channels that are baked into the model: none, global (dealt by score), local (exchanged "
-          "inside blocks) or both")
-      ->check(CLI::IsMember({"none", "global", "local", "both"}));
+      .add_option("--shuffle", o.shuffle,
+                  "Orders of channels that are baked into the model: none, global (dealt by score), local "
+                  "(exchanged inside blocks) or both (default: both for esparse, else none)")
+      ->check(CLI::IsMember({"none", "global", "local", "both"}).description(""));
   command.add_option("--shuffle-block", o.sparsify.shuffle.block, "Channels of a block (default 256)")
       ->check(CLI::Range(int64_t{2}, kMaxOption));
-  command.add_option("--shuffle-streams", o.shuffle_streams, "residual, inner or both");
+  command
+      .add_option(
+          "--shuffle-streams", o.shuffle_streams,
+          "What is ordered: residual (the stream between the layers), inner (values and hidden neurons) or "
+          "both (default)")
+      ->check(CLI::IsMember({"residual", "inner", "both"}).description(""));
+}
+
+// The best that was found without training and without work at run time (docs/results.md).
+void choose_best(SparsifyOptions& options) {
+  options.prune.score.method = SparseMethod::kAlps;
+  options.prune.swap_rounds = 2;
+  options.match = MatchOutput::kModel;
+}
+
+void add_best(CLI::App& command, Options& o) {
+  CLI::Option* best =
+      command.add_flag("--best", o.best,
+                       "The best known settings: --method alps --swaps 2 --match model; weights are updated");
+  for (const char* name : {"--method", "--update", "--swaps", "--match"})
+    best->excludes(command.get_option(name));
 }
 
 void add_selection(CLI::App& command, Options& o) {
@@ -105,12 +125,16 @@ class SparsifyCommandOptions final : public PassOptions {
     add_update(command, options_);
     add_shuffle(command, options_);
     add_selection(command, options_);
+    add_best(command, options_);
   }
   std::unique_ptr<Pass> pass(const CLI::App&) const override {
     SparsifyOptions options = options_.sparsify;
     options.prune.pattern = parse_pattern(options_.pattern);
-    options.shuffle.global = options_.shuffle == "global" || options_.shuffle == "both";
-    options.shuffle.local = options_.shuffle == "local" || options_.shuffle == "both";
+    if (options_.best) choose_best(options);
+    const bool esparse = options.prune.score.method == SparseMethod::kEsparse;
+    const std::string shuffle = !options_.shuffle.empty() ? options_.shuffle : esparse ? "both" : "none";
+    options.shuffle.global = shuffle == "global" || shuffle == "both";
+    options.shuffle.local = shuffle == "local" || shuffle == "both";
     options.shuffle_residual = options_.shuffle_streams != "inner";
     options.shuffle_inner = options_.shuffle_streams != "residual";
     return sparsify_pass(options);

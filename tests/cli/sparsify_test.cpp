@@ -57,7 +57,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Way{{"--method", "magnitude", "--pattern", "1:2", "--dtype", "f16"}, 0.5},
                       Way{{"--method", "sparsegpt", "--pattern", "6:8", "--match", "model"}, 0.75},
                       Way{{"--method", "esparse", "--shuffle", "both", "--update", "obs"}, 0.5},
-                      Way{{"--method", "alps", "--pattern", "2:8", "--swaps", "1"}, 0.25}));
+                      Way{{"--best", "--pattern", "2:8"}, 0.25}));
 
 TEST_P(SparsifyCommand, WritesAModelThatTheOthersOpen) {
   const TempDir folder;
@@ -139,6 +139,8 @@ TEST(SparsifyErrors, Usage) {
   expect_refused({"--match", "model", "--sequential", "no"}, 2, "--match model");
   expect_refused({"--targets", "("}, 2, "regular expression");
   expect_refused({"--shuffle", "some"}, 2, "--shuffle");
+  expect_refused({"--shuffle-streams", "all"}, 2, "--shuffle-streams");
+  expect_refused({"--best", "--method", "wanda"}, 2, "--best");
   expect_refused({"--shuffle-block", "1"}, 2, "--shuffle-block");
 }
 
