@@ -111,6 +111,7 @@ struct AmxJob {
 };
 
 struct AmxKernels {
+  int64_t stream_tokens;  // up to this many tokens the way of the weights from memory is what takes the time
   // Tokens (tokens, in) to bf16 tiles, k_tiles of them a row; `first`..`last` are 16-token tiles. Padding is
   // zero.
   void (*pack_tokens)(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t k_tiles,

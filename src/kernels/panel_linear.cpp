@@ -14,8 +14,8 @@ namespace {
 constexpr int64_t kTileColumns = 32;   // columns of a tile of tokens
 constexpr int64_t kTokenBlock = 512;   // tokens packed at a time: bounds the scratch memory
 constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of a pass stay in L1
-constexpr int64_t kGemvPanels = 4;     // panels that one pass reads side by side
-constexpr int64_t kGemvPiecesPerThread = 3;
+constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
+constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
 constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
 
@@ -107,12 +107,17 @@ class PanelLinear final : public PackedLinear {
     }
   }
 
+  // Panels of a piece where the weights' way from memory is what takes the time: long pieces stream best;
+  // several a thread, so that one that is late does not hold up the other.
+  int64_t stream_piece() const {
+    const int64_t pieces = thread_count() == 1 ? 1 : kStreamPiecesPerThread * thread_count();
+    return std::max(kStreamPanels, round_up(ceil_div(panels_, pieces), kStreamPanels));
+  }
+
   void apply_gemv(MatrixView<const float> x, MatrixView<float> y) const {
     float* packed = scratch<float, 1>(columns_ * x.rows);
     pack_tokens(x, 0, x.rows, 0, columns_, packed);
-    // Long pieces stream best; several a thread, so that one that is late does not hold up the other.
-    const int64_t pieces = thread_count() == 1 ? 1 : kGemvPiecesPerThread * thread_count();
-    const int64_t piece = std::max(kGemvPanels, round_up(ceil_div(panels_, pieces), kGemvPanels));
+    const int64_t piece = stream_piece();
     parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
@@ -163,9 +168,10 @@ class PanelLinear final : public PackedLinear {
       amx_->pack_tokens(x.data, x.stride, x.rows, x.cols, k_tiles, i * 4, std::min(token_tiles, i * 4 + 4),
                         packed);
     });
-    parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
-      const int64_t first = i * kGemmPiecePanels;
-      const int64_t count = std::min(kGemmPiecePanels, panels_ - first);
+    const int64_t piece = x.rows <= amx_->stream_tokens ? stream_piece() : kGemmPiecePanels;
+    parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
+      const int64_t first = i * piece;
+      const int64_t count = std::min(piece, panels_ - first);
       unsigned char* scratch_bytes = scratch<unsigned char, 3>(amx_->scratch_bytes(x.rows, count));
       amx_->run({kernels_.format, panel(first), panel_bytes(), count, k_tiles, packed, x.rows,
                  y.data + first * kPanelRows, y.stride, outputs(first, count), scales(first), scratch_bytes});
