@@ -1,5 +1,9 @@
 // pare convert: folders and GGUF files in every type, and what must not happen.
 #include "cli/pare_command.h"
+#include "model/copy_files.h"
+#include "model/load.h"
+#include "model/save.h"
+#include "model/visit.h"
 
 namespace pare::test {
 namespace {
@@ -63,6 +67,127 @@ TEST(Convert, Shards) {
   const Json index = parse_json(file_contents(out + "/model.safetensors.index.json"), "index");
   for (const auto& [tensor, shard] : index["weight_map"].items())
     EXPECT_LT(fs::file_size(out + "/" + shard.get<std::string>()), 110'000u) << tensor;
+}
+
+// A folder whose linears hold zeros like the pattern.
+std::string sparse_model(const TempDir& folder, Pattern pattern) {
+  Model model = load_model(kTinyModel);
+  for (Block& block : model.blocks)
+    for (Stage& stage : block.stages)
+      for_each_linear(stage, [&](Role, Linear& linear) {
+        Matrix<float> values = decode(linear.weight);
+        for (int64_t i = 0; i < values.size(); ++i)
+          if (i % pattern.group >= pattern.kept) values.data()[i] = 0.0f;
+        linear.weight = Weight::from_matrix(values.view(), linear.weight.encoding);
+      });
+  const fs::path path = folder / "sparse";
+  fs::create_directory(path);
+  copy_tokenizer_files(kTinyModel, path);
+  save_hf(model, path);
+  return path.string();
+}
+
+TEST(Convert, SparseFormatsLoseNothing) {
+  const TempDir folder;
+  const std::string dense = sparse_model(folder, k2of4);
+  const std::string weights = file_contents(dense + "/model.safetensors");
+  const double original = perplexity(dense);
+  for (const char* format : {"packed", "sparse-24-bitmask"}) {
+    SCOPED_TRACE(format);
+    const std::string sparse = converted(folder, dense, format, {"--to", format});
+    EXPECT_LT(fs::file_size(sparse + "/model.safetensors"),
+              fs::file_size(dense + "/model.safetensors") * 8 / 10);
+    const std::string back = converted(folder, sparse, std::string(format) + "-back");
+    EXPECT_TRUE(file_contents(back + "/model.safetensors") == weights);
+    EXPECT_EQ(perplexity(sparse), original);
+    const std::string gguf = converted(folder, sparse, std::string(format) + ".gguf");
+    EXPECT_TRUE(file_contents(gguf) ==
+                file_contents(converted(folder, dense, std::string(format) + "-dense.gguf")));
+    const Json facts = pare_json({"inspect", sparse});
+    for (const Json& matrix : facts["matrices"]) {
+      const bool linear = !matrix["layer"].is_null();
+      EXPECT_EQ(matrix["pattern"], linear ? "2:4" : "dense");
+      EXPECT_EQ(matrix["bits_per_weight"], linear ? 9.0 : 16.0);
+      EXPECT_EQ(matrix["zeros"].get<double>() >= 0.5, linear);
+    }
+    const Json dense_facts = pare_json({"inspect", dense});
+    EXPECT_EQ(dense_facts["matrices"][1]["pattern"], "dense");
+    EXPECT_EQ(dense_facts["matrices"][1]["possible_pattern"], "2:4");
+    EXPECT_EQ(dense_facts["parameters"].get<int64_t>() - facts["parameters"].get<int64_t>(),
+              facts["block_parameters"].get<int64_t>());
+  }
+}
+
+TEST(Convert, SparseFoldersRunInEveryCommand) {
+  const TempDir folder;
+  const std::string packed =
+      converted(folder, sparse_model(folder, {1, 4}), "packed", {"--to", "packed", "--dtype", "int8"});
+  EXPECT_THAT(pare({"inspect", packed}).out, testing::HasSubstr("1:4"));
+  for (const std::vector<std::string>& command :
+       {std::vector<std::string>{"generate", packed, "-p", "a", "-n", "4"},
+        {"logits", packed, "--tokens", "1,2,3"},
+        {"bench", packed, "--prefill", "8", "--decode", "2", "--repeats", "1"},
+        {"slice", packed, "-o", (folder / "sliced").string(), "--target-params", "0.95", "--nsamples", "4",
+         "--seqlen", "32"}}) {
+    const CommandResult result = pare(command);
+    EXPECT_EQ(result.status, 0) << command.front() << ": " << result.err;
+  }
+}
+
+TEST(Convert, PackedPatternsAndTypes) {
+  const TempDir folder;
+  const std::string dense = sparse_model(folder, {1, 4});
+  const auto pattern_of = [&](const std::string& path) {
+    return pare_json({"inspect", path})["matrices"][1]["pattern"].get<std::string>();
+  };
+  EXPECT_EQ(pattern_of(converted(folder, dense, "a", {"--to", "packed"})), "1:4");
+  EXPECT_EQ(pattern_of(converted(folder, dense, "b", {"--to", "packed", "--pattern", "4:8"})), "4:8");
+  const std::string int8 = converted(folder, dense, "c", {"--to", "packed", "--dtype", "int8"});
+  const Json facts = pare_json({"inspect", int8});
+  EXPECT_EQ(facts["encodings"]["int8"]["matrices"], 28);
+  EXPECT_EQ(facts["encodings"]["bf16"]["matrices"], 1);
+  // int8 and its mask, and a scale a row of 64 values.
+  EXPECT_EQ(facts["matrices"][1]["bits_per_weight"], 2.0 + 1.0 + 0.5);
+  EXPECT_NEAR(perplexity(int8), perplexity(dense), 0.02 * perplexity(dense));
+  EXPECT_EQ(pattern_of(converted(folder, kTinyModel, "d", {"--to", "packed", "--dtype", "int8"})), "dense");
+}
+
+TEST(Convert, RefusesSparseRequestsThatMakeNoSense) {
+  const TempDir folder;
+  const std::string out = (folder / "out").string();
+  const auto refused = [&](std::vector<std::string> options, int status, const std::string& message) {
+    options.insert(options.begin(), {"convert", kTinyModel, "-o", out});
+    expect_failure(options, status, message);
+  };
+  refused({"--to", "packed"}, 1, "nothing to pack: none of the 28 linears");
+  refused({"--to", "packed", "--pattern", "2:4"}, 1, "none of the 28 linears is 2:4");
+  refused({"--to", "sparse-24-bitmask"}, 1, "none of the 28 linears is 2:4");
+  refused({"--to", "packed", "--pattern", "4:2"}, 2, "'4:2' is not N:M");
+  refused({"--pattern", "2:4"}, 2, "--pattern needs --to packed");
+  refused({"--dtype", "int8"}, 2, "--dtype int8 needs --to packed");
+  refused({"--to", "sparse-24-bitmask", "--dtype", "int8"}, 2, "--dtype int8 needs --to packed");
+  refused({"--to", "blocks"}, 2, "--to");
+  expect_failure({"convert", kTinyModel, "-o", out + ".gguf", "--to", "packed"}, 2,
+                 "needs a Hugging Face folder");
+  EXPECT_EQ(files_in(folder), 0u);
+}
+
+TEST(Convert, ADamagedPackedFolderIsAClearError) {
+  const TempDir folder;
+  const std::string packed = converted(folder, sparse_model(folder, k2of4), "packed", {"--to", "packed"});
+  const std::string path = packed + "/model.safetensors";
+  const std::string good = file_contents(path);
+  const auto expect_broken = [&](const std::string& bytes, const std::string& message) {
+    std::ofstream(path, std::ios::binary) << bytes;
+    expect_failure({"inspect", packed}, 1, message);
+  };
+  expect_broken(good.substr(0, good.size() - 10), "truncated");
+  std::string mask = good;
+  mask.back() = static_cast<char>(0xff);  // masks come last
+  expect_broken(mask, "keeps 4 of columns 60 to 63, 2:4 keeps 2");
+  std::string missing = good;
+  missing.replace(missing.find("up_proj.weight.mask"), 7, "no_proj");
+  expect_broken(missing, "up_proj.weight.mask\" is missing");
 }
 
 TEST(Convert, TheManifestGoesAlong) {
