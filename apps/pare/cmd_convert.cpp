@@ -26,11 +26,8 @@ struct Options {
   uint64_t max_shard_bytes = kDefaultShardBytes;
 
   std::optional<Encoding> encoding() const;
-  StorageFormat format() const;
+  StorageFormat format() const { return storage_format(to); }
 };
-
-constexpr StorageFormat kFormats[] = {StorageFormat::kPlain, StorageFormat::kPacked,
-                                      StorageFormat::kSparse24Bitmask};
 
 struct TypeName {
   const char* name;
@@ -44,12 +41,6 @@ std::optional<Encoding> Options::encoding() const {
   for (const TypeName& type : kTypes)
     if (type.name == dtype) return type.encoding;
   fail(ErrorCode::kInternal, "no type {}", dtype);
-}
-
-StorageFormat Options::format() const {
-  for (const StorageFormat format : kFormats)
-    if (storage_format_name(format) == to) return format;
-  fail(ErrorCode::kInternal, "no format {}", to);
 }
 
 void print_check(const SavedCheck& check) {
@@ -120,14 +111,7 @@ void add_convert(CLI::App& app) {
       ->add_option("-o,--output", options->out,
                    "A new .gguf file, or a new Hugging Face folder for any other name")
       ->required();
-  std::vector<std::string> formats;
-  for (const StorageFormat format : kFormats) formats.emplace_back(storage_format_name(format));
-  command
-      ->add_option(
-          "--to", options->to,
-          "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
-          "values and a mask; for pare), sparse-24-bitmask (2:4, of compressed-tensors)")
-      ->check(CLI::IsMember(formats).description(""));
+  add_storage_format(*command, "--to", options->to);
   command->add_option("--pattern", options->pattern,
                       "N:M that --to packed stores linears in (default: the smallest that loses nothing)");
   command

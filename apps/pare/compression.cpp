@@ -2,6 +2,7 @@
 
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstring>
 #include <filesystem>
@@ -145,9 +146,27 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
                 {"--nsamples", options.nsamples},
                 {"--seqlen", plan_of(options, model).seqlen},
                 {"--seed", options.seed},
-                {"--dtype", encoding_info(dtype).name}};
+                {"--dtype", encoding_info(options.dtype.value_or(dtype)).name},
+                {"--format", options.format}};
   parts.update(pipeline_options(passes));
   return parts;
+}
+
+// Refused before hours are spent: a format that the result would not go into.
+void require_storable(const Options& options, const Passes& passes, StorageFormat format) {
+  const bool int8 = options.dtype == Encoding::kInt8;
+  if (int8 && format != StorageFormat::kPacked) fail(ErrorCode::kUsage, "--dtype int8 needs --format packed");
+  const auto any = [&](auto&& suits) {
+    return std::any_of(passes.begin(), passes.end(),
+                       [&](const auto& pass) { return suits(pass->pattern()); });
+  };
+  if (format == StorageFormat::kPacked && !int8 && !any([](Pattern p) { return !p.dense(); }))
+    fail(ErrorCode::kUsage, "--format packed needs --dtype int8 or a pass that makes linears sparse");
+  const auto is_2of4 = [](Pattern p) {
+    return !p.dense() && k2of4.group % p.group == 0 && p.kept * (k2of4.group / p.group) <= k2of4.kept;
+  };
+  if (format == StorageFormat::kSparse24Bitmask && !any(is_2of4))
+    fail(ErrorCode::kUsage, "--format {} needs a pass that makes linears 2:4 sparse", options.format);
 }
 
 void print_result(const Options& options, const Report& report) {
@@ -201,22 +220,30 @@ void add_compression_paths(CLI::App& command, Options& options) {
 
 void add_compression_options(CLI::App& command, Options& options) {
   static const std::map<std::string, Encoding> kTypes = {
-      {"f32", Encoding::kF32}, {"f16", Encoding::kF16}, {"bf16", Encoding::kBF16}};
+      {"f32", Encoding::kF32}, {"f16", Encoding::kF16}, {"bf16", Encoding::kBF16}, {"int8", Encoding::kInt8}};
   add_calibration(command, options);
   command
-      .add_option(
-          "--dtype", options.dtype,
-          "Type of the written matrices: f32, f16 or bf16 (default: the model's; quantised ones become bf16)")
+      .add_option("--dtype", options.dtype,
+                  "Type of the written matrices: f32, f16 or bf16, with --format packed also int8 (of the "
+                  "linears in the "
+                  "layers, one scale a row); default: the model's, quantised ones become bf16")
       ->transform(CLI::CheckedTransformer(kTypes).description(""));
+  add_storage_format(command, "--format", options.format);
   add_running(command, options);
   add_json(command, options.json);
 }
 
 void run_compression(const Options& options, const Passes& passes) {
+  const StorageFormat format = storage_format(options.format);
+  require_storable(options, passes, format);
   const Model model = load_model(options.model);
   passes.front()->require_applicable(model);
   const Encoding own = model.embedding.encoding;
-  const Encoding dtype = options.dtype.value_or(own > Encoding::kBF16 ? Encoding::kBF16 : own);
+  const bool int8 = options.dtype == Encoding::kInt8;
+  // What is worked with and kept on the way; int8 is made at the very end.
+  const Encoding dtype = options.dtype && !int8  ? *options.dtype
+                         : own > Encoding::kBF16 ? Encoding::kBF16
+                                                 : own;
   if (options.dry_run) return dry_run(options, passes, model, dtype);
   // Refused before hours are spent.
   OutputFolder output(options.out, options.model,
@@ -248,7 +275,8 @@ void run_compression(const Options& options, const Passes& passes) {
   const Model compressed = run_passes(model, set, passes, area, report, progress);
   lines.close();
   report.recipe["seed"] = options.seed;
-  write_compressed(compressed, options.model, output, {.dtype = dtype}, set, report);
+  write_compressed(compressed, options.model, output,
+                   {.dtype = int8 ? Encoding::kInt8 : dtype, .format = format}, set, report);
   print_result(options, report);
 }
 

@@ -17,7 +17,8 @@ struct CompressionOptions {
   int64_t nsamples = 64;
   int64_t seqlen = 1024;
   uint64_t seed = 0;
-  std::optional<Encoding> dtype;
+  std::optional<Encoding> dtype;  // int8: of the linears of the layers
+  std::string format = "dense";
   std::optional<int64_t> memory;
   bool resume = false;
   bool restart = false;

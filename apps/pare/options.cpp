@@ -60,6 +60,28 @@ void add_compute(CLI::App& command, ComputeType& compute) {
       ->transform(CLI::CheckedTransformer(kTypes).description(""));
 }
 
+namespace {
+constexpr StorageFormat kFormats[] = {StorageFormat::kPlain, StorageFormat::kPacked,
+                                      StorageFormat::kSparse24Bitmask};
+}  // namespace
+
+void add_storage_format(CLI::App& command, const std::string& flag, std::string& name) {
+  std::vector<std::string> formats;
+  for (const StorageFormat format : kFormats) formats.emplace_back(storage_format_name(format));
+  command
+      .add_option(
+          flag, name,
+          "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
+          "values and a mask; for pare), sparse-24-bitmask (2:4, of compressed-tensors)")
+      ->check(CLI::IsMember(formats).description(""));
+}
+
+StorageFormat storage_format(const std::string& name) {
+  for (const StorageFormat format : kFormats)
+    if (storage_format_name(format) == name) return format;
+  fail(ErrorCode::kInternal, "no format {}", name);
+}
+
 void add_json(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON, for machines"); }
 
 std::string read_text(const std::string& path) {

@@ -6,6 +6,7 @@
 #include <string>
 #include <vector>
 
+#include "io/stored_weight.h"
 #include "kernels/linear.h"
 
 namespace pare {
@@ -19,6 +20,10 @@ void add_models(CLI::App& command, std::vector<std::string>& paths);
 
 // --dtype f32|bf16: what products are made of. `compute` holds the default.
 void add_compute(CLI::App& command, ComputeType& compute);
+
+// How a folder stores N:M sparse linears: `flag` dense|packed|sparse-24-bitmask.
+void add_storage_format(CLI::App& command, const std::string& flag, std::string& name);
+StorageFormat storage_format(const std::string& name);
 
 void add_json(CLI::App& command, bool& json);
 

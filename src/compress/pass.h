@@ -36,6 +36,8 @@ class Pass {
   // Throws kInvalid or kUnsupported when the pass cannot do with this model what its options ask for; needs
   // no calibration.
   virtual void require_applicable(const Model& model) const = 0;
+  // What the linears it works on follow afterwards.
+  virtual Pattern pattern() const { return kDense; }
   // The options that decide the result, by the names of their flags.
   virtual Json options() const = 0;
   // Estimated from the shapes alone. `dtype`: of the written matrices.

@@ -30,7 +30,7 @@ Target choose(const Weight& weight, Role role, const SaveOptions& options) {
   Target target{float_encoding(weight.encoding, options.dtype), kDense};
   if (options.format == StorageFormat::kPlain) return target;
   if (options.format == StorageFormat::kSparse24Bitmask) {
-    if (is_block_linear(role) && fits(weight, k2of4)) target.pattern = k2of4;
+    if (is_block_linear(role) && can_store(weight, k2of4)) target.pattern = k2of4;
     return target;
   }
   const bool wanted = options.dtype == Encoding::kInt8 && is_block_linear(role);
@@ -38,7 +38,7 @@ Target choose(const Weight& weight, Role role, const SaveOptions& options) {
       weight.encoding == Encoding::kInt8 && options.dtype.value_or(Encoding::kInt8) == Encoding::kInt8;
   if (wanted || kept) target.encoding = Encoding::kInt8;
   if (is_block_linear(role) && options.pattern)
-    target.pattern = fits(weight, *options.pattern) ? *options.pattern : kDense;
+    target.pattern = can_store(weight, *options.pattern) ? *options.pattern : kDense;
   else if (is_block_linear(role) && weight.pattern.dense())
     target.pattern = measure_sparsity(weight, target.encoding).pattern;
   else

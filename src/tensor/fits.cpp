@@ -22,6 +22,10 @@ bool fits(const float* x, int64_t n, Pattern pattern) {
 
 bool fits(std::span<const Weight> stack, Pattern pattern) {
   if (pattern.dense()) return true;
+  // What is stored in the pattern follows it.
+  std::vector<const Weight*> open;
+  for (const Weight& weight : stack)
+    if (weight.pattern != pattern) open.push_back(&weight);
   const auto rows_fit = [&](const Weight& weight, int64_t first, int64_t last) {
     std::vector<float> row(static_cast<size_t>(weight.cols));
     for (int64_t r = first; r < last; ++r) {
@@ -31,13 +35,13 @@ bool fits(std::span<const Weight> stack, Pattern pattern) {
     return true;
   };
   // The first row of each tells most dense weights.
-  for (const Weight& weight : stack)
-    if (!rows_fit(weight, 0, std::min<int64_t>(weight.rows, 1))) return false;
+  for (const Weight* weight : open)
+    if (!rows_fit(*weight, 0, std::min<int64_t>(weight->rows, 1))) return false;
   constexpr int64_t kRows = 16;
-  for (const Weight& weight : stack) {
+  for (const Weight* weight : open) {
     std::atomic<bool> all = true;
-    parallel_for((weight.rows + kRows - 1) / kRows, [&](int64_t chunk) {
-      if (all && !rows_fit(weight, chunk * kRows, std::min(weight.rows, (chunk + 1) * kRows))) all = false;
+    parallel_for((weight->rows + kRows - 1) / kRows, [&](int64_t chunk) {
+      if (all && !rows_fit(*weight, chunk * kRows, std::min(weight->rows, (chunk + 1) * kRows))) all = false;
     });
     if (!all) return false;
   }

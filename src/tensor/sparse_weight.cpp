@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "tensor/fits.h"
 
 namespace pare {
 namespace {
@@ -233,19 +234,8 @@ Sparsity measure_sparsity(const Weight& weight, Encoding stored) {
   return {total.zeros, cheapest_pattern(total, 8 * encoding_info(stored).block_bytes)};
 }
 
-bool fits(const Weight& weight, Pattern pattern) {
-  if (weight.pattern == pattern || pattern.dense()) return true;
-  if (weight.cols % pattern.group != 0) return false;
-  std::atomic<bool> fit = true;
-  for_row_pieces(weight.rows, [&](int64_t first, int64_t last) {
-    std::vector<float> row(static_cast<size_t>(weight.cols));
-    for (int64_t r = first; r < last && fit; ++r) {
-      decode_row(weight, r, row.data());
-      for (auto group = row.begin(); group != row.end(); group += pattern.group)
-        if (pattern.group - std::count(group, group + pattern.group, 0.0f) > pattern.kept) fit = false;
-    }
-  });
-  return fit;
+bool can_store(const Weight& weight, Pattern pattern) {
+  return pattern.dense() || (weight.cols % pattern.group == 0 && fits(std::span(&weight, 1), pattern));
 }
 
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name) {

@@ -17,8 +17,8 @@ struct Sparsity {
 };
 Sparsity measure_sparsity(const Weight& weight, Encoding stored);
 
-// Whether no group of the pattern has more non-zeros than it keeps, and the pattern divides the columns.
-bool fits(const Weight& weight, Pattern pattern);
+// Whether to_pattern can: the pattern divides the columns and no group has more non-zeros than it keeps.
+bool can_store(const Weight& weight, Pattern pattern);
 
 // The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already. A
 // group with fewer non-zeros than the pattern keeps stores its first zeros too. `name` is that of the tensor.

@@ -103,6 +103,24 @@ TEST(SparsifyCommands, SameBytesForEveryThreadCount) {
   EXPECT_TRUE(file_contents(folder / "1/model.safetensors") == file_contents(folder / "2/model.safetensors"));
 }
 
+TEST(SparsifyCommands, FormatsHoldTheSameModel) {
+  const TempDir folder;
+  const auto perplexity = [&](const char* name) {
+    return pare_json({"eval", (folder / name).string(), "--ppl", kTestText, "--seqlen", "64", "--windows",
+                      "8"})["models"][0]["perplexity"];
+  };
+  for (const char* format : {"dense", "packed", "sparse-24-bitmask"})
+    pare_json(command_line(folder / format, {"--method", "wanda", "--format", format}));
+  EXPECT_EQ(perplexity("packed"), perplexity("dense"));
+  EXPECT_EQ(perplexity("sparse-24-bitmask"), perplexity("dense"));
+  const auto bytes = [&](const char* name) { return fs::file_size(folder / name / "model.safetensors"); };
+  EXPECT_LT(bytes("packed"), bytes("dense"));
+  const Json int8 = pare_json(
+      command_line(folder / "int8", {"--method", "wanda", "--format", "packed", "--dtype", "int8"}));
+  EXPECT_LT(bytes("int8"), bytes("packed"));
+  EXPECT_LT(int8["after"]["bytes"].get<int64_t>(), int8["before"]["bytes"].get<int64_t>());
+}
+
 TEST(CompressCommand, RunsTheRecipeOfATextOrAFile) {
   const TempDir folder;
   const std::string file =
@@ -141,6 +159,8 @@ TEST(SparsifyErrors, Usage) {
   expect_refused({"--shuffle", "some"}, 2, "--shuffle");
   expect_refused({"--shuffle-streams", "all"}, 2, "--shuffle-streams");
   expect_refused({"--best", "--method", "wanda"}, 2, "--best");
+  expect_refused({"--dtype", "int8"}, 2, "--format packed");
+  expect_refused({"--pattern", "4:8", "--format", "sparse-24-bitmask"}, 2, "2:4");
   expect_refused({"--shuffle-block", "1"}, 2, "--shuffle-block");
 }
 

@@ -109,15 +109,15 @@ TEST(SparseWeight, RefusesAGroupThatIsTooFull) {
   Matrix<float> values = Matrix<float>::zeros(200, 8);
   for (int64_t c = 4; c < 7; ++c) values(130, c) = 1.0f;
   const Weight dense = Weight::from_matrix(values.view());
-  EXPECT_FALSE(fits(dense, k2of4));
-  EXPECT_TRUE(fits(dense, {3, 4}));
-  EXPECT_TRUE(fits(dense, {3, 8}));
-  EXPECT_FALSE(fits(dense, {2, 3}));
+  EXPECT_FALSE(can_store(dense, k2of4));
+  EXPECT_TRUE(can_store(dense, {3, 4}));
+  EXPECT_TRUE(can_store(dense, {3, 8}));
+  EXPECT_FALSE(can_store(dense, {2, 3}));
   EXPECT_PARE_ERROR(to_pattern(dense, k2of4, "layer.weight"), ErrorCode::kInvalid,
                     "\"layer.weight\" is not 2:4: more than 2 of columns 4 to 7 of row 130");
   EXPECT_PARE_ERROR(to_pattern(dense, {1, 3}, "layer.weight"), ErrorCode::kFormat, "rows of 8 values");
   values(130, 6) = std::numeric_limits<float>::quiet_NaN();  // is not zero
-  EXPECT_FALSE(fits(Weight::from_matrix(values.view()), k2of4));
+  EXPECT_FALSE(can_store(Weight::from_matrix(values.view()), k2of4));
 }
 
 TEST(SparseWeight, ChangesPatternsAndEncodings) {

@@ -10,7 +10,8 @@ namespace pare {
 namespace {
 
 constexpr int kMaxSweeps = 12;
-// Score values that exchanges look at: samples of wide streams are thinned out, or wide layers would take minutes.
+// Score values that exchanges look at: samples of wide streams are thinned out, or wide layers would take
+// minutes.
 constexpr int64_t kMaxValues = int64_t{1} << 24;
 constexpr int64_t kMinSamples = 1024;
 constexpr double kEnough = 1e-4;  // a sweep that gains less of the kept score is the last

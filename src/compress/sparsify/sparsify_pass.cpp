@@ -11,6 +11,7 @@ class SparsifyPass final : public Pass {
 
   std::string name() const override { return "sparsify"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
+  Pattern pattern() const override { return options_.prune.pattern; }
   Json options() const override { return to_json(options_); }
   Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
     return sparsify_needs(model, options_, plan, dtype);
