@@ -175,10 +175,11 @@ void OutputFolder::keep_unfinished() {
 }
 
 void OutputFolder::commit() {
+  const bool resumable = kept_;  // others are simply done again
   kept_ = true;
   if (partial_ != final_) {
     sync_folder(partial_);
-    mark(kComplete);
+    if (resumable) mark(kComplete);
     std::error_code error;
     fs::remove_all(work(), error);
     if (error) fail(ErrorCode::kIo, "cannot remove {}: {}", work().string(), error.message());
