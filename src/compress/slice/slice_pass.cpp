@@ -7,7 +7,7 @@ namespace {
 
 class SlicePass final : public Pass {
  public:
-  explicit SlicePass(SliceOptions options) : options_(std::move(options)) { validate(options_); }
+  explicit SlicePass(const SliceOptions& options) : options_(options) { validate(options_); }
 
   std::string name() const override { return "slice"; }
   void require_applicable(const Model& model) const override { require_reachable(model, options_); }
@@ -29,8 +29,8 @@ class SlicePass final : public Pass {
 
 }  // namespace
 
-std::unique_ptr<Pass> slice_pass(SliceOptions options) {
-  return std::make_unique<SlicePass>(std::move(options));
+std::unique_ptr<Pass> slice_pass(const SliceOptions& options) {
+  return std::make_unique<SlicePass>(options);
 }
 
 }  // namespace pare

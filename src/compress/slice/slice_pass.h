@@ -9,6 +9,6 @@
 namespace pare {
 
 // Throws kUsage naming an option that is out of range or does not go with another.
-std::unique_ptr<Pass> slice_pass(SliceOptions options);
+std::unique_ptr<Pass> slice_pass(const SliceOptions& options);
 
 }  // namespace pare

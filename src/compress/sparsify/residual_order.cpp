@@ -93,7 +93,7 @@ std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet&
     record = area.find(kStep);
   }
   const Matrix<float> before = probe_logits(model, set);
-  const auto order = record->at("order").get<std::vector<int64_t>>();
+  auto order = record->at("order").get<std::vector<int64_t>>();
   permute_residual(model, order);
   require_exact("channel shuffle", before.view(), probe_logits(model, set).view(), report);
   return order;
