@@ -47,6 +47,20 @@ void tile_product_peak(benchmark::State& state) {
   set_rate(state, "GF/s", 1e6 * bench::kTileFlops);
 }
 
+// Weights that the kernel runs: whatever, or with two zeros in four where it takes nothing else.
+Matrix<float> weights_for(const LinearImpl& impl, int64_t out, int64_t in) {
+  Matrix<float> m = random_matrix(out, in);
+  for (const ComputeType compute : {ComputeType::kF32, ComputeType::kBF16, ComputeType::kInt8})
+    if (impl.accepts({kDense, compute, out, in})) return m;
+  Rng rng(2);
+  for (int64_t i = 0; i + 4 <= m.size(); i += 4) {
+    const auto first = static_cast<int64_t>(rng.below(4));
+    m.data()[i + first] = 0.0f;
+    m.data()[i + (first + 1 + static_cast<int64_t>(rng.below(3))) % 4] = 0.0f;
+  }
+  return m;
+}
+
 // Copies of one packed linear: enough that no cache holds them.
 const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl, int64_t out, int64_t in) {
   static std::string held;
@@ -54,7 +68,8 @@ const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl,
   const std::string key = fmt::format("{} {} {}", impl.name, out, in);
   if (held == key) return copies;
   copies.clear();
-  const Weight weight = Weight::from_matrix(random_matrix(out, in).view());
+  const Matrix<float> values = weights_for(impl, out, in);
+  const Weight weight = Weight::from_matrix(values.view());
   int64_t bytes = 0;
   while (bytes < kBeyondCache) {
     copies.push_back(impl.pack(std::span(&weight, 1)));

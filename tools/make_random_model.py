@@ -2,8 +2,9 @@
 """Writes a LLaMA checkpoint of any shape with random bf16 weights: good for nothing but timing.
 
 usage: make_random_model.py OUT [--hidden N] [--layers N] [--intermediate N] [--heads N] [--kv-heads N] [--vocab N]
-                            [--tied] [--shard-size GB] [--seed N]
-The default shape has 1.02 billion parameters. Weights are written shard by shard; memory stays below 100 MB.
+                            [--tied] [--pattern 2:4] [--shard-size GB] [--seed N]
+The default shape has 1.02 billion parameters. With --pattern 2:4 two random values of every four neighbours in the
+rows of the blocks' linears are zero. Weights are written shard by shard; memory stays below 100 MB.
 Standard library only.
 """
 
@@ -16,6 +17,9 @@ from pathlib import Path
 PIECE = 1 << 24  # values at a time
 # A bf16 is sign, 8 bits of exponent, 7 of mantissa. Upper bytes of magnitudes between 2^-7 and 2^-5, either sign.
 HIGH = bytes(0x3C | (b & 0x80) for b in range(256))
+# Which two of four values are kept, by a random byte.
+PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
+KEPT = [bytes(0xFF if i in PAIRS[b % 6] else 0 for b in range(256)) for i in range(4)]
 
 
 def tensors(a):
@@ -41,7 +45,16 @@ def values(shape):
     return shape[0] * (shape[1] if len(shape) > 1 else 1)
 
 
-def write_values(file, shape, source):
+def mask_two_of_four(piece, source):
+    choice = source.randbytes(len(piece) // 8)
+    mask = bytearray(len(piece))
+    for i in range(4):
+        mask[2 * i :: 8] = mask[2 * i + 1 :: 8] = choice.translate(KEPT[i])
+    both = int.from_bytes(piece, "little") & int.from_bytes(mask, "little")
+    return both.to_bytes(len(piece), "little")
+
+
+def write_values(file, shape, sparse, source):
     left = values(shape)
     if len(shape) == 1:  # a norm: ones
         file.write(b"\x80\x3f" * left)
@@ -51,7 +64,7 @@ def write_values(file, shape, source):
         piece = bytearray(2 * n)
         piece[0::2] = source.randbytes(n)
         piece[1::2] = source.randbytes(n).translate(HIGH)
-        file.write(piece)
+        file.write(mask_two_of_four(piece, source) if sparse else piece)
         left -= n
 
 
@@ -68,7 +81,7 @@ def shards(a):
     yield shard
 
 
-def write_shard(path, shard, source):
+def write_shard(path, shard, sparse, source):
     header, offset = {}, 0
     for name, shape in shard:
         end = offset + 2 * values(shape)
@@ -78,8 +91,8 @@ def write_shard(path, shard, source):
     text += b" " * (-len(text) % 8)
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
-        for _, shape in shard:
-            write_values(file, shape, source)
+        for name, shape in shard:
+            write_values(file, shape, sparse and "_proj" in name, source)
     return offset
 
 
@@ -115,17 +128,21 @@ def main():
     parser.add_argument("--kv-heads", type=int)
     parser.add_argument("--vocab", type=int, default=49152)
     parser.add_argument("--tied", action="store_true")
+    parser.add_argument("--pattern", choices=["dense", "2:4"], default="dense")
     parser.add_argument("--shard-size", type=float, default=4.0, help="GB")
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
     a.kv_heads = a.kv_heads or a.heads
+    sparse = a.pattern == "2:4"
+    if sparse and (a.hidden % 4 or a.intermediate % 4):
+        parser.error("--pattern 2:4 needs sizes that are multiples of 4")
     a.out.mkdir(parents=True)
     source = random.Random(a.seed)
     parts = list(shards(a))
     weight_map, total = {}, 0
     for i, shard in enumerate(parts):
         name = "model.safetensors" if len(parts) == 1 else f"model-{i + 1:05}-of-{len(parts):05}.safetensors"
-        total += write_shard(a.out / name, shard, source)
+        total += write_shard(a.out / name, shard, sparse, source)
         weight_map.update({tensor: name for tensor, _ in shard})
     if len(parts) > 1:
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}

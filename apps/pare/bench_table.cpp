@@ -4,10 +4,39 @@
 #include "table.h"
 
 namespace pare {
+namespace {
+
+// "amx_2of4_bf16 ×64, amx_bf16 ×1"
+std::string kernels_text(const Json& kernels) {
+  std::string text;
+  for (const Json& kernel : kernels)
+    text += fmt::format("{}{} ×{}", text.empty() ? "" : ", ", kernel.at("kernel").get<std::string>(),
+                        kernel.at("linears").get<int64_t>());
+  return text;
+}
+
+// Which kernels run, and where fewer bytes do not make a model faster than the first one.
+std::string notes(const Json& models) {
+  const Json& first = models.front();
+  std::string text;
+  for (const Json& m : models) {
+    text += fmt::format("{}: {}\n", m.at("path").get<std::string>(), kernels_text(m.at("kernels")));
+    for (const char* what : {"prefill", "decode"}) {
+      const std::string key = fmt::format("{}_tokens_per_second", what);
+      const double ratio = m.at(key).get<double>() / first.at(key).get<double>();
+      if (m.at("bits_per_weight").get<double>() < first.at("bits_per_weight").get<double>() && ratio < 1.0)
+        text += fmt::format("  fewer bits a weight than {}, but not faster in {}: {:.2f} of its speed\n",
+                            first.at("path").get<std::string>(), what, ratio);
+    }
+  }
+  return text;
+}
+
+}  // namespace
 
 std::string bench_table(const Json& report) {
   const bool profile = report.at("profile").get<bool>();
-  std::vector<std::string> header = {"model",       "prefill/s", "decode/s", "ratio",
+  std::vector<std::string> header = {"model",       "prefill/s", "decode/s", "ratio",     "bits/weight",
                                      "bytes/token", "of memory", "peak RSS", "weights+KV"};
   if (profile) header.insert(header.end(), {"linears, prefill", "linears, decode"});
   Table table(header);
@@ -21,6 +50,7 @@ std::string bench_table(const Json& report) {
                                     fmt::format("{:.1f}", number("prefill_tokens_per_second")),
                                     fmt::format("{:.2f}", number("decode_tokens_per_second")),
                                     fmt::format("{:.2f}", number("decode_tokens_per_second") / baseline),
+                                    fmt::format("{:.2f}", number("bits_per_weight")),
                                     bytes("bytes_per_token"),
                                     percent("bandwidth_share"),
                                     bytes("peak_rss"),
@@ -34,7 +64,7 @@ std::string bench_table(const Json& report) {
              report.at("prefill").get<int64_t>(), report.at("decode").get<int64_t>(),
              report.at("depth").get<int64_t>(), report.at("repeats").get<int64_t>(),
              report.at("memory_bytes_per_second").get<double>() / 1e9) +
-         table.text();
+         table.text() + notes(models);
 }
 
 }  // namespace pare

@@ -8,6 +8,7 @@
 
 #include <csignal>
 #include <cstdlib>
+#include <map>
 #include <new>
 #include <system_error>
 
@@ -51,8 +52,37 @@ int64_t own_peak_rss() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
+// Which kernels run the linears, and what they hold.
+Json kernels_of(const PackedModel& model) {
+  struct Use {
+    int64_t linears = 0, weights = 0, bytes = 0;
+  };
+  std::map<std::string, Use> uses;
+  for (const PackedLinear* linear : model.linears()) {
+    Use& use = uses[std::string(linear->kernel())];
+    ++use.linears;
+    use.weights += linear->out_features() * linear->in_features();
+    use.bytes += linear->bytes();
+  }
+  Json json = Json::array();
+  for (const auto& [name, use] : uses)
+    json.push_back(
+        {{"kernel", name},
+         {"linears", use.linears},
+         {"weights", use.weights},
+         {"bytes", use.bytes},
+         {"bits_per_weight", 8.0 * static_cast<double>(use.bytes) / static_cast<double>(use.weights)}});
+  return json;
+}
+
 Json facts_of(const OpenModel& model, const SpeedTest& test) {
+  int64_t weights = 0;
+  for (const PackedLinear* linear : model.packed.linears())
+    weights += linear->out_features() * linear->in_features();
+  const auto bits = 8.0 * static_cast<double>(model.packed.bytes_per_token());
   return {{"parameters", model.size.parameters},
+          {"kernels", kernels_of(model.packed)},
+          {"bits_per_weight", bits / static_cast<double>(weights)},
           {"weight_bytes_per_token", model.packed.bytes_per_token()},
           {"kv_bytes_per_token", test.kv_bytes_per_token()},
           // The embedding is not packed; only its rows are read.

@@ -1,9 +1,12 @@
 #include "inspection.h"
 
+#include <initializer_list>
+
 #include "kernels/linear.h"
 #include "model/load.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
+#include "tensor/value_pattern.h"
 
 namespace pare {
 namespace {
@@ -19,16 +22,52 @@ std::vector<BlockRange> collapse_blocks(const ModelConfig& config) {
   return ranges;
 }
 
-void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const Weight& weight) {
+// What kernels can make of a weight's values: of all those that are packed together.
+using Patterns = std::map<const std::byte*, Pattern>;
+
+Patterns patterns_of(const Model& model) {
+  Patterns patterns;
+  const auto add = [&](std::initializer_list<const Weight*> weights) {
+    std::vector<Weight> stack;
+    for (const Weight* weight : weights)
+      if (!weight->empty()) stack.push_back(*weight);
+    if (stack.empty()) return;
+    const Pattern pattern = values_follow(stack, k2of4) ? k2of4 : kDense;
+    for (const Weight& weight : stack) {
+      patterns[weight.data] = pattern;
+      release_pages(weight);
+    }
+  };
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      add({&stage.skip});
+      for (const Branch& branch : stage.branches) {
+        if (const auto* a = std::get_if<Attention>(&branch)) {
+          add({&a->q.weight, &a->k.weight, &a->v.weight});
+          add({&a->o.weight});
+        } else if (const auto* m = std::get_if<Mlp>(&branch)) {
+          add({&m->gate.weight, &m->up.weight});
+          add({&m->down.weight});
+        }
+      }
+    }
+  add({&model.head_transform});
+  add({&model.head_weight()});
+  return patterns;
+}
+
+void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const Weight& weight,
+                Pattern pattern) {
   for (LinearGroup& group : groups) {
-    if (group.role != role || group.out != weight.rows || group.in != weight.cols) continue;
+    if (group.role != role || group.out != weight.rows || group.in != weight.cols || group.pattern != pattern)
+      continue;
     ++group.count;
     return;
   }
   const auto kernel = [&](ComputeType compute) {
-    return std::string(select_linear({kDense, compute, weight.rows, weight.cols}).name);
+    return std::string(select_linear({pattern, compute, weight.rows, weight.cols}).name);
   };
-  groups.push_back({std::string(role), weight.rows, weight.cols, 1, kernel(ComputeType::kF32),
+  groups.push_back({std::string(role), weight.rows, weight.cols, pattern, 1, kernel(ComputeType::kF32),
                     kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
 }
 
@@ -54,6 +93,7 @@ Inspection inspect(const std::string& path) {
   result.blocks = collapse_blocks(model.config);
   result.isa = isa_name(active_isa());
   result.tokenizer = describe_tokenizer(path);
+  const Patterns patterns = patterns_of(model);
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
@@ -66,7 +106,8 @@ Inspection inspect(const std::string& path) {
         release_pages(weight);
         result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.encoding,
                                    weight.pattern, sparsity.pattern, sparsity.zeros, weight.bytes()});
-        if (place.role != Role::kEmbedding) add_linear(result.linears, role, weight);
+        if (place.role != Role::kEmbedding)
+          add_linear(result.linears, role, weight, patterns.at(weight.data));
       },
       [&](const TensorPlace&, const std::vector<float>& values) {
         EncodingUse& use = result.encodings["f32"];
@@ -74,7 +115,9 @@ Inspection inspect(const std::string& path) {
         use.values += static_cast<int64_t>(values.size());
         use.bytes += static_cast<int64_t>(values.size() * sizeof(float));
       });
-  if (model.head.empty()) add_linear(result.linears, role_name(Role::kHead), model.head_weight());
+  if (model.head.empty())
+    add_linear(result.linears, role_name(Role::kHead), model.head_weight(),
+               patterns.at(model.head_weight().data));
   return result;
 }
 

@@ -17,11 +17,12 @@ struct BlockRange {
   BlockShape shape;
 };
 
-// All linears of one role and shape.
+// All linears of one role, shape and pattern of the values.
 struct LinearGroup {
   std::string role;
   int64_t out = 0;
   int64_t in = 0;
+  Pattern pattern;  // that kernels know: 2:4 or dense
   int64_t count = 0;
   std::string kernel_f32;
   std::string kernel_bf16;

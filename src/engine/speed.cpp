@@ -70,17 +70,8 @@ double SpeedTest::kv_bytes_per_token() const {
 
 double linear_seconds(const PackedModel& model, int64_t tokens) {
   const auto start = std::chrono::steady_clock::now();
-  for (const PackedStage& stage : model.stages) {
-    if (stage.skip) apply(*stage.skip, tokens);
-    for (const auto& branch : stage.branches) {
-      if (const auto* a = std::get_if<PackedAttention>(&branch)) {
-        for (const PackedAffine* affine : {&a->qkv, &a->o}) apply(*affine->linear, tokens);
-      } else if (const auto* m = std::get_if<PackedMlp>(&branch)) {
-        for (const PackedAffine* affine : {&m->gate_up, &m->down}) apply(*affine->linear, tokens);
-      }
-    }
-  }
-  if (model.head_transform) apply(*model.head_transform, tokens);
+  for (const PackedLinear* linear : model.linears())
+    if (linear != model.head.get()) apply(*linear, tokens);
   apply(*model.head, 1);
   return seconds_since(start);
 }

@@ -3,7 +3,7 @@
 #include "base/error.h"
 #include "kernels/linear.h"
 #include "kernels/panel_linear.h"
-#include "tensor/fits.h"
+#include "tensor/value_pattern.h"
 
 namespace pare {
 namespace {
@@ -108,7 +108,7 @@ const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compu
   const LinearImpl& dense = select_linear(spec);
   spec.pattern = k2of4;
   const LinearImpl& sparse = select_linear(spec);
-  return &sparse != &dense && fits(stack, k2of4) ? sparse : dense;
+  return &sparse != &dense && values_follow(stack, k2of4) ? sparse : dense;
 }
 
 std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute) {

@@ -22,10 +22,6 @@ PackedAffine pack_affine(std::initializer_list<const Linear*> linears, ComputeTy
   return {pack_linear(stack, compute), std::move(bias)};
 }
 
-int64_t affine_bytes(const PackedAffine& affine) {
-  return affine.linear->bytes() + static_cast<int64_t>(affine.bias.size() * sizeof(float));
-}
-
 }  // namespace
 
 void PackedAffine::apply(MatrixView<const float> x, MatrixView<float> y) const {
@@ -67,17 +63,33 @@ PackedModel::PackedModel(const Model& model, ComputeType compute)
   head = pack_linear(model.head_weight(), compute);
 }
 
-int64_t PackedModel::bytes_per_token() const {
-  int64_t bytes = head->bytes() + (head_transform ? head_transform->bytes() : 0);
+std::vector<const PackedLinear*> PackedModel::linears() const {
+  std::vector<const PackedLinear*> all;
   for (const PackedStage& stage : stages) {
-    if (stage.skip) bytes += stage.skip->bytes();
+    if (stage.skip) all.push_back(stage.skip.get());
     for (const auto& branch : stage.branches) {
       if (const auto* a = std::get_if<PackedAttention>(&branch))
-        bytes += affine_bytes(a->qkv) + affine_bytes(a->o);
+        all.insert(all.end(), {a->qkv.linear.get(), a->o.linear.get()});
       else if (const auto* m = std::get_if<PackedMlp>(&branch))
-        bytes += affine_bytes(m->gate_up) + affine_bytes(m->down);
+        all.insert(all.end(), {m->gate_up.linear.get(), m->down.linear.get()});
     }
   }
+  if (head_transform) all.push_back(head_transform.get());
+  all.push_back(head.get());
+  return all;
+}
+
+int64_t PackedModel::bytes_per_token() const {
+  size_t biases = 0;
+  for (const PackedStage& stage : stages)
+    for (const auto& branch : stage.branches) {
+      if (const auto* a = std::get_if<PackedAttention>(&branch))
+        biases += a->qkv.bias.size() + a->o.bias.size();
+      else if (const auto* m = std::get_if<PackedMlp>(&branch))
+        biases += m->gate_up.bias.size() + m->down.bias.size();
+    }
+  auto bytes = static_cast<int64_t>(biases * sizeof(float));
+  for (const PackedLinear* linear : linears()) bytes += linear->bytes();
   return bytes;
 }
 

@@ -48,6 +48,8 @@ struct PackedModel {
   std::unique_ptr<PackedLinear> head;
 
   PackedModel(const Model& model, ComputeType compute);
+  // Every linear, in the order in which a token meets them.
+  std::vector<const PackedLinear*> linears() const;
   // Bytes of weights read to produce one token.
   int64_t bytes_per_token() const;
 };

@@ -33,6 +33,7 @@ TEST(Commands, Inspect) {
   ASSERT_EQ(json["blocks"].size(), 1u);
   EXPECT_EQ(json["blocks"][0]["last"], 3);
   EXPECT_EQ(json["zeros"].size(), 8u);
+  for (const Json& linear : json["linears"]) EXPECT_EQ(linear["pattern"], "dense");
   const CommandResult text = pare({"inspect", kTinyModel});
   EXPECT_EQ(text.status, 0);
   EXPECT_THAT(text.out, testing::HasSubstr("0-3"));
@@ -166,12 +167,17 @@ TEST(Commands, BenchMeasuresModelsSideBySide) {
     EXPECT_GT(model["peak_rss"].get<int64_t>(), model["resident_bytes"].get<int64_t>());
     EXPECT_LT(model["peak_rss"].get<int64_t>(), int64_t{200} << 20);
     EXPECT_GT(model["linear_share_decode"].get<double>(), 0.0);
+    EXPECT_GE(model["bits_per_weight"].get<double>(), 16.0);
+    int64_t linears = 0;
+    for (const Json& kernel : model["kernels"]) linears += kernel["linears"].get<int64_t>();
+    EXPECT_EQ(linears, 4 * 4 + 1);
     // Contexts of 1 to 8 tokens; 4 layers of 2 KV heads with 16 + 16 values of 4 bytes.
     EXPECT_DOUBLE_EQ(model["kv_bytes_per_token"].get<double>(), 4.5 * 4 * 2 * 32 * 4);
   }
   const CommandResult text = pare({"bench", kTinyModel, "--prefill", "8", "--decode", "2", "--repeats", "1"});
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, testing::HasSubstr("decode/s"));
+  EXPECT_THAT(text.out, testing::HasSubstr("bf16 ×17"));
 }
 
 }  // namespace

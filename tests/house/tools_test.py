@@ -2,6 +2,7 @@
 """The scripts in tools/ that the demo relies on."""
 
 import os
+import random
 import sys
 import tempfile
 import unittest
@@ -10,6 +11,7 @@ sys.dont_write_bytecode = True
 sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "tools"))
 import demo_table  # noqa: E402
 import html_to_text  # noqa: E402
+import make_random_model  # noqa: E402
 
 
 class HtmlToText(unittest.TestCase):
@@ -39,6 +41,19 @@ class HtmlToText(unittest.TestCase):
         for bad in ("0", "7", "5-7", "x", ""):
             with self.assertRaises(ValueError, msg=bad):
                 html_to_text.parse_ranges(bad, 6)
+
+
+class RandomModel(unittest.TestCase):
+
+    def test_mask_keeps_two_of_every_four(self):
+        piece = bytearray(b"\x01\x3c" * 4000)
+        masked = make_random_model.mask_two_of_four(piece, random.Random(1))
+        groups = [masked[i:i + 8] for i in range(0, len(masked), 8)]
+        values = [tuple(g[2 * j:2 * j + 2] == b"\x01\x3c" for j in range(4)) for g in groups]
+        self.assertEqual(len(masked), len(piece))
+        self.assertEqual({sum(v) for v in values}, {2})
+        self.assertEqual(len(set(values)), 6)
+        self.assertTrue(all(g.count(0) == 4 for g in groups))
 
 
 def figures(path):

@@ -1,4 +1,4 @@
-#include "tensor/fits.h"
+#include "tensor/value_pattern.h"
 
 #include <algorithm>
 #include <atomic>
@@ -8,7 +8,7 @@
 
 namespace pare {
 
-bool fits(const float* x, int64_t n, Pattern pattern) {
+bool values_follow(const float* x, int64_t n, Pattern pattern) {
   if (pattern.dense()) return true;
   bool all = true;
   for (int64_t g = 0; g < n && all; g += pattern.group) {
@@ -20,7 +20,7 @@ bool fits(const float* x, int64_t n, Pattern pattern) {
   return all;
 }
 
-bool fits(std::span<const Weight> stack, Pattern pattern) {
+bool values_follow(std::span<const Weight> stack, Pattern pattern) {
   if (pattern.dense()) return true;
   // What is stored in the pattern follows it.
   std::vector<const Weight*> open;
@@ -30,7 +30,7 @@ bool fits(std::span<const Weight> stack, Pattern pattern) {
     std::vector<float> row(static_cast<size_t>(weight.cols));
     for (int64_t r = first; r < last; ++r) {
       decode_row(weight, r, row.data());
-      if (!fits(row.data(), weight.cols, pattern)) return false;
+      if (!values_follow(row.data(), weight.cols, pattern)) return false;
     }
     return true;
   };

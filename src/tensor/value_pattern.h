@@ -9,9 +9,9 @@ namespace pare {
 
 // Whether of every `pattern.group` consecutive values of x[0..n), counted from the first, at most
 // `pattern.kept` are not zero; fewer values than a group may stand at the end.
-bool fits(const float* x, int64_t n, Pattern pattern);
+bool values_follow(const float* x, int64_t n, Pattern pattern);
 // Whether all rows of all weights do. Stops at the first that does not: almost nothing for dense weights, one
 // pass over the others.
-bool fits(std::span<const Weight> stack, Pattern pattern);
+bool values_follow(std::span<const Weight> stack, Pattern pattern);
 
 }  // namespace pare
