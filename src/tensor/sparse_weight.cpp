@@ -10,7 +10,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "tensor/fits.h"
+#include "tensor/value_pattern.h"
 
 namespace pare {
 namespace {
@@ -235,7 +235,8 @@ Sparsity measure_sparsity(const Weight& weight, Encoding stored) {
 }
 
 bool can_store(const Weight& weight, Pattern pattern) {
-  return pattern.dense() || (weight.cols % pattern.group == 0 && fits(std::span(&weight, 1), pattern));
+  return pattern.dense() ||
+         (weight.cols % pattern.group == 0 && values_follow(std::span(&weight, 1), pattern));
 }
 
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name) {

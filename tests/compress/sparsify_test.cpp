@@ -95,6 +95,40 @@ TEST(Sparsify, UpdatesBringOutputsCloserThanMasksAlone) {
   EXPECT_LT(sparsegpt, magnitude);
 }
 
+// With 3:4 in one layer only, what follows must win back some of what it lost, with biases as without.
+TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
+  for (const bool biases : {false, true}) {
+    const Model dense = make_tiny_model({.layers = 4, .biases = biases});
+    const CalibrationSet set = random_calibration(64, 64);
+    const auto stream_error = [&](MatchOutput match) {
+      SparsifyOptions options = with_method(SparseMethod::kSparseGpt);
+      options.prune.pattern = {3, 4};
+      options.match = match;
+      Report report;
+      const Model sparse = sparse_model(dense, set, options, report);
+      WorkArea area;
+      CalibrationWalk a(set, dense.config, area, "a", ComputeType::kF32);
+      CalibrationWalk b(set, dense.config, area, "b", ComputeType::kF32);
+      a.start(dense.embedding);
+      b.start(sparse.embedding);
+      for (size_t block = 0; block < dense.blocks.size(); ++block)
+        for (size_t stage = 0; stage < 2; ++stage) {
+          a.run(dense.blocks[block].stages[stage], "dense");
+          b.run(sparse.blocks[block].stages[stage], "sparse");
+        }
+      const Matrix<float> x = stream_of(a);
+      const Matrix<float> y = stream_of(b);
+      double sum = 0.0;
+      for (int64_t i = 0; i < x.size(); ++i) {
+        const double d = static_cast<double>(x.data()[i]) - static_cast<double>(y.data()[i]);
+        sum += d * d;
+      }
+      return sum;
+    };
+    EXPECT_LT(stream_error(MatchOutput::kModel), 0.95 * stream_error(MatchOutput::kLayer));
+  }
+}
+
 TEST(Sparsify, TargetsAndIgnoreChooseLinears) {
   const Model dense = make_tiny_model();
   const CalibrationSet set = random_calibration(2, 16);

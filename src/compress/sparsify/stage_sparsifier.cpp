@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <numeric>
+#include <type_traits>
 
 #include "compress/probe.h"
 #include "compress/sparsify/permute.h"
@@ -23,14 +24,15 @@ double inner(MatrixView<const double> a, MatrixView<const double> b) {
   return sum;
 }
 
-// Where the rows of one sequence go, or come from.
 void copy_rows(MatrixView<const float> from, MatrixView<float> to) {
   for (int64_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
 }
 
-Linear& linear_of(Stage& stage, Role role) {
-  Linear* found = nullptr;
-  for_each_linear(stage, [&](Role r, Linear& linear) {
+// Of a Stage or a const Stage.
+template <typename StageT>
+auto& linear_of(StageT& stage, Role role) {
+  std::conditional_t<std::is_const_v<StageT>, const Linear, Linear>* found = nullptr;
+  for_each_linear(stage, [&](Role r, auto& linear) {
     if (r == role) found = &linear;
   });
   PARE_CHECK(found != nullptr);
@@ -162,7 +164,9 @@ void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
 // Runs the stage and leaves the walk behind it.
 void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, Input& input, bool match) {
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
-  Matrix<float> change;  // what would bring the stream of the current sequence to the dense model's
+  const std::vector<float>& bias = linear_of(stage, input.group.roles.front()).bias;
+  // What the weight has to add to bring the stream of the current sequence to the dense model's.
+  Matrix<float> change;
   const auto observe = [&](Signal signal, MatrixView<const float> x) {
     if (signal == Signal::kStageInput && match) {
       const MatrixView<const float> wanted = dense_->stream(input.tokens / walk_.seqlen());
@@ -172,7 +176,8 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
       else
         copy_rows(x, change.view());
       for (int64_t r = 0; r < change.rows(); ++r)
-        for (int64_t c = 0; c < change.cols(); ++c) change(r, c) = wanted(r, c) - change(r, c);
+        for (int64_t c = 0; c < change.cols(); ++c)
+          change(r, c) = wanted(r, c) - change(r, c) - (bias.empty() ? 0.0f : bias[static_cast<size_t>(c)]);
     }
     if (signal != input.group.signal) return;
     if (match) {
