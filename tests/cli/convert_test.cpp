@@ -184,7 +184,7 @@ TEST(Convert, ADamagedPackedFolderIsAClearError) {
   expect_broken(good.substr(0, good.size() - 10), "truncated");
   std::string mask = good;
   mask.back() = static_cast<char>(0xff);  // masks come last
-  expect_broken(mask, "keeps 4 of columns 60 to 63, 2:4 keeps 2");
+  expect_broken(mask, "keeps 4 of columns 56 to 59, 2:4 keeps 2");
   std::string missing = good;
   missing.replace(missing.find("up_proj.weight.mask"), 7, "no_proj");
   expect_broken(missing, "up_proj.weight.mask\" is missing");
