@@ -6,6 +6,7 @@
 namespace pare {
 namespace {
 
+constexpr int64_t kTokenAhead = 2;  // tiles by which the tokens are fetched into L1 before their use
 constexpr int64_t kLinesOfTile = 16;
 constexpr int64_t kExpandedBytes = 2 * kBlockTiles * kTileBytes;  // a column block of two panels
 
@@ -105,7 +106,14 @@ struct Block {
   int64_t steps;                 // of the item
 };
 
+template <bool kTwoTokens>
 inline void prefetch(const Block& b, int64_t k) {
+  const unsigned char* x = b.x + (k + kTokenAhead) * kTileBytes;
+#pragma GCC unroll 16
+  for (int64_t i = 0; i < kLinesOfTile; ++i) {
+    _mm_prefetch(reinterpret_cast<const char*>(x + i * 64), _MM_HINT_T0);
+    if (kTwoTokens) _mm_prefetch(reinterpret_cast<const char*>(x + b.x_next + i * 64), _MM_HINT_T0);
+  }
   const unsigned char* w = b.ahead + k * b.ahead_lines * 64;
   for (int64_t i = 0; i < b.ahead_lines; ++i) {
     _mm_prefetch(reinterpret_cast<const char*>(w + i * 64), _MM_HINT_T1);
@@ -116,8 +124,7 @@ inline void prefetch(const Block& b, int64_t k) {
     _mm_prefetch(reinterpret_cast<const char*>(next + i * 64), _MM_HINT_T1);
 }
 
-// Tiles 0..3 accumulate. A product follows the load of its last operand at once: that order leaves the loads
-// the most time.
+// Tiles 0..3 accumulate; loads come before the products that use them.
 template <bool kTwoTokens, bool kTwoPanels>
 inline void multiply(const Block& b, Expansion* expansion) {
   float* c = b.c;
@@ -133,21 +140,17 @@ inline void multiply(const Block& b, Expansion* expansion) {
     if (kTwoTokens && kTwoPanels) _tile_loadd(3, c + 3 * kTileFloats, 64);
   }
   for (int64_t k = 0; k < b.n; ++k) {
-    prefetch(b, k);
+    prefetch<kTwoTokens>(b, k);
     const unsigned char* x = b.x + k * kTileBytes;
     const unsigned char* w = b.w + k * kTileBytes;
-    _tile_loadd(6, w, 64);
     _tile_loadd(4, x, 64);
+    _tile_loadd(6, w, 64);
+    if (kTwoPanels) _tile_loadd(7, w + b.w_next, 64);
+    if (kTwoTokens) _tile_loadd(5, x + b.x_next, 64);
     _tile_dpbf16ps(0, 4, 6);
-    if (kTwoTokens) {
-      _tile_loadd(5, x + b.x_next, 64);
-      _tile_dpbf16ps(2, 5, 6);
-    }
-    if (kTwoPanels) {
-      _tile_loadd(7, w + b.w_next, 64);
-      _tile_dpbf16ps(1, 4, 7);
-      if (kTwoTokens) _tile_dpbf16ps(3, 5, 7);
-    }
+    if (kTwoPanels) _tile_dpbf16ps(1, 4, 7);
+    if (kTwoTokens) _tile_dpbf16ps(2, 5, 6);
+    if (kTwoTokens && kTwoPanels) _tile_dpbf16ps(3, 5, 7);
     if (expansion != nullptr) expansion->advance(b.steps_before + k + 1, b.steps);
   }
   _tile_stored(0, c, 64);
