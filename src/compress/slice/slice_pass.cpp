@@ -29,8 +29,6 @@ class SlicePass final : public Pass {
 
 }  // namespace
 
-std::unique_ptr<Pass> slice_pass(const SliceOptions& options) {
-  return std::make_unique<SlicePass>(options);
-}
+std::unique_ptr<Pass> slice_pass(const SliceOptions& options) { return std::make_unique<SlicePass>(options); }
 
 }  // namespace pare

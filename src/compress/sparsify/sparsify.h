@@ -52,7 +52,7 @@ Json to_json(const SparsifyOptions& options);
 
 // Returns the model with sparse linears; fills report's recipe, entries and sizes. What the area holds of an
 // earlier run with the same model, set and options is not done again.
-Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyOptions& options, WorkArea& area,
-               Report& report, const PassProgress& progress = {});
+Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyOptions& options,
+               WorkArea& area, Report& report, const PassProgress& progress = {});
 
 }  // namespace pare
