@@ -39,7 +39,9 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const PartSource source{"input", file.tensors, file.skipped};
   std::set<std::string> used;
   constexpr Pattern kPatterns[] = {kDense, k2of4, {1, 4}, {6, 8}, {3, 5}, {31, 32}};
-  for (const auto& [name, tensor] : file.tensors) {
+  for (const auto& entry : file.tensors) {
+    const std::string& name = entry.first;
+    const auto& tensor = entry.second;
     if (tensor.shape.size() != 2) continue;
     const int64_t rows = tensor.shape[0];
     if (name.ends_with(".weight.values"))
