@@ -38,7 +38,7 @@ TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
         const Encoding encoding = gguf_encoding(weight, dtype);
         table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, encoding,
                   [&weight, permuted, head_dim, encoding] {
-                    const Weight dense = weight.pattern.dense() ? weight : to_encoding(weight, encoding);
+                    Weight dense = weight.pattern.dense() ? weight : to_encoding(weight, encoding);
                     if (!permuted) return dense;
                     return gather_rows(dense, interleaved_order(weight.rows / head_dim, head_dim));
                   });
