@@ -65,12 +65,10 @@ void convert_to_gguf(const Options& options, const Model& model) {
   file.commit();
 }
 
-void convert_to_folder(const Options& options, const Model& model) {
+void convert_to_folder(const Options& options, std::optional<Pattern> pattern, const Model& model) {
   OutputFolder folder(options.out, options.model);
   copy_tokenizer_files(options.model, folder.path());
-  SaveOptions save{options.encoding(), options.format(), std::nullopt, options.max_shard_bytes};
-  if (!options.pattern.empty()) save.pattern = parse_pattern(options.pattern);
-  save_hf(model, folder.path(), save);
+  save_hf(model, folder.path(), {options.encoding(), options.format(), pattern, options.max_shard_bytes});
   if (const std::string manifest = read_manifest(options.model); !manifest.empty())
     write_file(folder.path() / kManifestFile, manifest);
   print_check(verify_saved(model, folder.path()));
@@ -90,13 +88,14 @@ void run(const Options& options) {
     fail(ErrorCode::kUsage, "--dtype int8 needs --to packed");
   if (!options.pattern.empty() && format != StorageFormat::kPacked)
     fail(ErrorCode::kUsage, "--pattern needs --to packed");
-  if (!options.pattern.empty()) parse_pattern(options.pattern);
+  std::optional<Pattern> pattern;
+  if (!options.pattern.empty()) pattern = parse_pattern(options.pattern);
   const Model model = load_model(options.model);
   check_finite(model);
   if (gguf)
     convert_to_gguf(options, model);
   else
-    convert_to_folder(options, model);
+    convert_to_folder(options, pattern, model);
 }
 
 }  // namespace

@@ -96,11 +96,16 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
   if (store) streams_.advance(packed.width_out, tokens());
 }
 
-void CalibrationWalk::correct(const std::string& label,
-                              const std::function<void(int64_t first, MatrixView<float> rows)>& add) {
+void CalibrationWalk::correct(const std::string& label, const Weight& change, const StreamBuffer& inputs) {
+  const auto packed = pack_linear(change, calibration_compute());
   for (int64_t s = 0; s < sequences_; ++s) {
     const MatrixView<float> rows = streams_.change(s * seqlen_, seqlen_);
-    add(s * seqlen_, rows);
+    const MatrixView<const float> x = inputs.rows(s * seqlen_, seqlen_, change.cols);
+    Matrix<float> correction(rows.rows, rows.cols);
+    packed->apply(x, correction.view());
+    for (int64_t r = 0; r < rows.rows; ++r)
+      for (int64_t c = 0; c < rows.cols; ++c) rows(r, c) += correction(r, c);
+    inputs.release(x);
     require_finite(rows, label);
     streams_.release(rows);
   }

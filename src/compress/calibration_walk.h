@@ -49,9 +49,9 @@ class CalibrationWalk {
   void run(const Stage& stage, const std::string& label, const StageWatch& watch = {});
   // The same, but the stream stays.
   void peek(const Stage& stage, const std::string& label, const StageWatch& watch);
-  // Adds a correction to the stream, sequence by sequence: add(first token, rows to change).
-  void correct(const std::string& label,
-               const std::function<void(int64_t first, MatrixView<float> rows)>& add);
+  // Adds inputs·changeᵀ to the stream, sequence by sequence: as if the linear that read `inputs`, all tokens'
+  // rows of change.cols, had been changed by that before the stage ran.
+  void correct(const std::string& label, const Weight& change, const StreamBuffer& inputs);
 
   int64_t seqlen() const { return seqlen_; }
   int64_t sequences() const { return sequences_; }

@@ -1,8 +1,8 @@
 #include "compress/pipeline.h"
 
 #include <algorithm>
-#include <chrono>
 
+#include "compress/estimate.h"
 #include "model/packed_model.h"
 
 namespace pare {
@@ -20,21 +20,17 @@ int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
 }
 
 double writing_seconds(const Model& model, const Tokenizer& tokenizer, const CalibrationPlan& plan) {
-  using Clock = std::chrono::steady_clock;
-  const auto since = [](Clock::time_point start) {
-    return std::chrono::duration<double>(Clock::now() - start).count();
-  };
   const int64_t group = calibration_group(model.config, plan.nsamples, plan.seqlen);
-  const auto packing = Clock::now();
+  const Stopwatch packing;
   { const PackedModel packed(model, ComputeType::kBF16); }
-  const double pack = since(packing);
+  const double pack = packing.seconds();
   constexpr int64_t kTokens = 4;
   const int64_t length = std::min(kTokens, model.config.max_positions);
   if (length < 2) return pack;
   WorkArea area;
-  const auto writing = Clock::now();
+  const Stopwatch writing;
   calibration_from_model(model, tokenizer, group, length, 0, area);
-  const double step = std::max(0.0, since(writing) - pack) / static_cast<double>(length - 1);
+  const double step = std::max(0.0, writing.seconds() - pack) / static_cast<double>(length - 1);
   return pack + step * static_cast<double>(plan.tokens()) / static_cast<double>(group);
 }
 

@@ -23,12 +23,6 @@ int as_int(int64_t v) { return static_cast<int>(v); }
 // LAPACK is column-major: the lower triangle of a row-major matrix is its upper one.
 constexpr char kLowerOfRowMajor = 'U';
 
-Matrix<double> copy(MatrixView<const double> m) {
-  Matrix<double> out(m.rows, m.cols);
-  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
-  return out;
-}
-
 // Column `from` of a column-major matrix with its largest entry made positive.
 double sign_of_largest(const double* column, int64_t n) {
   const double* largest =
@@ -40,7 +34,7 @@ double sign_of_largest(const double* column, int64_t n) {
 Matrix<double> triangular_solve(MatrixView<const double> b, const Matrix<double>& factor,
                                 CBLAS_TRANSPOSE transpose) {
   detail::require_finite(b, false, "triangular solve");
-  Matrix<double> x = copy(b);
+  Matrix<double> x = copy_of(b);
   if (x.empty()) return x;
   parallel_for((b.rows + kSolveRows - 1) / kSolveRows, [&](int64_t piece) {
     const int64_t first = piece * kSolveRows;
@@ -62,7 +56,7 @@ Eigen eigh(MatrixView<const double> symmetric) {
   if (n == 0) return result;
   detail::require_finite(symmetric, true, "eigh");
   detail::use_one_blas_thread();
-  Matrix<double> work = copy(symmetric);
+  Matrix<double> work = copy_of(symmetric);
   std::vector<double> increasing(static_cast<size_t>(n));
   const int info = LAPACKE_dsyevd(LAPACK_COL_MAJOR, 'V', kLowerOfRowMajor, as_int(n), work.data(), as_int(n),
                                   increasing.data());
@@ -118,7 +112,7 @@ Matrix<double> SpdFactor::backward(MatrixView<const double> z) const {
 
 Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised) {
   PARE_CHECK(a.cols == a.rows && b.cols == a.rows);
-  const SpdFactor factor(copy(a));
+  const SpdFactor factor(copy_of(a));
   if (raised != nullptr) *raised = factor.raised();
   return factor.backward(factor.forward(b).view());
 }

@@ -17,6 +17,18 @@ int as_int(int64_t v) { return static_cast<int>(v); }
 
 }  // namespace
 
+Matrix<double> copy_of(MatrixView<const double> m) {
+  Matrix<double> out(m.rows, m.cols);
+  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
+  return out;
+}
+
+double mean_diagonal(MatrixView<const double> m) {
+  double sum = 0.0;
+  for (int64_t i = 0; i < m.rows; ++i) sum += m(i, i);
+  return sum / static_cast<double>(std::max<int64_t>(1, m.rows));
+}
+
 void gemm(bool transpose_a, bool transpose_b, double alpha, MatrixView<const double> a,
           MatrixView<const double> b, double beta, MatrixView<double> c) {
   const int64_t inner = transpose_a ? a.rows : a.cols;

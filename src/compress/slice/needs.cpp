@@ -1,10 +1,9 @@
 #include "compress/slice/needs.h"
 
 #include <algorithm>
-#include <chrono>
 
-#include "base/rng.h"
 #include "compress/calibration_walk.h"
+#include "compress/estimate.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"
@@ -14,7 +13,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kProgram = int64_t{64} << 20;  // code, tokenizer, tables
 constexpr int64_t kGramSequences = SensitivityOptions{}.gram_sequences;
 constexpr int64_t kProbeTokens = SensitivityOptions{}.probe_sequences * SensitivityOptions{}.probe_tokens;
 constexpr int64_t kCutsPerStream = 3;
@@ -60,24 +58,6 @@ int64_t dense_bytes(const Model& model, Encoding dtype) {
   return model_size(model).dense_parameters * row_bytes(dtype, 1);
 }
 
-std::vector<std::vector<int32_t>> some_tokens(const Model& model, int64_t seqlen) {
-  std::vector<int32_t> tokens;
-  Rng rng(0);
-  for (int64_t t = 0; t < seqlen; ++t)
-    tokens.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config.vocab_size))));
-  return {tokens};
-}
-
-class Stopwatch {
- public:
-  double seconds() const {
-    return std::chrono::duration<double>(std::chrono::steady_clock::now() - start_).count();
-  }
-
- private:
-  std::chrono::steady_clock::time_point start_ = std::chrono::steady_clock::now();
-};
-
 // Seconds of the head for one position of one model.
 double head_seconds(const Model& model) {
   const auto head = pack_linear(model.head_weight(), ComputeType::kBF16);
@@ -111,7 +91,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
   const int64_t table = config.vocab_size * width;
   if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
   if (measures(options)) work = std::max(work, table * 2 + 4 * kLogitRows * config.vocab_size * 4);
-  needs.memory = kProgram + work;
+  needs.memory = kProgramMemory + work;
   needs.activations = 2 * tokens * width * 4 + values;
   if (measures(options))
     needs.activations = std::max(needs.activations,
@@ -125,7 +105,7 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
   const auto layers = static_cast<double>(model.blocks.size());
   const auto samples = static_cast<double>(plan.nsamples);
   CalibrationSet set;
-  set.sequences = some_tokens(model, plan.seqlen);
+  set.sequences = random_sequences(model.config, 1, plan.seqlen);
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "");
   walk.start(model.embedding);

@@ -33,16 +33,7 @@ StreamCut cut_and_run(const Stage& stage, int64_t width, double ridge, Calibrati
   };
   walk.run(stage, label, {keep, {}, {}});
   StreamCut cut = cut_stream(stage, std::as_const(gram).view(), width, ridge);
-  const auto change =
-      pack_linear(Weight::from_matrix(std::as_const(cut.reader_change).view()), calibration_compute());
-  walk.correct(label, [&](int64_t first, MatrixView<float> rows) {
-    const MatrixView<const float> z = std::as_const(values).rows(first, rows.rows, columns);
-    Matrix<float> correction(rows.rows, rows.cols);
-    change->apply(z, correction.view());
-    for (int64_t r = 0; r < rows.rows; ++r)
-      for (int64_t c = 0; c < rows.cols; ++c) rows(r, c) += correction(r, c);
-    values.release(z);
-  });
+  walk.correct(label, Weight::from_matrix(std::as_const(cut.reader_change).view()), values);
   return cut;
 }
 

@@ -13,12 +13,6 @@ double inner(const Matrix<double>& a, const Matrix<double>& b) {
   return std::inner_product(a.data(), a.data() + a.size(), b.data(), 0.0);
 }
 
-double mean_diagonal(MatrixView<const double> m) {
-  double sum = 0.0;
-  for (int64_t i = 0; i < m.rows; ++i) sum += m(i, i);
-  return sum / static_cast<double>(m.rows);
-}
-
 void gather_bias(std::vector<float>& bias, const std::vector<int64_t>& rows) {
   if (bias.empty()) return;
   std::vector<float> kept;

@@ -1,16 +1,12 @@
 #include "compress/sparsify/needs.h"
 
 #include <algorithm>
-#include <chrono>
 
-#include "base/rng.h"
-#include "compress/calibration_walk.h"
+#include "compress/estimate.h"
 #include "model/visit.h"
 
 namespace pare {
 namespace {
-
-constexpr int64_t kProgram = int64_t{64} << 20;  // code, tokenizer, tables
 
 struct Widths {
   int64_t widest = 0;      // input of a linear
@@ -45,7 +41,7 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const int64_t grams = (dense ? 6 : 4) * w.widest * w.widest * 8;
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
-  needs.memory = kProgram + grams + 9 * w.largest * 8 + 3 * w.parameters * 4 + signals;
+  needs.memory = kProgramMemory + grams + 9 * w.largest * 8 + 3 * w.parameters * 4 + signals;
   needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
   needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
   return needs;
@@ -63,18 +59,12 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
   double seconds[2] = {};
   for (int64_t sequences = 1; sequences <= 2; ++sequences) {
     CalibrationSet set;
-    Rng rng(0);
-    for (int64_t s = 0; s < sequences; ++s) {
-      set.sequences.emplace_back();
-      for (int64_t t = 0; t < plan.seqlen; ++t)
-        set.sequences.back().push_back(
-            static_cast<int32_t>(rng.below(static_cast<uint64_t>(model.config.vocab_size))));
-    }
+    set.sequences = random_sequences(model.config, sequences, plan.seqlen);
     WorkArea area;
     Report report;
-    const auto start = std::chrono::steady_clock::now();
+    const Stopwatch watch;
     sparsify(first, set, all, area, report);
-    seconds[sequences - 1] = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+    seconds[sequences - 1] = watch.seconds();
   }
   const double sequence = std::max(0.0, seconds[1] - seconds[0]);
   return static_cast<double>(model.blocks.size()) *

@@ -17,15 +17,6 @@ Weight with_columns(const Weight& weight, std::span<const int64_t> order) {
   return Weight::from_matrix(to.view());
 }
 
-Weight with_rows(const Weight& weight, std::span<const int64_t> order) {
-  const Matrix<float> from = decode(weight);
-  Matrix<float> to(from.rows(), from.cols());
-  parallel_for(from.rows(), [&](int64_t r) {
-    std::copy_n(from.row(order[static_cast<size_t>(r)]), from.cols(), to.row(r));
-  });
-  return Weight::from_matrix(to.view());
-}
-
 void permute_vector(std::vector<float>& values, std::span<const int64_t> order) {
   if (values.empty()) return;
   const std::vector<float> from = values;
@@ -33,7 +24,7 @@ void permute_vector(std::vector<float>& values, std::span<const int64_t> order) 
 }
 
 void permute_outputs(Linear& linear, std::span<const int64_t> order) {
-  linear.weight = with_rows(linear.weight, order);
+  linear.weight = gather_rows(linear.weight, order);
   permute_vector(linear.bias, order);
 }
 
@@ -101,13 +92,13 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
       });
       if (stage.skip.empty()) continue;
       require_width(stage.skip.rows);
-      stage.skip = with_columns(with_rows(stage.skip, order), order);
+      stage.skip = with_columns(gather_rows(stage.skip, order), order);
     }
   permute_vector(model.final_norm.weight, order);
   if (!model.head_transform.empty()) {
     // A tied head reads the embedding's channels, which have the new order too.
     model.head_transform = with_columns(model.head_transform, order);
-    if (model.head.empty()) model.head_transform = with_rows(model.head_transform, order);
+    if (model.head.empty()) model.head_transform = gather_rows(model.head_transform, order);
   } else if (!model.head.empty()) {
     model.head = with_columns(model.head, order);
   }

@@ -2,18 +2,13 @@
 
 #include "base/parallel.h"
 #include "compress/sparsify/refine.h"
+#include "linalg/linalg.h"
 
 namespace pare {
 namespace {
 
 bool updates_while_choosing(SparseMethod method) {
   return method == SparseMethod::kSparseGpt || method == SparseMethod::kAlps;
-}
-
-Matrix<double> copy(MatrixView<const double> m) {
-  Matrix<double> out(m.rows, m.cols);
-  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
-  return out;
 }
 
 double kept_share(const Matrix<double>& scores, const Mask& mask) {
@@ -29,9 +24,9 @@ double kept_share(const Matrix<double>& scores, const Mask& mask) {
 
 void update(const LinearProblem& problem, WeightUpdate how, const Mask& mask, Matrix<double>& values) {
   if (how == WeightUpdate::kNone) {
-    values = copy(problem.weight);
+    values = copy_of(problem.weight);
   } else {
-    values = copy(problem.target);
+    values = copy_of(problem.target);
     obs_update(*problem.factor, mask, values);
     if (how == WeightUpdate::kRefit) refit(problem.target, problem.gram, mask, values);
   }
@@ -61,7 +56,7 @@ bool needs_factor(const PruneOptions& options) {
 
 SparseLinear prune(const LinearProblem& problem, const PruneOptions& options) {
   const SparseMethod method = options.score.method;
-  Matrix<double> values = copy(problem.target);
+  Matrix<double> values = copy_of(problem.target);
   const Matrix<double> scores = prune_scores(problem.weight, problem.statistics, options);
   Mask mask(options.pattern, 0, 0);
   if (method == SparseMethod::kSparseGpt) {

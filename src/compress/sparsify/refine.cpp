@@ -24,12 +24,6 @@ Matrix<double> difference(MatrixView<const double> a, MatrixView<const double> b
   return d;
 }
 
-Matrix<double> copy(MatrixView<const double> m) {
-  Matrix<double> out(m.rows, m.cols);
-  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
-  return out;
-}
-
 void add_scaled(double* y, double factor, const double* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += factor * x[i];
 }
@@ -141,8 +135,7 @@ double layer_error(MatrixView<const double> values, MatrixView<const double> tar
 
 int64_t swap_refine(MatrixView<const double> weight, MatrixView<const double> target,
                     MatrixView<const double> gram, Mask& mask) {
-  Matrix<double> values(weight.rows, weight.cols);
-  parallel_for(weight.rows, [&](int64_t r) { std::copy_n(weight.row(r), weight.cols, values.row(r)); });
+  Matrix<double> values = copy_of(weight);
   apply_mask(mask, values.view());
   return refine(target, gram, weight.data, weight.stride, mask, values);
 }
@@ -163,7 +156,7 @@ void refit(MatrixView<const double> target, MatrixView<const double> gram, const
   Matrix<double> residual(rows, n);
   Matrix<double> whole(rows, n);
   times_gram.apply(difference(std::as_const(values).view(), target), residual);
-  times_gram.apply(copy(target), whole);
+  times_gram.apply(copy_of(target), whole);
   Matrix<double> direction(rows, n);
   Matrix<double> product(rows, n);
   std::vector<double> rho(static_cast<size_t>(rows));

@@ -12,12 +12,6 @@
 namespace pare {
 namespace {
 
-double mean_diagonal(MatrixView<const double> m) {
-  double sum = 0.0;
-  for (int64_t i = 0; i < m.rows; ++i) sum += m(i, i);
-  return sum / static_cast<double>(std::max<int64_t>(1, m.rows));
-}
-
 double inner(MatrixView<const double> a, MatrixView<const double> b) {
   double sum = 0.0;
   for (int64_t r = 0; r < a.rows; ++r) sum += std::inner_product(a.row(r), a.row(r) + a.cols, b.row(r), 0.0);
@@ -39,8 +33,6 @@ auto& linear_of(StageT& stage, Role role) {
   return *found;
 }
 
-}  // namespace
-
 std::vector<InputGroup> input_groups(const Stage& stage) {
   std::vector<InputGroup> groups;
   for_each_linear(stage, [&](Role role, const Linear& linear) {
@@ -54,8 +46,6 @@ std::vector<InputGroup> input_groups(const Stage& stage) {
   });
   return groups;
 }
-
-namespace {
 
 template <typename T>
 std::vector<T> reordered(const std::vector<T>& values, std::span<const int64_t> order) {
@@ -202,15 +192,7 @@ void StageSparsifier::correct(const Linear& before, const Linear& after, const I
   }
   const Matrix<float> old = decode(before.weight);
   for (int64_t i = 0; i < change.size(); ++i) change.data()[i] -= old.data()[i];
-  const auto packed = pack_linear(Weight::from_matrix(std::as_const(change).view()), calibration_compute());
-  walk_.correct(label, [&](int64_t first, MatrixView<float> rows) {
-    const MatrixView<const float> x = std::as_const(kept_).rows(first, rows.rows, input.group.width);
-    Matrix<float> correction(rows.rows, rows.cols);
-    packed->apply(x, correction.view());
-    for (int64_t r = 0; r < rows.rows; ++r)
-      for (int64_t c = 0; c < rows.cols; ++c) rows(r, c) += correction(r, c);
-    kept_.release(x);
-  });
+  walk_.correct(label, Weight::from_matrix(std::as_const(change).view()), kept_);
 }
 
 // Orders the channels of a stream inside the stage, and what is known of them.

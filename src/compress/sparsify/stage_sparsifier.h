@@ -17,7 +17,6 @@ struct InputGroup {
   std::vector<Role> roles;
   int64_t width = 0;  // columns of the signal
 };
-std::vector<InputGroup> input_groups(const Stage& stage);
 
 // Every stage is run once: the readers of the residual stream need only its norm; what follows is corrected
 // by the change of the linear that writes the stream, whose input is kept.
