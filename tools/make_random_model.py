@@ -1,10 +1,11 @@
 #!/usr/bin/env python3
-"""Writes a LLaMA checkpoint of any shape with random bf16 weights: good for nothing but timing.
+"""Writes a checkpoint of any shape with random bf16 weights: good for nothing but timing and sizes.
 
-usage: make_random_model.py OUT [--hidden N] [--layers N] [--intermediate N] [--heads N] [--kv-heads N] [--vocab N]
-                            [--tied] [--pattern 2:4] [--shard-size GB] [--seed N]
-The default shape has 1.02 billion parameters. With --pattern 2:4 two random values of every four neighbours in the
-rows of the blocks' linears are zero. Weights are written shard by shard; memory stays below 100 MB.
+usage: make_random_model.py OUT [--shape NAME] [--family llama|opt|phi] [--hidden N] [--layers N] [--intermediate N]
+                            [--heads N] [--kv-heads N] [--vocab N] [--tied] [--pattern 2:4] [--shard-size GB] [--seed N]
+Shapes are those of published models; single sizes override them. The default is a LLaMA of 1.02 billion parameters.
+With --pattern 2:4 two random values of every four neighbours in the rows of the blocks' linears are zero. The
+tokenizer has a token a byte. Weights are written shard by shard; memory stays below 100 MB.
 Standard library only.
 """
 
@@ -22,23 +23,80 @@ PAIRS = [(0, 1), (0, 2), (0, 3), (1, 2), (1, 3), (2, 3)]
 KEPT = [bytes(0xFF if i in PAIRS[b % 6] else 0 for b in range(256)) for i in range(4)]
 
 
-def tensors(a):
-    head_dim = a.hidden // a.heads
+# family, hidden, layers, intermediate, heads, key/value heads, vocabulary, tied head
+SHAPES = {
+    "1b": ("llama", 2048, 16, 5632, 32, 32, 49152, False),
+    "llama-2-7b": ("llama", 4096, 32, 11008, 32, 32, 32000, False),
+    "llama-2-70b": ("llama", 8192, 80, 28672, 64, 8, 32000, False),
+    "opt-125m": ("opt", 768, 12, 3072, 12, 12, 50272, True),
+    "opt-6.7b": ("opt", 4096, 32, 16384, 32, 32, 50272, True),
+    "phi-2": ("phi", 2560, 32, 10240, 32, 32, 51200, False),
+}
+SIZES = ("hidden", "layers", "intermediate", "heads", "kv_heads", "vocab")
+POSITIONS = {"llama": 4096, "opt": 2048, "phi": 2048}
+
+
+def linear(name, rows, columns, bias):
+    yield name + ".weight", (rows, columns)
+    if bias:
+        yield name + ".bias", (rows,)
+
+
+def norm(name, width, bias):
+    yield name + ".weight", (width,)
+    if bias:
+        yield name + ".bias", (width,)
+
+
+def llama_tensors(a):
+    keys = a.kv_heads * (a.hidden // a.heads)
     yield "model.embed_tokens.weight", (a.vocab, a.hidden)
     for layer in range(a.layers):
         name = f"model.layers.{layer}."
-        yield name + "input_layernorm.weight", (a.hidden,)
-        yield name + "self_attn.q_proj.weight", (a.hidden, a.hidden)
-        yield name + "self_attn.k_proj.weight", (a.kv_heads * head_dim, a.hidden)
-        yield name + "self_attn.v_proj.weight", (a.kv_heads * head_dim, a.hidden)
-        yield name + "self_attn.o_proj.weight", (a.hidden, a.hidden)
-        yield name + "post_attention_layernorm.weight", (a.hidden,)
-        yield name + "mlp.gate_proj.weight", (a.intermediate, a.hidden)
-        yield name + "mlp.up_proj.weight", (a.intermediate, a.hidden)
-        yield name + "mlp.down_proj.weight", (a.hidden, a.intermediate)
-    yield "model.norm.weight", (a.hidden,)
+        yield from norm(name + "input_layernorm", a.hidden, False)
+        yield from linear(name + "self_attn.q_proj", a.hidden, a.hidden, False)
+        yield from linear(name + "self_attn.k_proj", keys, a.hidden, False)
+        yield from linear(name + "self_attn.v_proj", keys, a.hidden, False)
+        yield from linear(name + "self_attn.o_proj", a.hidden, a.hidden, False)
+        yield from norm(name + "post_attention_layernorm", a.hidden, False)
+        yield from linear(name + "mlp.gate_proj", a.intermediate, a.hidden, False)
+        yield from linear(name + "mlp.up_proj", a.intermediate, a.hidden, False)
+        yield from linear(name + "mlp.down_proj", a.hidden, a.intermediate, False)
+    yield from norm("model.norm", a.hidden, False)
     if not a.tied:
         yield "lm_head.weight", (a.vocab, a.hidden)
+
+
+def opt_tensors(a):
+    yield "model.decoder.embed_tokens.weight", (a.vocab, a.hidden)
+    yield "model.decoder.embed_positions.weight", (POSITIONS["opt"] + 2, a.hidden)
+    for layer in range(a.layers):
+        name = f"model.decoder.layers.{layer}."
+        yield from norm(name + "self_attn_layer_norm", a.hidden, True)
+        for part in ("q_proj", "k_proj", "v_proj", "out_proj"):
+            yield from linear(name + "self_attn." + part, a.hidden, a.hidden, True)
+        yield from norm(name + "final_layer_norm", a.hidden, True)
+        yield from linear(name + "fc1", a.intermediate, a.hidden, True)
+        yield from linear(name + "fc2", a.hidden, a.intermediate, True)
+    yield from norm("model.decoder.final_layer_norm", a.hidden, True)
+    if not a.tied:
+        yield "lm_head.weight", (a.vocab, a.hidden)
+
+
+def phi_tensors(a):
+    yield "model.embed_tokens.weight", (a.vocab, a.hidden)
+    for layer in range(a.layers):
+        name = f"model.layers.{layer}."
+        yield from norm(name + "input_layernorm", a.hidden, True)
+        for part in ("q_proj", "k_proj", "v_proj", "dense"):
+            yield from linear(name + "self_attn." + part, a.hidden, a.hidden, True)
+        yield from linear(name + "mlp.fc1", a.intermediate, a.hidden, True)
+        yield from linear(name + "mlp.fc2", a.hidden, a.intermediate, True)
+    yield from norm("model.final_layernorm", a.hidden, True)
+    yield from linear("lm_head", a.vocab, a.hidden, True)
+
+
+TENSORS = {"llama": llama_tensors, "opt": opt_tensors, "phi": phi_tensors}
 
 
 def values(shape):
@@ -54,10 +112,10 @@ def mask_two_of_four(piece, source):
     return both.to_bytes(len(piece), "little")
 
 
-def write_values(file, shape, sparse, source):
+def write_values(file, name, shape, sparse, source):
     left = values(shape)
-    if len(shape) == 1:  # a norm: ones
-        file.write(b"\x80\x3f" * left)
+    if len(shape) == 1:  # ones where a norm multiplies, zeros where something is added
+        file.write((b"\x00\x00" if name.endswith(".bias") else b"\x80\x3f") * left)
         return
     while left > 0:
         n = min(left, PIECE)
@@ -71,7 +129,7 @@ def write_values(file, shape, sparse, source):
 def shards(a):
     limit = int(a.shard_size * 1e9)
     shard, size = [], 0
-    for name, shape in tensors(a):
+    for name, shape in TENSORS[a.family](a):
         nbytes = 2 * values(shape)
         if shard and size + nbytes > limit:
             yield shard
@@ -92,47 +150,89 @@ def write_shard(path, shard, sparse, source):
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name, shape in shard:
-            write_values(file, shape, sparse and "_proj" in name, source)
+            write_values(file, name, shape, sparse and ".layers." in name, source)
     return offset
 
 
 def config(a):
-    return {
-        "architectures": ["LlamaForCausalLM"],
-        "model_type": "llama",
-        "hidden_size": a.hidden,
+    common = {
+        "model_type": a.family,
         "num_hidden_layers": a.layers,
-        "intermediate_size": a.intermediate,
         "num_attention_heads": a.heads,
-        "num_key_value_heads": a.kv_heads,
-        "head_dim": a.hidden // a.heads,
+        "hidden_size": a.hidden,
         "vocab_size": a.vocab,
-        "max_position_embeddings": 4096,
-        "rms_norm_eps": 1e-5,
-        "rope_theta": 10000.0,
-        "hidden_act": "silu",
+        "max_position_embeddings": POSITIONS[a.family],
         "tie_word_embeddings": a.tied,
         "bos_token_id": 1,
         "eos_token_id": 2,
         "torch_dtype": "bfloat16",
+    }
+    own = {
+        "llama": {
+            "architectures": ["LlamaForCausalLM"],
+            "intermediate_size": a.intermediate,
+            "num_key_value_heads": a.kv_heads,
+            "head_dim": a.hidden // a.heads,
+            "rms_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "hidden_act": "silu",
+        },
+        "opt": {
+            "architectures": ["OPTForCausalLM"],
+            "ffn_dim": a.intermediate,
+            "word_embed_proj_dim": a.hidden,
+            "do_layer_norm_before": True,
+            "activation_function": "relu",
+            "enable_bias": True,
+            "layer_norm_elementwise_affine": True,
+        },
+        "phi": {
+            "architectures": ["PhiForCausalLM"],
+            "intermediate_size": a.intermediate,
+            "num_key_value_heads": a.kv_heads,
+            "layer_norm_eps": 1e-5,
+            "rope_theta": 10000.0,
+            "partial_rotary_factor": 0.4,
+            "hidden_act": "gelu_new",
+            "qk_layernorm": False,
+        },
+    }
+    return common | own[a.family]
+
+
+def byte_tokenizer():
+    """A token a byte: no merges. Printable bytes stand for themselves, the others for code points from 256 on."""
+    printable = [*range(0x21, 0x7F), *range(0xA1, 0xAD), *range(0xAE, 0x100)]
+    others = [b for b in range(256) if b not in printable]
+    vocab = {chr(b): b for b in printable} | {chr(256 + i): b for i, b in enumerate(others)}
+    return {
+        "version": "1.0",
+        "added_tokens": [],
+        "normalizer": None,
+        "pre_tokenizer": {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": True},
+        "post_processor": None,
+        "decoder": {"type": "ByteLevel"},
+        "model": {"type": "BPE", "vocab": vocab, "merges": []},
     }
 
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__.split("\n")[0])
     parser.add_argument("out", type=Path)
-    parser.add_argument("--hidden", type=int, default=2048)
-    parser.add_argument("--layers", type=int, default=16)
-    parser.add_argument("--intermediate", type=int, default=5632)
-    parser.add_argument("--heads", type=int, default=32)
-    parser.add_argument("--kv-heads", type=int)
-    parser.add_argument("--vocab", type=int, default=49152)
-    parser.add_argument("--tied", action="store_true")
+    parser.add_argument("--shape", choices=SHAPES, default="1b")
+    parser.add_argument("--family", choices=TENSORS)
+    for size in SIZES:
+        parser.add_argument("--" + size.replace("_", "-"), type=int)
+    parser.add_argument("--tied", action="store_true", default=None)
     parser.add_argument("--pattern", choices=["dense", "2:4"], default="dense")
     parser.add_argument("--shard-size", type=float, default=4.0, help="GB")
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
-    a.kv_heads = a.kv_heads or a.heads
+    if a.heads and not a.kv_heads:
+        a.kv_heads = a.heads
+    for name, value in zip(("family", *SIZES, "tied"), SHAPES[a.shape]):
+        if getattr(a, name) is None:
+            setattr(a, name, value)
     sparse = a.pattern == "2:4"
     if sparse and (a.hidden % 4 or a.intermediate % 4):
         parser.error("--pattern 2:4 needs sizes that are multiples of 4")
@@ -148,6 +248,7 @@ def main():
         index = {"metadata": {"total_size": total}, "weight_map": weight_map}
         (a.out / "model.safetensors.index.json").write_text(json.dumps(index, indent=1))
     (a.out / "config.json").write_text(json.dumps(config(a), indent=1))
+    (a.out / "tokenizer.json").write_text(json.dumps(byte_tokenizer()))
     print(f"{a.out}: {total // 2} parameters, {total / 1e9:.2f} GB in {len(parts)} file(s)")
 
 

@@ -9,8 +9,11 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <set>
+#include <utility>
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "compress/fingerprint.h"
 #include "compress/output.h"
@@ -90,8 +93,36 @@ struct Resources {
   bool spills() const { return needs.memory + needs.activations > memory_limit; }
 };
 
+constexpr const char* kSelf = "self";
+
+// Samples of the i-th source.
+int64_t samples_of(const Options& options, size_t i) {
+  const auto sources = static_cast<int64_t>(options.calib.size());
+  return options.nsamples / sources + (static_cast<int64_t>(i) < options.nsamples % sources ? 1 : 0);
+}
+
 CalibrationPlan plan_of(const Options& options, const Model& model) {
-  return {options.nsamples, std::min(options.seqlen, model.config.max_positions), options.calib == "self"};
+  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, model.config.max_positions), 0};
+  for (size_t i = 0; i < options.calib.size(); ++i)
+    if (options.calib[i] == kSelf) plan.self_samples = samples_of(options, i);
+  return plan;
+}
+
+void require_sources(const Options& options) {
+  const std::set<std::string> distinct(options.calib.begin(), options.calib.end());
+  if (distinct.size() < options.calib.size()) fail(ErrorCode::kUsage, "--calib names a source twice");
+  if (static_cast<int64_t>(distinct.size()) > options.nsamples)
+    fail(ErrorCode::kUsage, "--nsamples is {}, expected one or more for each of {} sources (--calib)",
+         options.nsamples, distinct.size());
+}
+
+// The sets of the texts, in the order of --calib; that of the model itself is left empty.
+std::vector<CalibrationSet> text_sets(const Options& options, const Tokenizer& tokenizer, int64_t seqlen) {
+  std::vector<CalibrationSet> sets(options.calib.size());
+  for (size_t i = 0; i < sets.size(); ++i)
+    if (const std::string& source = options.calib[i]; source != kSelf)
+      sets[i] = calibration_from_text(tokenizer, read_text(source), source, samples_of(options, i), seqlen);
+  return sets;
 }
 
 // Throws kInvalid naming what is needed and what is there. `there`: bytes that an interrupted run has taken.
@@ -107,7 +138,8 @@ Resources check_resources(const Options& options, const Passes& passes, const Mo
   if (r.needs.memory > r.memory_limit)
     fail(ErrorCode::kInvalid, "this needs {} of memory, and {} may be used of {} (--memory){}",
          format_bytes(r.needs.memory), format_bytes(r.memory_limit), format_bytes(ram),
-         options.calib == "self" ? "; with --calib FILE the model need not be in memory" : "");
+         plan_of(options, model).self_samples > 0 ? "; with --calib FILE the model need not be in memory"
+                                                  : "");
   if (r.needs.disk > r.disk_free)
     fail(ErrorCode::kInvalid, "this needs {} of disk space in {}, and {} are free",
          format_bytes(r.needs.disk), folder.string(), format_bytes(r.disk_free));
@@ -139,10 +171,13 @@ void dry_run(const Options& options, const Passes& passes, const Model& model, E
 
 // Everything the result depends on.
 Json run_parts(const Options& options, const Passes& passes, const Model& model, Encoding dtype) {
+  std::string sources;
+  for (const std::string& source : options.calib)
+    sources += (sources.empty() ? "" : " + ") + std::string(source == kSelf ? kSelf : "text");
   Json parts = {{"pare", PARE_VERSION},
                 {"instruction set", isa_name(active_isa())},
                 {"model", model_fingerprint(model)},
-                {"calibration", options.calib == "self" ? "self" : "text"},
+                {"calibration", sources},
                 {"--nsamples", options.nsamples},
                 {"--seqlen", plan_of(options, model).seqlen},
                 {"--seed", options.seed},
@@ -188,8 +223,11 @@ void finish_complete(const Options& options, OutputFolder& output) {
 }
 
 void add_calibration(CLI::App& command, Options& o) {
-  command.add_option("--calib", o.calib,
-                     "Calibration text file, or self: the model writes its own (default)");
+  command
+      .add_option("--calib", o.calib,
+                  "Calibration text file, or self: the model writes its own (default); may be given several "
+                  "times, the sequences are dealt over them")
+      ->allow_extra_args(false);
   command.add_option("--nsamples", o.nsamples, "Calibration sequences (default 64)")
       ->check(CLI::Range(int64_t{1}, kMaxOption));
   command.add_option("--seqlen", o.seqlen, "Tokens of each (default 1024, at most the model's context)")
@@ -235,6 +273,7 @@ void add_compression_options(CLI::App& command, Options& options) {
 
 void run_compression(const Options& options, const Passes& passes) {
   const StorageFormat format = storage_format(options.format);
+  require_sources(options);
   require_storable(options, passes, format);
   const Model model = load_model(options.model);
   passes.front()->require_applicable(model);
@@ -254,23 +293,25 @@ void run_compression(const Options& options, const Passes& passes) {
   const Resources resources = check_resources(options, passes, model, dtype, folder_bytes(output.work()));
   check_finite(model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  const bool self = options.calib == "self";
-  const int64_t seqlen = plan_of(options, model).seqlen;
-  CalibrationSet set;
-  if (!self)
-    set = calibration_from_text(tokenizer, read_text(options.calib), options.calib, options.nsamples, seqlen);
+  const CalibrationPlan plan = plan_of(options, model);
+  std::vector<CalibrationSet> sets = text_sets(options, tokenizer, plan.seqlen);
   if (options.resume && !output.continued()) log_info("there is nothing to resume: starting");
 
   WorkArea area(output.work(), dtype, resources.spills());
   Json parts = run_parts(options, passes, model, dtype);
-  if (!self) parts["calibration tokens"] = set.sha256;
+  std::string tokens;
+  for (const CalibrationSet& set : sets) tokens += set.sha256;
+  if (!tokens.empty()) parts["calibration tokens"] = sha256_hex(tokens);
   require_same_run(area, parts);
   area.before_record([&] { output.keep_unfinished(); });
   std::signal(SIGINT, end_with_hint);
   ProgressLines lines;
   const PassProgress progress = std::ref(lines);
-  if (self)
-    set = calibration_from_model(model, tokenizer, options.nsamples, seqlen, options.seed, area, progress);
+  for (CalibrationSet& set : sets)
+    if (set.sequences.empty())
+      set = calibration_from_model(model, tokenizer, plan.self_samples, plan.seqlen, options.seed, area,
+                                   progress);
+  const CalibrationSet set = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
   Report report;
   const Model compressed = run_passes(model, set, passes, area, report, progress);
   lines.close();

@@ -5,6 +5,7 @@
 #include <cstdint>
 #include <optional>
 #include <string>
+#include <vector>
 
 #include "compress/pass.h"
 
@@ -13,7 +14,7 @@ namespace pare {
 struct CompressionOptions {
   std::string model;
   std::string out;
-  std::string calib = "self";
+  std::vector<std::string> calib = {"self"};  // the samples are dealt over them
   int64_t nsamples = 64;
   int64_t seqlen = 1024;
   uint64_t seed = 0;

@@ -10,6 +10,7 @@ namespace {
 struct Options {
   SparsifyOptions sparsify;
   std::string pattern = "2:4";
+  std::vector<std::string> mix;
   std::string shuffle;
   std::string shuffle_streams = "both";
   bool best = false;
@@ -27,6 +28,15 @@ void add_method(CLI::App& command, Options& o) {
   PruneOptions& prune = o.sparsify.prune;
   command.add_option("--pattern", o.pattern,
                      "N:M, at most N of every M consecutive weights of a row stay (default 2:4)");
+  command
+      .add_option(
+          "--mix", o.mix,
+          "Another pattern, or dense, that a stage (attention or MLP) may get instead; may be given several "
+          "times; needs --target-bytes")
+      ->allow_extra_args(false);
+  command.add_option(
+      "--target-bytes", o.sparsify.target_bytes,
+      "Share of the model's bytes that stays, packed; with --mix, spent where predictions suffer most");
   command
       .add_option(
           "--method", prune.score.method,
@@ -75,6 +85,7 @@ void add_update(CLI::App& command, Options& o) {
 }
 
 void add_shuffle(CLI::App& command, Options& o) {
+  static const std::map<std::string, bool> kObjectives = {{"score", false}, {"error", true}};
   command
       .add_option("--shuffle", o.shuffle,
                   "Orders of channels that are baked into the model: none, global (dealt by score), local "
@@ -82,6 +93,11 @@ void add_shuffle(CLI::App& command, Options& o) {
       ->check(CLI::IsMember({"none", "global", "local", "both"}).description(""));
   command.add_option("--shuffle-block", o.sparsify.shuffle.block, "Channels of a block (default 256)")
       ->check(CLI::Range(int64_t{2}, kMaxOption));
+  command
+      .add_option("--shuffle-objective", o.sparsify.shuffle.by_error,
+                  "What exchanges of values and hidden neurons lower: score (the sum of scores that is lost; "
+                  "default) or error (of the outputs)")
+      ->transform(CLI::CheckedTransformer(kObjectives).description(""));
   command
       .add_option(
           "--shuffle-streams", o.shuffle_streams,
@@ -130,6 +146,8 @@ class SparsifyCommandOptions final : public PassOptions {
   std::unique_ptr<Pass> pass(const CLI::App&) const override {
     SparsifyOptions options = options_.sparsify;
     options.prune.pattern = parse_pattern(options_.pattern);
+    for (const std::string& pattern : options_.mix)
+      options.mix.push_back(pattern == "dense" ? kDense : parse_pattern(pattern));
     if (options_.best) choose_best(options);
     const bool esparse = options.prune.score.method == SparseMethod::kEsparse;
     const std::string shuffle = !options_.shuffle.empty() ? options_.shuffle : esparse ? "both" : "none";

@@ -116,4 +116,30 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer& token
   return set;
 }
 
+CalibrationSet part_of(const CalibrationSet& set, size_t first, size_t count, size_t tokens) {
+  CalibrationSet part;
+  for (size_t i = first; i < first + count; ++i) {
+    part.sequences.push_back(set.sequences[i % set.sequences.size()]);
+    part.sequences.back().resize(std::min(tokens, part.sequences.back().size()));
+  }
+  return part;
+}
+
+CalibrationSet mixed_calibration(const std::vector<CalibrationSet>& sets) {
+  CalibrationSet mixed;
+  size_t longest = 0;
+  for (const CalibrationSet& set : sets) {
+    if (set.seqlen() != sets.front().seqlen())
+      fail(ErrorCode::kInvalid, "calibration sequences of {} have {} tokens, of {} {}", set.source,
+           set.seqlen(), sets.front().source, sets.front().seqlen());
+    mixed.source += (mixed.source.empty() ? "" : " + ") + set.source;
+    longest = std::max(longest, set.sequences.size());
+  }
+  for (size_t i = 0; i < longest; ++i)
+    for (const CalibrationSet& set : sets)
+      if (i < set.sequences.size()) mixed.sequences.push_back(set.sequences[i]);
+  finish(mixed);
+  return mixed;
+}
+
 }  // namespace pare

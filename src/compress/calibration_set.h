@@ -15,7 +15,7 @@ namespace pare {
 
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> sequences;  // all of one length
-  std::string source;                           // file path, or "self"
+  std::string source;                           // file path, "self", or several with " + " between them
   std::string sha256;                           // of the tokens, little-endian int32, in order
 
   int64_t tokens() const;
@@ -36,5 +36,12 @@ int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t s
 CalibrationSet calibration_from_model(const Model& model, const Tokenizer& tokenizer, int64_t nsamples,
                                       int64_t seqlen, uint64_t seed, WorkArea& area,
                                       const PassProgress& progress = {});
+
+// Sequences [first, first + count), from the beginning again behind the last one, cut to `tokens`.
+CalibrationSet part_of(const CalibrationSet& set, size_t first, size_t count, size_t tokens);
+
+// The sequences of all sets in turn: one of each, then the next of each. Throws kInvalid when their lengths
+// differ.
+CalibrationSet mixed_calibration(const std::vector<CalibrationSet>& sets);
 
 }  // namespace pare

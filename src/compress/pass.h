@@ -17,7 +17,7 @@ namespace pare {
 struct CalibrationPlan {
   int64_t nsamples = 0;
   int64_t seqlen = 0;
-  bool self = false;  // the model writes its own text
+  int64_t self_samples = 0;  // of them: written by the model itself
 
   int64_t tokens() const { return nsamples * seqlen; }
 };

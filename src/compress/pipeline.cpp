@@ -11,7 +11,7 @@ namespace {
 // The model in memory, and the caches of the sequences it writes at once.
 int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
   const ModelConfig& config = model.config;
-  const int64_t group = calibration_group(config, plan.nsamples, plan.seqlen);
+  const int64_t group = calibration_group(config, plan.self_samples, plan.seqlen);
   int64_t cache = 0;
   for (const BlockShape& block : config.blocks)
     cache += config.kv_heads * (config.head_dim + block.value_head_dim) * 4;
@@ -20,7 +20,7 @@ int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
 }
 
 double writing_seconds(const Model& model, const Tokenizer& tokenizer, const CalibrationPlan& plan) {
-  const int64_t group = calibration_group(model.config, plan.nsamples, plan.seqlen);
+  const int64_t group = calibration_group(model.config, plan.self_samples, plan.seqlen);
   const Stopwatch packing;
   { const PackedModel packed(model, ComputeType::kBF16); }
   const double pack = packing.seconds();
@@ -31,7 +31,7 @@ double writing_seconds(const Model& model, const Tokenizer& tokenizer, const Cal
   const Stopwatch writing;
   calibration_from_model(model, tokenizer, group, length, 0, area);
   const double step = std::max(0.0, writing.seconds() - pack) / static_cast<double>(length - 1);
-  return pack + step * static_cast<double>(plan.tokens()) / static_cast<double>(group);
+  return pack + step * static_cast<double>(plan.self_samples * plan.seqlen) / static_cast<double>(group);
 }
 
 std::string scope_of(const Passes& passes, size_t i) {
@@ -55,13 +55,13 @@ Needs pipeline_needs(const Model& model, const Passes& passes, const Calibration
     needs.activations = std::max(needs.activations, one.activations);
     needs.disk += one.disk;  // what a pass finished stays until the output is complete
   }
-  if (plan.self) needs.memory = std::max(needs.memory, writing_memory(model, plan));
+  if (plan.self_samples > 0) needs.memory = std::max(needs.memory, writing_memory(model, plan));
   return needs;
 }
 
 double pipeline_seconds(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
                         const CalibrationPlan& plan) {
-  double seconds = plan.self ? writing_seconds(model, tokenizer, plan) : 0.0;
+  double seconds = plan.self_samples > 0 ? writing_seconds(model, tokenizer, plan) : 0.0;
   for (const auto& pass : passes) seconds += pass->seconds(model, plan);
   return seconds;
 }

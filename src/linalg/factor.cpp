@@ -110,6 +110,16 @@ Matrix<double> SpdFactor::backward(MatrixView<const double> z) const {
   return triangular_solve(z, factor_, CblasNoTrans);
 }
 
+Matrix<double> SpdFactor::inverse_factor() && {
+  const int64_t n = factor_.rows();
+  detail::use_one_blas_thread();
+  const int info =
+      LAPACKE_dtrtri(LAPACK_COL_MAJOR, kLowerOfRowMajor, 'N', as_int(n), factor_.data(), as_int(n));
+  if (info != 0) fail(ErrorCode::kNumeric, "the inverse of a Cholesky factor does not exist ({})", info);
+  for (int64_t i = 0; i < n; ++i) std::fill(factor_.row(i) + i + 1, factor_.row(i) + n, 0.0);
+  return std::move(factor_);
+}
+
 Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised) {
   PARE_CHECK(a.cols == a.rows && b.cols == a.rows);
   const SpdFactor factor(copy_of(a));

@@ -27,6 +27,8 @@ class SpdFactor {
   Matrix<double> forward(MatrixView<const double> b) const;
   // Z·L⁻¹ with the leading (k, k) part of L, for Z (m, k): forward, then backward, solves X·A = B.
   Matrix<double> backward(MatrixView<const double> z) const;
+  // L⁻¹ (n, n), lower triangular, in the place of the factor.
+  Matrix<double> inverse_factor() &&;
 
  private:
   Matrix<double> factor_;  // L in the lower triangle

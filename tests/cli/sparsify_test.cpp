@@ -57,6 +57,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Way{{"--method", "magnitude", "--pattern", "1:2", "--dtype", "f16"}, 0.5},
                       Way{{"--method", "sparsegpt", "--pattern", "6:8", "--match", "model"}, 0.75},
                       Way{{"--method", "esparse", "--shuffle", "both", "--update", "obs"}, 0.5},
+                      Way{{"--method", "wanda", "--shuffle", "both", "--shuffle-objective", "error"}, 0.5},
+                      Way{{"--method", "sparsegpt", "--calib", "self"}, 0.5},
+                      Way{{"--method", "wanda", "--mix", "1:4", "--target-bytes", "0.6"}, 0.5},
                       Way{{"--best", "--pattern", "2:8"}, 0.25}));
 
 TEST_P(SparsifyCommand, WritesAModelThatTheOthersOpen) {

@@ -1,5 +1,5 @@
 // One budget of parameters over many streams.
-#include "compress/slice/budget.h"
+#include "compress/budget.h"
 
 #include "support/expect_error.h"
 

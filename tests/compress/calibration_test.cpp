@@ -56,6 +56,19 @@ TEST(Calibration, RefusesSizesThatMakeNoSense) {
                     ErrorCode::kInvalid, "t has");
 }
 
+TEST(MixedCalibration, TakesFromAllInTurn) {
+  const auto set = [](std::vector<std::vector<int32_t>> sequences, std::string source) {
+    return CalibrationSet{std::move(sequences), std::move(source), ""};
+  };
+  const CalibrationSet one = set({{1, 2}, {3, 4}, {5, 6}}, "one");
+  const CalibrationSet mixed = mixed_calibration({one, set({{7, 8}}, "self")});
+  EXPECT_EQ(mixed.sequences, (std::vector<std::vector<int32_t>>{{1, 2}, {7, 8}, {3, 4}, {5, 6}}));
+  EXPECT_EQ(mixed.source, "one + self");
+  EXPECT_EQ(mixed.sha256.size(), 64u);
+  EXPECT_PARE_ERROR(mixed_calibration({one, set({{1}}, "short")}), ErrorCode::kInvalid,
+                    "short have 1 tokens");
+}
+
 TEST(CalibrationFromModel, DependsOnTheSeedAlone) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
   const Model model = load_model(kTiny);

@@ -2,7 +2,7 @@
 #include "compress/slice/sensitivity.h"
 
 #include "compress/calibrated.h"
-#include "compress/slice/cut_probe.h"
+#include "compress/stage_probe.h"
 #include "support/expect_error.h"
 
 namespace pare::test {
@@ -43,8 +43,8 @@ double direct_kl(const Model& dense, const Model& changed, const CalibrationSet&
   return sum / static_cast<double>(count);
 }
 
-class CutProbeModel : public ::testing::TestWithParam<bool> {};
-INSTANTIATE_TEST_SUITE_P(Tied, CutProbeModel, ::testing::Bool());
+class StageProbeModel : public ::testing::TestWithParam<bool> {};
+INSTANTIATE_TEST_SUITE_P(Tied, StageProbeModel, ::testing::Bool());
 
 Stage removed(const Stage& stage) {
   Stage result = stage;
@@ -52,12 +52,12 @@ Stage removed(const Stage& stage) {
   return result;
 }
 
-TEST_P(CutProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
+TEST_P(StageProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
   const Model dense = make_tiny_model({.tied = GetParam(), .biases = true});
   const CalibrationSet set = random_calibration(3, 32);
   const auto stages = stages_of(dense);
   WorkArea area;
-  CutProbe probe(dense, set, 2 * static_cast<int64_t>(stages.size()), area, "probe");
+  StageProbe probe(dense, set, 2 * static_cast<int64_t>(stages.size()), area, "probe");
   probe.start();
   for (const Stage* stage : stages) probe.advance(*stage, std::vector<Stage>{*stage, removed(*stage)});
   const std::vector<double> losses = probe.losses();
@@ -73,13 +73,13 @@ TEST_P(CutProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
   }
 }
 
-TEST(CutProbe, WorksBehindAHeadTransform) {
+TEST(StageProbe, WorksBehindAHeadTransform) {
   Model dense = make_tiny_model();
   dense.head_transform = Weight::from_matrix(random_orthogonal(32, 4).view());
   update_config(dense);
   const CalibrationSet set = random_calibration(2, 32);
   WorkArea area;
-  CutProbe probe(dense, set, 1, area, "probe");
+  StageProbe probe(dense, set, 1, area, "probe");
   probe.start();
   const auto stages = stages_of(dense);
   for (size_t s = 0; s < stages.size(); ++s)

@@ -6,7 +6,9 @@
 #include <numeric>
 
 #include "compress/calibrated.h"
+#include "compress/sparse_rows.h"
 #include "compress/sparsify/permute.h"
+#include "compress/sparsify/shuffle_error.h"
 
 namespace pare::test {
 namespace {
@@ -26,6 +28,13 @@ ChannelScores random_scores(int64_t channels, int64_t samples, uint64_t seed) {
 std::vector<int64_t> identity(int64_t n) {
   std::vector<int64_t> order(static_cast<size_t>(n));
   std::iota(order.begin(), order.end(), 0);
+  return order;
+}
+
+std::vector<int64_t> random_order(int64_t n, uint64_t seed) {
+  std::vector<int64_t> order = identity(n);
+  Rng rng(seed);
+  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
   return order;
 }
 
@@ -73,11 +82,63 @@ TEST(ShuffleChannels, DoesNotDependOnTheThreadCount) {
   EXPECT_EQ(orders[0], orders[1]);
 }
 
-std::vector<int64_t> random_order(int64_t n, uint64_t seed) {
-  std::vector<int64_t> order = identity(n);
-  Rng rng(seed);
-  for (size_t i = order.size(); i > 1; --i) std::swap(order[i - 1], order[rng.below(i)]);
-  return order;
+// Two parts of rows with Gram matrices of their own; scores are what a weight adds to the output alone.
+struct Problem {
+  std::vector<Matrix<double>> grams;
+  ReaderRows readers;
+
+  Problem(int64_t rows, int64_t channels) : readers{{}, random_f64(2 * rows, channels, 21), {}} {
+    for (uint64_t p = 0; p < 2; ++p) grams.push_back(random_gram(channels, 22 + 2 * p));
+    for (const Matrix<double>& gram : grams) readers.grams.push_back(gram.view());
+    readers.scores = Matrix<double>(2 * rows, channels);
+    for (int64_t r = 0; r < 2 * rows; ++r)
+      for (int64_t c = 0; c < channels; ++c)
+        readers.scores(r, c) =
+            readers.weights(r, c) * readers.weights(r, c) * readers.grams[r < rows ? 0 : 1](c, c);
+  }
+};
+
+TEST(ShuffleByError, CountsTheErrorOfTheMask) {
+  const Problem problem(5, 24);
+  const std::vector<int64_t> order = random_order(24, 9);
+  double expected = 0.0;
+  for (int64_t r = 0; r < 10; ++r) {
+    Matrix<double> scores(1, 24);
+    for (int64_t i = 0; i < 24; ++i) scores(0, i) = problem.readers.scores(r, order[static_cast<size_t>(i)]);
+    const Mask mask = best_mask(std::as_const(scores).view(), {2, 4});
+    std::vector<double> lost(24, 0.0);
+    for (int64_t i = 0; i < 24; ++i) {
+      const int64_t c = order[static_cast<size_t>(i)];
+      if (!mask.keeps(0, i)) lost[static_cast<size_t>(c)] = problem.readers.weights(r, c);
+    }
+    for (int64_t a = 0; a < 24; ++a)
+      for (int64_t b = 0; b < 24; ++b)
+        expected +=
+            lost[static_cast<size_t>(a)] * lost[static_cast<size_t>(b)] * problem.grams[r < 5 ? 0 : 1](a, b);
+  }
+  EXPECT_NEAR(masked_error(order, problem.readers, {2, 4}), expected, 1e-9 * expected);
+}
+
+// The sample is all rows here: every exchange lowers the true error, by what was computed for it.
+TEST(ShuffleByError, LowersTheError) {
+  const Problem problem(20, 120);
+  for (const Pattern pattern : kPatterns) {
+    const std::vector<int64_t> by_score =
+        shuffle_channels(channel_scores(std::span(&problem.readers.scores, 1)), pattern, {true, true, 120});
+    const ShuffleOptions options = {true, true, 120, true};
+    const std::vector<int64_t> order = shuffle_by_error(by_score, problem.readers, pattern, options);
+    EXPECT_TRUE(is_permutation_of_all(order));
+    EXPECT_LT(masked_error(order, problem.readers, pattern),
+              0.98 * masked_error(by_score, problem.readers, pattern));
+    const ShuffleOptions blocks = {true, true, 30, true};
+    std::vector<int64_t> orders[2];
+    for (int i = 0; i < 2; ++i) {
+      const WithThreads threads(i + 1);
+      orders[i] = shuffle_by_error(identity(120), problem.readers, pattern, blocks);
+    }
+    EXPECT_EQ(orders[0], orders[1]);
+    EXPECT_TRUE(is_permutation_of_all(orders[0]));
+  }
 }
 
 TEST(Permute, LeavesTheFunctionAlone) {

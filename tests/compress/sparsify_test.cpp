@@ -3,9 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <set>
+
 #include "compress/calibrated.h"
 #include "compress/pipeline.h"
 #include "compress/slice/slice_pass.h"
+#include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/sparsify_pass.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
@@ -55,6 +58,8 @@ const std::vector<SparsifyOptions>& every_way() {
     ways.push_back(with_method(SparseMethod::kEsparse));
     ways.back().shuffle = {true, true, 256};
     ways.back().prune.update = WeightUpdate::kObs;
+    ways.push_back(with_method(SparseMethod::kWanda));
+    ways.back().shuffle = {false, true, 16, true};
     ways.push_back(with_method(SparseMethod::kSparseGpt));
     ways.back().match = MatchOutput::kModel;
     ways.back().shuffle = {true, false, 256};
@@ -127,6 +132,49 @@ TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
     };
     EXPECT_LT(stream_error(MatchOutput::kModel), 0.95 * stream_error(MatchOutput::kLayer));
   }
+}
+
+// One layer whose branches hardly write anything, among others that do: it is what becomes sparse.
+TEST(Sparsify, ABudgetOfBytesIsSpentWherePredictionsSuffer) {
+  Model dense = make_tiny_model({.layers = 3});
+  for (Stage& stage : dense.blocks[1].stages)
+    for_each_linear(stage, [&](Role role, Linear& linear) {
+      if (!writes_residual(role)) return;
+      Matrix<float> values = decode(linear.weight);
+      for (int64_t i = 0; i < values.size(); ++i) values.data()[i] *= 1e-3f;
+      linear.weight = Weight::from_matrix(std::as_const(values).view());
+    });
+  const CalibrationSet set = random_calibration(6, 32);
+  SparsifyOptions options = with_method(SparseMethod::kWanda);
+  options.mix = {kDense};
+  const auto stages_of = [&](double target) {
+    options.target_bytes = target;
+    WorkArea area;
+    std::vector<Pattern> patterns = choose_patterns(dense, set, options, area);
+    std::vector<int> sparse;
+    for (size_t s = 0; s < patterns.size(); ++s)
+      if (!patterns[s].dense()) sparse.push_back(static_cast<int>(s));
+    return sparse;
+  };
+  // A sixth of the stages' bytes, and hardly more, is what the quiet layer can give.
+  EXPECT_EQ(stages_of(1.0), std::vector<int>{});
+  EXPECT_EQ(stages_of(0.99).size(), 1u);
+  const std::vector<int> first = stages_of(0.93);
+  for (const int stage : first) EXPECT_EQ(stage / 2, 1);
+  EXPECT_FALSE(first.empty());
+  EXPECT_PARE_ERROR(stages_of(0.2), ErrorCode::kInvalid, "with 2:4 everywhere the model keeps 0.");
+  options.target_bytes = 0.93;
+  Report report;
+  const Model sparse = sparse_model(dense, set, options, report);
+  EXPECT_EQ(sparse_linears(sparse, k2of4), static_cast<int64_t>(report.sparsity.size()));
+  for (const SparsityEntry& entry : report.sparsity) EXPECT_EQ(entry.name.substr(0, 9), "layers.1.");
+  options.mix = {kDense, {1, 4}};
+  options.target_bytes = 0.5;
+  Report both;
+  sparse_model(dense, set, options, both);
+  std::set<std::string> patterns;
+  for (const SparsityEntry& entry : both.sparsity) patterns.insert(entry.pattern);
+  EXPECT_EQ(patterns, (std::set<std::string>{"1:4", "2:4"}));
 }
 
 TEST(Sparsify, TargetsAndIgnoreChooseLinears) {
@@ -214,6 +262,14 @@ TEST(ValidateSparsifyOptions, NamesTheOption) {
   match.match = MatchOutput::kModel;
   match.sequential = false;
   expect(match, "--match model");
+  SparsifyOptions mixed;
+  mixed.mix = {kDense};
+  expect(mixed, "--mix and --target-bytes");
+  mixed.target_bytes = 1.5;
+  expect(mixed, "--target-bytes is 1.5");
+  mixed.target_bytes = 0.5;
+  mixed.mix = {{4, 8}};
+  expect(mixed, "patterns 4:8 and 2:4 keep the same");
 }
 
 }  // namespace

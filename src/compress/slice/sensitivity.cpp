@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "compress/calibration_walk.h"
-#include "compress/slice/cut_probe.h"
+#include "compress/stage_probe.h"
 
 namespace pare {
 namespace {
@@ -11,15 +11,6 @@ namespace {
 constexpr int64_t kKnots = 8;                    // widths with a local error: eighths of the full width
 constexpr int64_t kSmallestKnot = 2;             // a quarter of the width stays at least
 constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // of which these are measured end to end
-
-CalibrationSet subset(const CalibrationSet& set, size_t first, size_t count, size_t tokens) {
-  CalibrationSet part;
-  for (size_t i = first; i < first + count; ++i) {
-    part.sequences.push_back(set.sequences[i % set.sequences.size()]);
-    part.sequences.back().resize(std::min(tokens, part.sequences.back().size()));
-  }
-  return part;
-}
 
 bool is_wanted(const Stage& stage, const SensitivityOptions& options) {
   if (stage.branches.empty()) return false;
@@ -164,10 +155,10 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
   const size_t count = set.sequences.size();
   const size_t gram_count = std::min(static_cast<size_t>(options.gram_sequences), count);
   const size_t probe_count = std::min(static_cast<size_t>(options.probe_sequences), count);
-  const CalibrationSet gram_set = subset(set, 0, gram_count, static_cast<size_t>(set.seqlen()));
+  const CalibrationSet gram_set = part_of(set, 0, gram_count, static_cast<size_t>(set.seqlen()));
   // From the end: other text than the Gram matrices saw, unless there is too little of it.
   const CalibrationSet probe_set =
-      subset(set, count - probe_count, probe_count, static_cast<size_t>(options.probe_tokens));
+      part_of(set, count - probe_count, probe_count, static_cast<size_t>(options.probe_tokens));
   constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
   std::vector<const Stage*> stages;
   Share share(progress, gram_set.tokens(), probe_set.tokens());
@@ -187,7 +178,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
     losses = measured->at("losses").get<std::vector<double>>();
   } else {
     CalibrationWalk walk(gram_set, model.config, area, "measure");
-    CutProbe probe(model, probe_set, max_cuts, area, "probe");
+    StageProbe probe(model, probe_set, max_cuts, area, "probe");
     size_t done = resume_walk(area, "measure", [&](const Json& last) {
       return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
     });
@@ -214,7 +205,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       if (is_wanted(stage, options)) {
         Matrix<double> gram = Matrix<double>::zeros(stream_columns(stage), stream_columns(stage));
         walk.run(stage, label, {stream_gram_observer(stage, gram), {}, {}});
-        open.push_back(begin_curve(stage, std::as_const(gram).view(), options, probe.cuts(), cuts));
+        open.push_back(begin_curve(stage, std::as_const(gram).view(), options, probe.variants(), cuts));
         open.back().stage = s;
         record["curve"] = to_json(open.back());
       } else {

@@ -5,7 +5,7 @@
 
 #include "compress/calibration_set.h"
 #include "compress/progress.h"
-#include "compress/slice/budget.h"
+#include "compress/budget.h"
 #include "compress/slice/streams.h"
 #include "compress/work_area.h"
 

@@ -3,6 +3,8 @@
 #include <algorithm>
 
 #include "compress/estimate.h"
+#include "compress/sparsify/pattern_choice.h"
+#include "compress/sparsify/stage_sparsifier.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -29,6 +31,17 @@ Widths widths_of(const Model& model) {
   return widths;
 }
 
+// Matrices (in, in) in f64 that exist together.
+int64_t gram_matrices(const SparsifyOptions& options) {
+  const PruneOptions& prune = options.prune;
+  const bool match = options.match == MatchOutput::kModel;
+  int64_t derived = options.shuffle.any() ? 1 : 0;  // the same in another order
+  if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
+    derived = 2;                                               // its factor, and the matrix in f32
+  if (prune.score.method == SparseMethod::kAlps) derived = 5;  // what the eigenvectors need
+  return 1 + (match ? 2 : 0) + derived;                        // with factor and the wanted outputs
+}
+
 }  // namespace
 
 Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const CalibrationPlan& plan,
@@ -36,13 +49,21 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const Widths w = widths_of(model);
   const int64_t width = model.config.embedding_width;
   const bool dense = options.match == MatchOutput::kModel;
-  // Gram matrices, damped and factored, and what matches the dense model; a linear in f64 with target,
-  // values, scores and the products of its solvers; the stage in f32, packed and not.
-  const int64_t grams = (dense ? 6 : 4) * w.widest * w.widest * 8;
+  const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
-  needs.memory = kProgramMemory + grams + 9 * w.largest * 8 + 3 * w.parameters * 4 + signals;
+  needs.memory = kProgramMemory + gram_matrices(options) * w.widest * w.widest * 8 + shuffled +
+                 9 * kRowsAtOnce * w.widest * 8 + 4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
   needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
+  if (options.target_bytes) {
+    const int64_t variants = 2 * static_cast<int64_t>(model.blocks.size());
+    needs.memory =
+        std::max(needs.memory, kProgramMemory + 3 * w.parameters * 4 + model.head_weight().values() * 2);
+    needs.activations =
+        std::max(needs.activations, (kMeasureSequences * plan.seqlen * (2 * width + w.widest) +
+                                     2 * (1 + variants) * kMeasureProbes * kMeasureProbeTokens * width) *
+                                        4);
+  }
   needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
   return needs;
 }
@@ -56,6 +77,8 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
   SparsifyOptions all = options;
   all.targets = selected_roles(model, options);
   all.ignore.clear();
+  all.mix.clear();
+  all.target_bytes.reset();
   double seconds[2] = {};
   for (int64_t sequences = 1; sequences <= 2; ++sequences) {
     CalibrationSet set;
@@ -67,8 +90,19 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
     seconds[sequences - 1] = watch.seconds();
   }
   const double sequence = std::max(0.0, seconds[1] - seconds[0]);
-  return static_cast<double>(model.blocks.size()) *
-         (std::max(0.0, seconds[0] - sequence) + sequence * static_cast<double>(plan.nsamples));
+  const auto layers = static_cast<double>(model.blocks.size());
+  const double layer = std::max(0.0, seconds[0] - sequence);
+  double total = layers * (layer + sequence * static_cast<double>(plan.nsamples));
+  if (options.target_bytes) {
+    // A layer has two variants; each runs through all layers behind it.
+    const double probes = layers * (layers + 1.0) *
+                          static_cast<double>(kMeasureProbes * kMeasureProbeTokens) /
+                          static_cast<double>(plan.seqlen);
+    for (const Pattern pattern : pattern_candidates(options))
+      if (!pattern.dense())
+        total += layers * (layer + sequence * static_cast<double>(kMeasureSequences)) + probes * sequence;
+  }
+  return total;
 }
 
 }  // namespace pare

@@ -56,18 +56,15 @@ void sweep(const ObsFactor& factor, bool choose, Mask& mask, Matrix<double>& wei
 
 }  // namespace
 
-// With the order of columns reversed, H = LLᵀ becomes H = RRᵀ with R upper triangular: U = R⁻¹.
-ObsFactor::ObsFactor(MatrixView<const double> gram) : upper_(gram.rows, gram.rows) {
-  const int64_t n = gram.rows;
-  Matrix<double> reversed(n, n);
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t c = 0; c < n; ++c) reversed(r, c) = gram(n - 1 - r, n - 1 - c);
-  const SpdFactor factor(std::move(reversed));
+// With the order of columns reversed, H = LLᵀ becomes H = RRᵀ with R upper triangular: U = R⁻¹. Reversing all
+// values of a square matrix reverses its rows and its columns.
+ObsFactor::ObsFactor(MatrixView<const double> gram) {
+  Matrix<double> reversed = copy_of(gram);
+  std::reverse(reversed.data(), reversed.data() + reversed.size());
+  SpdFactor factor(std::move(reversed));
   raised_ = factor.raised();
-  const Matrix<double> identity = Matrix<double>::identity(n);
-  const Matrix<double> inverse = factor.backward(identity.view());
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t c = 0; c < n; ++c) upper_(r, c) = inverse(n - 1 - r, n - 1 - c);
+  upper_ = std::move(factor).inverse_factor();
+  std::reverse(upper_.data(), upper_.data() + upper_.size());
 }
 
 Mask sparsegpt(const ObsFactor& factor, Pattern pattern, Matrix<double>& weight) {

@@ -11,15 +11,12 @@ bool updates_while_choosing(SparseMethod method) {
   return method == SparseMethod::kSparseGpt || method == SparseMethod::kAlps;
 }
 
-double kept_share(const Matrix<double>& scores, const Mask& mask) {
-  double kept = 0.0;
-  double all = 0.0;
+void sum_scores(const Matrix<double>& scores, SparseRows& rows) {
   for (int64_t r = 0; r < scores.rows(); ++r)
     for (int64_t c = 0; c < scores.cols(); ++c) {
-      all += scores(r, c);
-      if (mask.keeps(r, c)) kept += scores(r, c);
+      rows.total_score += scores(r, c);
+      if (rows.mask.keeps(r, c)) rows.kept_score += scores(r, c);
     }
-  return all > 0.0 ? kept / all : 1.0;
 }
 
 void update(const LinearProblem& problem, WeightUpdate how, const Mask& mask, Matrix<double>& values) {
@@ -27,7 +24,7 @@ void update(const LinearProblem& problem, WeightUpdate how, const Mask& mask, Ma
     values = copy_of(problem.weight);
   } else {
     values = copy_of(problem.target);
-    obs_update(*problem.factor, mask, values);
+    obs_update(problem.gram.obs(), mask, values);
     if (how == WeightUpdate::kRefit) refit(problem.target, problem.gram, mask, values);
   }
   apply_mask(mask, values.view());
@@ -50,17 +47,13 @@ Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatis
   return scores;
 }
 
-bool needs_factor(const PruneOptions& options) {
-  return options.update != WeightUpdate::kNone || options.score.method == SparseMethod::kSparseGpt;
-}
-
-SparseLinear prune(const LinearProblem& problem, const PruneOptions& options) {
+SparseRows prune(const LinearProblem& problem, const PruneOptions& options) {
   const SparseMethod method = options.score.method;
   Matrix<double> values = copy_of(problem.target);
   const Matrix<double> scores = prune_scores(problem.weight, problem.statistics, options);
   Mask mask(options.pattern, 0, 0);
   if (method == SparseMethod::kSparseGpt) {
-    mask = sparsegpt(*problem.factor, options.pattern, values);
+    mask = sparsegpt(problem.gram.obs(), options.pattern, values);
     if (options.update == WeightUpdate::kRefit) refit(problem.target, problem.gram, mask, values);
   } else if (method == SparseMethod::kAlps) {
     mask = alps(problem.target, problem.gram, options.pattern, values);
@@ -78,8 +71,9 @@ SparseLinear prune(const LinearProblem& problem, const PruneOptions& options) {
     }
   }
   apply_mask(mask, values.view());
-  const double kept = kept_share(scores, mask);
-  return {std::move(mask), std::move(values), kept};
+  SparseRows rows = {std::move(mask), std::move(values)};
+  sum_scores(scores, rows);
+  return rows;
 }
 
 }  // namespace pare

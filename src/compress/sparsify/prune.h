@@ -1,10 +1,8 @@
 // One linear made sparse: mask and values by the method that the options name.
 #pragma once
 
-#include <optional>
-
+#include "compress/sparsify/input_gram.h"
 #include "compress/sparsify/mask.h"
-#include "compress/sparsify/obs.h"
 #include "compress/sparsify/scores.h"
 
 namespace pare {
@@ -26,28 +24,26 @@ struct PruneOptions {
 // Whether the options leave the weights that stay as they are.
 bool keeps_weights(const PruneOptions& options);
 
-// A linear and what it should do: minimise tr((V − target)·gram·(V − target)ᵀ) over sparse V.
+// Rows of a linear and what they should do: minimise tr((V − target)·H·(V − target)ᵀ) over sparse V.
 struct LinearProblem {
-  MatrixView<const double> weight;  // (out, in), as the model has it
-  MatrixView<const double> target;  // (out, in), dense: `weight`, or what makes up for earlier errors
-  MatrixView<const double> gram;    // (in, in), damped
+  MatrixView<const double> weight;  // (rows, in), as the model has it
+  MatrixView<const double> target;  // (rows, in), dense: `weight`, or what makes up for earlier errors
+  InputGram& gram;
   const ChannelStatistics& statistics;
-  const ObsFactor* factor;  // of gram; null where needs_factor() is false
 };
 
-bool needs_factor(const PruneOptions& options);
-
-// Scores (out, in) of the method, or, for those that update while they choose, W²·H_jj: what a weight adds to
-// the output on its own.
+// Scores (rows, in) of the method, or, for those that update while they choose, W²·H_jj: what a weight adds
+// to the output on its own.
 Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
                             const PruneOptions& options);
 
-struct SparseLinear {
+struct SparseRows {
   Mask mask;
-  Matrix<double> values;    // (out, in), +0 where the mask deletes
-  double kept_score = 0.0;  // share of the sum of the method's scores (others: of Σ W²·H_jj) that stays
+  Matrix<double> values;     // (rows, in), +0 where the mask deletes
+  double kept_score = 0.0;   // what stays of
+  double total_score = 0.0;  // the sum of the method's scores (others: of Σ W²·H_jj)
 };
 
-SparseLinear prune(const LinearProblem& problem, const PruneOptions& options);
+SparseRows prune(const LinearProblem& problem, const PruneOptions& options);
 
 }  // namespace pare

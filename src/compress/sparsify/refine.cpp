@@ -5,8 +5,6 @@
 #include <numeric>
 
 #include "base/parallel.h"
-#include "kernels/linear.h"
-#include "linalg/linalg.h"
 
 namespace pare {
 namespace {
@@ -27,32 +25,6 @@ Matrix<double> difference(MatrixView<const double> a, MatrixView<const double> b
 void add_scaled(double* y, double factor, const double* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) y[i] += factor * x[i];
 }
-
-// Products x·Mᵀ with the same matrix, many times: packed once, in f32. What they steer is corrected by later
-// steps or decided by much larger differences.
-class TransposedProduct {
- public:
-  explicit TransposedProduct(MatrixView<const double> m)
-      : packed_(pack_linear(Weight::from_matrix(m), ComputeType::kF32)) {}
-  // y = x·Mᵀ, (rows, n); y may be x.
-  void apply(const Matrix<double>& x, Matrix<double>& y) {
-    if (in_.empty()) {
-      in_ = Matrix<float>(x.rows(), x.cols());
-      out_ = Matrix<float>(x.rows(), x.cols());
-    }
-    parallel_for(x.rows(), [&](int64_t r) {
-      for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
-    });
-    packed_->apply(std::as_const(in_).view(), out_.view());
-    parallel_for(x.rows(), [&](int64_t r) {
-      for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out_(r, c));
-    });
-  }
-
- private:
-  std::unique_ptr<PackedLinear> packed_;
-  Matrix<float> in_, out_;
-};
 
 // One exchange: column `out` loses its value, column `in` gets `value`.
 struct Exchange {
@@ -109,17 +81,17 @@ int64_t refine_row(double* v, const double* fixed, double* r, double error, Matr
   return made;
 }
 
-int64_t refine(MatrixView<const double> target, MatrixView<const double> gram, const double* fixed,
-               int64_t fixed_stride, Mask& mask, Matrix<double>& values) {
+int64_t refine(MatrixView<const double> target, InputGram& gram, const double* fixed, int64_t fixed_stride,
+               Mask& mask, Matrix<double>& values) {
   const Matrix<double> e = difference(std::as_const(values).view(), target);
   Matrix<double> r(values.rows(), values.cols());
-  TransposedProduct(gram).apply(e, r);
+  gram.product().apply(e, r);
   std::vector<int64_t> made(static_cast<size_t>(values.rows()));
   parallel_for(values.rows(), [&](int64_t row) {
     const double error = dot(e.row(row), r.row(row), values.cols());
     made[static_cast<size_t>(row)] =
         refine_row(values.row(row), fixed == nullptr ? nullptr : fixed + row * fixed_stride, r.row(row),
-                   error, gram, mask, row);
+                   error, gram.matrix(), mask, row);
   });
   return std::accumulate(made.begin(), made.end(), int64_t{0});
 }
@@ -133,26 +105,27 @@ double layer_error(MatrixView<const double> values, MatrixView<const double> tar
   return dot(e.data(), r.data(), e.size());
 }
 
-int64_t swap_refine(MatrixView<const double> weight, MatrixView<const double> target,
-                    MatrixView<const double> gram, Mask& mask) {
+int64_t swap_refine(MatrixView<const double> weight, MatrixView<const double> target, InputGram& gram,
+                    Mask& mask) {
   Matrix<double> values = copy_of(weight);
   apply_mask(mask, values.view());
   return refine(target, gram, weight.data, weight.stride, mask, values);
 }
 
-int64_t swap_refine_free(MatrixView<const double> target, MatrixView<const double> gram, Mask& mask,
+int64_t swap_refine_free(MatrixView<const double> target, InputGram& gram, Mask& mask,
                          Matrix<double>& values) {
   return refine(target, gram, nullptr, 0, mask, values);
 }
 
-void refit(MatrixView<const double> target, MatrixView<const double> gram, const Mask& mask,
-           Matrix<double>& values, double tolerance, int max_steps) {
+void refit(MatrixView<const double> target, InputGram& input, const Mask& mask, Matrix<double>& values,
+           double tolerance, int max_steps) {
   const int64_t rows = values.rows();
   const int64_t n = values.cols();
+  const MatrixView<const double> gram = input.matrix();
   std::vector<double> scale(static_cast<size_t>(n));
   for (int64_t c = 0; c < n; ++c) scale[static_cast<size_t>(c)] = gram(c, c) > 0.0 ? 1.0 / gram(c, c) : 0.0;
   // Residual −(V − T)·H on the kept columns, direction, and rows that are not done.
-  TransposedProduct times_gram(gram);
+  const FloatProduct& times_gram = input.product();
   Matrix<double> residual(rows, n);
   Matrix<double> whole(rows, n);
   times_gram.apply(difference(std::as_const(values).view(), target), residual);
@@ -241,34 +214,24 @@ int64_t changed_groups(const Mask& a, const Mask& b) {
 // In coordinates where H has a diagonal of ones: W = (H·T − Y + ρD)·(H + ρI)⁻¹, D = projection of W + Y / ρ,
 // Y += ρ(W − D); ρ grows faster while the mask still changes much (ALPS, algorithm 1). It ends when the mask
 // hardly changes: exchanges settle the rest for less.
-Mask alps(MatrixView<const double> target, MatrixView<const double> gram, Pattern pattern,
-          Matrix<double>& values) {
+Mask alps(MatrixView<const double> target, InputGram& gram, Pattern pattern, Matrix<double>& values) {
   constexpr int kStepsPerPenalty = 3;
   constexpr int kMaxSteps = 120;
   constexpr double kFirstPenalty = 0.1;
   constexpr double kSettled = 0.002;  // share of the groups that still change
   const int64_t rows = target.rows;
   const int64_t n = target.cols;
-  std::vector<double> unit(static_cast<size_t>(n));
-  for (int64_t c = 0; c < n; ++c)
-    unit[static_cast<size_t>(c)] = gram(c, c) > 0.0 ? std::sqrt(gram(c, c)) : 1.0;
-  Matrix<double> h(n, n);
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t c = 0; c < n; ++c)
-      h(r, c) = gram(r, c) / (unit[static_cast<size_t>(r)] * unit[static_cast<size_t>(c)]);
-  const Eigen eigen = eigh(std::as_const(h).view());
-  // (H + ρI)⁻¹ = Q·diag(1 / (λ + ρ))·Qᵀ: two products for any ρ. PackedLinear multiplies by the transpose.
-  Matrix<double> transposed(n, n);
-  for (int64_t r = 0; r < n; ++r)
-    for (int64_t c = 0; c < n; ++c) transposed(r, c) = eigen.vectors(c, r);
-  TransposedProduct to_eigen(std::as_const(transposed).view());
-  TransposedProduct from_eigen(eigen.vectors.view());
+  const UnitBasis& basis = gram.basis();
+  const std::vector<double>& unit = basis.unit;
+  Matrix<double> goal(rows, n);
+  gram.product().apply(copy_of(target), goal);
   Matrix<double> t(rows, n);
   parallel_for(rows, [&](int64_t r) {
-    for (int64_t c = 0; c < n; ++c) t(r, c) = target(r, c) * unit[static_cast<size_t>(c)];
+    for (int64_t c = 0; c < n; ++c) {
+      t(r, c) = target(r, c) * unit[static_cast<size_t>(c)];
+      goal(r, c) /= unit[static_cast<size_t>(c)];
+    }
   });
-  Matrix<double> goal(rows, n);
-  TransposedProduct(std::as_const(h).view()).apply(t, goal);
   Matrix<double> d(rows, n);
   Mask mask = project(t, pattern, d);
   Matrix<double> y = Matrix<double>::zeros(rows, n);
@@ -280,12 +243,11 @@ Mask alps(MatrixView<const double> target, MatrixView<const double> gram, Patter
     parallel_for(rows, [&](int64_t r) {
       for (int64_t c = 0; c < n; ++c) right(r, c) = goal(r, c) - y(r, c) + penalty * d(r, c);
     });
-    to_eigen.apply(right, w);
+    basis.to.apply(right, w);
     parallel_for(rows, [&](int64_t r) {
-      for (int64_t c = 0; c < n; ++c)
-        w(r, c) /= std::max(0.0, eigen.values[static_cast<size_t>(c)]) + penalty;
+      for (int64_t c = 0; c < n; ++c) w(r, c) /= basis.values[static_cast<size_t>(c)] + penalty;
     });
-    from_eigen.apply(w, w);
+    basis.from.apply(w, w);
     parallel_for(rows, [&](int64_t r) {
       for (int64_t c = 0; c < n; ++c) right(r, c) = w(r, c) + y(r, c) / penalty;
     });

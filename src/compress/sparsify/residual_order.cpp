@@ -65,6 +65,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
             channel_entropies(std::as_const(inputs).rows(0, walk.tokens(), width), options.prune.score.bins);
       for_each_linear(stage, [&](Role role, const Linear& linear) {
         if (!selects(b, role)) return;
+        measure_weights(linear.weight, options.prune.score, statistics);
         const Matrix<double> weight = decode_f64(linear.weight);
         const Matrix<double> scores = prune_scores(weight.view(), statistics, options.prune);
         Matrix<double> some((scores.rows() + stride - 1) / stride, width);

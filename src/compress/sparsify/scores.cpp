@@ -44,14 +44,6 @@ std::vector<double> channel_factors(const ChannelStatistics& statistics, const S
   }
 }
 
-// Σ_i |W_ij| of every column, or of every row.
-std::vector<double> column_sums(MatrixView<const double> weight) {
-  std::vector<double> sums(static_cast<size_t>(weight.cols), 0.0);
-  for (int64_t r = 0; r < weight.rows; ++r)
-    for (int64_t c = 0; c < weight.cols; ++c) sums[static_cast<size_t>(c)] += std::abs(weight(r, c));
-  return sums;
-}
-
 double row_sum(MatrixView<const double> weight, int64_t r) {
   return std::accumulate(weight.row(r), weight.row(r) + weight.cols, 0.0,
                          [](double sum, double w) { return sum + std::abs(w); });
@@ -60,6 +52,17 @@ double row_sum(MatrixView<const double> weight, int64_t r) {
 double share(double part, double whole) { return whole > 0.0 ? part / whole : 0.0; }
 
 }  // namespace
+
+void measure_weights(const Weight& weight, const ScoreOptions& options, ChannelStatistics& statistics) {
+  if (options.method != SparseMethod::kRia) return;
+  statistics.weight_sums.assign(static_cast<size_t>(weight.cols), 0.0);
+  std::vector<float> row(static_cast<size_t>(weight.cols));
+  for (int64_t r = 0; r < weight.rows; ++r) {
+    decode_row(weight, r, row.data());
+    for (size_t c = 0; c < row.size(); ++c)
+      statistics.weight_sums[c] += std::abs(static_cast<double>(row[c]));
+  }
+}
 
 std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins) {
   std::vector<double> entropies(static_cast<size_t>(x.cols));
@@ -116,12 +119,13 @@ Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStati
   Matrix<double> scores(weight.rows, weight.cols);
   const std::vector<double> factors = channel_factors(statistics, options);
   const bool ria = options.method == SparseMethod::kRia;
-  const std::vector<double> columns = ria ? column_sums(weight) : std::vector<double>();
+  PARE_CHECK(!ria || statistics.weight_sums.size() == factors.size());
   parallel_for(weight.rows, [&](int64_t r) {
     const double row = ria ? row_sum(weight, r) : 0.0;
     for (int64_t c = 0; c < weight.cols; ++c) {
       const double w = std::abs(weight(r, c));
-      const double relative = ria ? share(w, row) + share(w, columns[static_cast<size_t>(c)]) : w;
+      const double relative =
+          ria ? share(w, row) + share(w, statistics.weight_sums[static_cast<size_t>(c)]) : w;
       scores(r, c) = relative * factors[static_cast<size_t>(c)];
     }
   });

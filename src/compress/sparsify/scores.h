@@ -7,6 +7,7 @@
 
 #include "tensor/matrix.h"
 #include "tensor/pattern.h"
+#include "tensor/weight.h"
 
 namespace pare {
 
@@ -38,7 +39,11 @@ struct ChannelStatistics {
   int64_t tokens = 0;
   std::vector<double> square_sums;  // (channels): Σx²
   std::vector<double> entropies;    // (channels): nats; only where the method asks for it
+  std::vector<double> weight_sums;  // (channels): Σ_i |W_ij| of a linear that reads them; likewise
 };
+
+// Sets what the method asks for of the weights of one linear (out, channels).
+void measure_weights(const Weight& weight, const ScoreOptions& options, ChannelStatistics& statistics);
 
 // Entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its smallest and
 // largest value. A constant channel has entropy 0. E-Sparse, section 3.1.
@@ -47,7 +52,7 @@ std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins);
 // Standard deviation, over the groups of M channels, of their mean entropy: what a shuffle should make small.
 double entropy_spread(const std::vector<double>& entropies, Pattern pattern);
 
-// Scores (rows, cols) of all weights for the methods that do not update weights while they choose.
+// Scores (rows, cols) of some rows of a linear for the methods that do not update weights while they choose.
 Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
                              const ScoreOptions& options);
 

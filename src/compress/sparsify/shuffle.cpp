@@ -4,6 +4,7 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "compress/sparsify/block_exchange.h"
 #include "compress/sparsify/mask.h"
 
 namespace pare {
@@ -38,115 +39,22 @@ std::vector<int64_t> deal(const ChannelScores& scores, Pattern pattern) {
   return order;
 }
 
-// Exchanges of channels between the groups of one block. With x a place's score in a sample, a group that
-// gives up place a and takes b keeps top(group without a) + max(0, x_b − threshold_a), where threshold_a is
-// the N-th largest score that remains: the gains of all exchanges come from sums of max(0, x_b −
-// threshold_a).
-class BlockExchange {
- public:
-  BlockExchange(const ChannelScores& scores, Pattern pattern, int64_t* order, int64_t places)
-      : scores_(scores),
-        pattern_(pattern),
-        order_(order),
-        places_(places),
-        thresholds_(places, scores.cols()),
-        without_(static_cast<size_t>(places)),
-        kept_(static_cast<size_t>(places / pattern.group)),
-        gained_(places, places) {}
-
-  // One round of exchanges in disjoint groups; returns what they gain and sets `total` to what was kept.
-  double sweep(double& total) {
-    measure();
-    total = std::accumulate(kept_.begin(), kept_.end(), 0.0);
-    struct Candidate {
-      double gain;
-      int64_t a, b;
-    };
-    std::vector<Candidate> candidates;
-    for (int64_t a = 0; a < places_; ++a)
-      for (int64_t b = (a / pattern_.group + 1) * pattern_.group; b < places_; ++b) {
-        const double gain = without_[static_cast<size_t>(a)] + without_[static_cast<size_t>(b)] +
-                            static_cast<double>(gained_(a, b)) + static_cast<double>(gained_(b, a)) -
-                            kept_[group_of(a)] - kept_[group_of(b)];
-        if (gain > kEnough / static_cast<double>(places_) * total) candidates.push_back({gain, a, b});
-      }
-    std::stable_sort(candidates.begin(), candidates.end(),
-                     [](const Candidate& x, const Candidate& y) { return x.gain > y.gain; });
-    std::vector<bool> used(kept_.size(), false);
-    double gain = 0.0;
-    for (const Candidate& c : candidates) {
-      if (used[group_of(c.a)] || used[group_of(c.b)]) continue;
-      used[group_of(c.a)] = used[group_of(c.b)] = true;
-      std::swap(order_[c.a], order_[c.b]);
-      gain += c.gain;
-    }
-    return gain;
+// One round of exchanges in disjoint groups; returns whether it gained enough for another.
+bool sweep(BlockExchange& exchange, int64_t* order, int64_t places, Pattern pattern) {
+  const auto all = static_cast<size_t>(places * places);
+  const std::vector<ChannelExchange> found = exchange.best(kEnough / static_cast<double>(places), all);
+  std::vector<bool> used(static_cast<size_t>(places / pattern.group), false);
+  double gain = 0.0;
+  for (const ChannelExchange& e : found) {
+    const size_t a = exchange.group_of(e.a);
+    const size_t b = exchange.group_of(e.b);
+    if (used[a] || used[b]) continue;
+    used[a] = used[b] = true;
+    std::swap(order[e.a], order[e.b]);
+    gain += e.gain;
   }
-
- private:
-  size_t group_of(int64_t place) const { return static_cast<size_t>(place / pattern_.group); }
-  const float* channel(int64_t place) const { return scores_.row(order_[place]); }
-
-  void measure() {
-    for (int64_t g = 0; g < static_cast<int64_t>(kept_.size()); ++g) measure_group(g);
-    for (int64_t a = 0; a < places_; ++a)
-      for (int64_t b = 0; b < places_; ++b)
-        if (group_of(a) != group_of(b)) gained_(a, b) = gain_of(thresholds_.row(a), channel(b));
-  }
-
-  float gain_of(const float* threshold, const float* x) const {
-    // Independent partial sums, which the compiler keeps in vectors.
-    float sums[16] = {};
-    int64_t s = 0;
-    for (; s + 16 <= scores_.cols(); s += 16)
-      for (int64_t i = 0; i < 16; ++i) sums[i] += std::max(0.0f, x[s + i] - threshold[s + i]);
-    float rest = 0.0f;
-    for (; s < scores_.cols(); ++s) rest += std::max(0.0f, x[s] - threshold[s]);
-    return std::accumulate(std::begin(sums), std::end(sums), rest);
-  }
-
-  void measure_group(int64_t g) {
-    const int32_t m = pattern_.group;
-    const int64_t first = g * m;
-    double kept = 0.0;
-    double lost[kMaxGroup] = {};  // by giving a place up, before another takes it
-    for (int64_t s = 0; s < scores_.cols(); ++s) {
-      double x[kMaxGroup];
-      for (int32_t i = 0; i < m; ++i) x[i] = static_cast<double>(channel(first + i)[s]);
-      const uint32_t mask = best_of_group(x, pattern_);
-      double smallest_kept = 0.0;
-      double largest_lost = 0.0;
-      bool any_kept = false;
-      bool any_lost = false;
-      for (int32_t i = 0; i < m; ++i) {
-        if ((mask >> i & 1u) != 0) {
-          kept += x[i];
-          smallest_kept = any_kept ? std::min(smallest_kept, x[i]) : x[i];
-          any_kept = true;
-        } else {
-          largest_lost = any_lost ? std::max(largest_lost, x[i]) : x[i];
-          any_lost = true;
-        }
-      }
-      for (int32_t i = 0; i < m; ++i) {
-        const bool stays = (mask >> i & 1u) != 0;
-        if (stays) lost[i] += x[i] - largest_lost;
-        thresholds_(first + i, s) = static_cast<float>(stays ? largest_lost : smallest_kept);
-      }
-    }
-    kept_[static_cast<size_t>(g)] = kept;
-    for (int32_t i = 0; i < m; ++i) without_[static_cast<size_t>(first + i)] = kept - lost[i];
-  }
-
-  const ChannelScores& scores_;
-  Pattern pattern_;
-  int64_t* order_;  // of the block's places
-  int64_t places_;
-  Matrix<float> thresholds_;     // (places, samples)
-  std::vector<double> without_;  // (places): what the group keeps without that place
-  std::vector<double> kept_;     // (groups)
-  Matrix<float> gained_;         // (a, b): Σ max(0, x_b − threshold_a)
-};
+  return gain > kEnough * exchange.kept();
+}
 
 }  // namespace
 
@@ -178,6 +86,10 @@ ChannelScores thinned(const ChannelScores& scores) {
 
 }  // namespace
 
+int64_t shuffle_block(Pattern pattern, const ShuffleOptions& options) {
+  return std::max<int64_t>(2, options.block / pattern.group) * pattern.group;
+}
+
 double kept_score(const ChannelScores& scores, const std::vector<int64_t>& order, Pattern pattern) {
   const auto groups = static_cast<int64_t>(order.size()) / pattern.group;
   std::vector<double> kept(static_cast<size_t>(groups), 0.0);
@@ -205,15 +117,14 @@ std::vector<int64_t> shuffle_channels(const ChannelScores& scores, Pattern patte
     if (kept_score(scores, dealt, pattern) > kept_score(scores, order, pattern)) order = std::move(dealt);
   }
   if (!options.local) return order;
-  const int64_t block = std::max<int64_t>(2, options.block / pattern.group) * pattern.group;
+  const int64_t block = shuffle_block(pattern, options);
   const ChannelScores some = thinned(scores);
-  parallel_for((n + block - 1) / block, [&](int64_t i) {
-    const int64_t first = i * block;
-    BlockExchange exchange(some, pattern, order.data() + first, std::min(block, n - first));
-    for (int sweep = 0; sweep < kMaxSweeps; ++sweep) {
-      double total = 0.0;
-      if (exchange.sweep(total) <= kEnough * total) break;
-    }
+  parallel_for((n + block - 1) / block, [&](int64_t piece) {
+    const int64_t first = piece * block;
+    const int64_t places = std::min(block, n - first);
+    BlockExchange exchange(some, pattern, order.data() + first, places);
+    for (int i = 0; i < kMaxSweeps; ++i)
+      if (!sweep(exchange, order.data() + first, places, pattern)) break;
   });
   return order;
 }

@@ -16,8 +16,15 @@ struct ShuffleOptions {
   bool local = false;   // then exchange channels between the groups of a block while the kept score grows
   int64_t block = 256;  // channels of a block
 
+  // Exchanges inside a stage go on while the layer error falls (shuffle_by_error); else the kept score
+  // decides.
+  bool by_error = false;
+
   bool any() const { return global || local; }
 };
+
+// Channels of a block: whole groups, at least two.
+int64_t shuffle_block(Pattern pattern, const ShuffleOptions& options);
 
 // Scores, a channel a row: (channels, samples).
 using ChannelScores = Matrix<float>;

@@ -6,6 +6,7 @@
 #include <set>
 
 #include "compress/calibration_walk.h"
+#include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/residual_order.h"
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/stage_sparsifier.h"
@@ -57,18 +58,23 @@ void validate(const SparsifyOptions& o) {
          "--match model needs --sequential yes: there are no earlier errors to make up for");
   if (o.shuffle.block < 2)
     fail(ErrorCode::kUsage, "--shuffle-block is {}, expected 2 or more", o.shuffle.block);
+  if (o.target_bytes && !(*o.target_bytes > 0.0 && *o.target_bytes <= 1.0))
+    fail(ErrorCode::kUsage, "--target-bytes is {}, expected more than 0 and at most 1", *o.target_bytes);
+  if (o.target_bytes.has_value() == o.mix.empty())
+    fail(ErrorCode::kUsage, "--mix and --target-bytes go together");
+  pattern_candidates(o);
   Selection(o.targets, o.ignore);
 }
 
 void require_applicable(const Model& model, const SparsifyOptions& options) {
-  const Pattern pattern = options.prune.pattern;
   bool any = false;
   for_each_selected(model, options, [&](int64_t block, Role role, const Linear& linear) {
     any = true;
-    if (linear.weight.cols % pattern.group != 0)
-      fail(ErrorCode::kInvalid,
-           "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
-           linear_name(block, role), linear.weight.cols, pattern_name(pattern));
+    for (const Pattern pattern : pattern_candidates(options))
+      if (!pattern.dense() && linear.weight.cols % pattern.group != 0)
+        fail(ErrorCode::kInvalid,
+             "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
+             linear_name(block, role), linear.weight.cols, pattern_name(pattern));
   });
   if (!any) fail(ErrorCode::kInvalid, "--targets and --ignore leave no linear to work on");
 }
@@ -89,11 +95,16 @@ Json to_json(const SparsifyOptions& o) {
                {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
                {"--shuffle", shuffle_name(o.shuffle)},
                {"--shuffle-block", o.shuffle.block},
+               {"--shuffle-objective", o.shuffle.by_error ? "error" : "score"},
                {"--shuffle-residual", o.shuffle_residual},
                {"--shuffle-inner", o.shuffle_inner},
                {"--damping", o.damping},
                {"--targets", o.targets},
                {"--ignore", o.ignore}};
+  if (o.target_bytes) {
+    json["--target-bytes"] = *o.target_bytes;
+    for (const Pattern pattern : o.mix) json["--mix"].push_back(pattern_name(pattern));
+  }
   if (o.prune.score.method == SparseMethod::kEsparse) {
     json["--bins"] = o.prune.score.bins;
     json["--alpha"] = o.prune.score.alpha;
@@ -112,14 +123,7 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
     residual_order = shuffle_residual_stream(model, set, options, area, report, progress);
   report.before = model_size(model);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
-  int64_t widest = 0;
-  int64_t stages = 0;
-  for (const Block& block : model.blocks)
-    for (const Stage& stage : block.stages) {
-      ++stages;
-      for_each_linear(stage,
-                      [&](Role, const Linear& linear) { widest = std::max(widest, linear.weight.cols); });
-    }
+  const std::vector<Pattern> patterns = choose_patterns(model, set, options, area, progress);
   CalibrationWalk walk(set, model.config, area, "walk");
   const bool match = options.match == MatchOutput::kModel;
   std::optional<CalibrationWalk> dense;
@@ -130,8 +134,8 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
     if (dense) json["dense"] = dense->position();
     return json;
   };
-  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr, widest,
-                             residual_order);
+  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr,
+                             widest_input(model), residual_order, "inputs");
   size_t done = resume_walk(area, "sparse", [&](const Json& record) {
     const Json& at = record.at("position");
     return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
@@ -153,9 +157,9 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
         add_entries(report, area.find(step)->at("entries"));
         continue;
       }
-      if (progress) progress("making sparse", static_cast<int64_t>(s), stages);
+      if (progress) progress("making sparse", static_cast<int64_t>(s), static_cast<int64_t>(patterns.size()));
       const ReportMark begin = mark(report);
-      stage = area.keep(file, sparsifier.run(stage, static_cast<int64_t>(b), report));
+      stage = area.keep(file, sparsifier.run(stage, static_cast<int64_t>(b), patterns[s], report));
       area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
     }
   update_config(model);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -32,6 +33,10 @@ struct SparsifyOptions {
   bool shuffle_residual = true;  // one order for the model's residual stream
   bool shuffle_inner = true;     // and one for every value head and hidden stream
   double damping = 0.01;         // added to the Gram matrix's diagonal, relative to its mean
+  // Other patterns that a stage may get instead, kDense among them, so that linears, masks and all else take
+  // `target_bytes` of the dense model's bytes: where the predictions suffer least (choose_patterns).
+  std::vector<Pattern> mix;
+  std::optional<double> target_bytes;
   // Regular expressions (ECMAScript) that match a whole role ("down"), linear ("layers.3.down") or tensor
   // ("model.layers.3.mlp.down_proj.weight"). No targets: all linears of the blocks.
   std::vector<std::string> targets;

@@ -7,15 +7,36 @@
 
 #include "compress/probe.h"
 #include "compress/sparsify/permute.h"
+#include "compress/sparsify/shuffle_error.h"
 #include "linalg/linalg.h"
 
 namespace pare {
 namespace {
 
-double inner(MatrixView<const double> a, MatrixView<const double> b) {
-  double sum = 0.0;
-  for (int64_t r = 0; r < a.rows; ++r) sum += std::inner_product(a.row(r), a.row(r) + a.cols, b.row(r), 0.0);
-  return sum;
+// Of the rows of one linear.
+struct Sums {
+  double kept_score = 0.0;
+  double score = 0.0;
+  double lost = 0.0;    // Σ ‖y − y'‖² over the calibration tokens
+  double output = 0.0;  // Σ ‖y‖²
+};
+
+// tr(A·H·Aᵀ) for H = damped − damping·I
+double output_energy(const Matrix<double>& a, MatrixView<const double> damped, double damping) {
+  const Matrix<double> product = matmul(a.view(), damped);
+  const double* values = a.data();
+  return std::inner_product(values, values + a.size(), product.data(), 0.0) -
+         damping * std::inner_product(values, values + a.size(), values, 0.0);
+}
+
+void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, MatrixView<const double> damped,
+              double damping, Sums& sums) {
+  Matrix<double> lost = copy_of(wanted);
+  sums.output += output_energy(lost, damped, damping);
+  for (int64_t i = 0; i < lost.size(); ++i) lost.data()[i] -= sparse.values.data()[i];
+  sums.lost += output_energy(lost, damped, damping);
+  sums.kept_score += sparse.kept_score;
+  sums.score += sparse.total_score;
 }
 
 void copy_rows(MatrixView<const float> from, MatrixView<float> to) {
@@ -75,15 +96,21 @@ const Attention* attention_of(const Stage& stage) {
   return nullptr;
 }
 
-// The scores of o's columns, heads that share a KV head on top of each other: (out · shared heads, dims).
-Matrix<double> scores_of_head(const Matrix<double>& scores, const Attention& attention, int64_t kv_head) {
-  const int64_t dim = attention.value_head_dim;
-  const int64_t shared = attention.heads / attention.kv_heads;
-  Matrix<double> stacked(scores.rows() * shared, dim);
-  for (int64_t h = 0; h < shared; ++h)
-    for (int64_t r = 0; r < scores.rows(); ++r)
-      std::copy_n(scores.row(r) + (kv_head * shared + h) * dim, dim, stacked.row(h * scores.rows() + r));
+// Columns of o, heads that share a KV head on top of each other: (out · heads, dims).
+Matrix<double> stacked_heads(const Matrix<double>& o, int64_t first_head, int64_t heads, int64_t dim) {
+  Matrix<double> stacked(o.rows() * heads, dim);
+  for (int64_t h = 0; h < heads; ++h)
+    for (int64_t r = 0; r < o.rows(); ++r)
+      std::copy_n(o.row(r) + (first_head + h) * dim, dim, stacked.row(h * o.rows() + r));
   return stacked;
+}
+
+std::vector<int64_t> order_of_channels(const ReaderRows& readers, Pattern pattern,
+                                       const ShuffleOptions& options) {
+  std::vector<int64_t> order =
+      shuffle_channels(channel_scores(std::span(&readers.scores, 1)), pattern, options);
+  if (options.local && options.by_error) return shuffle_by_error(std::move(order), readers, pattern, options);
+  return order;
 }
 
 }  // namespace
@@ -103,20 +130,31 @@ struct StageSparsifier::Input {
   explicit Input(const InputGroup& of) : group(of), gram(Matrix<double>::zeros(of.width, of.width)) {}
 };
 
+int64_t widest_input(const Model& model) {
+  int64_t widest = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages)
+      for_each_linear(stage,
+                      [&](Role, const Linear& linear) { widest = std::max(widest, linear.weight.cols); });
+  return widest;
+}
+
 StageSparsifier::StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
                                  CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest,
-                                 std::vector<int64_t> residual_order)
+                                 std::vector<int64_t> residual_order, const std::string& inputs)
     : options_(options),
+      prune_(options.prune),
       selection_(options.targets, options.ignore),
       config_(config),
       walk_(walk),
       dense_(dense),
       residual_order_(std::move(residual_order)),
-      kept_(area.stream("inputs", walk.tokens() * widest)) {}
+      kept_(area.stream(inputs, walk.tokens() * widest)) {}
 
 bool StageSparsifier::selects(int64_t block, const InputGroup& group) const {
-  return std::any_of(group.roles.begin(), group.roles.end(),
-                     [&](Role role) { return selection_.selects(config_, block, role); });
+  return !prune_.pattern.dense() && std::any_of(group.roles.begin(), group.roles.end(), [&](Role role) {
+    return selection_.selects(config_, block, role);
+  });
 }
 
 void StageSparsifier::see(Input& input, MatrixView<const float> x) {
@@ -130,15 +168,15 @@ void StageSparsifier::see(Input& input, MatrixView<const float> x) {
 void StageSparsifier::finish(Input& input) const {
   input.channels.tokens = input.tokens;
   for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
-  if (options_.prune.score.method == SparseMethod::kEsparse)
+  if (prune_.score.method == SparseMethod::kEsparse)
     input.channels.entropies =
-        channel_entropies(kept_.rows(0, input.tokens, input.group.width), options_.prune.score.bins);
+        channel_entropies(kept_.rows(0, input.tokens, input.group.width), prune_.score.bins);
   if (!options_.shuffle.any() || input.channels.entropies.empty()) return;
   std::vector<double> original = input.channels.entropies;
   if (input.group.signal == Signal::kNormed)
     for (size_t i = 0; i < residual_order_.size(); ++i)
       original[static_cast<size_t>(residual_order_[i])] = input.channels.entropies[i];
-  input.spread_before = entropy_spread(original, options_.prune.pattern);
+  input.spread_before = entropy_spread(original, prune_.pattern);
 }
 
 void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
@@ -198,14 +236,17 @@ void StageSparsifier::correct(const Linear& before, const Linear& after, const I
 // Orders the channels of a stream inside the stage, and what is known of them.
 void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& input, Report& report) const {
   const Stage before = stage;
-  const Pattern pattern = options_.prune.pattern;
+  const Pattern pattern = prune_.pattern;
   const Linear& reader = linear_of(stage, input.group.roles.front());
-  const Matrix<double> weight = decode_f64(reader.weight);
-  const Matrix<double> scores = prune_scores(weight.view(), input.channels, options_.prune);
+  measure_weights(reader.weight, prune_.score, input.channels);
+  ReaderRows readers = {{}, decode_f64(reader.weight), {}};
+  readers.scores = prune_scores(std::as_const(readers.weights).view(), input.channels, prune_);
+  const MatrixView<const double> gram = std::as_const(input.gram).view();
   std::vector<int64_t> order(static_cast<size_t>(input.group.width));
   std::iota(order.begin(), order.end(), 0);
   if (input.group.signal == Signal::kHiddenStream) {
-    order = shuffle_channels(channel_scores(std::span(&scores, 1)), pattern, options_.shuffle);
+    readers.grams = {gram};
+    order = order_of_channels(readers, pattern, options_.shuffle);
     permute_hidden(stage, order);
   } else {
     const Attention& attention = *attention_of(before);
@@ -213,9 +254,12 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& inp
     if (dim % pattern.group != 0) return;  // groups would reach over the border of a head
     const int64_t shared = attention.heads / attention.kv_heads;
     for (int64_t k = 0; k < attention.kv_heads; ++k) {
-      const Matrix<double> stacked = scores_of_head(scores, attention, k);
-      const std::vector<int64_t> head =
-          shuffle_channels(channel_scores(std::span(&stacked, 1)), pattern, options_.shuffle);
+      ReaderRows of_head = {stacked_heads(readers.scores, k * shared, shared, dim),
+                            stacked_heads(readers.weights, k * shared, shared, dim),
+                            {}};
+      for (int64_t h = k * shared; h < (k + 1) * shared; ++h)
+        of_head.grams.push_back(gram.block(h * dim, h * dim, dim, dim));
+      const std::vector<int64_t> head = order_of_channels(of_head, pattern, options_.shuffle);
       permute_values(stage, k, head);
       for (int64_t h = k * shared; h < (k + 1) * shared; ++h)
         for (int64_t i = 0; i < dim; ++i)
@@ -233,50 +277,54 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& inp
   require_exact(label + " shuffle", expected.view(), got.view(), report);
 }
 
+// Works on some rows at a time: they are independent, and a large linear in f64 with all that solvers need
+// would take many times the memory of the model's stage.
 void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Report& report) const {
   const double mean = mean_diagonal(std::as_const(input.gram).view());
   const double damping = mean > 0.0 ? options_.damping * mean : 1.0;
-  Matrix<double> damped = input.gram.clone();
-  for (int64_t i = 0; i < damped.rows(); ++i) damped(i, i) += damping;
-  std::optional<ObsFactor> factor;
-  if (needs_factor(options_.prune)) factor.emplace(std::as_const(damped).view());
+  for (int64_t i = 0; i < input.gram.rows(); ++i) input.gram(i, i) += damping;
+  InputGram gram(std::move(input.gram));
+  std::optional<SpdFactor> match;
+  if (!input.cross.empty()) match.emplace(copy_of(gram.matrix()));
   for (const Role role : input.group.roles) {
     if (!selection_.selects(config_, block, role)) continue;
     const std::string name = linear_name(block, role);
     Linear& linear = linear_of(stage, role);
-    const Matrix<double> weight = decode_f64(linear.weight);
-    Matrix<double> target = weight.clone();
-    if (!input.cross.empty()) {
-      // (C + λW)·(H + λI)⁻¹, C = Σ (wanted output)·xᵀ
-      Matrix<double> wanted = input.cross.clone();
-      for (int64_t r = 0; r < wanted.rows(); ++r)
-        for (int64_t c = 0; c < wanted.cols(); ++c) wanted(r, c) += damping * weight(r, c);
-      target = solve_spd_right(std::as_const(damped).view(), std::as_const(wanted).view());
+    measure_weights(linear.weight, prune_.score, input.channels);
+    Matrix<float> values(linear.weight.rows, linear.weight.cols);
+    Sums sums;
+    for (int64_t first = 0; first < values.rows(); first += kRowsAtOnce) {
+      const int64_t count = std::min(kRowsAtOnce, values.rows() - first);
+      const Matrix<double> weight = decode_f64(rows_of(linear.weight, first, count));
+      Matrix<double> target;
+      if (match) {
+        // (C + λW)·(H + λI)⁻¹, C = Σ (wanted output)·xᵀ
+        Matrix<double> wanted =
+            copy_of(std::as_const(input.cross).view().block(first, 0, count, weight.cols()));
+        for (int64_t i = 0; i < wanted.size(); ++i) wanted.data()[i] += damping * weight.data()[i];
+        target = match->backward(match->forward(std::as_const(wanted).view()).view());
+      }
+      const MatrixView<const double> wanted = match ? std::as_const(target).view() : weight.view();
+      const SparseRows sparse = prune({weight.view(), wanted, gram, input.channels}, prune_);
+      add_sums(sparse, wanted, gram.matrix(), damping, sums);
+      for (int64_t i = 0; i < sparse.values.size(); ++i)
+        values.row(first)[i] = static_cast<float>(sparse.values.data()[i]);
     }
-    const SparseLinear sparse =
-        prune({weight.view(), std::as_const(target).view(), std::as_const(damped).view(), input.channels,
-               factor ? &*factor : nullptr},
-              options_.prune);
-    Matrix<double> lost(weight.rows(), weight.cols());
-    for (int64_t i = 0; i < lost.size(); ++i) lost.data()[i] = target.data()[i] - sparse.values.data()[i];
-    const Matrix<double> lost_gram = matmul(std::as_const(lost).view(), std::as_const(input.gram).view());
-    const Matrix<double> whole_gram = matmul(std::as_const(target).view(), std::as_const(input.gram).view());
-    const double whole = inner(std::as_const(target).view(), whole_gram.view());
-    const double error = inner(std::as_const(lost).view(), lost_gram.view());
-    report.sparsity.push_back(
-        {name, pattern_name(options_.prune.pattern), sparse.kept_score, whole > 0.0 ? error / whole : 0.0});
+    linear.weight = Weight::from_matrix(std::as_const(values).view());
+    report.sparsity.push_back({name, pattern_name(prune_.pattern),
+                               sums.score > 0.0 ? sums.kept_score / sums.score : 1.0,
+                               sums.output > 0.0 ? sums.lost / sums.output : 0.0});
     if (input.spread_before) {
       report.sparsity.back().entropy_spread_before = input.spread_before;
-      report.sparsity.back().entropy_spread_after =
-          entropy_spread(input.channels.entropies, options_.prune.pattern);
+      report.sparsity.back().entropy_spread_after = entropy_spread(input.channels.entropies, prune_.pattern);
     }
-    if (factor && factor->raised() > 0)
-      report.fallbacks.push_back(fmt::format("{}: damping raised {} times", name, factor->raised()));
-    linear.weight = Weight::from_matrix(sparse.values.view());
+    const int raised = std::max(gram.raised(), match ? match->raised() : 0);
+    if (raised > 0) report.fallbacks.push_back(fmt::format("{}: damping raised {} times", name, raised));
   }
 }
 
-Stage StageSparsifier::run(const Stage& stage, int64_t block, Report& report) {
+Stage StageSparsifier::run(const Stage& stage, int64_t block, Pattern pattern, Report& report) {
+  prune_.pattern = pattern;
   const std::string label = fmt::format("layer {}", block);
   if (dense_ != nullptr) dense_->run(stage, label);
   Stage sparse = stage;

@@ -11,6 +11,8 @@
 
 namespace pare {
 
+constexpr int64_t kRowsAtOnce = 512;  // of a linear that is made sparse
+
 // Linears that read the same signal.
 struct InputGroup {
   Signal signal = Signal::kNormed;
@@ -18,18 +20,22 @@ struct InputGroup {
   int64_t width = 0;  // columns of the signal
 };
 
+// Columns of the widest input of a linear.
+int64_t widest_input(const Model& model);
+
 // Every stage is run once: the readers of the residual stream need only its norm; what follows is corrected
 // by the change of the linear that writes the stream, whose input is kept.
 class StageSparsifier {
  public:
   // Keeps references. `walk` carries the stream of the sparse model (the dense one when the options are not
   // sequential), `dense` that of the dense model where the options match it, else null. `widest`: columns of
-  // the widest input. `residual_order`: of the model's channels, empty when they are as they were.
+  // the widest input. `residual_order`: of the model's channels, empty when they are as they were. `inputs`:
+  // the name under which the area keeps the signal a linear reads.
   StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
                   CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest,
-                  std::vector<int64_t> residual_order);
-  // Returns the stage with sparse linears in f32 and leaves the walks behind it; adds to the report.
-  Stage run(const Stage& stage, int64_t block, Report& report);
+                  std::vector<int64_t> residual_order, const std::string& inputs);
+  // Returns the stage with linears of the pattern in f32 and leaves the walks behind it; adds to the report.
+  Stage run(const Stage& stage, int64_t block, Pattern pattern, Report& report);
 
  private:
   struct Input;
@@ -43,6 +49,7 @@ class StageSparsifier {
   void prune_group(Stage& stage, int64_t block, Input& input, Report& report) const;
 
   const SparsifyOptions& options_;
+  PruneOptions prune_;  // with the pattern of the stage at hand
   Selection selection_;
   const ModelConfig& config_;
   CalibrationWalk& walk_;

@@ -1,4 +1,4 @@
-#include "compress/slice/cut_probe.h"
+#include "compress/stage_probe.h"
 
 #include <algorithm>
 #include <cmath>
@@ -48,21 +48,21 @@ double kl(const DenseRow& dense, float* y, int64_t n) {
 
 }  // namespace
 
-CutProbe::CutProbe(const Model& model, const CalibrationSet& set, int64_t max_cuts, WorkArea& area,
-                   const std::string& name)
+StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+                       const std::string& name)
     : model_(model),
       set_(set),
       rope_(batch_rope(model.config, set)),
-      streams_(area, name, model.config, (1 + max_cuts) * set.tokens()) {}
+      streams_(area, name, model.config, (1 + max_variants) * set.tokens()) {}
 
-void CutProbe::start() {
+void StageProbe::start() {
   std::vector<int32_t> tokens;
   for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
   streams_.write(0, embed(model_.embedding, tokens));
   streams_.advance(model_.embedding.cols, set_.tokens());
 }
 
-Matrix<float> CutProbe::run(const PackedStage& stage, MatrixView<const float> x) const {
+Matrix<float> StageProbe::run(const PackedStage& stage, MatrixView<const float> x) const {
   std::vector<KvLayer> kv;
   for (const auto& branch : stage.branches)
     if (const auto* attention = std::get_if<PackedAttention>(&branch))
@@ -74,7 +74,7 @@ Matrix<float> CutProbe::run(const PackedStage& stage, MatrixView<const float> x)
   return forward_stage(stage, x, segments, rope_);
 }
 
-void CutProbe::advance(const Stage& stage, std::span<const Stage> cuts) {
+void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
   streams_.begin_stage();
   const int64_t held = copies();
   const PackedStage packed = pack_stage(stage, streams_.width(), ComputeType::kBF16);
@@ -82,14 +82,14 @@ void CutProbe::advance(const Stage& stage, std::span<const Stage> cuts) {
     streams_.write(copy * set_.tokens(), run(packed, stream(copy)));
     if (copy > 0) streams_.release(stream(copy));
   }
-  for (size_t i = 0; i < cuts.size(); ++i)
+  for (size_t i = 0; i < variants.size(); ++i)
     streams_.write((held + static_cast<int64_t>(i)) * set_.tokens(),
-                   run(pack_stage(cuts[i], streams_.width(), ComputeType::kBF16), stream(0)));
-  streams_.advance(packed.width_out, (held + static_cast<int64_t>(cuts.size())) * set_.tokens());
+                   run(pack_stage(variants[i], streams_.width(), ComputeType::kBF16), stream(0)));
+  streams_.advance(packed.width_out, (held + static_cast<int64_t>(variants.size())) * set_.tokens());
 }
 
 // What the head reads at probed positions [first, first + count).
-Matrix<float> CutProbe::head_input(int64_t copy, int64_t first, int64_t count) const {
+Matrix<float> StageProbe::head_input(int64_t copy, int64_t first, int64_t count) const {
   const MatrixView<const float> x = stream(copy);
   Matrix<float> probed(count, x.cols);
   for (int64_t r = 0; r < count; ++r) std::copy_n(x.row((first + r) * kStride), x.cols, probed.row(r));
@@ -97,7 +97,7 @@ Matrix<float> CutProbe::head_input(int64_t copy, int64_t first, int64_t count) c
   return probed;
 }
 
-std::vector<double> CutProbe::losses() const {
+std::vector<double> StageProbe::losses() const {
   const auto pack = [](const Weight& weight) { return pack_linear(weight, ComputeType::kBF16); };
   const auto head = pack(model_.head_weight());
   const auto transform = model_.head_transform.empty() ? nullptr : pack(model_.head_transform);
@@ -114,7 +114,7 @@ std::vector<double> CutProbe::losses() const {
     head->apply(std::as_const(hidden).view(), result.view());
     return result;
   };
-  std::vector<double> sums(static_cast<size_t>(cuts()), 0.0);
+  std::vector<double> sums(static_cast<size_t>(variants()), 0.0);
   for (int64_t first = 0; first < positions; first += kRowsPerPiece) {
     const int64_t count = std::min(kRowsPerPiece, positions - first);
     const Matrix<float> x = logits(0, first, count);

@@ -1,4 +1,4 @@
-// What single cuts do to the model's predictions: the rest of the model runs dense behind each.
+// What changing single stages does to the model's predictions: the rest of the model runs dense behind each.
 #pragma once
 
 #include <span>
@@ -11,28 +11,28 @@
 namespace pare {
 
 // Walks the residual streams of a few held-out tokens through the dense model, stage by stage: one of the
-// dense model, and one for every cut that was tried on the way. Every stage is packed once for all of them,
-// so memory is one stage and the streams. Products in bf16: the differences it measures are far above their
-// rounding.
-class CutProbe {
+// dense model, and one for every variant of a stage that was tried on the way. Every stage is packed once for
+// all of them, so memory is one stage and the streams. Products in bf16: the differences it measures are far
+// above their rounding.
+class StageProbe {
  public:
-  // `set` has sequences of one length; `max_cuts` bounds the cuts that will be tried.
-  CutProbe(const Model& model, const CalibrationSet& set, int64_t max_cuts, WorkArea& area,
-           const std::string& name);
+  // `set` has sequences of one length; `max_variants` bounds what will be tried.
+  StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+             const std::string& name);
 
   void start();
   // As for a CalibrationWalk.
   Json position() const { return streams_.position(); }
   bool restore(const Json& position) { return streams_.restore(position); }
 
-  // Moves on behind `stage`. `cuts`: other forms of it, each tried alone.
-  void advance(const Stage& stage, std::span<const Stage> cuts);
-  // Behind the last stage: mean KL(dense || cut) in nats per token of every cut, in order.
+  // Moves on behind `stage`. `variants`: other forms of it, each tried alone.
+  void advance(const Stage& stage, std::span<const Stage> variants);
+  // Behind the last stage: mean KL(dense || variant) in nats per token of every variant, in order.
   std::vector<double> losses() const;
 
   // Streams held; the first is that of the dense model.
   int64_t copies() const { return streams_.rows() / set_.tokens(); }
-  int64_t cuts() const { return copies() - 1; }
+  int64_t variants() const { return copies() - 1; }
 
  private:
   MatrixView<const float> stream(int64_t copy) const {

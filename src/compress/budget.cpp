@@ -1,4 +1,4 @@
-#include "compress/slice/budget.h"
+#include "compress/budget.h"
 
 #include <algorithm>
 

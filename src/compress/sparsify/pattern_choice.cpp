@@ -1,0 +1,181 @@
+#include "compress/sparsify/pattern_choice.h"
+
+#include <algorithm>
+
+#include "compress/budget.h"
+#include "compress/calibration_walk.h"
+#include "compress/sparsify/selection.h"
+#include "compress/sparsify/stage_sparsifier.h"
+#include "compress/stage_probe.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+double kept_share(Pattern pattern) {
+  return pattern.dense() ? 1.0 : static_cast<double>(pattern.kept) / pattern.group;
+}
+
+int64_t stored_bytes(const Weight& weight, Pattern pattern) {
+  const int64_t mask = pattern.dense() ? 0 : Weight::mask_row_bytes(weight.cols);
+  return weight.rows * (Weight::stored_cols(weight.cols, pattern) * kBudgetValueBytes + mask);
+}
+
+// Of the linears of a stage that are made sparse.
+int64_t stage_bytes(const Stage& stage, int64_t block, Pattern pattern, const Selection& selection,
+                    const ModelConfig& config) {
+  int64_t bytes = 0;
+  for_each_linear(stage, [&](Role role, const Linear& linear) {
+    if (selection.selects(config, block, role)) bytes += stored_bytes(linear.weight, pattern);
+  });
+  return bytes;
+}
+
+// One pattern for all stages that have linears to work on: KL(dense || only this stage sparse) of each.
+class PatternMeasurement {
+ public:
+  PatternMeasurement(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                     Pattern pattern, WorkArea& area)
+      : model_(model),
+        options_(options),
+        area_(area),
+        name_(fmt::format("measure-{}of{}", pattern.kept, pattern.group)) {
+    options_.prune.pattern = pattern;
+    options_.sequential = false;
+    options_.match = MatchOutput::kLayer;
+    options_.shuffle = {};
+    const size_t count = set.sequences.size();
+    const size_t probes = std::min<size_t>(kMeasureProbes, count);
+    gram_set_ =
+        part_of(set, 0, std::min<size_t>(kMeasureSequences, count), static_cast<size_t>(set.seqlen()));
+    // From the end: other text than the Gram matrices saw, unless there is too little of it.
+    probe_set_ = part_of(set, count - probes, probes, kMeasureProbeTokens);
+  }
+
+  // `worked_on`: of every stage, whether it has linears to work on.
+  std::vector<double> losses(const std::vector<bool>& worked_on, const PassProgress& progress) {
+    if (const Json* measured = area_.find(name_)) return measured->at("losses").get<std::vector<double>>();
+    std::vector<double> losses = measure(worked_on, progress);
+    area_.record(name_, {{"losses", losses}});
+    for (const char* part : {"-0", "-1", "-probe-0", "-probe-1", "-inputs"})
+      area_.forget_stream(name_ + part);
+    return losses;
+  }
+
+ private:
+  std::vector<double> measure(const std::vector<bool>& worked_on, const PassProgress& progress) {
+    const auto variants = std::count(worked_on.begin(), worked_on.end(), true);
+    CalibrationWalk walk(gram_set_, model_.config, area_, name_);
+    StageProbe probe(model_, probe_set_, variants, area_, name_ + "-probe");
+    StageSparsifier sparsifier(options_, model_.config, area_, walk, nullptr, widest_input(model_), {},
+                               name_ + "-inputs");
+    size_t done = resume_walk(area_, name_, [&](const Json& last) {
+      return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
+    });
+    const auto record = [&](size_t step) {
+      area_.record(fmt::format("{}/{}", name_, step),
+                   {{"position", walk.position()}, {"probe", probe.position()}});
+    };
+    if (done == 0) {
+      walk.start(model_.embedding);
+      probe.start();
+      record(0);
+      done = 1;
+    }
+    size_t index = 0;
+    for (size_t b = 0; b < model_.blocks.size(); ++b)
+      for (const Stage& stage : model_.blocks[b].stages) {
+        const size_t s = index++;
+        if (s + 1 < done) continue;
+        if (progress)
+          progress("measuring " + pattern_name(options_.prune.pattern), static_cast<int64_t>(s),
+                   static_cast<int64_t>(worked_on.size()));
+        std::vector<Stage> sparse;
+        Report unused;
+        if (worked_on[s])
+          sparse.push_back(sparsifier.run(stage, static_cast<int64_t>(b), options_.prune.pattern, unused));
+        else
+          walk.run(stage, fmt::format("layer {}", b));
+        probe.advance(stage, sparse);
+        record(s + 1);
+      }
+    return probe.losses();
+  }
+
+  const Model& model_;
+  SparsifyOptions options_;
+  WorkArea& area_;
+  std::string name_;
+  CalibrationSet gram_set_;
+  CalibrationSet probe_set_;
+};
+
+}  // namespace
+
+std::vector<Pattern> pattern_candidates(const SparsifyOptions& options) {
+  std::vector<Pattern> patterns = options.mix;
+  patterns.push_back(options.prune.pattern);
+  std::stable_sort(patterns.begin(), patterns.end(),
+                   [](Pattern a, Pattern b) { return kept_share(a) > kept_share(b); });
+  patterns.erase(std::unique(patterns.begin(), patterns.end()), patterns.end());
+  for (size_t i = 1; i < patterns.size(); ++i)
+    if (kept_share(patterns[i - 1]) == kept_share(patterns[i]))
+      fail(ErrorCode::kUsage,
+           "patterns {} and {} keep the same share of the weights: there is nothing to choose",
+           pattern_name(patterns[i - 1]), pattern_name(patterns[i]));
+  return patterns;
+}
+
+std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
+                                     const SparsifyOptions& options, WorkArea& area,
+                                     const PassProgress& progress) {
+  const Selection selection(options.targets, options.ignore);
+  const std::vector<Pattern> patterns = pattern_candidates(options);
+  std::vector<bool> worked_on;
+  std::vector<WidthCurve> curves;
+  const int64_t dense_bytes = model_size(model).dense_parameters * kBudgetValueBytes;
+  int64_t bytes = dense_bytes;  // with the densest pattern everywhere
+  int64_t least = dense_bytes;
+  for (size_t b = 0; b < model.blocks.size(); ++b)
+    for (const Stage& stage : model.blocks[b].stages) {
+      WidthCurve curve;
+      curve.parameters_per_width = 1;
+      for (const Pattern pattern : patterns)
+        curve.widths.push_back(stage_bytes(stage, static_cast<int64_t>(b), pattern, selection, model.config));
+      const int64_t dense = stage_bytes(stage, static_cast<int64_t>(b), kDense, selection, model.config);
+      worked_on.push_back(dense > 0);
+      bytes += curve.widths.front() - dense;
+      least += curve.widths.back() - dense;
+      if (dense > 0) curves.push_back(std::move(curve));
+    }
+  if (!options.target_bytes) return std::vector<Pattern>(worked_on.size(), options.prune.pattern);
+  const auto wanted = static_cast<int64_t>(*options.target_bytes * static_cast<double>(dense_bytes));
+  if (wanted < least)
+    fail(ErrorCode::kInvalid, "--target-bytes {}: with {} everywhere the model keeps {:.3f} of its bytes",
+         *options.target_bytes, pattern_name(patterns.back()),
+         static_cast<double>(least) / static_cast<double>(dense_bytes));
+  for (const Pattern pattern : patterns) {
+    std::vector<double> losses(curves.size(), 0.0);
+    if (!pattern.dense())
+      losses = PatternMeasurement(model, set, options, pattern, area).losses(worked_on, progress);
+    for (size_t i = 0; i < curves.size(); ++i) {
+      WidthCurve& curve = curves[i];
+      curve.loss.push_back(curve.loss.empty() ? losses[i] : std::max(losses[i], curve.loss.back()));
+    }
+  }
+  int64_t largest = 1;
+  for (const WidthCurve& curve : curves) largest = std::max(largest, curve.widths.front());
+  const std::vector<int64_t> chosen = allocate_widths(curves, std::max<int64_t>(0, bytes - wanted), largest);
+  std::vector<Pattern> result;
+  size_t next = 0;
+  for (const bool has_linears : worked_on) {
+    result.push_back(options.prune.pattern);
+    if (!has_linears) continue;
+    const auto& widths = curves[next].widths;
+    const auto at = std::find(widths.begin(), widths.end(), chosen[next++]) - widths.begin();
+    result.back() = patterns[static_cast<size_t>(at)];
+  }
+  return result;
+}
+
+}  // namespace pare

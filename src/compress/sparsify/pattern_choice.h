@@ -1,0 +1,28 @@
+// Which stages may stay denser, and which become sparser, under one budget of bytes.
+#pragma once
+
+#include <vector>
+
+#include "compress/sparsify/sparsify.h"
+
+namespace pare {
+
+// Bytes of a value, of all that is stored: the budget is a share, so the type hardly matters.
+inline constexpr int64_t kBudgetValueBytes = 2;
+
+// A pattern for every stage, in the model's order: makes every stage sparse alone, measures how far the
+// predictions move from the dense model's (StageProbe) and buys bytes where they cost least. Without a
+// budget: the pattern of the options everywhere. Throws kInvalid when even the sparsest patterns take more.
+std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
+                                     const SparsifyOptions& options, WorkArea& area,
+                                     const PassProgress& progress = {});
+
+// Of the options, densest first, each once. Throws kUsage when two take the same bytes.
+std::vector<Pattern> pattern_candidates(const SparsifyOptions& options);
+
+// Calibration that measures a pattern: sequences that give the Gram matrices, and tokens that give the loss.
+inline constexpr int64_t kMeasureSequences = 8;
+inline constexpr int64_t kMeasureProbes = 4;
+inline constexpr int64_t kMeasureProbeTokens = 256;  // of each
+
+}  // namespace pare
