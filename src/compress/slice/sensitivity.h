@@ -3,9 +3,9 @@
 
 #include <vector>
 
+#include "compress/budget.h"
 #include "compress/calibration_set.h"
 #include "compress/progress.h"
-#include "compress/budget.h"
 #include "compress/slice/streams.h"
 #include "compress/work_area.h"
 
