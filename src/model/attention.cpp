@@ -1,16 +1,17 @@
 #include "model/attention.h"
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <limits>
 
 #include "base/parallel.h"
+#include "kernels/attention.h"
 #include "kernels/vector_ops.h"
 
 namespace pare {
 namespace {
 
-constexpr int64_t kQueryRows = 64;  // (token, head) pairs a tile handles together
 constexpr int64_t kKeyBlock = 256;  // keys a step looks at
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
@@ -19,6 +20,7 @@ class Tile {
  public:
   Tile(const PackedAttention& shape, int64_t kv_head, int64_t tokens)
       : shape_(shape),
+        products_(attention_products(shape.compute, tokens * shape.heads / shape.kv_heads)),
         group_(shape.heads / shape.kv_heads),
         kv_head_(kv_head),
         rows_(tokens * group_),
@@ -39,9 +41,9 @@ class Tile {
     const VectorOps& ops = vector_ops();
     const int64_t n = end - begin;
     const auto h = static_cast<size_t>(kv_head_);
-    ops.gemm_nt(rows_, n, shape_.head_dim, 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)),
-                queries_.data(), shape_.head_dim, cache.keys[h].row(begin), shape_.head_dim, scores_.data(),
-                kKeyBlock);
+    products_.nt(rows_, n, shape_.head_dim, 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)),
+                 queries_.data(), shape_.head_dim, cache.keys[h].row(begin), shape_.head_dim, scores_.data(),
+                 kKeyBlock);
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t visible = std::min(n, first_position + token(r) + 1 - begin);
       float* row = scores_.row(r);
@@ -61,8 +63,8 @@ class Tile {
       sum += ops.exp_sum(row, new_max, visible);
       std::memset(row + visible, 0, static_cast<size_t>(n - visible) * sizeof(float));
     }
-    ops.gemm_nn(rows_, shape_.value_head_dim, n, scores_.data(), kKeyBlock, cache.values[h].row(begin),
-                shape_.value_head_dim, out_.data(), shape_.value_head_dim);
+    products_.nn(rows_, shape_.value_head_dim, n, scores_.data(), kKeyBlock, cache.values[h].row(begin),
+                 shape_.value_head_dim, out_.data(), shape_.value_head_dim);
   }
 
   void store(MatrixView<float> out) {
@@ -78,6 +80,7 @@ class Tile {
   int64_t head(int64_t r) const { return kv_head_ * group_ + r % group_; }
 
   const PackedAttention& shape_;
+  AttentionProducts products_;
   int64_t group_;
   int64_t kv_head_;
   int64_t rows_;
@@ -92,7 +95,11 @@ class Tile {
 
 void attend(const PackedAttention& shape, std::span<const Segment> segments, MatrixView<const float> queries,
             MatrixView<float> out) {
-  const int64_t tile_tokens = std::max<int64_t>(1, kQueryRows / (shape.heads / shape.kv_heads));
+  int64_t longest = 0;
+  for (const Segment& segment : segments) longest = std::max(longest, segment.rows);
+  const int64_t group = shape.heads / shape.kv_heads;
+  const int64_t tile_tokens =
+      std::max<int64_t>(1, attention_products(shape.compute, longest * group).rows / group);
   struct Task {
     const Segment* segment;
     int64_t begin;  // first token of the tile, within the segment

@@ -39,7 +39,7 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
   for (const Branch& branch : stage.branches) {
     if (const auto* a = std::get_if<Attention>(&branch)) {
       packed.branches.emplace_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
-                                                   pack_affine({&a->q, &a->k, &a->v}, compute),
+                                                   compute, pack_affine({&a->q, &a->k, &a->v}, compute),
                                                    pack_affine({&a->o}, compute)});
     } else {
       const Mlp& m = std::get<Mlp>(branch);

@@ -20,7 +20,8 @@ struct PackedAffine {
 
 struct PackedAttention {
   int64_t heads = 0, kv_heads = 0, head_dim = 0, value_head_dim = 0;
-  PackedAffine qkv;  // queries of all heads, then keys, then values
+  ComputeType compute = ComputeType::kF32;  // of scores and values
+  PackedAffine qkv;                         // queries of all heads, then keys, then values
   PackedAffine o;
 };
 struct PackedMlp {

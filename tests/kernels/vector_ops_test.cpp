@@ -7,6 +7,7 @@
 #include <set>
 
 #include "guarded.h"
+#include "kernels/attention.h"
 #include "kernels/cpu_features.h"
 
 namespace pare {
@@ -245,16 +246,21 @@ std::vector<GemmShape> gemm_shapes() {
       for (const int64_t k : {1, 16, 33, 64}) shapes.push_back({m, n, k});
   for (const int64_t m : {12, 13, 63, 64, 65}) shapes.push_back({m, 200, 64});
   shapes.push_back({5, 70, 300});
+  shapes.push_back({130, 40, 140});
   shapes.push_back({64, 64, 4097});
   shapes.push_back({3, 4097, 64});
   return shapes;
 }
 
-TEST(VectorOps, AttentionProducts) {
+// Small integers are exact in bf16 too.
+class AttentionProductsOf : public testing::TestWithParam<ComputeType> {};
+INSTANTIATE_TEST_SUITE_P(Types, AttentionProductsOf, testing::Values(ComputeType::kF32, ComputeType::kBF16));
+
+TEST_P(AttentionProductsOf, AreExactOnIntegersOfAnyShape) {
   for (const Isa isa : isas())
     for (const auto [m, n, k] : gemm_shapes()) {
       SCOPED_TRACE(testing::Message() << isa_name(isa) << " m " << m << " n " << n << " k " << k);
-      const VectorOps& ops = vector_ops(isa);
+      const AttentionProducts products = attention_products(GetParam(), kTileQueries, isa);
       Guarded a(m, k, test::kPoison);
       a.fill_integers(1, 8);
       Guarded bt(n, k, test::kPoison);
@@ -263,13 +269,13 @@ TEST(VectorOps, AttentionProducts) {
       for (int64_t l = 0; l < k; ++l)
         for (int64_t j = 0; j < n; ++j) b.view()(l, j) = bt.view()(j, l);
       Guarded nt(m, n, test::kCanary);
-      ops.gemm_nt(m, n, k, 0.5f, a.data(), a.view().stride, bt.data(), bt.view().stride, nt.data(),
+      products.nt(m, n, k, 0.5f, a.data(), a.view().stride, bt.data(), bt.view().stride, nt.data(),
                   nt.view().stride);
       nt.expect_guards();
       Guarded nn(m, n, test::kCanary);
       nn.fill_integers(3, 8);
       Guarded before = nn;
-      ops.gemm_nn(m, n, k, a.data(), a.view().stride, b.data(), b.view().stride, nn.data(), nn.view().stride);
+      products.nn(m, n, k, a.data(), a.view().stride, b.data(), b.view().stride, nn.data(), nn.view().stride);
       nn.expect_guards();
       for (int64_t i = 0; i < m; ++i)
         for (int64_t j = 0; j < n; ++j) {
