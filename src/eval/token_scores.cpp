@@ -19,7 +19,18 @@ double sum_pieces(int64_t n, Body&& body) {
   return sum;
 }
 
+// Replaces logits by their exponentials, divided by e^max; returns the sum of these.
+double exp_sum(float* logits, int64_t n, float max) {
+  const VectorOps& ops = vector_ops();
+  return sum_pieces(n, [&](int64_t i, int64_t count) { return ops.exp_sum(logits + i, max, count); });
+}
+
 }  // namespace
+
+double log_sum_exp(std::span<float> logits, float max) {
+  return static_cast<double>(max) +
+         std::log(exp_sum(logits.data(), static_cast<int64_t>(logits.size()), max));
+}
 
 void score_token(std::span<const float* const> logits, int64_t vocab, int32_t target,
                  std::span<TokenScore> scores) {
@@ -34,8 +45,7 @@ void score_token(std::span<const float* const> logits, int64_t vocab, int32_t ta
     const float max = ops.max(row, vocab);
     std::vector<float>& exps = m == 0 ? first_exp : scratch;
     std::copy_n(row, vocab, exps.data());
-    const double sum =
-        sum_pieces(vocab, [&](int64_t i, int64_t n) { return ops.exp_sum(exps.data() + i, max, n); });
+    const double sum = exp_sum(exps.data(), vocab, max);
     const double log_sum = static_cast<double>(max) + std::log(sum);
     scores[m] = {};
     scores[m].nll = log_sum - static_cast<double>(row[target]);

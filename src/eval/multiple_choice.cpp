@@ -1,0 +1,94 @@
+#include "eval/multiple_choice.h"
+
+#include <chrono>
+#include <cmath>
+#include <numeric>
+
+#include "base/parallel.h"
+
+namespace pare {
+namespace {
+
+std::vector<SequenceGroup> tokenize(const PackedModel& model, const Tokenizer& tokenizer, const Task& task) {
+  std::vector<SequenceGroup> groups(task.items.size());
+  parallel_for(static_cast<int64_t>(groups.size()), [&](int64_t i) {
+    const std::string what = fmt::format("{}: item {}", task.path, i + 1);
+    for (const TaskRequest& request : task.items[static_cast<size_t>(i)].requests)
+      groups[static_cast<size_t>(i)].push_back(tokenize_request(request, tokenizer, model.config, what));
+  });
+  return groups;
+}
+
+// One value an item.
+template <typename Value>
+Estimate mean_over(const Task& task, Value&& value) {
+  std::vector<double> values;
+  for (size_t i = 0; i < task.items.size(); ++i) values.push_back(static_cast<double>(value(i)));
+  return mean_of(values);
+}
+
+void add_last_word(const Task& task, TaskResult& result) {
+  result.accuracy = mean_over(task, [&](size_t i) { return result.items[i].front().greedy; });
+  const Estimate nll = mean_over(task, [&](size_t i) { return -result.items[i].front().sum; });
+  result.perplexity = {std::exp(nll.value), std::exp(nll.value) * nll.standard_error};
+}
+
+void add_accuracies(const Task& task, TaskResult& result) {
+  result.accuracy =
+      mean_over(task, [&](size_t i) { return best_choice(result.items[i]) == task.items[i].gold; });
+  if (task.metrics != TaskMetrics::kNormalized) return;
+  result.normalized_accuracy = mean_over(task, [&](size_t i) {
+    return best_choice(result.items[i], task.items[i].lengths) == task.items[i].gold;
+  });
+}
+
+}  // namespace
+
+Estimate mean_of(std::span<const double> values) {
+  const auto n = static_cast<double>(values.size());
+  const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
+  if (values.size() < 2) return {mean, 0.0};
+  double squares = 0.0;
+  for (const double value : values) squares += (value - mean) * (value - mean);
+  return {mean, std::sqrt(squares / (n - 1) / n)};
+}
+
+Estimate mean_of(std::span<const TaskResult> results) {
+  Estimate mean;
+  double variance = 0.0;
+  for (const TaskResult& result : results) {
+    mean.value += result.main().value;
+    variance += result.main().standard_error * result.main().standard_error;
+  }
+  const auto n = static_cast<double>(results.size());
+  return {mean.value / n, std::sqrt(variance) / n};
+}
+
+size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths) {
+  const auto score = [&](size_t c) {
+    return lengths.empty() ? scores[c].sum : scores[c].sum / static_cast<double>(lengths[c]);
+  };
+  size_t best = 0;
+  for (size_t c = 1; c < scores.size(); ++c)
+    if (score(c) > score(best)) best = c;
+  return best;
+}
+
+TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, const Task& task,
+                        const ScoreProgress& progress) {
+  using Clock = std::chrono::steady_clock;
+  const auto start = Clock::now();
+  GroupScores scores = score_groups(model, tokenize(model, tokenizer, task), progress);
+  TaskResult result;
+  result.metrics = task.metrics;
+  result.items = std::move(scores.groups);
+  result.tokens = scores.tokens;
+  if (task.metrics == TaskMetrics::kLastWord)
+    add_last_word(task, result);
+  else
+    add_accuracies(task, result);
+  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  return result;
+}
+
+}  // namespace pare

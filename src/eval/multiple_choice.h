@@ -1,0 +1,47 @@
+// Zero-shot accuracy of a model on a task, as lm-evaluation-harness measures it.
+#pragma once
+
+#include <optional>
+#include <span>
+#include <vector>
+
+#include "eval/loglikelihood.h"
+#include "eval/task_file.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+struct Estimate {
+  double value = 0.0;
+  double standard_error = 0.0;
+};
+
+// The mean, and its standard error from the sample's deviation (n − 1); 0 for one value.
+Estimate mean_of(std::span<const double> values);
+
+struct TaskResult {
+  TaskMetrics metrics = TaskMetrics::kNormalized;
+  std::vector<std::vector<Loglikelihood>> items;  // by item and choice
+  Estimate accuracy;                              // kLastWord: of greedy decoding
+  std::optional<Estimate> normalized_accuracy;    // kNormalized
+  std::optional<Estimate> perplexity;             // kLastWord; its error to first order
+  int64_t tokens = 0;                             // that went through the model
+  double seconds = 0.0;                           // of tokenizing and scoring
+
+  // What the task is judged by: the normalized accuracy where there is one.
+  const Estimate& main() const { return normalized_accuracy ? *normalized_accuracy : accuracy; }
+};
+
+// The mean over tasks of what each is judged by; errors are independent.
+Estimate mean_of(std::span<const TaskResult> results);
+
+// The choice of the largest log-likelihood, per character where `lengths` (of the choices) are given; the
+// first of equal ones.
+size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths = {});
+
+// Throws kInvalid naming the item when it does not fit the model (tokenize_request), and as forward_batch
+// does.
+TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, const Task& task,
+                        const ScoreProgress& progress = {});
+
+}  // namespace pare

@@ -1,0 +1,27 @@
+// From hidden states to the log-likelihood of the tokens that follow.
+#pragma once
+
+#include <cstdint>
+#include <span>
+
+#include "model/packed_model.h"
+
+namespace pare {
+
+struct Loglikelihood {
+  double sum = 0.0;    // ln p of all targets, nats
+  bool greedy = true;  // each target is the most probable token
+};
+
+// A token that a row of hidden states predicts, and the score it adds to.
+struct Target {
+  int64_t row = 0;
+  int32_t token = 0;
+  Loglikelihood* score = nullptr;
+};
+
+// Targets are sorted by row; only logits of rows that have one are computed. hidden (tokens, width read by
+// the head).
+void score_targets(const PackedModel& model, MatrixView<const float> hidden, std::span<const Target> targets);
+
+}  // namespace pare

@@ -1,0 +1,28 @@
+// A tokenizer whose ids are bytes, then the joins of merges.
+#pragma once
+
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "text/byte_alphabet.h"
+#include "text/tokenizer.h"
+
+namespace pare::test {
+
+inline Tokenizer byte_tokenizer(std::vector<std::pair<std::string, std::string>> merges = {},
+                                std::vector<int32_t> prefix = {}) {
+  TokenizerSpec spec;
+  for (int byte = 0; byte < 256; ++byte)
+    spec.vocab.push_back(to_alphabet(std::string(1, static_cast<char>(byte))));
+  for (auto& [left, right] : merges) {
+    left = to_alphabet(left);
+    right = to_alphabet(right);
+    spec.vocab.push_back(left + right);
+  }
+  spec.merges = std::move(merges);
+  spec.prefix = std::move(prefix);
+  return Tokenizer(std::move(spec));
+}
+
+}  // namespace pare::test
