@@ -1,6 +1,8 @@
-// pare eval: perplexity of models side by side.
+// pare eval: perplexity and zero-shot accuracy of models side by side.
 #include <memory>
+#include <optional>
 
+#include "base/atomic_file.h"
 #include "base/hash.h"
 #include "base/log.h"
 #include "commands.h"
@@ -10,6 +12,7 @@
 #include "open_model.h"
 #include "options.h"
 #include "output.h"
+#include "task_table.h"
 
 namespace pare {
 namespace {
@@ -19,8 +22,12 @@ struct Options {
   std::string text;
   PerplexityOptions perplexity;
   ComputeType compute = ComputeType::kF32;
+  std::vector<std::string> tasks;
+  int64_t limit = 0;
+  std::string samples;
   bool json = false;
   bool markdown = false;
+  bool csv = false;
 };
 
 // The text as ids, by the first model's tokenizer; the others must agree.
@@ -40,49 +47,118 @@ std::vector<int32_t> tokenize_for_all(const std::vector<std::string>& models, co
   return ids;
 }
 
-void run(const Options& options) {
+// The models that a measurement runs side by side.
+std::vector<const PackedModel*> packed_models(const std::vector<OpenModel>& models) {
+  std::vector<const PackedModel*> packed;
+  for (const OpenModel& model : models) packed.push_back(&model.packed);
+  return packed;
+}
+
+void measure_text(const Options& options, const std::vector<OpenModel>& models,
+                  const std::vector<int32_t>& ids, EvalReport& report) {
+  Progress progress("window");
+  const auto results = measure_perplexity(packed_models(models), ids, options.perplexity,
+                                          [&](int64_t done, int64_t total) { progress.update(done, total); });
+  for (size_t m = 0; m < models.size(); ++m) report.models[m].perplexity = results[m];
+}
+
+void measure_tasks(const Options& options, const std::vector<OpenModel>& models, EvalReport& report) {
+  for (size_t m = 0; m < models.size(); ++m) {
+    const Tokenizer tokenizer = load_tokenizer(options.models[m]);
+    for (const Task& task : report.tasks) {
+      Progress progress(fmt::format("model {}, {}, item", m + 1, task.name));
+      report.models[m].tasks.push_back(
+          measure_task(models[m].packed, tokenizer, task,
+                       [&](int64_t done, int64_t total) { progress.update(done, total); }));
+    }
+  }
+}
+
+// Reads the text and says what of it will be used.
+std::vector<int32_t> read_perplexity_text(const Options& options, EvalReport& report) {
   const std::string text = read_text(options.text);
-  const std::vector<int32_t> ids = tokenize_for_all(options.models, text, options.text);
+  std::vector<int32_t> ids = tokenize_for_all(options.models, text, options.text);
+  report.text = {options.text, sha256_hex(text), static_cast<int64_t>(ids.size()),
+                 window_count(static_cast<int64_t>(ids.size()), options.perplexity),
+                 options.perplexity.seqlen};
+  if (report.text->windows < options.perplexity.windows)
+    log_warning("{} has {} windows, fewer than {}", options.text, report.text->windows,
+                options.perplexity.windows);
+  return ids;
+}
+
+void run(const Options& options) {
+  if (options.text.empty() && options.tasks.empty())
+    fail(ErrorCode::kUsage, "nothing to measure: give --ppl FILE, --tasks FILES, or both");
   EvalReport report;
-  report.text_path = options.text;
-  report.text_sha256 = sha256_hex(text);
-  report.tokens = static_cast<int64_t>(ids.size());
-  report.seqlen = options.perplexity.seqlen;
-  report.windows = window_count(report.tokens, options.perplexity);
   report.compute = options.compute;
-  if (report.windows < options.perplexity.windows)
-    log_warning("{} has {} windows, fewer than {}", options.text, report.windows, options.perplexity.windows);
+  std::vector<int32_t> ids;
+  if (!options.text.empty()) ids = read_perplexity_text(options, report);
+  for (const auto& file : find_task_files(options.tasks))
+    report.tasks.push_back(read_task(file, options.limit));
+  std::optional<AtomicFile> samples;  // opened before the work, lest it be for nothing
+  if (!options.samples.empty()) samples.emplace(options.samples);
 
   std::vector<OpenModel> models;
-  std::vector<const PackedModel*> packed;
-  for (const std::string& path : options.models) models.push_back(open_model(path, options.compute));
-  for (const OpenModel& model : models) packed.push_back(&model.packed);
-  Progress progress("window");
-  const auto results = measure_perplexity(packed, ids, options.perplexity,
-                                          [&](int64_t done, int64_t total) { progress.update(done, total); });
-  for (size_t m = 0; m < models.size(); ++m)
-    report.models.push_back({options.models[m], models[m].size, results[m]});
+  for (const std::string& path : options.models) {
+    models.push_back(open_model(path, options.compute));
+    report.models.push_back({path, models.back().size, {}, {}});
+  }
+  if (report.text) measure_text(options, models, ids, report);
+  if (!report.tasks.empty()) measure_tasks(options, models, report);
+  if (samples) {
+    samples->write(samples_jsonl(report));
+    samples->commit();
+  }
   if (options.json)
     print_json(to_json(report));
   else
-    print(to_table(report, options.markdown));
+    print(to_table(report, options.markdown ? TableFormat::kMarkdown
+                           : options.csv    ? TableFormat::kCsv
+                                            : TableFormat::kText));
+}
+
+void add_tasks(CLI::App& command, Options& options) {
+  CLI::Option* tasks =
+      command
+          .add_option("--tasks", options.tasks,
+                      "Zero-shot tasks, separated by commas: JSONL files (PIQA, HellaSwag, ARC, WinoGrande, "
+                      "BoolQ, OpenBookQA, LAMBADA as datasets writes them, or context, choices and gold), or "
+                      "folders of them")
+          ->delimiter(',')
+          ->allow_extra_args(false);
+  command.add_option("--limit", options.limit, "Use only the first items of each task (default: all)")
+      ->check(CLI::Range(int64_t{1}, kMaxOption))
+      ->needs(tasks);
+  command
+      .add_option("--samples", options.samples,
+                  "Write what each item of the tasks scored to this file, as JSONL")
+      ->needs(tasks);
 }
 
 }  // namespace
 
 void add_eval(CLI::App& app) {
   auto options = std::make_shared<Options>();
-  CLI::App* command = app.add_subcommand("eval", "Measure perplexity, and the distance from the first model");
+  CLI::App* command = app.add_subcommand(
+      "eval", "Measure perplexity, the distance from the first model, and zero-shot accuracy");
   add_models(*command, options->models);
-  command->add_option("--ppl", options->text, "Text file to measure perplexity on")->required();
+  auto* text = command->add_option("--ppl", options->text, "Text file to measure perplexity on");
   command->add_option("--seqlen", options->perplexity.seqlen, "Tokens of a window")
       ->capture_default_str()
-      ->check(CLI::Range(int64_t{2}, int64_t{1} << 30));
+      ->check(CLI::Range(int64_t{2}, int64_t{1} << 30))
+      ->needs(text);
   command->add_option("--windows", options->perplexity.windows, "Use only the first windows (default: all)")
-      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30));
+      ->check(CLI::Range(int64_t{1}, int64_t{1} << 30))
+      ->needs(text);
+  add_tasks(*command, *options);
   add_compute(*command, options->compute);
   auto* json = command->add_flag("--json", options->json, "Print JSON, for machines");
-  command->add_flag("--markdown", options->markdown, "Print a Markdown table")->excludes(json);
+  auto* markdown =
+      command->add_flag("--markdown", options->markdown, "Print Markdown tables")->excludes(json);
+  command->add_flag("--csv", options->csv, "Print comma-separated values")
+      ->excludes(json)
+      ->excludes(markdown);
   command->callback([options] { run(*options); });
 }
 

@@ -1,10 +1,12 @@
-// What `pare eval` found, as JSON or as a table.
+// What `pare eval` found, as JSON or as tables.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
 #include "base/json.h"
+#include "eval/multiple_choice.h"
 #include "eval/perplexity.h"
 #include "kernels/linear.h"
 #include "model/model.h"
@@ -12,22 +14,30 @@
 namespace pare {
 
 struct EvalReport {
+  struct Text {
+    std::string path;
+    std::string sha256;
+    int64_t tokens = 0;
+    int64_t windows = 0;
+    int64_t seqlen = 0;
+  };
   struct Entry {
     std::string path;
     ModelSize size;
-    PerplexityResult result;
+    std::optional<PerplexityResult> perplexity;  // where there is a text
+    std::vector<TaskResult> tasks;               // by task
   };
-  std::string text_path;
-  std::string text_sha256;
-  int64_t tokens = 0;
-  int64_t windows = 0;
-  int64_t seqlen = 0;
+  std::optional<Text> text;
+  std::vector<Task> tasks;
   ComputeType compute = ComputeType::kF32;
   std::vector<Entry> models;  // the first is the baseline
 };
 
+enum class TableFormat { kText, kMarkdown, kCsv };
+
 Json to_json(const EvalReport& report);
-// For people: aligned columns, or a Markdown table.
-std::string to_table(const EvalReport& report, bool markdown);
+// For people, a table of the text and one of the tasks, each under lines that say what was measured. As CSV
+// one table of plain numbers.
+std::string to_table(const EvalReport& report, TableFormat format);
 
 }  // namespace pare

@@ -13,6 +13,13 @@ size_t width(const std::string& text) {
       std::count_if(text.begin(), text.end(), [](char c) { return (c & '\xc0') != '\x80'; }));
 }
 
+std::string csv_cell(const std::string& text) {
+  if (text.find_first_of(",\"\r\n") == std::string::npos) return text;
+  std::string quoted = "\"";
+  for (const char c : text) quoted += c == '"' ? std::string("\"\"") : std::string(1, c);
+  return quoted + "\"";
+}
+
 }  // namespace
 
 void Table::add(std::vector<std::string> cells) {
@@ -46,6 +53,13 @@ std::string Table::markdown() const {
       out += "|\n";
     }
   }
+  return out;
+}
+
+std::string Table::csv() const {
+  std::string out;
+  for (const auto& row : rows_)
+    for (size_t c = 0; c < row.size(); ++c) out += csv_cell(row[c]) + (c + 1 < row.size() ? "," : "\n");
   return out;
 }
 

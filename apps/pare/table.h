@@ -13,6 +13,7 @@ class Table {
   void add(std::vector<std::string> cells);
   std::string text() const;  // aligned columns
   std::string markdown() const;
+  std::string csv() const;  // RFC 4180, with \n
 
  private:
   std::vector<std::vector<std::string>> rows_;

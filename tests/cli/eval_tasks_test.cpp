@@ -1,0 +1,142 @@
+// Zero-shot tasks from the command line.
+#include <algorithm>
+#include <sstream>
+
+#include "cli/pare_command.h"
+
+namespace pare::test {
+namespace {
+
+const std::string kChoices =
+    R"({"context": "In the shop on the square lived a merry", "choices": ["baker", "spade of the moon"], "gold": 0})"
+    "\n"
+    R"({"context": "Bram had a", "choices": ["spade", "zzz"], "gold": 0})"
+    "\n"
+    R"({"context": "He was", "choices": ["merry", "tired"], "gold": 1})"
+    "\n";
+const std::string kLastWords =
+    "{\"text\": \"In the shop on the square lived a merry baker\"}\n{\"text\": \"Bram had a spade\"}\n";
+
+class EvalTasks : public testing::Test {
+ protected:
+  std::string choices() const { return folder_.file("choices.jsonl", kChoices).string(); }
+  std::string last_words() const { return folder_.file("words.jsonl", kLastWords).string(); }
+  TempDir folder_;
+};
+
+TEST_F(EvalTasks, JsonHoldsEveryFigure) {
+  const Json json = pare_json({"eval", kTinyModel, kTinyModel, "--tasks", choices() + "," + last_words()});
+  ASSERT_EQ(json["tasks"].size(), 2u);
+  EXPECT_EQ(json["tasks"][0]["name"], "choices");
+  EXPECT_EQ(json["tasks"][0]["items"], 3);
+  EXPECT_EQ(json["tasks"][0]["main_metric"], "acc_norm");
+  EXPECT_EQ(json["tasks"][0]["sha256"].get<std::string>().size(), 64u);
+  EXPECT_EQ(json["tasks"][1]["kind"], "LAMBADA");
+  EXPECT_FALSE(json.contains("text"));
+  ASSERT_EQ(json["models"].size(), 2u);
+  const Json& model = json["models"][1];
+  EXPECT_FALSE(model.contains("perplexity"));
+  for (const char* key : {"acc", "acc_stderr", "acc_norm", "acc_norm_stderr", "items", "tokens", "seconds"})
+    EXPECT_TRUE(model["tasks"]["choices"].contains(key)) << key;
+  EXPECT_GT(model["tasks"]["words"]["perplexity"].get<double>(), 1.0);
+  EXPECT_DOUBLE_EQ(model["tasks_mean"].get<double>(), (model["tasks"]["choices"]["acc_norm"].get<double>() +
+                                                       model["tasks"]["words"]["acc"].get<double>()) /
+                                                          2.0);
+  EXPECT_EQ(model["tasks_kept"], 1.0);
+}
+
+TEST_F(EvalTasks, AFolderMeansItsFilesAndTheLimitCountsItems) {
+  choices();
+  last_words();
+  const Json json = pare_json({"eval", kTinyModel, "--tasks", folder_.path().string(), "--limit", "2"});
+  EXPECT_EQ(json["tasks"][0]["name"], "choices");
+  EXPECT_EQ(json["tasks"][0]["items"], 2);
+  EXPECT_EQ(json["tasks"][1]["name"], "words");
+  EXPECT_EQ(json["models"][0]["tasks"]["words"]["items"], 2);
+}
+
+TEST_F(EvalTasks, TablesOfTextAndTasks) {
+  const std::vector<std::string> both = {"eval",    kTinyModel, "--tasks", choices(),   "--ppl",
+                                         kTestText, "--seqlen", "64",      "--windows", "2"};
+  const CommandResult text = pare(both);
+  EXPECT_EQ(text.status, 0) << text.err;
+  EXPECT_THAT(text.out, testing::HasSubstr("2 windows of 64 tokens"));
+  EXPECT_THAT(text.out, testing::HasSubstr("3 items, acc_norm in %"));
+  EXPECT_THAT(text.out, testing::HasSubstr("kept"));
+  EXPECT_THAT(text.out, testing::HasSubstr("100.0 %"));
+
+  std::vector<std::string> arguments = both;
+  arguments.emplace_back("--markdown");
+  const std::string markdown = pare(arguments).out;
+  EXPECT_THAT(markdown, testing::HasSubstr("| model | choices | mean | kept | seconds |\n|---|---:|"));
+  EXPECT_THAT(markdown, testing::HasSubstr("| model | perplexity |"));
+
+  arguments.back() = "--csv";
+  const std::string csv = pare(arguments).out;
+  EXPECT_THAT(csv,
+              testing::StartsWith("model,perplexity,perplexity_stderr,kl,top1,parameters,parameter_ratio,"
+                                  "bytes,choices,choices_stderr,tasks_mean,tasks_mean_stderr,tasks_kept\n"));
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 2);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), ','), 2 * 12);
+}
+
+TEST_F(EvalTasks, CsvOfPerplexityAlone) {
+  const CommandResult result =
+      pare({"eval", kTinyModel, "--ppl", kTestText, "--seqlen", "64", "--windows", "2", "--csv"});
+  EXPECT_THAT(result.out, testing::StartsWith("model,perplexity,perplexity_stderr,kl,top1,parameters,"));
+  EXPECT_THAT(result.out, testing::HasSubstr("\n" + kTinyModel + ","));
+}
+
+TEST_F(EvalTasks, SamplesSayWhatEachItemScored) {
+  const std::string samples = (folder_ / "samples").string();
+  const Json json =
+      pare_json({"eval", kTinyModel, "--tasks", choices() + "," + last_words(), "--samples", samples});
+  const std::string lines = file_contents(samples);
+  EXPECT_EQ(std::count(lines.begin(), lines.end(), '\n'), 5);
+  double right = 0.0;
+  std::istringstream stream(lines);
+  for (std::string line; std::getline(stream, line);) {
+    const Json sample = parse_json(line, "sample");
+    if (sample["task"] == "words") {
+      EXPECT_EQ(sample["loglikelihoods"].size(), 1u);
+      EXPECT_TRUE(sample["greedy"].is_boolean());
+      continue;
+    }
+    EXPECT_EQ(sample["loglikelihoods"].size(), 2u);
+    right += sample["choice_norm"] == sample["gold"];
+  }
+  EXPECT_DOUBLE_EQ(json["models"][0]["tasks"]["choices"]["acc_norm"].get<double>(), right / 3.0);
+}
+
+TEST_F(EvalTasks, WhatCannotBeRead) {
+  expect_failure({"eval", kTinyModel, "--tasks", "/nonexistent"}, 1, "/nonexistent does not exist");
+  expect_failure({"eval", kTinyModel, "--tasks", folder_.path().string()}, 1, "holds no .jsonl files");
+  const std::string empty = folder_.file("empty.jsonl", "").string();
+  expect_failure({"eval", kTinyModel, "--tasks", empty}, 1, "empty.jsonl holds no items");
+  const std::string broken = folder_.file("broken.jsonl", kChoices + "{\"context\": ").string();
+  expect_failure({"eval", kTinyModel, "--tasks", broken}, 1, "broken.jsonl:4: not valid JSON");
+  const std::string mixed = folder_.file("mixed.jsonl", kChoices + kLastWords).string();
+  expect_failure({"eval", kTinyModel, "--tasks", mixed}, 1, "mixed.jsonl:4: a record of LAMBADA");
+  const std::string unwritable = (folder_ / "none" / "samples").string();
+  expect_failure({"eval", kTinyModel, "--tasks", choices(), "--samples", unwritable}, 1, unwritable);
+  const std::string longer =
+      folder_.file("long.jsonl", "{\"text\": \"a b" + std::string(2000, 'x') + "\"}").string();
+  expect_failure({"eval", kTinyModel, "--tasks", longer}, 1, "long.jsonl: item 1: a continuation of");
+}
+
+TEST_F(EvalTasks, WrongUsage) {
+  const std::string tasks = choices();
+  const std::vector<std::vector<std::string>> usages = {
+      {"--tasks", tasks, "--limit", "0"},       {"--tasks", tasks, "--limit", "x"},
+      {"--tasks", tasks, "--seqlen", "64"},     {"--ppl", kTestText, "--limit", "1"},
+      {"--ppl", kTestText, "--samples", "x"},   {"--tasks", tasks, "--csv", "--json"},
+      {"--tasks", tasks, "--csv", "--markdown"}};
+  for (std::vector<std::string> arguments : usages) {
+    SCOPED_TRACE(testing::PrintToString(arguments));
+    arguments.insert(arguments.begin(), {"eval", kTinyModel});
+    expect_failure(arguments, 2, "");
+  }
+}
+
+}  // namespace
+}  // namespace pare::test
