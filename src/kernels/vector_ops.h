@@ -14,6 +14,15 @@ struct VectorOps {
   void (*add)(const float* x, float* y, int64_t n);                // y += x
   // out[i] = x[i] · rsqrt(Σx²/divisor + eps) · weight[i]; weight may be null (ones); out may be x.
   void (*rms_norm)(const float* x, const float* weight, float divisor, float eps, float* out, int64_t n);
+  // out[i] = (x[i] − m) · rsqrt(Σ(x − m)²/divisor + eps) · weight[i] + bias[i], m the mean of x; weight may
+  // be null (ones), bias too (zeros); out may be x.
+  void (*layer_norm)(const float* x, const float* weight, const float* bias, float divisor, float eps,
+                     float* out, int64_t n);
+  void (*relu)(float* x, int64_t n);  // in place, as the two that follow
+  // x·(1 + erf(x/√2))/2, erf within 8·2^-24 of exact.
+  void (*gelu)(float* x, int64_t n);
+  // x·(1 + tanh(√(2/π)·(x + 0.044715·x³)))/2
+  void (*gelu_tanh)(float* x, int64_t n);
   // gate[i] = silu(gate[i]) · up[i]
   void (*silu_mul)(float* gate, const float* up, int64_t n);
   // Rotates pairs (x[i], x[i + half]) by (cos[i], sin[i]), i < half: the "rotate half" layout.

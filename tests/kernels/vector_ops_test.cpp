@@ -4,6 +4,7 @@
 #include <gtest/gtest.h>
 
 #include <limits>
+#include <numbers>
 #include <set>
 
 #include "guarded.h"
@@ -116,6 +117,139 @@ TEST(VectorOps, RmsNorm) {
     EXPECT_NEAR(in_place.data()[n - 1], x.data()[n - 1] * factor,
                 tolerance * std::abs(x.data()[n - 1] * factor));
   });
+}
+
+// The mean has n roundings of terms that add up to Σ|x|; what is left is as for RmsNorm, with one more
+// rounding of the difference and one of the sum with the bias.
+TEST(VectorOps, LayerNorm) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kPoison);
+    x.fill_normal(1);
+    for (int64_t i = 0; i < n; ++i) x.data()[i] += 0.5f;  // a mean worth taking away
+    Guarded weight(1, n, test::kPoison);
+    weight.fill_normal(2);
+    Guarded bias(1, n, test::kPoison);
+    bias.fill_normal(3);
+    const float divisor = static_cast<float>(n) * 1.25f;
+    double mean = 0.0;
+    double magnitude = 0.0;
+    for (int64_t i = 0; i < n; ++i) {
+      mean += static_cast<double>(x.data()[i]) / static_cast<double>(n);
+      magnitude += std::abs(static_cast<double>(x.data()[i])) / static_cast<double>(n);
+    }
+    double sum = 0.0;
+    for (int64_t i = 0; i < n; ++i) {
+      const double d = static_cast<double>(x.data()[i]) - mean;
+      sum += d * d;
+    }
+    constexpr float kNormEps = 1e-3f;
+    const double variance = sum / static_cast<double>(divisor) + static_cast<double>(kNormEps);
+    const double factor = 1.0 / std::sqrt(variance);
+    // A mean that is off by e adds n·e² to the sum of squares, whose cross term is 0.
+    const double off = kEps * static_cast<double>(n + 1) * magnitude;
+    const double relative = kEps * (0.5 * static_cast<double>(n + 2) + 7) + 0.5 * off * off / variance;
+    for (const bool plain : {false, true}) {
+      Guarded out(1, n, test::kCanary);
+      ops.layer_norm(x.data(), plain ? nullptr : weight.data(), plain ? nullptr : bias.data(), divisor,
+                     kNormEps, out.data(), n);
+      for (int64_t i = 0; i < n; ++i) {
+        const double w = plain ? 1.0 : static_cast<double>(weight.data()[i]);
+        const double b = plain ? 0.0 : static_cast<double>(bias.data()[i]);
+        const double scaled = (x.data()[i] - mean) * factor * w;
+        const double tolerance = relative * std::abs(scaled) + off * factor * std::abs(w) +
+                                 kEps * (std::abs(scaled) + std::abs(b));
+        ASSERT_NEAR(out.data()[i], scaled + b, tolerance);
+      }
+      out.expect_guards();
+    }
+    Guarded in_place(1, n, test::kCanary);
+    std::copy_n(x.data(), n, in_place.data());
+    ops.layer_norm(in_place.data(), nullptr, nullptr, divisor, kNormEps, in_place.data(), n);
+    in_place.expect_guards();
+    const double last = (x.data()[n - 1] - mean) * factor;
+    EXPECT_NEAR(in_place.data()[n - 1], last, (relative + kEps) * std::abs(last) + off * factor);
+  });
+}
+
+TEST(VectorOps, Relu) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kCanary);
+    x.fill_normal(1);
+    Guarded before = x;
+    ops.relu(x.data(), n);
+    x.expect_guards();
+    for (int64_t i = 0; i < n; ++i) ASSERT_EQ(x.data()[i], std::max(before.data()[i], 0.0f));
+  });
+}
+
+// erf within 8·2^-24 gives half of that times |x|, then three roundings of no more than |x|.
+TEST(VectorOps, Gelu) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kCanary);
+    x.fill_normal(1);
+    for (int64_t i = 0; i < n; ++i) x.data()[i] *= 2.5f;
+    Guarded before = x;
+    ops.gelu(x.data(), n);
+    x.expect_guards();
+    for (int64_t i = 0; i < n; ++i) {
+      const double v = before.data()[i];
+      ASSERT_NEAR(x.data()[i], 0.5 * v * std::erfc(-v / std::sqrt(2.0)), 7 * kEps * std::abs(v)) << v;
+    }
+  });
+}
+
+// x/(1 + e^w), w = −√(8/π)·(x + 0.044715·x³): w has four roundings, which move the sigmoid s by s·(1 −
+// s)·|dw|; then exp within 2 ulp (4·2^-24) and two operations.
+TEST(VectorOps, GeluTanh) {
+  for_each([](const VectorOps& ops, int64_t n) {
+    Guarded x(1, n, test::kCanary);
+    x.fill_normal(1);
+    for (int64_t i = 0; i < n; ++i) x.data()[i] *= 2.5f;
+    Guarded before = x;
+    ops.gelu_tanh(x.data(), n);
+    x.expect_guards();
+    for (int64_t i = 0; i < n; ++i) {
+      const double v = before.data()[i];
+      const double w = -std::sqrt(8.0 / std::numbers::pi) * (v + 0.044715 * v * v * v);
+      const double s = 1.0 / (1.0 + std::exp(w));
+      const double tolerance = kEps * std::abs(v) * s * ((1.0 - s) * 5 * std::abs(w) + 7);
+      // The result of f32 may be a subnormal, or 0 where exp is held at its largest.
+      ASSERT_NEAR(x.data()[i], v * s, tolerance + 1e-36) << v;
+    }
+  });
+}
+
+TEST(VectorOps, GeluOverItsRange) {
+  std::vector<float> x;
+  for (double v = -12.0; v < 12.0; v += 0.00137) x.push_back(static_cast<float>(v));
+  for (const float v : {-1e30f, -1000.0f, -0.0f, 1000.0f, 1e30f}) x.push_back(v);
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    std::vector<float> y = x;
+    vector_ops(isa).gelu(y.data(), static_cast<int64_t>(y.size()));
+    std::vector<float> z = x;
+    vector_ops(isa).gelu_tanh(z.data(), static_cast<int64_t>(z.size()));
+    for (size_t i = 0; i < x.size(); ++i) {
+      const double v = x[i];
+      ASSERT_NEAR(y[i], 0.5 * v * std::erfc(-v / std::sqrt(2.0)), 7 * kEps * std::abs(v)) << v;
+      if (std::abs(v) > 20.0) {
+        ASSERT_NEAR(z[i], std::max(v, 0.0), 1e-6) << v;
+      }
+    }
+  }
+}
+
+TEST(VectorOps, ActivationsKeepNaN) {
+  for (const Isa isa : isas()) {
+    SCOPED_TRACE(isa_name(isa));
+    const VectorOps& ops = vector_ops(isa);
+    for (const auto activate : {ops.relu, ops.gelu, ops.gelu_tanh}) {
+      float x[] = {1.0f, std::numeric_limits<float>::quiet_NaN()};
+      activate(x, 2);
+      EXPECT_TRUE(std::isnan(x[1]));
+      EXPECT_NEAR(x[0], 0.9f, 0.11f);
+    }
+  }
 }
 
 TEST(VectorOps, SiluMul) {

@@ -61,6 +61,26 @@ void rms_norm(const float* x, const float* weight, float divisor, float eps, flo
   });
 }
 
+void layer_norm(const float* x, const float* weight, const float* bias, float divisor, float eps, float* out,
+                int64_t n) {
+  __m256 sums = _mm256_setzero_ps();
+  for_vectors(n, [&](int64_t i, __m256i m) { sums = _mm256_add_ps(sums, _mm256_maskload_ps(x + i, m)); });
+  const __m256 mean = _mm256_set1_ps(horizontal_sum(sums) / static_cast<float>(n));
+  __m256 squares = _mm256_setzero_ps();
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 d = _mm256_and_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), mean), _mm256_castsi256_ps(m));
+    squares = _mm256_fmadd_ps(d, d, squares);
+  });
+  const float variance = horizontal_sum(squares) / divisor + eps;
+  const __m256 factor = _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_sqrt_ps(_mm256_set1_ps(variance)));
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    __m256 v = _mm256_mul_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), mean), factor);
+    if (weight != nullptr) v = _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, m));
+    if (bias != nullptr) v = _mm256_add_ps(v, _mm256_maskload_ps(bias + i, m));
+    _mm256_maskstore_ps(out + i, m, v);
+  });
+}
+
 inline __m256 power_of_two(__m256i n) {
   return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_add_epi32(n, _mm256_set1_epi32(127)), 23));
 }
@@ -83,6 +103,59 @@ inline __m256 exp_ps(__m256 x) {
   const __m256i whole = _mm256_cvtps_epi32(n);
   const __m256i half = _mm256_srai_epi32(whole, 1);
   return _mm256_mul_ps(_mm256_mul_ps(p, power_of_two(half)), power_of_two(_mm256_sub_epi32(whole, half)));
+}
+
+// erf(z) = z·P(z²)/Q(z²) where |z| is at most this, ±1 in f32 beyond: P and Q of degree 5 by least squares,
+// within 2.1e-8.
+constexpr float kErfEnd = 3.95f;
+
+inline __m256 erf_ps(__m256 z) {
+  const __m256 u = _mm256_mul_ps(z, z);
+  __m256 p = _mm256_set1_ps(2.024512789e-06f);
+  p = _mm256_fmadd_ps(p, u, _mm256_set1_ps(2.858150106e-04f));
+  p = _mm256_fmadd_ps(p, u, _mm256_set1_ps(3.841327810e-03f));
+  p = _mm256_fmadd_ps(p, u, _mm256_set1_ps(5.297405219e-02f));
+  p = _mm256_fmadd_ps(p, u, _mm256_set1_ps(1.922728158e-01f));
+  p = _mm256_fmadd_ps(p, u, _mm256_set1_ps(1.128379078e+00f));
+  __m256 q = _mm256_set1_ps(3.787816309e-05f);
+  q = _mm256_fmadd_ps(q, u, _mm256_set1_ps(1.179592552e-03f));
+  q = _mm256_fmadd_ps(q, u, _mm256_set1_ps(1.511929294e-02f));
+  q = _mm256_fmadd_ps(q, u, _mm256_set1_ps(1.148617572e-01f));
+  q = _mm256_fmadd_ps(q, u, _mm256_set1_ps(5.037294759e-01f));
+  q = _mm256_fmadd_ps(q, u, _mm256_set1_ps(1.0f));
+  return _mm256_mul_ps(z, _mm256_div_ps(p, q));
+}
+
+// max(0, x) keeps a NaN x: the instruction returns its second operand then.
+inline __m256 relu_ps(__m256 x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
+
+void relu(float* x, int64_t n) {
+  for_vectors(
+      n, [&](int64_t i, __m256i m) { _mm256_maskstore_ps(x + i, m, relu_ps(_mm256_maskload_ps(x + i, m))); });
+}
+
+void gelu(float* x, int64_t n) {
+  const __m256 half = _mm256_set1_ps(0.5f);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 v = _mm256_maskload_ps(x + i, m);
+    const __m256 z = _mm256_mul_ps(v, _mm256_set1_ps(0.707106781186547524f));
+    const __m256 h = _mm256_mul_ps(half, v);
+    const __m256 inside = _mm256_fmadd_ps(h, erf_ps(z), h);
+    const __m256 far =
+        _mm256_cmp_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), z), _mm256_set1_ps(kErfEnd), _CMP_GT_OQ);
+    _mm256_maskstore_ps(x + i, m, _mm256_blendv_ps(inside, relu_ps(v), far));
+  });
+}
+
+// x·(1 + tanh(u))/2 = x/(1 + exp(−2u))
+void gelu_tanh(float* x, int64_t n) {
+  const __m256 one = _mm256_set1_ps(1.0f);
+  for_vectors(n, [&](int64_t i, __m256i m) {
+    const __m256 v = _mm256_maskload_ps(x + i, m);
+    const __m256 cubic = _mm256_fmadd_ps(_mm256_mul_ps(v, v), _mm256_set1_ps(0.044715f), one);
+    const __m256 e = exp_ps(_mm256_mul_ps(_mm256_mul_ps(v, cubic), _mm256_set1_ps(-1.59576912160573071f)));
+    _mm256_maskstore_ps(x + i, m, _mm256_div_ps(v, _mm256_add_ps(one, e)));
+  });
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) {
@@ -137,7 +210,8 @@ void scale(float alpha, float* x, int64_t n) {
 
 }  // namespace
 
-const VectorOps kVectorOpsAvx2 = {dot, axpy,    add,   rms_norm,          silu_mul,         rope,
-                                  max, exp_sum, scale, attention_nt_avx2, attention_nn_avx2};
+const VectorOps kVectorOpsAvx2 = {dot,  axpy,    add,       rms_norm,          layer_norm,
+                                  relu, gelu,    gelu_tanh, silu_mul,          rope,
+                                  max,  exp_sum, scale,     attention_nt_avx2, attention_nn_avx2};
 
 }  // namespace pare

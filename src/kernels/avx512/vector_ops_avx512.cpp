@@ -56,6 +56,27 @@ void rms_norm(const float* x, const float* weight, float divisor, float eps, flo
   });
 }
 
+void layer_norm(const float* x, const float* weight, const float* bias, float divisor, float eps, float* out,
+                int64_t n) {
+  __m512 sums = _mm512_setzero_ps();
+  for_vectors(n,
+              [&](int64_t i, __mmask16 m) { sums = _mm512_add_ps(sums, _mm512_maskz_loadu_ps(m, x + i)); });
+  const __m512 mean = _mm512_set1_ps(_mm512_reduce_add_ps(sums) / static_cast<float>(n));
+  __m512 squares = _mm512_setzero_ps();
+  for_vectors(n, [&](int64_t i, __mmask16 m) {
+    const __m512 d = _mm512_maskz_sub_ps(m, _mm512_maskz_loadu_ps(m, x + i), mean);
+    squares = _mm512_fmadd_ps(d, d, squares);
+  });
+  const float variance = _mm512_reduce_add_ps(squares) / divisor + eps;
+  const __m512 factor = _mm512_div_ps(_mm512_set1_ps(1.0f), _mm512_sqrt_ps(_mm512_set1_ps(variance)));
+  for_vectors(n, [&](int64_t i, __mmask16 m) {
+    __m512 v = _mm512_mul_ps(_mm512_sub_ps(_mm512_maskz_loadu_ps(m, x + i), mean), factor);
+    if (weight != nullptr) v = _mm512_mul_ps(v, _mm512_maskz_loadu_ps(m, weight + i));
+    if (bias != nullptr) v = _mm512_add_ps(v, _mm512_maskz_loadu_ps(m, bias + i));
+    _mm512_mask_storeu_ps(out + i, m, v);
+  });
+}
+
 // exp(x) = 2^n · exp(r), |r| <= ln2 / 2, by a degree-6 Taylor-like minimax polynomial (Cephes expf).
 inline __m512 exp_ps(__m512 x) {
   // max(bound, x) keeps a NaN x: the instruction returns its second operand then.
@@ -72,6 +93,59 @@ inline __m512 exp_ps(__m512 x) {
   p = _mm512_fmadd_ps(p, r, _mm512_set1_ps(5.0000001201e-1f));
   p = _mm512_fmadd_ps(p, _mm512_mul_ps(r, r), _mm512_add_ps(r, _mm512_set1_ps(1.0f)));
   return _mm512_scalef_ps(p, n);
+}
+
+// erf(z) = z·P(z²)/Q(z²) where |z| is at most this, ±1 in f32 beyond: P and Q of degree 5 by least squares,
+// within 2.1e-8.
+constexpr float kErfEnd = 3.95f;
+
+inline __m512 erf_ps(__m512 z) {
+  const __m512 u = _mm512_mul_ps(z, z);
+  __m512 p = _mm512_set1_ps(2.024512789e-06f);
+  p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(2.858150106e-04f));
+  p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(3.841327810e-03f));
+  p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(5.297405219e-02f));
+  p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(1.922728158e-01f));
+  p = _mm512_fmadd_ps(p, u, _mm512_set1_ps(1.128379078e+00f));
+  __m512 q = _mm512_set1_ps(3.787816309e-05f);
+  q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(1.179592552e-03f));
+  q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(1.511929294e-02f));
+  q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(1.148617572e-01f));
+  q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(5.037294759e-01f));
+  q = _mm512_fmadd_ps(q, u, _mm512_set1_ps(1.0f));
+  return _mm512_mul_ps(z, _mm512_div_ps(p, q));
+}
+
+// max(0, x) keeps a NaN x: the instruction returns its second operand then.
+inline __m512 relu_ps(__m512 x) { return _mm512_max_ps(_mm512_setzero_ps(), x); }
+
+void relu(float* x, int64_t n) {
+  for_vectors(n, [&](int64_t i, __mmask16 m) {
+    _mm512_mask_storeu_ps(x + i, m, relu_ps(_mm512_maskz_loadu_ps(m, x + i)));
+  });
+}
+
+void gelu(float* x, int64_t n) {
+  const __m512 half = _mm512_set1_ps(0.5f);
+  for_vectors(n, [&](int64_t i, __mmask16 m) {
+    const __m512 v = _mm512_maskz_loadu_ps(m, x + i);
+    const __m512 z = _mm512_mul_ps(v, _mm512_set1_ps(0.707106781186547524f));
+    const __m512 h = _mm512_mul_ps(half, v);
+    const __m512 inside = _mm512_fmadd_ps(h, erf_ps(z), h);
+    const __mmask16 far = _mm512_cmp_ps_mask(_mm512_abs_ps(z), _mm512_set1_ps(kErfEnd), _CMP_GT_OQ);
+    _mm512_mask_storeu_ps(x + i, m, _mm512_mask_blend_ps(far, inside, relu_ps(v)));
+  });
+}
+
+// x·(1 + tanh(u))/2 = x/(1 + exp(−2u))
+void gelu_tanh(float* x, int64_t n) {
+  const __m512 one = _mm512_set1_ps(1.0f);
+  for_vectors(n, [&](int64_t i, __mmask16 m) {
+    const __m512 v = _mm512_maskz_loadu_ps(m, x + i);
+    const __m512 cubic = _mm512_fmadd_ps(_mm512_mul_ps(v, v), _mm512_set1_ps(0.044715f), one);
+    const __m512 e = exp_ps(_mm512_mul_ps(_mm512_mul_ps(v, cubic), _mm512_set1_ps(-1.59576912160573071f)));
+    _mm512_mask_storeu_ps(x + i, m, _mm512_div_ps(v, _mm512_add_ps(one, e)));
+  });
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) {
@@ -123,7 +197,20 @@ void scale(float alpha, float* x, int64_t n) {
 
 }  // namespace
 
-const VectorOps kVectorOpsAvx512 = {
-    dot, axpy, add, rms_norm, silu_mul, rope, max, exp_sum, scale, attention_nt_avx512, attention_nn_avx512};
+const VectorOps kVectorOpsAvx512 = {dot,
+                                    axpy,
+                                    add,
+                                    rms_norm,
+                                    layer_norm,
+                                    relu,
+                                    gelu,
+                                    gelu_tanh,
+                                    silu_mul,
+                                    rope,
+                                    max,
+                                    exp_sum,
+                                    scale,
+                                    attention_nt_avx512,
+                                    attention_nn_avx512};
 
 }  // namespace pare

@@ -1,6 +1,7 @@
 // The specification of the vector operations: plain loops, f64 sums.
 #include <algorithm>
 #include <cmath>
+#include <numbers>
 
 #include "kernels/vector_ops_tables.h"
 
@@ -28,6 +29,44 @@ void rms_norm(const float* x, const float* weight, float divisor, float eps, flo
   for (int64_t i = 0; i < n; ++i)
     out[i] = static_cast<float>(static_cast<double>(x[i]) * scale *
                                 (weight ? static_cast<double>(weight[i]) : 1.0));
+}
+
+void layer_norm(const float* x, const float* weight, const float* bias, float divisor, float eps, float* out,
+                int64_t n) {
+  double mean = 0.0;
+  for (int64_t i = 0; i < n; ++i) mean += static_cast<double>(x[i]);
+  mean /= static_cast<double>(n);
+  double sum = 0.0;
+  for (int64_t i = 0; i < n; ++i) {
+    const double d = static_cast<double>(x[i]) - mean;
+    sum += d * d;
+  }
+  const double scale = 1.0 / std::sqrt(sum / static_cast<double>(divisor) + static_cast<double>(eps));
+  for (int64_t i = 0; i < n; ++i)
+    out[i] = static_cast<float>((static_cast<double>(x[i]) - mean) * scale *
+                                    (weight ? static_cast<double>(weight[i]) : 1.0) +
+                                (bias ? static_cast<double>(bias[i]) : 0.0));
+}
+
+// x < 0 ? 0 : x keeps a NaN.
+void relu(float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) x[i] = x[i] < 0.0f ? 0.0f : x[i];
+}
+
+void gelu(float* x, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) {
+    const double v = x[i];
+    x[i] = static_cast<float>(0.5 * v * std::erfc(-v * std::numbers::sqrt2 / 2.0));
+  }
+}
+
+// x·(1 + tanh(u))/2 = x/(1 + exp(−2u))
+void gelu_tanh(float* x, int64_t n) {
+  const double factor = std::sqrt(8.0 / std::numbers::pi);
+  for (int64_t i = 0; i < n; ++i) {
+    const double v = x[i];
+    x[i] = static_cast<float>(v / (1.0 + std::exp(-factor * (v + 0.044715 * v * v * v))));
+  }
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) {
@@ -80,7 +119,7 @@ void gemm_nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const
 
 }  // namespace
 
-const VectorOps kVectorOpsReference = {dot, axpy,    add,   rms_norm, silu_mul, rope,
-                                       max, exp_sum, scale, gemm_nt,  gemm_nn};
+const VectorOps kVectorOpsReference = {dot,      axpy, add, rms_norm, layer_norm, relu,    gelu,   gelu_tanh,
+                                       silu_mul, rope, max, exp_sum,  scale,      gemm_nt, gemm_nn};
 
 }  // namespace pare
