@@ -44,6 +44,10 @@ def layer(before, middle, after, values, hidden):
     }
 
 
+def parallel_layer(before, after, values, hidden):
+    return {**layer(before, after, after, values, hidden), "attention_skip": True}
+
+
 def square_skips(entry):
     return {**entry, "attention_skip": True, "mlp_skip": True}
 
@@ -135,16 +139,114 @@ CASES = {
             layers=[layer(14, 14, 12, 0, 10), layer(12, 13, 13, 8, 22), layer(13, 11, 11, 0, 0)],
         ),
     ),
+    "opt-rotated": (
+        "OPT with skips: RMS norms, learned positions, relu without a gate, biases, tied head with a bias of its own",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=5,
+            hidden_act="relu",
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=True,
+            max_position_embeddings=48,
+        ),
+        dict(
+            family="opt",
+            norm="rms",
+            gated=False,
+            rotary_dim=0,
+            learned_positions=True,
+            position_offset=2,
+            norm_width=20,
+            embedding_width=16,
+            head_transform=True,
+            head_bias=True,
+            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            layers=[square_skips(layer(16, 16, 16, 5, 24)), square_skips(layer(16, 16, 20, 5, 24))],
+        ),
+    ),
+    "opt-streams": (
+        "OPT with layer norms: streams inside the stages cut, one layer without MLP",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=4,
+            hidden_act="gelu",
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            max_position_embeddings=48,
+        ),
+        dict(
+            family="opt",
+            norm="layer",
+            gated=False,
+            rotary_dim=0,
+            learned_positions=True,
+            position_offset=2,
+            norm_width=16,
+            embedding_width=16,
+            layers=[layer(16, 16, 16, 3, 20), layer(16, 16, 16, 4, 0)],
+        ),
+    ),
+    "phi-rotated": (
+        "Phi with skips: parallel RMS stages of changing width, half of each head rotated, gelu_new, biases, head bias; "
+        "one layer without attention",
+        dict(
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=8,
+            hidden_act="gelu_new",
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dict(
+            family="phi",
+            norm="rms",
+            gated=False,
+            parallel=True,
+            rotary_dim=4,
+            norm_width=16,
+            embedding_width=12,
+            head_bias=True,
+            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            layers=[parallel_layer(12, 13, 8, 22), parallel_layer(13, 11, 0, 18), parallel_layer(11, 14, 6, 0)],
+        ),
+    ),
+    "phi-streams": (
+        "Phi with layer norms: streams inside the stages cut, grouped heads",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=6,
+            hidden_act="gelu_new",
+            rms_norm_eps=1e-3,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="linear", rope_theta=1000.0, factor=2.0),
+        ),
+        dict(
+            family="phi",
+            norm="layer",
+            gated=False,
+            parallel=True,
+            rotary_dim=2,
+            norm_width=16,
+            embedding_width=16,
+            head_bias=True,
+            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            layers=[layer(16, 16, 16, 5, 20), layer(16, 16, 16, 6, 9)],
+        ),
+    ),
 }
 
 
 def full_config(config, pare):
     return {
-        "architectures": ["PareLlamaForCausalLM"],
+        "architectures": ["PareForCausalLM"],
         "auto_map": {
-            "AutoConfig": "configuration_pare.PareLlamaConfig",
-            "AutoModel": "modeling_pare.PareLlamaModel",
-            "AutoModelForCausalLM": "modeling_pare.PareLlamaForCausalLM",
+            "AutoConfig": "configuration_pare.PareConfig",
+            "AutoModel": "modeling_pare.PareModel",
+            "AutoModelForCausalLM": "modeling_pare.PareForCausalLM",
         },
         "bos_token_id": 1,
         "dtype": "float32",
@@ -152,7 +254,7 @@ def full_config(config, pare):
         "hidden_size": pare["embedding_width"],
         "hidden_act": "silu",
         "max_position_embeddings": 256,
-        "model_type": "pare_llama",
+        "model_type": "pare",
         "num_hidden_layers": len(pare["layers"]),
         "vocab_size": VOCAB,
         **config,
@@ -179,22 +281,32 @@ def random_tensors(config, rng):
 
     def norm(name, width):
         tensors[name + ".weight"] = 1 + 0.4 * rng.standard_normal(width)
+        if pare.get("norm", "rms") == "layer":
+            tensors[name + ".bias"] = 0.3 * rng.standard_normal(width)
 
+    gated, parallel = pare.get("gated", True), pare.get("parallel", False)
     tensors["model.embed_tokens.weight"] = 0.7 * rng.standard_normal((VOCAB, pare["embedding_width"]))
+    if pare.get("learned_positions", False):
+        rows = config["max_position_embeddings"] + pare["position_offset"]
+        tensors["model.embed_positions.weight"] = 0.7 * rng.standard_normal((rows, pare["embedding_width"]))
     for i, entry in enumerate(pare["layers"]):
         prefix = f"model.layers.{i}."
         before, middle, after = entry["input_width"], entry["attention_output_width"], entry["output_width"]
         values, hidden = entry["value_head_dim"], entry["intermediate_size"]
-        if values:
+        if values or (parallel and hidden):
             norm(prefix + "input_layernorm", before)
+        if values:
             linear(prefix + "self_attn.q_proj", heads * dim, before)
             linear(prefix + "self_attn.k_proj", kv * dim, before)
             linear(prefix + "self_attn.v_proj", kv * values, before)
             linear(prefix + "self_attn.o_proj", middle, heads * values)
         if hidden:
-            norm(prefix + "post_attention_layernorm", middle)
-            linear(prefix + "mlp.gate_proj", hidden, middle)
-            linear(prefix + "mlp.up_proj", hidden, middle)
+            read = before if parallel else middle
+            if not parallel:
+                norm(prefix + "post_attention_layernorm", read)
+            if gated:
+                linear(prefix + "mlp.gate_proj", hidden, read)
+            linear(prefix + "mlp.up_proj", hidden, read)
             linear(prefix + "mlp.down_proj", after, hidden)
         if entry["attention_skip"]:
             matrix(prefix + "attention_skip", middle, before, 1.0)
@@ -202,12 +314,14 @@ def random_tensors(config, rng):
             matrix(prefix + "mlp_skip", after, middle, 1.0)
     last = pare["layers"][-1]["output_width"]
     norm("model.norm", last)
-    if pare["head_transform"]:
+    if pare.get("head_transform", False):
         head_width = pare["embedding_width"] if config["tie_word_embeddings"] else last
         matrix("model.head_transform", head_width, last)
         last = head_width
     if not config["tie_word_embeddings"]:
         matrix("lm_head", VOCAB, last)
+    if pare.get("head_bias", False):
+        tensors["lm_head.bias"] = 0.3 * rng.standard_normal(VOCAB)
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
@@ -222,11 +336,10 @@ def numpy_logits(config, stored, tokens):
     )
 
     def norm(name, x):
-        return (
-            x
-            / np.sqrt((x * x).sum(1, keepdims=True) / pare["norm_width"] + config["rms_norm_eps"])
-            * w[name + ".weight"]
-        )
+        if pare.get("norm", "rms") == "layer":
+            x = x - x.mean(1, keepdims=True)
+        scale = np.sqrt((x * x).sum(1, keepdims=True) / pare["norm_width"] + config["rms_norm_eps"])
+        return x / scale * w[name + ".weight"] + w.get(name + ".bias", 0.0)
 
     def linear(name, x):
         return x @ w[name + ".weight"].T + w.get(name + ".bias", 0.0)
@@ -234,8 +347,9 @@ def numpy_logits(config, stored, tokens):
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
     kind, theta = rope.get("rope_type", rope.get("type")), rope.get("rope_theta", config.get("rope_theta"))
     frequencies = []
-    for pair in range(dim // 2):
-        f = theta ** (-2.0 * pair / dim)
+    turns = pare.get("rotary_dim", dim)
+    for pair in range(turns // 2):  # none: no rotary embedding
+        f = theta ** (-2.0 * pair / turns)
         if kind == "linear":
             f /= rope["factor"]
         elif kind == "llama3":
@@ -250,9 +364,10 @@ def numpy_logits(config, stored, tokens):
         frequencies.append(f)
 
     def turned(x, position):
-        """Pairs (i, i + dim/2) as complex numbers, turned by the position's angles."""
-        z = (x[: dim // 2] + 1j * x[dim // 2 :]) * np.exp(1j * position * np.array(frequencies))
-        return np.concatenate((z.real, z.imag))
+        """Pairs (i, i + turns/2) as complex numbers, turned by the position's angles."""
+        half = turns // 2
+        z = (x[:half] + 1j * x[half:turns]) * np.exp(1j * position * np.array(frequencies))
+        return np.concatenate((z.real, z.imag, x[turns:]))
 
     def attention(prefix, x, values):
         q, k, v = (linear(f"{prefix}.{s}_proj", x) for s in "qkv")
@@ -269,25 +384,44 @@ def numpy_logits(config, stored, tokens):
                 )
         return linear(f"{prefix}.o_proj", out)
 
+    def mlp(prefix, x):
+        up = linear(prefix + ".up_proj", x)
+        if pare.get("gated", True):
+            gate = linear(prefix + ".gate_proj", x)
+            hidden = gate / (1 + np.exp(-gate)) * up
+        elif config["hidden_act"] == "relu":
+            hidden = np.maximum(up, 0)
+        elif config["hidden_act"] == "gelu":
+            hidden = 0.5 * up * (1 + np.vectorize(math.erf)(up / math.sqrt(2)))
+        else:
+            hidden = 0.5 * up * (1 + np.tanh(math.sqrt(2 / math.pi) * (up + 0.044715 * up**3)))
+        return linear(prefix + ".down_proj", hidden)
+
     x = w["model.embed_tokens.weight"][tokens]
+    if pare.get("learned_positions", False):
+        x = x + w["model.embed_positions.weight"][pare["position_offset"] :][: len(tokens)]
     for i, entry in enumerate(pare["layers"]):
         prefix = f"model.layers.{i}."
         residual = linear(prefix + "attention_skip", x) if entry["attention_skip"] else x
         if entry["value_head_dim"]:
             normed = norm(prefix + "input_layernorm", x)
             residual = residual + attention(prefix + "self_attn", normed, entry["value_head_dim"])
+        if pare.get("parallel", False):
+            if entry["intermediate_size"]:
+                residual = residual + mlp(prefix + "mlp", norm(prefix + "input_layernorm", x))
+            x = residual
+            continue
         x = residual
         residual = linear(prefix + "mlp_skip", x) if entry["mlp_skip"] else x
         if entry["intermediate_size"]:
             normed = norm(prefix + "post_attention_layernorm", x)
-            gate = linear(prefix + "mlp.gate_proj", normed)
-            hidden = gate / (1 + np.exp(-gate)) * linear(prefix + "mlp.up_proj", normed)
-            residual = residual + linear(prefix + "mlp.down_proj", hidden)
+            residual = residual + mlp(prefix + "mlp", normed)
         x = residual
     x = norm("model.norm", x)
-    if pare["head_transform"]:
+    if pare.get("head_transform", False):
         x = linear("model.head_transform", x)
-    return x @ w["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"].T
+    head = w["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]
+    return x @ head.T + w.get("lm_head.bias", 0.0)
 
 
 def write_model(directory, config, tensors):

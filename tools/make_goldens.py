@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/{llama,mistral,qwen2}: tiny random models with the logits that Hugging Face transformers computes.
+"""Writes tests/golden/{llama,mistral,qwen2,opt,phi}: tiny random models with the logits that Hugging Face transformers computes.
 
 Each folder of a family's folder holds config.json, the weights and golden.safetensors with two F32 tensors: `tokens`
 (length) and `logits` (length, vocabulary), both of one forward pass in f32 with eager attention. What a case is about
@@ -24,6 +24,10 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    OPTConfig,
+    OPTForCausalLM,
+    PhiConfig,
+    PhiForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
 )
@@ -168,26 +172,98 @@ QWEN2 = {
     ),
 }
 
-# name: (config, model, cases, offset of the seeds)
+OPT_BASE = dict(
+    vocab_size=VOCAB,
+    hidden_size=20,
+    word_embed_proj_dim=20,
+    ffn_dim=36,
+    num_hidden_layers=2,
+    num_attention_heads=4,
+    max_position_embeddings=64,
+    bos_token_id=2,
+    eos_token_id=2,
+    pad_token_id=1,
+)
+
+OPT = {
+    "relu": ("the common OPT: biases, relu, tied head; heads of 5 values, positions hardly beyond the tokens", dict(), dict()),
+    "untied-gelu": (
+        "untied head, gelu, three layers, stored as bfloat16",
+        dict(tie_word_embeddings=False, activation_function="gelu", num_hidden_layers=3),
+        dict(dtype="bfloat16"),
+    ),
+    "bare-linears": ("enable_bias false, gelu_new", dict(enable_bias=False, activation_function="gelu_new"), dict()),
+    "no-prefix": (
+        "tensor names without `model.`, stored as float16, config.json with only what has no default",
+        dict(),
+        dict(minimal=True, prefix="model.", dtype="float16"),
+    ),
+}
+
+PHI_BASE = dict(
+    vocab_size=VOCAB,
+    hidden_size=24,
+    intermediate_size=36,
+    num_hidden_layers=2,
+    num_attention_heads=3,
+    num_key_value_heads=3,
+    max_position_embeddings=128,
+    layer_norm_eps=1e-5,
+    rope_parameters=dict(rope_type="default", rope_theta=10000.0, partial_rotary_factor=0.5),
+    bos_token_id=1,
+    eos_token_id=2,
+)
+
+PHI = {
+    "half-rotary": ("half of each head rotated (the newer spelling), gelu_new", dict(), dict()),
+    "quarter-rotary-gqa": (
+        "a quarter of each head rotated, linear scaling (the older spelling), grouped key/value heads, gelu, eps 1e-3",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            hidden_size=32,
+            hidden_act="gelu",
+            layer_norm_eps=1e-3,
+            rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=2.0, partial_rotary_factor=0.25),
+        ),
+        dict(rope_spelling="older", rope_type_key="type"),
+    ),
+    "minimal-config": (
+        "config.json with only what has no default, tied head, stored as bfloat16",
+        dict(tie_word_embeddings=True, max_position_embeddings=2048),
+        dict(minimal=True, keep=["tie_word_embeddings"], dtype="bfloat16"),
+    ),
+}
+
+# name: (config, model, what all cases have, cases, offset of the seeds)
 FAMILIES = {
-    "llama": (LlamaConfig, LlamaForCausalLM, LLAMA, 0),
-    "mistral": (MistralConfig, MistralForCausalLM, MISTRAL, 100),
-    "qwen2": (Qwen2Config, Qwen2ForCausalLM, QWEN2, 200),
+    "llama": (LlamaConfig, LlamaForCausalLM, BASE, LLAMA, 0),
+    "mistral": (MistralConfig, MistralForCausalLM, BASE, MISTRAL, 100),
+    "qwen2": (Qwen2Config, Qwen2ForCausalLM, BASE, QWEN2, 200),
+    "opt": (OPTConfig, OPTForCausalLM, OPT_BASE, OPT, 300),
+    "phi": (PhiConfig, PhiForCausalLM, PHI_BASE, PHI, 400),
 }
 
 # What a published config.json holds; transformers writes some more.
 KEYS = {
+    "_remove_final_layer_norm",
+    "activation_function",
     "architectures",
     "attention_bias",
     "attention_dropout",
     "bos_token_id",
+    "do_layer_norm_before",
     "dtype",
+    "enable_bias",
     "eos_token_id",
+    "ffn_dim",
     "head_dim",
     "hidden_act",
     "hidden_size",
     "initializer_range",
     "intermediate_size",
+    "layer_norm_elementwise_affine",
+    "layer_norm_eps",
     "max_position_embeddings",
     "max_window_layers",
     "mlp_bias",
@@ -195,7 +271,10 @@ KEYS = {
     "num_attention_heads",
     "num_hidden_layers",
     "num_key_value_heads",
+    "pad_token_id",
+    "partial_rotary_factor",
     "pretraining_tp",
+    "qk_layernorm",
     "rms_norm_eps",
     "rope_parameters",
     "rope_scaling",
@@ -206,6 +285,7 @@ KEYS = {
     "use_cache",
     "use_sliding_window",
     "vocab_size",
+    "word_embed_proj_dim",
 }
 
 
@@ -214,11 +294,11 @@ def randomise(model, generator):
     with torch.no_grad():
         for name, parameter in model.named_parameters():
             noise = torch.randn(parameter.shape, generator=generator)
-            if name.endswith("norm.weight"):
+            if name.endswith("norm.weight"):  # also layer_norm and layernorm
                 parameter.copy_(1 + 0.4 * noise)
             elif name.endswith(".bias"):
                 parameter.copy_(0.3 * noise)
-            elif "embed_tokens" in name:
+            elif "embed_" in name:
                 parameter.copy_(0.7 * noise)
             else:
                 parameter.copy_(1.3 * noise / parameter.shape[1] ** 0.5)
@@ -232,6 +312,8 @@ def config_json(config, storage):
     if storage.get("rope_spelling") == "older":
         data["torch_dtype"] = data.pop("dtype")
         rope = dict(data.pop("rope_parameters"))
+        if "partial_rotary_factor" in rope:
+            data["partial_rotary_factor"] = rope.pop("partial_rotary_factor")
         data["rope_theta"] = rope.pop("rope_theta")
         rope[storage["rope_type_key"]] = rope.pop("rope_type")
         data["rope_scaling"] = rope
@@ -249,10 +331,20 @@ def config_json(config, storage):
             "use_cache",
             "initializer_range",
             "hidden_act",
-            "max_position_embeddings" if storage["class"] is MistralForCausalLM else "",
+            "max_position_embeddings" if storage["class"] in (MistralForCausalLM, PhiForCausalLM) else "",
             "sliding_window",
+            "activation_function",
+            "do_layer_norm_before",
+            "enable_bias",
+            "layer_norm_elementwise_affine",
+            "layer_norm_eps",
+            "partial_rotary_factor",
+            "qk_layernorm",
+            "word_embed_proj_dim" if storage["class"] is not OPTForCausalLM else "",
+            "_remove_final_layer_norm",
         ):
-            data.pop(key, None)
+            if key not in storage.get("keep", []):
+                data.pop(key, None)
     kept = storage.get("keep_null", [])
     return {
         key: value for key, value in sorted(data.items()) if key in KEYS and (value is not None or key in kept)
@@ -280,9 +372,9 @@ def save_weights(state, directory, shards):
 
 
 def make_case(name, family, changes, storage, directory, generator):
-    config_class, model_class = family
+    config_class, model_class, base = family
     storage = dict(storage, **{"class": model_class})
-    config = config_class(**{**BASE, **changes})
+    config = config_class(**{**base, **changes})
     config._attn_implementation = "eager"
     model = model_class(config).eval()
     randomise(model, generator)
@@ -294,7 +386,9 @@ def make_case(name, family, changes, storage, directory, generator):
         shutil.rmtree(directory)
     directory.mkdir(parents=True)
     (directory / "config.json").write_text(json.dumps(config_json(config, storage), indent=1) + "\n")
-    save_weights(state, directory, storage.get("shards", 1))
+    prefix = storage.get("prefix", "")
+    stored = {key.removeprefix(prefix): value for key, value in state.items()}
+    save_weights(stored, directory, storage.get("shards", 1))
 
     # Reloaded from what was written, so that the golden speaks of the files and not of the objects above.
     reloaded, info = model_class.from_pretrained(
@@ -303,7 +397,8 @@ def make_case(name, family, changes, storage, directory, generator):
     assert not info["missing_keys"] and not info["unexpected_keys"] and not info["mismatched_keys"], info
     reloaded.eval()
     for key, value in reloaded.state_dict().items():
-        expected = state.get(key, state.get("model.embed_tokens.weight") if key == "lm_head.weight" else None)
+        tied = next(name for name in state if name.endswith("embed_tokens.weight"))
+        expected = state.get(key, state[tied] if key == "lm_head.weight" else None)
         assert torch.equal(value, expected.float()), key
     tokens = torch.randint(0, VOCAB, (1, LENGTH), generator=generator)
     with torch.no_grad():
@@ -320,12 +415,12 @@ def make_case(name, family, changes, storage, directory, generator):
 
 
 def make_family(name, out):
-    config_class, model_class, cases, offset = FAMILIES[name]
+    config_class, model_class, base, cases, offset = FAMILIES[name]
     rows = []
     for i, (case, (about, changes, storage)) in enumerate(cases.items()):
         # A generator a case: adding a case leaves the others' bytes alone.
         generator = torch.Generator().manual_seed(SEED + offset + i)
-        family = (config_class, model_class)
+        family = (config_class, model_class, base)
         error, spread = make_case(case, family, changes, storage, out / case, generator)
         rows.append(f"| {case} | {about} | {spread:.2f} | {error:.1e} |")
         print(name, rows[-1])
@@ -333,7 +428,7 @@ def make_family(name, out):
         f"torch {torch.__version__}, transformers {transformers.__version__}, "
         f"safetensors {safetensors.__version__}, numpy {np.__version__}"
     )
-    title = {"llama": "LLaMA", "mistral": "Mistral", "qwen2": "Qwen2"}[name]
+    title = {"llama": "LLaMA", "mistral": "Mistral", "qwen2": "Qwen2", "opt": "OPT", "phi": "Phi"}[name]
     seed = SEED + offset
     (out / "README.md").write_text(
         f"# Tiny random {title} models and their logits\n\n"

@@ -106,7 +106,7 @@ Inspection inspect(const std::string& path) {
         release_pages(weight);
         result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.encoding,
                                    weight.pattern, sparsity.pattern, sparsity.zeros, weight.bytes()});
-        if (place.role != Role::kEmbedding)
+        if (place.role != Role::kEmbedding && place.role != Role::kPositions)
           add_linear(result.linears, role, weight, patterns.at(weight.data));
       },
       [&](const TensorPlace&, const std::vector<float>& values) {

@@ -21,19 +21,47 @@ std::string range_name(const BlockRange& range) {
                                    : fmt::format("{}-{}", range.first, range.last);
 }
 
-Json rope_json(const RopeConfig& rope) {
-  Json json = {{"theta", rope.theta}, {"scaling", scaling_name(rope.scaling)}};
+Json rope_json(const ModelConfig& config) {
+  if (config.rotary_dim == 0) return nullptr;
+  const RopeConfig& rope = config.rope;
+  Json json = {
+      {"theta", rope.theta}, {"scaling", scaling_name(rope.scaling)}, {"rotary_dim", config.rotary_dim}};
   if (rope.scaling != RopeScaling::kNone) json["factor"] = rope.factor;
   return json;
 }
 
-std::string describe_rope(const RopeConfig& rope) {
-  std::string text = fmt::format("theta {:g}", rope.theta);
+std::string describe_positions(const ModelConfig& config) {
+  const RopeConfig& rope = config.rope;
+  if (config.learned_positions) return "learned positions";
+  if (config.rotary_dim == 0) return "no positions";
+  std::string text = fmt::format("rope theta {:g}", rope.theta);
+  if (config.rotary_dim != config.head_dim)
+    text += fmt::format(" of {} of {} values", config.rotary_dim, config.head_dim);
   if (rope.scaling != RopeScaling::kNone)
     text += rope.scaling == RopeScaling::kDivisors
                 ? fmt::format(", {} divisors of its own", rope.divisors.size())
                 : fmt::format(", {} scaling by {:g}", scaling_name(rope.scaling), rope.factor);
   return text;
+}
+
+std::string_view norm_name(NormKind kind) { return kind == NormKind::kLayer ? "layer" : "RMS"; }
+
+std::string_view activation_name(Activation activation) {
+  constexpr std::string_view kNames[] = {"silu", "relu", "gelu", "gelu_new"};
+  return kNames[static_cast<size_t>(activation)];
+}
+
+Json design_json(const BlockDesign& design) {
+  return {{"norm", norm_name(design.norm)},
+          {"activation", activation_name(design.activation)},
+          {"gated", design.gated},
+          {"parallel", design.parallel}};
+}
+
+std::string describe_design(const BlockDesign& design) {
+  return fmt::format(
+      "{}, {} norms, {} {} a gate", design.parallel ? "attention and MLP in parallel" : "attention, then MLP",
+      norm_name(design.norm), activation_name(design.activation), design.gated ? "with" : "without");
 }
 
 double bits_per_weight(int64_t bytes, int64_t values) {
@@ -155,7 +183,9 @@ Json to_json(const Inspection& i) {
           {"head_dim", i.config.head_dim},
           {"max_positions", i.config.max_positions},
           {"tied", i.config.tied},
-          {"rope", rope_json(i.config.rope)},
+          {"rope", rope_json(i.config)},
+          {"learned_positions", i.config.learned_positions},
+          {"design", design_json(i.config.design)},
           {"tokenizer", i.tokenizer},
           {"blocks", blocks},
           {"zeros", zeros_json(i.matrices)},
@@ -172,8 +202,9 @@ std::string to_text(const Inspection& i) {
   };
   line("architecture", fmt::format("{}, {} layers, vocabulary {}, width {}", c.architecture, c.blocks.size(),
                                    c.vocab_size, c.embedding_width));
-  line("attention", fmt::format("{} heads of {}, {} KV heads, context {}, rope {}", c.heads, c.head_dim,
-                                c.kv_heads, c.max_positions, describe_rope(c.rope)));
+  line("attention", fmt::format("{} heads of {}, {} KV heads, context {}, {}", c.heads, c.head_dim,
+                                c.kv_heads, c.max_positions, describe_positions(c)));
+  line("blocks", describe_design(c.design));
   line("parameters", fmt::format("{} ({}), of them in blocks {}", i.size.parameters,
                                  format_count(i.size.parameters), format_count(i.size.block_parameters)));
   line("bytes", fmt::format("{}, {:.2f} bits per parameter", format_bytes(i.size.bytes),

@@ -11,10 +11,14 @@
 namespace pare {
 namespace {
 
-RopeTable sequence_rope(const ModelConfig& config, int64_t seqlen) {
-  std::vector<int64_t> positions(static_cast<size_t>(seqlen));
+std::vector<int64_t> first_positions(int64_t count) {
+  std::vector<int64_t> positions(static_cast<size_t>(count));
   std::iota(positions.begin(), positions.end(), 0);
-  return make_rope_table(config.rope, config.head_dim, positions);
+  return positions;
+}
+
+RopeTable sequence_rope(const ModelConfig& config, int64_t seqlen) {
+  return make_rope_table(config.rope, config.rotary_dim, first_positions(seqlen));
 }
 
 void require_finite(MatrixView<const float> x, const std::string& label) {
@@ -56,10 +60,15 @@ CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& c
       sequences_(static_cast<int64_t>(set.sequences.size())),
       streams_(area, name, config, tokens()) {}
 
-void CalibrationWalk::start(const Weight& embedding) {
-  for (int64_t s = 0; s < sequences_; ++s)
-    streams_.write(s * seqlen_, embed(embedding, set_.sequences[static_cast<size_t>(s)]));
-  streams_.advance(embedding.cols, tokens());
+void CalibrationWalk::start(const Model& model, const std::function<void(MatrixView<float>)>& prepare) {
+  const std::vector<int64_t> positions = first_positions(seqlen_);
+  for (int64_t s = 0; s < sequences_; ++s) {
+    Matrix<float> x = embed(model.embedding, set_.sequences[static_cast<size_t>(s)]);
+    add_positions(model.positions, model.config.position_offset, positions, x.view());
+    if (prepare) prepare(x.view());
+    streams_.write(s * seqlen_, x);
+  }
+  streams_.advance(model.embedding.cols, tokens());
 }
 
 MatrixView<const float> CalibrationWalk::stream(int64_t sequence) const {

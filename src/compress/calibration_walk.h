@@ -34,8 +34,8 @@ class CalibrationWalk {
   CalibrationWalk(CalibrationSet&&, const ModelConfig&, WorkArea&, const std::string&,
                   ComputeType = kF32) = delete;
 
-  // Starts at the embedding.
-  void start(const Weight& embedding);
+  // Starts at the embedding, which `prepare` may change.
+  void start(const Model& model, const std::function<void(MatrixView<float>)>& prepare = {});
   // Where the walk is, to be recorded with what was finished there; restore() goes back to it. False: the
   // activations of that point did not survive.
   Json position() const { return streams_.position(); }

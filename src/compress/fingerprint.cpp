@@ -44,7 +44,7 @@ std::string model_fingerprint(const Model& model) {
     release_pages(*piece.weight);
   });
   const ModelConfig& config = model.config;
-  std::string all = architecture_named(config.architecture).write_config(config).dump();
+  std::string all = writing_architecture(config).write_config(config).dump();
   for (const Piece& piece : pieces) all += fmt::format("\n{}", piece.text);
   return sha256_hex(all);
 }

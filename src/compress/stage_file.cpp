@@ -9,6 +9,7 @@ namespace pare {
 namespace {
 
 constexpr const char* kNorm = "norm";
+constexpr const char* kNormBias = "norm.bias";
 constexpr const char* kSkip = "skip";
 constexpr const char* kMatrix = "matrix";
 
@@ -65,6 +66,7 @@ struct Source {
 void write_stage(const std::filesystem::path& path, const Stage& stage, Encoding dtype) {
   NamedWeights tensors;
   add(tensors, kNorm, stage.norm.weight);
+  add(tensors, kNormBias, stage.norm.bias);
   for_each_linear(stage, [&](Role role, const Linear& linear) {
     add(tensors, std::string(role_name(role)), linear.weight, dtype);
     add(tensors, bias_name(role), linear.bias);
@@ -77,6 +79,7 @@ Stage read_stage(const std::filesystem::path& path, const Stage& like) {
   const Source source{path};
   Stage stage = like;
   stage.norm.weight = source.vector(kNorm);
+  stage.norm.bias = source.vector(kNormBias);
   for_each_linear(stage, [&](Role role, Linear& linear) {
     linear.weight = source.matrix(std::string(role_name(role)));
     linear.bias = source.vector(bias_name(role));

@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// Writes norm, linears and skip, matrices in `dtype`, atomically. Throws kIo.
+// Writes the norm's vectors, linears and skip, matrices in `dtype`, atomically. Throws kIo.
 void write_stage(const std::filesystem::path& path, const Stage& stage, Encoding dtype);
 // `like` with the weights of the file, which stay mapped; widths are those of the file. Throws what
 // read_safetensors throws, and kFormat or kNotFound naming the tensor that does not fit.

@@ -12,11 +12,11 @@ namespace {
 constexpr int64_t kStride = 2;          // every second position is probed
 constexpr int64_t kRowsPerPiece = 128;  // positions whose logits exist at once
 
-RopeTable batch_rope(const ModelConfig& config, const CalibrationSet& set) {
+std::vector<int64_t> positions_of(const CalibrationSet& set) {
   std::vector<int64_t> positions;
   for (size_t s = 0; s < set.sequences.size(); ++s)
     for (int64_t t = 0; t < set.seqlen(); ++t) positions.push_back(t);
-  return make_rope_table(config.rope, config.head_dim, positions);
+  return positions;
 }
 
 // softmax(x) and what it takes to compare another row of logits with it.
@@ -52,13 +52,15 @@ StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t ma
                        const std::string& name)
     : model_(model),
       set_(set),
-      rope_(batch_rope(model.config, set)),
+      rope_(make_rope_table(model.config.rope, model.config.rotary_dim, positions_of(set))),
       streams_(area, name, model.config, (1 + max_variants) * set.tokens()) {}
 
 void StageProbe::start() {
   std::vector<int32_t> tokens;
   for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-  streams_.write(0, embed(model_.embedding, tokens));
+  Matrix<float> x = embed(model_.embedding, tokens);
+  add_positions(model_.positions, model_.config.position_offset, positions_of(set_), x.view());
+  streams_.write(0, x);
   streams_.advance(model_.embedding.cols, set_.tokens());
 }
 
@@ -112,6 +114,8 @@ std::vector<double> StageProbe::losses() const {
     }
     Matrix<float> result(count, vocab);
     head->apply(std::as_const(hidden).view(), result.view());
+    if (!model_.head_bias.empty())
+      for (int64_t r = 0; r < count; ++r) vector_ops().add(model_.head_bias.data(), result.row(r), vocab);
     return result;
   };
   std::vector<double> sums(static_cast<size_t>(variants()), 0.0);

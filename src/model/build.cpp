@@ -13,12 +13,22 @@ namespace {
 class Builder {
  public:
   Builder(const Architecture& architecture, const ModelConfig& config, const TensorSource& source)
-      : architecture_(architecture), config_(config), source_(source) {}
+      : architecture_(architecture), config_(config), source_(source) {
+    // Older checkpoints leave the first part of the names out.
+    const std::string_view prefix = architecture.optional_prefix;
+    const auto has_prefix = [&](const auto& tensor) { return tensor.first.starts_with(prefix); };
+    if (!prefix.empty() && source.naming == TensorNaming::kHuggingFace &&
+        std::none_of(source.tensors.begin(), source.tensors.end(), has_prefix))
+      absent_prefix_ = prefix;
+  }
 
   Model build() {
     Model model;
     model.config = config_;
     model.embedding = matrix({Role::kEmbedding, -1, false}, config_.vocab_size, config_.embedding_width);
+    if (config_.learned_positions)
+      model.positions = matrix({Role::kPositions, -1, false}, config_.position_offset + config_.max_positions,
+                               config_.embedding_width);
     for (size_t b = 0; b < config_.blocks.size(); ++b)
       model.blocks.push_back(build_block(static_cast<int64_t>(b), config_.blocks[b]));
     const int64_t width = config_.output_width();
@@ -27,14 +37,17 @@ class Builder {
     if (config_.head_transform)
       model.head_transform = matrix({Role::kHeadTransform, -1, false}, head_width, width);
     if (!config_.tied) model.head = matrix({Role::kHead, -1, false}, config_.vocab_size, head_width);
+    if (config_.head_bias) model.head_bias = as_vector(find({Role::kHead, -1, true}), config_.vocab_size);
     check_surplus();
     return model;
   }
 
  private:
   std::string name(const TensorPlace& place) const {
-    return source_.naming == TensorNaming::kGguf ? gguf_name(architecture_, place)
-                                                 : hf_name(architecture_, place);
+    if (source_.naming == TensorNaming::kGguf) return gguf_name(architecture_, place);
+    std::string full = hf_name(architecture_, place);
+    if (!absent_prefix_.empty() && full.starts_with(absent_prefix_)) full.erase(0, absent_prefix_.size());
+    return full;
   }
 
   const TensorInfo& find(const TensorPlace& place) {
@@ -62,11 +75,16 @@ class Builder {
   }
 
   Norm norm(const TensorPlace& place, int64_t width) {
-    Norm result{as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps};
+    Norm result{as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps,
+                config_.design.norm};
     // A fused norm is stored as ones because loaders ask for the tensor; it scales nothing and is no
     // parameter.
     if (std::all_of(result.weight.begin(), result.weight.end(), [](float w) { return w == 1.0f; }))
       result.weight.clear();
+    if (result.kind != NormKind::kLayer) return result;
+    result.bias = as_vector(find({place.role, place.block, true}), width);
+    if (std::all_of(result.bias.begin(), result.bias.end(), [](float b) { return b == 0.0f; }))
+      result.bias.clear();
     return result;
   }
 
@@ -88,43 +106,51 @@ class Builder {
   }
 
   Block build_block(int64_t b, const BlockShape& shape) {
-    const BiasConfig& bias = config_.bias;
     Block block;
-    Stage attention_stage;
+    block.stages.resize(config_.design.parallel ? 1 : 2);
+    Stage& attention_stage = block.stages.front();
+    Stage& mlp_stage = block.stages.back();
     if (shape.value_head_dim > 0) {
-      const int64_t in = shape.input_width;
-      Attention a;
-      a.heads = config_.heads;
-      a.kv_heads = config_.kv_heads;
-      a.head_dim = config_.head_dim;
-      a.value_head_dim = shape.value_head_dim;
-      a.q = rotary_linear(Role::kQuery, b, a.heads, in, bias.q);
-      a.k = rotary_linear(Role::kKey, b, a.kv_heads, in, bias.k);
-      a.v = linear(Role::kValue, b, a.kv_heads * a.value_head_dim, in, bias.v);
-      a.o =
-          linear(Role::kAttentionOutput, b, shape.attention_output_width, a.heads * a.value_head_dim, bias.o);
-      attention_stage.branches.emplace_back(std::move(a));
-      attention_stage.norm = norm({Role::kAttentionNorm, b, false}, in);
+      attention_stage.branches.emplace_back(build_attention(b, shape));
+      attention_stage.norm = norm({Role::kAttentionNorm, b, false}, shape.input_width);
     }
     if (shape.attention_skip)
       attention_stage.skip =
           matrix({Role::kAttentionSkip, b, false}, shape.attention_output_width, shape.input_width);
-    Stage mlp_stage;
     if (shape.intermediate_size > 0) {
-      const int64_t in = shape.attention_output_width;
-      Mlp m;
-      m.activation = config_.activation;
-      m.gate = linear(Role::kGate, b, shape.intermediate_size, in, bias.gate);
-      m.up = linear(Role::kUp, b, shape.intermediate_size, in, bias.up);
-      m.down = linear(Role::kDown, b, shape.output_width, shape.intermediate_size, bias.down);
-      mlp_stage.branches.emplace_back(std::move(m));
-      mlp_stage.norm = norm({Role::kMlpNorm, b, false}, in);
+      const int64_t in = config_.design.parallel ? shape.input_width : shape.attention_output_width;
+      mlp_stage.branches.emplace_back(build_mlp(b, shape, in));
+      if (mlp_stage.branches.size() == 1)
+        mlp_stage.norm = norm({norm_role(block.stages.size() - 1), b, false}, in);
     }
     if (shape.mlp_skip)
       mlp_stage.skip = matrix({Role::kMlpSkip, b, false}, shape.output_width, shape.attention_output_width);
-    block.stages.push_back(std::move(attention_stage));
-    block.stages.push_back(std::move(mlp_stage));
     return block;
+  }
+
+  Attention build_attention(int64_t b, const BlockShape& shape) {
+    const BiasConfig& bias = config_.bias;
+    const int64_t in = shape.input_width;
+    Attention a;
+    a.heads = config_.heads;
+    a.kv_heads = config_.kv_heads;
+    a.head_dim = config_.head_dim;
+    a.value_head_dim = shape.value_head_dim;
+    a.q = rotary_linear(Role::kQuery, b, a.heads, in, bias.q);
+    a.k = rotary_linear(Role::kKey, b, a.kv_heads, in, bias.k);
+    a.v = linear(Role::kValue, b, a.kv_heads * a.value_head_dim, in, bias.v);
+    a.o = linear(Role::kAttentionOutput, b, shape.attention_output_width, a.heads * a.value_head_dim, bias.o);
+    return a;
+  }
+
+  Mlp build_mlp(int64_t b, const BlockShape& shape, int64_t in) {
+    const BiasConfig& bias = config_.bias;
+    Mlp m;
+    m.activation = config_.design.activation;
+    if (config_.design.gated) m.gate = linear(Role::kGate, b, shape.intermediate_size, in, bias.gate);
+    m.up = linear(Role::kUp, b, shape.intermediate_size, in, bias.up);
+    m.down = linear(Role::kDown, b, shape.output_width, shape.intermediate_size, bias.down);
+    return m;
   }
 
   void check_surplus() const {
@@ -151,6 +177,7 @@ class Builder {
   const Architecture& architecture_;
   const ModelConfig& config_;
   const TensorSource& source_;
+  std::string_view absent_prefix_;
   std::set<std::string> used_;    // tensors
   std::set<std::string> packed_;  // matrices
 };

@@ -24,6 +24,45 @@ void require_positive(std::string_view field, double value) {
     fail(ErrorCode::kFormat, "config: {} is {}, expected a positive number", field, value);
 }
 
+void validate_design(const ModelConfig& config) {
+  const BlockDesign& design = config.design;
+  constexpr std::string_view kActivations[] = {"silu", "relu", "gelu", "gelu_new"};
+  if (design.gated != (design.activation == Activation::kSilu))
+    fail(ErrorCode::kUnsupported, "config: activation {} {} a gate is not supported",
+         kActivations[static_cast<int>(design.activation)], design.gated ? "with" : "without");
+  for (const BlockShape& b : config.blocks) {
+    if (design.parallel && b.mlp_skip)
+      fail(ErrorCode::kFormat, "config: a parallel block has one skip matrix, not one of its MLP");
+    // Taking the mean away is another map in other bases.
+    const bool plain = b.input_width == config.norm_width && b.attention_output_width == config.norm_width &&
+                       b.output_width == config.norm_width && !b.attention_skip && !b.mlp_skip;
+    if (design.norm == NormKind::kLayer && !plain)
+      fail(ErrorCode::kFormat, "config: with layer norms the residual stream has one width and no skips");
+  }
+}
+
+void validate_rope(const ModelConfig& config) {
+  require_range("rotary dimensions", config.rotary_dim, 0, config.head_dim);
+  if (config.rotary_dim % 2 != 0)
+    fail(ErrorCode::kFormat, "config: rotary embedding of {} of head_dim {} values, expected an even number",
+         config.rotary_dim, config.head_dim);
+  require_positive("rope theta", config.rope.theta);
+  require_positive("rope scaling factor", config.rope.factor);
+  if (config.rope.scaling == RopeScaling::kLlama3) {
+    require_positive("rope low_freq_factor", config.rope.low_freq_factor);
+    require_positive("rope original_max_position_embeddings", config.rope.original_max_position);
+    if (!(config.rope.high_freq_factor > config.rope.low_freq_factor))
+      fail(ErrorCode::kFormat, "config: rope high_freq_factor {} must exceed low_freq_factor {}",
+           config.rope.high_freq_factor, config.rope.low_freq_factor);
+  }
+  if (config.rope.scaling == RopeScaling::kDivisors) {
+    if (static_cast<int64_t>(config.rope.divisors.size()) != config.rotary_dim / 2)
+      fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", config.rope.divisors.size(),
+           config.rotary_dim / 2);
+    for (const float divisor : config.rope.divisors) require_positive("a rope divisor", divisor);
+  }
+}
+
 }  // namespace
 
 bool ModelConfig::is_uniform() const {
@@ -48,26 +87,10 @@ void validate(const ModelConfig& config) {
     fail(ErrorCode::kFormat, "config: {} attention heads do not divide into {} KV heads", config.heads,
          config.kv_heads);
   require_range("head_dim", config.head_dim, 1, 65536);
-  if (config.head_dim % 2 != 0)
-    fail(ErrorCode::kFormat, "config: head_dim is {}, rotary embedding needs an even number",
-         config.head_dim);
   require_range("max_position_embeddings", config.max_positions, 1, int64_t{1} << 32);
+  require_range("offset of the learned positions", config.position_offset, 0, kMaxWidth);
   require_positive("norm eps", config.norm_eps);
-  require_positive("rope theta", config.rope.theta);
-  require_positive("rope scaling factor", config.rope.factor);
-  if (config.rope.scaling == RopeScaling::kLlama3) {
-    require_positive("rope low_freq_factor", config.rope.low_freq_factor);
-    require_positive("rope original_max_position_embeddings", config.rope.original_max_position);
-    if (!(config.rope.high_freq_factor > config.rope.low_freq_factor))
-      fail(ErrorCode::kFormat, "config: rope high_freq_factor {} must exceed low_freq_factor {}",
-           config.rope.high_freq_factor, config.rope.low_freq_factor);
-  }
-  if (config.rope.scaling == RopeScaling::kDivisors) {
-    if (static_cast<int64_t>(config.rope.divisors.size()) != config.head_dim / 2)
-      fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", config.rope.divisors.size(),
-           config.head_dim / 2);
-    for (const float divisor : config.rope.divisors) require_positive("a rope divisor", divisor);
-  }
+  validate_rope(config);
   int64_t width = config.embedding_width;
   for (size_t i = 0; i < config.blocks.size(); ++i) {
     const BlockShape& b = config.blocks[i];
@@ -88,6 +111,7 @@ void validate(const ModelConfig& config) {
            b.attention_output_width, b.output_width);
     width = b.output_width;
   }
+  validate_design(config);
   if (config.tied && !config.head_transform && width != config.embedding_width)
     fail(ErrorCode::kFormat, "config: a tied head reads a width of {}, but {} come in",
          config.embedding_width, width);

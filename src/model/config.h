@@ -8,7 +8,21 @@
 
 namespace pare {
 
-enum class Activation { kSilu };
+// kGelu is x·Φ(x), kGeluTanh its approximation by tanh ("gelu_new", "gelu_pytorch_tanh").
+enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
+
+// kRms divides by the root of the mean square, kLayer takes the mean away before and adds a bias after.
+enum class NormKind { kRms, kLayer };
+
+// What a block is made of: the same for all of a model.
+struct BlockDesign {
+  NormKind norm = NormKind::kRms;  // of the final norm too
+  Activation activation = Activation::kSilu;
+  bool gated = true;      // the MLP computes down(act(gate(x))·up(x)); else down(act(up(x)))
+  bool parallel = false;  // attention and MLP read one norm and make up one stage; else two stages
+
+  bool operator==(const BlockDesign&) const = default;
+};
 
 enum class RopeScaling { kNone, kLinear, kLlama3, kDivisors };
 
@@ -20,7 +34,7 @@ struct RopeConfig {
   double low_freq_factor = 1.0;           // llama3 only
   double high_freq_factor = 4.0;          // llama3 only
   double original_max_position = 8192.0;  // llama3 only, tokens
-  std::vector<float> divisors = {};       // kDivisors only: of the frequency of each pair, (head_dim / 2)
+  std::vector<float> divisors = {};       // kDivisors only: of the frequency of each pair, (rotary_dim / 2)
 
   bool operator==(const RopeConfig&) const = default;
 };
@@ -33,7 +47,8 @@ struct BiasConfig {
   bool operator==(const BiasConfig&) const = default;
 };
 
-// Widths of one block. A dense model has the same everywhere; slicing makes them differ.
+// Widths of one block. A dense model has the same everywhere; slicing makes them differ. In a parallel block
+// nothing lies between the stages: attention_output_width is output_width, attention_skip that of the stage.
 struct BlockShape {
   int64_t input_width = 0;             // residual stream entering the block
   int64_t attention_output_width = 0;  // residual stream between the stages
@@ -52,18 +67,23 @@ struct ModelConfig {
   int64_t heads = 0;
   int64_t kv_heads = 0;
   int64_t head_dim = 0;           // of queries and keys
+  int64_t rotary_dim = 0;         // the first of these, which are rotated; 0: no rotary embedding
   int64_t max_positions = 0;      // tokens of a sequence, at most
   int64_t sliding_window = 0;     // tokens back that attention sees; 0: all. max_positions never exceeds it
   int64_t trained_positions = 0;  // what max_positions would be without that limit; 0: the same
-  int64_t norm_width = 0;         // divisor of every RMS norm: the original hidden size, also after slicing
+  int64_t norm_width = 0;         // divisor of every norm: the original hidden size, also after slicing
   double norm_eps = 1e-5;
   RopeConfig rope;
-  Activation activation = Activation::kSilu;
+  BlockDesign design;
   BiasConfig bias;
   int64_t embedding_width = 0;
+  // A learned vector is added for each position: a table of position_offset + max_positions rows.
+  bool learned_positions = false;
+  int64_t position_offset = 0;  // row of position 0
   std::vector<BlockShape> blocks;
   bool head_transform = false;  // a matrix between the final norm and the head
-  bool tied = false;            // the head is the embedding matrix
+  bool head_bias = false;
+  bool tied = false;  // the head is the embedding matrix
   std::optional<int32_t> bos;
   std::vector<int32_t> eos;
 

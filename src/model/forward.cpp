@@ -24,11 +24,14 @@ void notify(const Observer& observer, Signal signal, MatrixView<const float> x) 
   if (observer) observer(signal, x);
 }
 
-// Rotates every head of every row of x (tokens, heads·head_dim).
+// Rotates the first values of every head of every row of x (tokens, heads·head_dim), as many as the table
+// has.
 void rotate_heads(MatrixView<float> x, int64_t head_dim, const RopeTable& rope) {
+  const int64_t pairs = rope.cos.cols();
+  if (pairs == 0) return;
   for_each_row(x.rows, [&](int64_t t) {
     for (int64_t c = 0; c < x.cols; c += head_dim)
-      vector_ops().rope(x.row(t) + c, rope.cos.row(t), rope.sin.row(t), head_dim / 2);
+      vector_ops().rope(x.row(t) + c, rope.cos.row(t), rope.sin.row(t), pairs);
   });
 }
 
@@ -67,12 +70,27 @@ Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,
   return out;
 }
 
+// Makes a row of gates and ups, or of ups only, the hidden stream in its place.
+void activate(const PackedMlp& m, float* row, int64_t hidden) {
+  const VectorOps& ops = vector_ops();
+  switch (m.activation) {
+    case Activation::kSilu:
+      return ops.silu_mul(row, row + hidden, hidden);
+    case Activation::kRelu:
+      return ops.relu(row, hidden);
+    case Activation::kGelu:
+      return ops.gelu(row, hidden);
+    case Activation::kGeluTanh:
+      return ops.gelu_tanh(row, hidden);
+  }
+}
+
 Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Observer& observer) {
   const int64_t hidden = m.down.linear->in_features();
-  Matrix<float> gate_up(x.rows, 2 * hidden);
+  Matrix<float> gate_up(x.rows, m.gate_up.linear->out_features());
   m.gate_up.apply(x, gate_up.view());
   const MatrixView<float> gate = gate_up.view().block(0, 0, x.rows, hidden);
-  for_each_row(x.rows, [&](int64_t t) { vector_ops().silu_mul(gate.row(t), gate.row(t) + hidden, hidden); });
+  for_each_row(x.rows, [&](int64_t t) { activate(m, gate.row(t), hidden); });
   notify(observer, Signal::kHiddenStream, gate);
   Matrix<float> out(x.rows, m.down.linear->out_features());
   m.down.apply(gate, out.view());
@@ -83,9 +101,14 @@ Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Obser
 
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y) {
   const float* weight = norm.weight.empty() ? nullptr : norm.weight.data();
+  const float* bias = norm.bias.empty() ? nullptr : norm.bias.data();
+  const auto divisor = static_cast<float>(norm.divisor);
+  const auto eps = static_cast<float>(norm.eps);
   for_each_row(x.rows, [&](int64_t t) {
-    vector_ops().rms_norm(x.row(t), weight, static_cast<float>(norm.divisor), static_cast<float>(norm.eps),
-                          y.row(t), x.cols);
+    if (norm.kind == NormKind::kLayer)
+      vector_ops().layer_norm(x.row(t), weight, bias, divisor, eps, y.row(t), x.cols);
+    else
+      vector_ops().rms_norm(x.row(t), weight, divisor, eps, y.row(t), x.cols);
   });
 }
 
@@ -126,6 +149,20 @@ Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens) {
   return x;
 }
 
+void add_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
+                   MatrixView<float> x) {
+  if (table.empty()) return;
+  std::vector<float> row(static_cast<size_t>(table.cols));
+  for (size_t t = 0; t < positions.size(); ++t) {
+    const int64_t index = offset + positions[t];
+    if (index >= table.rows)
+      fail(ErrorCode::kInvalid, "position {} is beyond the {} that the model has learned", positions[t],
+           table.rows - offset);
+    decode_row(table, index, row.data());
+    vector_ops().add(row.data(), x.row(static_cast<int64_t>(t)), x.cols);
+  }
+}
+
 Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps) {
   std::vector<Segment> segments;
   std::vector<int32_t> tokens;
@@ -140,8 +177,9 @@ Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceSt
     tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
     for (int64_t t = 0; t < count; ++t) positions.push_back(first + t);
   }
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, positions);
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions);
   Matrix<float> x = embed(model.embedding, tokens);
+  add_positions(model.positions, model.config.position_offset, positions, x.view());
   for (size_t s = 0; s < model.stages.size(); ++s) {
     for (size_t i = 0; i < steps.size(); ++i) segments[i].kv = steps[i].cache->layer(s);
     x = forward_stage(model.stages[s], x.view(), segments, rope);
@@ -174,6 +212,9 @@ Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens,
 Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden) {
   Matrix<float> logits(hidden.rows, model.head->out_features());
   model.head->apply(hidden, logits.view());
+  if (!model.head_bias.empty())
+    for (int64_t t = 0; t < logits.rows(); ++t)
+      vector_ops().add(model.head_bias.data(), logits.row(t), logits.cols());
   return logits;
 }
 

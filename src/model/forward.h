@@ -14,7 +14,7 @@ namespace pare {
 // Signals a calibration may look at while a stage runs; all (tokens, width).
 enum class Signal {
   kStageInput,    // residual stream entering the stage
-  kNormed,        // what q, k, v or gate, up read
+  kNormed,        // what q, k, v, gate and up read
   kValueStream,   // what o reads
   kHiddenStream,  // what down reads
   kBranchOutput,  // what the branch adds to the residual stream
@@ -22,13 +22,18 @@ enum class Signal {
 using Observer = std::function<void(Signal, MatrixView<const float>)>;
 
 // Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
-// angles of every row; returns (rows, width_out).
+// angles of every row; returns (rows, width_out). Every branch shows its stream, then its output.
 Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
                             std::span<const Segment> segments, const RopeTable& rope,
                             const Observer& observer = {});
 
 // Rows of the embedding, (tokens, embedding_width). Throws kInvalid naming an id outside the vocabulary.
 Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
+
+// Adds row offset + position of a table of learned positions to every row of x (tokens, width); nothing when
+// the table is empty. Throws kInvalid naming a position outside the table.
+void add_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
+                   MatrixView<float> x);
 
 // y = norm(x), row by row; x (tokens, width). y may be x.
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y);

@@ -36,19 +36,25 @@ void update_config(Model& model) {
   ModelConfig& config = model.config;
   config.embedding_width = model.embedding.cols;
   config.tied = model.head.empty();
+  config.head_bias = !model.head_bias.empty();
+  config.learned_positions = !model.positions.empty();
+  config.design.norm = model.final_norm.kind;
   config.head_transform = !model.head_transform.empty();
   config.bias = {};
   int64_t width = config.embedding_width;
   for (size_t b = 0; b < model.blocks.size(); ++b) {
     const auto& stages = model.blocks[b].stages;
-    PARE_CHECK(stages.size() == 2);
+    config.design.parallel = stages.size() == 1;
+    PARE_CHECK(stages.size() == 2 || config.design.parallel);
+    const Weight& mlp_skip = stages.back().skip;
     BlockShape shape;
     shape.input_width = width;
     shape.attention_skip = !stages[0].skip.empty();
-    shape.mlp_skip = !stages[1].skip.empty();
+    shape.mlp_skip = !config.design.parallel && !mlp_skip.empty();
     shape.attention_output_width = shape.attention_skip ? stages[0].skip.rows : width;
-    shape.output_width = shape.mlp_skip ? stages[1].skip.rows : shape.attention_output_width;
+    shape.output_width = shape.mlp_skip ? mlp_skip.rows : shape.attention_output_width;
     for (const Stage& stage : stages) {
+      PARE_CHECK(stage.branches.empty() || stage.norm.kind == config.design.norm);
       for (const Branch& branch : stage.branches) {
         if (const auto* attention = std::get_if<Attention>(&branch)) {
           shape.value_head_dim = attention->value_head_dim;
@@ -58,6 +64,8 @@ void update_config(Model& model) {
           config.bias.o |= !attention->o.bias.empty();
         } else if (const auto* mlp = std::get_if<Mlp>(&branch)) {
           shape.intermediate_size = mlp->down.weight.cols;
+          config.design.gated = !mlp->gate.weight.empty();
+          config.design.activation = mlp->activation;
           config.bias.gate |= !mlp->gate.bias.empty();
           config.bias.up |= !mlp->up.bias.empty();
           config.bias.down |= !mlp->down.bias.empty();

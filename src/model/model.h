@@ -18,11 +18,14 @@ struct Linear {
 };
 
 // x · rsqrt(Σx²/divisor + eps) · weight; an empty weight means ones. The divisor is the width the model was
-// trained with, also after slicing (SliceGPT, section 3).
+// trained with, also after slicing (SliceGPT, section 3). kLayer: the same of x − mean(x), plus bias; an
+// empty bias means zeros.
 struct Norm {
   std::vector<float> weight;
   double divisor = 0.0;
   double eps = 1e-5;
+  NormKind kind = NormKind::kRms;
+  std::vector<float> bias = {};  // kLayer only
 };
 
 struct Attention {
@@ -35,7 +38,8 @@ struct Attention {
 
 struct Mlp {
   Activation activation = Activation::kSilu;
-  Linear gate, up, down;
+  Linear gate;  // empty: down(act(up(x)))
+  Linear up, down;
 };
 
 using Branch = std::variant<Attention, Mlp>;
@@ -54,10 +58,12 @@ struct Block {
 struct Model {
   ModelConfig config;
   Weight embedding;  // (vocab, embedding_width)
+  Weight positions;  // (position_offset + max_positions, embedding_width), added by position; empty: none
   std::vector<Block> blocks;
   Norm final_norm;
-  Weight head_transform;  // (width read by the head, output width); empty: identity
-  Weight head;            // (vocab, width); empty: tied to the embedding
+  Weight head_transform;         // (width read by the head, output width); empty: identity
+  Weight head;                   // (vocab, width); empty: tied to the embedding
+  std::vector<float> head_bias;  // (vocab) or empty
 
   const Weight& head_weight() const { return head.empty() ? embedding : head; }
 };

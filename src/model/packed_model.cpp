@@ -43,15 +43,21 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
                                                    pack_affine({&a->o}, compute)});
     } else {
       const Mlp& m = std::get<Mlp>(branch);
-      packed.branches.emplace_back(
-          PackedMlp{pack_affine({&m.gate, &m.up}, compute), pack_affine({&m.down}, compute)});
+      const bool gated = !m.gate.weight.empty();
+      packed.branches.emplace_back(PackedMlp{
+          m.activation, gated, gated ? pack_affine({&m.gate, &m.up}, compute) : pack_affine({&m.up}, compute),
+          pack_affine({&m.down}, compute)});
     }
   }
   return packed;
 }
 
 PackedModel::PackedModel(const Model& model, ComputeType compute)
-    : config(model.config), embedding(model.embedding), final_norm(model.final_norm) {
+    : config(model.config),
+      embedding(model.embedding),
+      positions(model.positions),
+      final_norm(model.final_norm),
+      head_bias(model.head_bias) {
   int64_t width = model.embedding.cols;
   for (const Block& block : model.blocks) {
     for (const Stage& stage : block.stages) {
@@ -80,7 +86,7 @@ std::vector<const PackedLinear*> PackedModel::linears() const {
 }
 
 int64_t PackedModel::bytes_per_token() const {
-  size_t biases = 0;
+  size_t biases = head_bias.size();
   for (const PackedStage& stage : stages)
     for (const auto& branch : stage.branches) {
       if (const auto* a = std::get_if<PackedAttention>(&branch))

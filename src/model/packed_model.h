@@ -25,7 +25,9 @@ struct PackedAttention {
   PackedAffine o;
 };
 struct PackedMlp {
-  PackedAffine gate_up;  // gates, then ups
+  Activation activation = Activation::kSilu;
+  bool gated = true;
+  PackedAffine gate_up;  // gates, then ups; only ups when not gated
   PackedAffine down;
 };
 
@@ -39,14 +41,16 @@ struct PackedStage {
 
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute);
 
-// Everything but the embedding, which is read row by row from its canonical weight.
+// Everything but the embedding and the positions, which are read row by row from their canonical weights.
 struct PackedModel {
   ModelConfig config;
   Weight embedding;
+  Weight positions;                 // empty: none
   std::vector<PackedStage> stages;  // of all blocks, in order
   Norm final_norm;
   std::unique_ptr<PackedLinear> head_transform;  // null: identity
   std::unique_ptr<PackedLinear> head;
+  std::vector<float> head_bias;  // (vocab) or empty
 
   PackedModel(const Model& model, ComputeType compute);
   // Every linear, in the order in which a token meets them.

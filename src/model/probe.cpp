@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "kernels/vector_ops.h"
 #include "model/forward.h"
 
 namespace pare {
@@ -47,11 +48,13 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   const auto count = static_cast<int64_t>(tokens.size());
   std::vector<int64_t> positions(tokens.size());
   std::iota(positions.begin(), positions.end(), 0);
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, positions);
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions);
   const std::vector<int64_t> rows(tokens.begin(), tokens.end());
   const Weight seen = edited(edit, Role::kEmbedding, -1, gather_rows(model.embedding, rows));
   Matrix<float> x = decode(seen);
   PARE_CHECK(x.rows() == count);
+  add_positions(edited(edit, Role::kPositions, -1, model.positions), model.config.position_offset, positions,
+                x.view());
   for (size_t b = 0; b < model.blocks.size(); ++b)
     for (size_t s = 0; s < model.blocks[b].stages.size(); ++s)
       x = run_stage(model.blocks[b].stages[s], static_cast<int64_t>(b), s, edit, x.view(), rope);
@@ -60,7 +63,11 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
     x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());
   // A tied head is the embedding, whatever becomes of that.
   const Role head = model.head.empty() ? Role::kEmbedding : Role::kHead;
-  return apply_streamed(model.head_weight(), edit, head, x.view());
+  Matrix<float> logits = apply_streamed(model.head_weight(), edit, head, x.view());
+  if (!model.head_bias.empty())
+    for (int64_t t = 0; t < count; ++t)
+      vector_ops().add(model.head_bias.data(), logits.row(t), logits.cols());
+  return logits;
 }
 
 double relative_difference(MatrixView<const float> a, MatrixView<const float> b) {

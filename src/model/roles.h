@@ -7,12 +7,13 @@ namespace pare {
 
 enum class Role {
   kEmbedding,      // (vocab, width)
-  kAttentionNorm,  // norm of the attention stage
+  kPositions,      // (positions, width)
+  kAttentionNorm,  // norm of the attention stage, or of the only stage of a parallel block
   kQuery,
   kKey,
   kValue,
   kAttentionOutput,
-  kAttentionSkip,  // residual matrix beside the attention stage
+  kAttentionSkip,  // residual matrix beside that stage
   kMlpNorm,
   kGate,
   kUp,
@@ -25,9 +26,10 @@ enum class Role {
 
 // Short lower-case name, as --targets and reports spell it: "q", "o", "down", …
 constexpr std::string_view role_name(Role role) {
-  constexpr std::string_view kNames[] = {"embedding",      "attention_norm", "q",    "k",  "v",    "o",
-                                         "attention_skip", "mlp_norm",       "gate", "up", "down", "mlp_skip",
-                                         "final_norm",     "head_transform", "head"};
+  constexpr std::string_view kNames[] = {
+      "embedding", "positions",      "attention_norm", "q",    "k",  "v",
+      "o",         "attention_skip", "mlp_norm",       "gate", "up", "down",
+      "mlp_skip",  "final_norm",     "head_transform", "head"};
   return kNames[static_cast<int>(role)];
 }
 

@@ -5,10 +5,10 @@
 
 namespace pare {
 
-std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
+std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t rotary_dim) {
   std::vector<double> frequencies;
-  for (int64_t i = 0; i < head_dim / 2; ++i) {
-    double f = std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(head_dim));
+  for (int64_t i = 0; i < rotary_dim / 2; ++i) {
+    double f = std::pow(rope.theta, -2.0 * static_cast<double>(i) / static_cast<double>(rotary_dim));
     if (rope.scaling == RopeScaling::kLinear) f /= rope.factor;
     if (rope.scaling == RopeScaling::kDivisors) f /= rope.divisors[static_cast<size_t>(i)];
     if (rope.scaling == RopeScaling::kLlama3) {
@@ -23,12 +23,12 @@ std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t head_dim) {
   return frequencies;
 }
 
-RopeTable make_rope_table(const RopeConfig& rope, int64_t head_dim, std::span<const int64_t> positions) {
-  const std::vector<double> frequencies = rope_frequencies(rope, head_dim);
+RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const int64_t> positions) {
+  const std::vector<double> frequencies = rope_frequencies(rope, rotary_dim);
   const auto rows = static_cast<int64_t>(positions.size());
-  RopeTable table{Matrix<float>(rows, head_dim / 2), Matrix<float>(rows, head_dim / 2)};
+  RopeTable table{Matrix<float>(rows, rotary_dim / 2), Matrix<float>(rows, rotary_dim / 2)};
   for (int64_t t = 0; t < rows; ++t) {
-    for (int64_t i = 0; i < head_dim / 2; ++i) {
+    for (int64_t i = 0; i < rotary_dim / 2; ++i) {
       const double angle =
           static_cast<double>(positions[static_cast<size_t>(t)]) * frequencies[static_cast<size_t>(i)];
       table.cos(t, i) = static_cast<float>(std::cos(angle));

@@ -128,6 +128,10 @@ void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, c
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest) {
+  const std::string& family = original.config.architecture;
+  if (architecture_named(family).write_gguf == nullptr)
+    fail(ErrorCode::kUnsupported, "pare writes no GGUF files of architecture {}, only Hugging Face folders",
+         family);
   if (!is_plain(original))
     fail(ErrorCode::kUnsupported,
          "a GGUF file cannot hold this model: its layers differ in shape or the residual stream passes "

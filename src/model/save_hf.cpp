@@ -91,7 +91,8 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
                          return part_of(converted(weight, target, name), kind);
                        });
     if (parts.front().kind != PartKind::kWhole) layout.packed[name] = target.pattern;
-    if (target.pattern.dense() && place.role != Role::kEmbedding) layout.dense.push_back(module_name(name));
+    if (target.pattern.dense() && place.role != Role::kEmbedding && place.role != Role::kPositions)
+      layout.dense.push_back(module_name(name));
   };
   for_each_tensor(model, add_matrix, [&](const TensorPlace& place, const std::vector<float>& values) {
     layout.table.add(hf_name(architecture, place), {static_cast<int64_t>(values.size())},
@@ -147,7 +148,9 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
 
 }  // namespace
 
-bool is_plain(const Model& model) { return architecture_of(model).is_plain(model.config); }
+bool is_plain(const Model& model) {
+  return architecture_named(model.config.architecture).is_plain(model.config);
+}
 
 void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options) {
   check_options(options);

@@ -2,9 +2,7 @@
 
 namespace pare {
 
-const Architecture& architecture_of(const Model& model) {
-  return architecture_named(model.config.architecture);
-}
+const Architecture& architecture_of(const Model& model) { return writing_architecture(model.config); }
 
 Weight vector_weight(const std::vector<float>& values) {
   const auto n = static_cast<int64_t>(values.size());
@@ -14,6 +12,8 @@ Weight vector_weight(const std::vector<float>& values) {
 void add_missing_norms(Model& model) {
   const auto fill = [](Norm& norm, int64_t width) {
     if (norm.weight.empty()) norm.weight.assign(static_cast<size_t>(width), 1.0f);
+    if (norm.bias.empty() && norm.kind == NormKind::kLayer)
+      norm.bias.assign(static_cast<size_t>(width), 0.0f);
   };
   int64_t width = model.config.embedding_width;
   for (Block& block : model.blocks) {

@@ -31,9 +31,10 @@ class TensorTable {
   std::map<std::string, Producer> producers_;
 };
 
+// That whose names and config.json the model is written with.
 const Architecture& architecture_of(const Model& model);
 Weight vector_weight(const std::vector<float>& values);
-// A norm's weights as a file stores them: ones when the model has none.
+// A norm's weights as a file stores them: ones (biases of layer norms: zeros) when the model has none.
 void add_missing_norms(Model& model);
 
 }  // namespace pare

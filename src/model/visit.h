@@ -8,7 +8,8 @@
 
 namespace pare {
 
-// Calls visit(Role, Linear&) for the linears of one stage. Works on const and mutable stages.
+// Calls visit(Role, Linear&) for the linears of one stage, without a gate that is not there. Works on const
+// and mutable stages.
 template <typename StageT, typename Visit>
 void for_each_linear(StageT& stage, Visit&& visit) {
   for (auto& branch : stage.branches) {
@@ -18,7 +19,7 @@ void for_each_linear(StageT& stage, Visit&& visit) {
       visit(Role::kValue, attention->v);
       visit(Role::kAttentionOutput, attention->o);
     } else if (auto* mlp = std::get_if<Mlp>(&branch)) {
-      visit(Role::kGate, mlp->gate);
+      if (!mlp->gate.weight.empty()) visit(Role::kGate, mlp->gate);
       visit(Role::kUp, mlp->up);
       visit(Role::kDown, mlp->down);
     }
@@ -32,7 +33,7 @@ constexpr bool reads_residual(Role role) {
 }
 constexpr bool writes_residual(Role role) { return role == Role::kAttentionOutput || role == Role::kDown; }
 
-// Roles of stage `index` of a block. LLaMA: stage 0 is attention, stage 1 the MLP.
+// Roles of stage `index` of a block: stage 0 is attention, or all of a parallel block, stage 1 the MLP.
 constexpr Role norm_role(size_t stage) { return stage == 0 ? Role::kAttentionNorm : Role::kMlpNorm; }
 constexpr Role skip_role(size_t stage) { return stage == 0 ? Role::kAttentionSkip : Role::kMlpSkip; }
 
@@ -49,11 +50,13 @@ template <typename ModelT, typename OnMatrix, typename OnVector>
 void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
   const auto visit_norm = [&](Role role, int64_t block, auto& norm) {
     if (!norm.weight.empty()) vector(TensorPlace{role, block, false}, norm.weight);
+    if (!norm.bias.empty()) vector(TensorPlace{role, block, true}, norm.bias);
   };
   const auto visit_weight = [&](Role role, int64_t block, auto& weight) {
     if (!weight.empty()) matrix(TensorPlace{role, block, false}, weight);
   };
   visit_weight(Role::kEmbedding, -1, model.embedding);
+  visit_weight(Role::kPositions, -1, model.positions);
   for (size_t b = 0; b < model.blocks.size(); ++b) {
     const auto block = static_cast<int64_t>(b);
     for (size_t s = 0; s < model.blocks[b].stages.size(); ++s) {
@@ -69,6 +72,7 @@ void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
   visit_norm(Role::kFinalNorm, -1, model.final_norm);
   visit_weight(Role::kHeadTransform, -1, model.head_transform);
   visit_weight(Role::kHead, -1, model.head);
+  if (!model.head_bias.empty()) vector(TensorPlace{Role::kHead, -1, true}, model.head_bias);
 }
 
 }  // namespace pare

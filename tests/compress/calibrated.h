@@ -37,7 +37,7 @@ struct StageSignals {
 inline StageSignals signals_of(const Model& model, const CalibrationSet& set, size_t block, size_t stage) {
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
-  walk.start(model.embedding);
+  walk.start(model);
   const size_t stages = model.blocks.front().stages.size();
   for (size_t i = 0; i < block * stages + stage; ++i)
     walk.run(model.blocks[i / stages].stages[i % stages], "before");

@@ -115,7 +115,7 @@ TEST(CalibrationWalk, GivesWhatTheForwardPassGives) {
   const CalibrationSet set = random_calibration(3, 20);
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
-  walk.start(model.embedding);
+  walk.start(model);
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       const Matrix<float> before = stream_of(walk);
@@ -151,7 +151,7 @@ TEST(CalibrationWalk, NamesTheStageWhoseActivationsOverflow) {
   const CalibrationSet set = random_calibration(1, 8);
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "walk", ComputeType::kF32);
-  walk.start(model.embedding);
+  walk.start(model);
   EXPECT_PARE_ERROR(walk.run(model.blocks[1].stages[1], "layer 1"), ErrorCode::kNumeric,
                     "layer 1: activations hold a NaN or an infinity");
 }

@@ -24,6 +24,7 @@ struct Case {
   bool keep_tie;  // of a tied model
   Covariance covariance;
   bool biases;
+  TinyModelOptions like = {};
 };
 
 std::vector<Case> all_cases() {
@@ -36,13 +37,21 @@ std::vector<Case> all_cases() {
         cases.push_back({Rotation::kBlock, false, tied, keep_tie, covariance, biases});
         cases.push_back({Rotation::kGlobal, true, tied, keep_tie, covariance, biases});
       }
+  for (const Covariance covariance : {Covariance::kRaw, Covariance::kNormalized})
+    for (const TinyModelOptions& like : {opt_like(), phi_like()})
+      for (const auto& [tied, keep_tie] :
+           std::vector<std::pair<bool, bool>>{{true, true}, {true, false}, {false, true}}) {
+        cases.push_back({Rotation::kBlock, true, tied, keep_tie, covariance, true, like});
+        cases.push_back({Rotation::kBlock, false, tied, keep_tie, covariance, true, like});
+        cases.push_back({Rotation::kGlobal, true, tied, keep_tie, covariance, true, like});
+      }
   return cases;
 }
 
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   const Case& c = info.param;
-  return fmt::format("{}{}_{}_{}_{}", c.rotation == Rotation::kBlock ? "Block" : "Global",
-                     c.slice_head ? "" : "WholeHead",
+  return fmt::format("{}_{}{}_{}_{}_{}", c.like.architecture,
+                     c.rotation == Rotation::kBlock ? "Block" : "Global", c.slice_head ? "" : "WholeHead",
                      !c.tied      ? "Untied"
                      : c.keep_tie ? "Tied"
                                   : "TieCut",
@@ -51,7 +60,12 @@ std::string case_name(const ::testing::TestParamInfo<Case>& info) {
 
 class SliceResidual : public ::testing::TestWithParam<Case> {
  protected:
-  Model model() const { return make_tiny_model({.tied = GetParam().tied, .biases = GetParam().biases}); }
+  Model model() const {
+    TinyModelOptions like = GetParam().like;
+    like.tied = GetParam().tied;
+    like.biases = GetParam().biases;
+    return make_tiny_model(like);
+  }
   ResidualOptions options(int64_t width) const {
     const Case& c = GetParam();
     return {width, c.rotation, c.covariance, c.slice_head, c.keep_tie};
@@ -202,9 +216,11 @@ TEST(SliceResidualModel, CanSliceASliceAgain) {
 }
 
 Weight shape_only(int64_t rows, int64_t cols) {
+  static constexpr std::byte kNothing = {};
   Weight weight;
   weight.rows = rows;
   weight.cols = cols;
+  weight.data = &kNothing;  // not empty
   return weight;
 }
 
@@ -229,6 +245,90 @@ TEST(ResidualSlicedParameters, MatchesTheReferenceOnSmolLm2) {
   }
   EXPECT_EQ(residual_sliced_parameters(model, {432, Rotation::kBlock, Covariance::kRaw, false, false}),
             140652288);
+}
+
+// OPT-125m and Phi-2 as the SliceGPT reference makes them at 20 %: arXiv 2401.15024, counted from its state
+// dicts.
+Model shape_of(int64_t vocab, int64_t width, int64_t hidden, size_t layers, bool parallel) {
+  Model model;
+  model.config.vocab_size = vocab;
+  model.config.embedding_width = width;
+  model.embedding = shape_only(vocab, width);
+  const auto linear = [](int64_t out, int64_t in) {
+    return Linear{shape_only(out, in), std::vector<float>(static_cast<size_t>(out))};
+  };
+  const std::vector<float> ones(static_cast<size_t>(width), 1.0f);
+  const Norm norm{ones, static_cast<double>(width), 1e-5, NormKind::kLayer, ones};
+  Attention attention{};
+  attention.q = attention.k = attention.v = attention.o = linear(width, width);
+  Mlp mlp;
+  mlp.up = linear(hidden, width);
+  mlp.down = linear(width, hidden);
+  Block block;
+  if (parallel)
+    block.stages = {{norm, {attention, mlp}, {}}};
+  else
+    block.stages = {{norm, {attention}, {}}, {norm, {mlp}, {}}};
+  model.blocks.assign(layers, block);
+  model.final_norm = norm;
+  return model;
+}
+
+TEST(ResidualSlicedParameters, MatchesTheReferenceOnOpt125m) {
+  Model model = shape_of(50272, 768, 3072, 12, false);
+  model.positions = shape_only(2050, 768);
+  // 0.8 · 768, down to a multiple of 8.
+  EXPECT_EQ(residual_sliced_parameters(model, {608, Rotation::kBlock, Covariance::kRaw, false, false}),
+            147250880);
+}
+
+TEST(ResidualSlicedParameters, MatchesTheReferenceOnPhi2) {
+  Model model = shape_of(51200, 2560, 10240, 32, true);
+  model.head = shape_only(51200, 2560);
+  model.head_bias.resize(51200);
+  EXPECT_EQ(residual_sliced_parameters(model, {2048, Rotation::kBlock, Covariance::kRaw, false, false}),
+            2391772160);
+}
+
+TEST(SliceResidualModel, LayerNormsOfFixedMeanNeedItsDirectionOnlyForATiedHead) {
+  // Narrower by one than the stream: the direction of the mean is the one that goes, which is exact.
+  const CalibrationSet set = random_calibration(4, 40);
+  for (TinyModelOptions like : {opt_like(), phi_like()}) {
+    like.tied = false;
+    const Model dense = make_tiny_model(like);
+    for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
+      Report report;
+      const Model sliced =
+          sliced_residual(dense, set, {31, rotation, Covariance::kNormalized, true, true}, report);
+      EXPECT_LT(logit_difference(dense, sliced, set), 1e-4);
+    }
+  }
+}
+
+TEST(FuseNorm, KeepsTheFunctionOfStagesWithLayerNorms) {
+  const CalibrationSet set = random_calibration(1, 40);
+  for (const TinyModelOptions& like : {opt_like(), phi_like()}) {
+    const Model dense = make_tiny_model(like);
+    Model fused = dense;
+    const Matrix<double> centered = matmul(decode_f64(dense.embedding).view(), centering(32, 0.0).view());
+    fused.head = dense.head_weight();
+    fused.embedding = Weight::from_matrix(centered.view());
+    if (!dense.positions.empty()) {
+      const Matrix<double> positions = matmul(decode_f64(dense.positions).view(), centering(32, 0.0).view());
+      fused.positions = Weight::from_matrix(positions.view());
+    }
+    for (Block& block : fused.blocks)
+      for (Stage& stage : block.stages) {
+        stage = fuse_norm(center_writers(stage));
+        EXPECT_EQ(stage.norm.kind, NormKind::kRms);
+        EXPECT_TRUE(stage.norm.weight.empty() && stage.norm.bias.empty());
+      }
+    fused.head_transform = Weight::from_matrix(fused_head_map(dense).view());
+    fused.head_bias = fused_head_bias(dense);
+    fused.final_norm = fuse_norm({dense.final_norm, {}, {}}).norm;
+    update_config(fused);
+    EXPECT_LT(logit_difference(dense, fused, set), 1e-5);
+  }
 }
 
 TEST(FuseNorm, KeepsTheFunctionOfTheStage) {

@@ -111,12 +111,12 @@ TEST(MeasureSensitivity, GivesACurveForEveryWantedStream) {
     EXPECT_TRUE(std::is_sorted(seen.begin(), seen.end()));
     EXPECT_EQ(seen.back(), 100);
     std::vector<size_t> stages;
-    for (const StreamSensitivity& s : result) stages.push_back(s.stage);
+    for (const StreamSensitivity& s : result) stages.push_back(s.place.stage);
     EXPECT_EQ(stages, hidden && value ? (std::vector<size_t>{0, 1, 2, 3})
                       : hidden        ? (std::vector<size_t>{1, 3})
                                       : (std::vector<size_t>{0, 2}));
     for (const StreamSensitivity& s : result) {
-      const Stage& stage = *stages_of(model)[s.stage];
+      const Stage& stage = *stages_of(model)[s.place.stage];
       const WidthCurve& curve = s.curve;
       EXPECT_EQ(curve.parameters_per_width, parameters_per_width(stage));
       ASSERT_EQ(curve.widths.size(), curve.loss.size());
@@ -148,7 +148,7 @@ TEST(MeasureSensitivity, AStreamWithoutEffectCostsNothing) {
   mlp.down.weight = Weight::from_matrix(Matrix<float>::zeros(32, 48).view());
   const auto result = measured(model, random_calibration(6, 32), {});
   for (const StreamSensitivity& s : result) {
-    EXPECT_EQ(s.curve.loss.back() < 1e-6, s.stage == 1) << s.stage << " " << s.curve.loss.back();
+    EXPECT_EQ(s.curve.loss.back() < 1e-6, s.place.stage == 1) << s.place.stage << " " << s.curve.loss.back();
   }
 }
 

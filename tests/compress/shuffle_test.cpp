@@ -143,17 +143,19 @@ TEST(ShuffleByError, LowersTheError) {
 
 TEST(Permute, LeavesTheFunctionAlone) {
   const CalibrationSet set = random_calibration(2, 24);
-  for (const bool tied : {true, false}) {
-    const Model dense = make_tiny_model({.tied = tied, .biases = true});
+  for (const TinyModelOptions& like :
+       {TinyModelOptions{.tied = true, .biases = true}, TinyModelOptions{.tied = false, .biases = true},
+        opt_like(), phi_like()}) {
+    const Model dense = make_tiny_model(like);
     Model hidden = dense;
-    permute_hidden(hidden.blocks[1].stages[1], random_order(48, 1));
+    permute_hidden(hidden.blocks[1].stages.back(), random_order(48, 1));
     EXPECT_LT(logit_difference(dense, hidden, set), 1e-5);
     const auto first_of_down = [](const Model& model) {
-      return decode(std::get<Mlp>(model.blocks[1].stages[1].branches[0]).down.weight)(0, 0);
+      return decode(std::get<Mlp>(model.blocks[1].stages.back().branches.back()).down.weight)(0, 0);
     };
     EXPECT_NE(first_of_down(hidden), first_of_down(dense));
     Model values = dense;
-    for (int64_t k = 0; k < 2; ++k)
+    for (int64_t k = 0; k < dense.config.kv_heads; ++k)
       permute_values(values.blocks[0].stages[0], k, random_order(8, 2 + static_cast<uint64_t>(k)));
     EXPECT_LT(logit_difference(dense, values, set), 1e-5);
     Model residual = dense;

@@ -64,40 +64,42 @@ bool same_weights(const Model& a, const Model& b) {
 }
 
 TEST(Slice, MeetsTheTargetAndReportsIt) {
-  const Model dense = make_tiny_model({.biases = true});
-  const CalibrationSet set = random_calibration(6, 32);
-  for (const double share : {0.97, 0.9, 0.8}) {
-    for (SliceOptions options : every_way(share)) {
-      options.round_interval = 2;
-      Report report;
-      const Model sliced = sliced_model(dense, set, options, report);
-      const int64_t before = model_size(dense).parameters;
-      const int64_t after = model_size(sliced).parameters;
-      EXPECT_LE(after, static_cast<int64_t>(share * static_cast<double>(before)));
-      EXPECT_GT(after, static_cast<int64_t>((share - 0.09) * static_cast<double>(before)));
-      EXPECT_EQ(report.before.parameters, before);
-      EXPECT_EQ(report.after.parameters, after);
-      check_finite(sliced);
-    }
-  }
+  for (const TinyModelOptions& like : {TinyModelOptions{.biases = true}, opt_like(), phi_like()})
+    for (const double share : {0.97, 0.9, 0.8})
+      for (SliceOptions options : every_way(share)) {
+        const Model dense = make_tiny_model(like);
+        const CalibrationSet set = random_calibration(6, 32);
+        SCOPED_TRACE(fmt::format("{} {} {}", like.architecture, share, to_json(options).dump()));
+        options.round_interval = 2;
+        Report report;
+        const Model sliced = sliced_model(dense, set, options, report);
+        const int64_t before = model_size(dense).parameters;
+        const int64_t after = model_size(sliced).parameters;
+        EXPECT_LE(after, static_cast<int64_t>(share * static_cast<double>(before)));
+        EXPECT_GT(after, static_cast<int64_t>((share - 0.09) * static_cast<double>(before)));
+        EXPECT_EQ(report.before.parameters, before);
+        EXPECT_EQ(report.after.parameters, after);
+        check_finite(sliced);
+      }
 }
 
 TEST(Slice, GivesTheSameBytesWithAnyNumberOfThreads) {
-  const Model dense = make_tiny_model({.biases = true});
   const CalibrationSet set = random_calibration(6, 32);
-  for (const SliceOptions& options : every_way(0.8)) {
-    const auto with = [&](int threads) {
-      const WithThreads scope(threads);
-      Report report;
-      Model sliced = sliced_model(dense, set, options, report);
-      return std::make_pair(std::move(sliced), report.to_json().dump());
-    };
-    const auto one = with(1);
-    const auto two = with(2);
-    EXPECT_TRUE(same_weights(one.first, two.first));
-    EXPECT_EQ(one.second, two.second);
-    EXPECT_FALSE(same_weights(one.first, dense));
-  }
+  for (const TinyModelOptions& like : {TinyModelOptions{.biases = true}, opt_like(), phi_like()})
+    for (const SliceOptions& options : every_way(0.8)) {
+      const Model dense = make_tiny_model(like);
+      const auto with = [&](int threads) {
+        const WithThreads scope(threads);
+        Report report;
+        Model sliced = sliced_model(dense, set, options, report);
+        return std::make_pair(std::move(sliced), report.to_json().dump());
+      };
+      const auto one = with(1);
+      const auto two = with(2);
+      EXPECT_TRUE(same_weights(one.first, two.first));
+      EXPECT_EQ(one.second, two.second);
+      EXPECT_FALSE(same_weights(one.first, dense));
+    }
 }
 
 TEST(Slice, UniformGivesAPlainModelOfOneHiddenWidth) {

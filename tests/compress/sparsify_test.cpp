@@ -72,13 +72,16 @@ const std::vector<SparsifyOptions>& every_way() {
 
 TEST(Sparsify, EveryLinearFollowsThePatternAndIsReported) {
   const CalibrationSet set = random_calibration(6, 32);
-  for (const bool biases : {false, true}) {
-    const Model dense = make_tiny_model({.biases = biases});
+  for (const TinyModelOptions& like :
+       {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(), phi_like()}) {
+    const Model dense = make_tiny_model(like);
+    const int64_t linears = like.design.gated ? 14 : 12;
     for (const SparsifyOptions& options : every_way()) {
+      SCOPED_TRACE(fmt::format("{} {}", like.architecture, to_json(options).dump()));
       Report report;
       const Model sparse = sparse_model(dense, set, options, report);
-      EXPECT_EQ(sparse_linears(sparse, k2of4), 14);
-      EXPECT_EQ(report.sparsity.size(), 14u);
+      EXPECT_EQ(sparse_linears(sparse, k2of4), linears);
+      EXPECT_EQ(report.sparsity.size(), static_cast<size_t>(linears));
       for (const SparsityEntry& entry : report.sparsity) {
         EXPECT_GT(entry.relative_error, 0.0) << entry.name;
         EXPECT_LT(entry.relative_error, 1.0) << entry.name;
@@ -102,8 +105,11 @@ TEST(Sparsify, UpdatesBringOutputsCloserThanMasksAlone) {
 
 // With 3:4 in one layer only, what follows must win back some of what it lost, with biases as without.
 TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
-  for (const bool biases : {false, true}) {
-    const Model dense = make_tiny_model({.layers = 4, .biases = biases});
+  for (TinyModelOptions like :
+       {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(), phi_like()}) {
+    SCOPED_TRACE(like.architecture);
+    like.layers = 4;
+    const Model dense = make_tiny_model(like);
     const CalibrationSet set = random_calibration(64, 64);
     const auto stream_error = [&](MatchOutput match) {
       SparsifyOptions options = with_method(SparseMethod::kSparseGpt);
@@ -114,10 +120,10 @@ TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
       WorkArea area;
       CalibrationWalk a(set, dense.config, area, "a", ComputeType::kF32);
       CalibrationWalk b(set, dense.config, area, "b", ComputeType::kF32);
-      a.start(dense.embedding);
-      b.start(sparse.embedding);
+      a.start(dense);
+      b.start(sparse);
       for (size_t block = 0; block < dense.blocks.size(); ++block)
-        for (size_t stage = 0; stage < 2; ++stage) {
+        for (size_t stage = 0; stage < dense.blocks[block].stages.size(); ++stage) {
           a.run(dense.blocks[block].stages[stage], "dense");
           b.run(sparse.blocks[block].stages[stage], "sparse");
         }

@@ -197,6 +197,33 @@ TEST_P(Streams, ValueStreamOfLowRankIsCutToItExactly) {
   EXPECT_GT(cut_stream(original, signals.gram.view(), kRank - 1, 0.0).relative_error, 1e-3);
 }
 
+TEST(StreamCuts, AParallelStageHasTwoStreams) {
+  const Model dense = make_tiny_model(phi_like());
+  const CalibrationSet set = random_calibration(4, 48);
+  const std::vector<StreamPlace> places = {{0, 0}, {0, 1}, {1, 0}, {1, 1}};
+  EXPECT_EQ(streams_of(dense), places);
+  WorkArea area;
+  CalibrationWalk walk(set, dense.config, area, "walk", ComputeType::kF32);
+  walk.start(dense);
+  walk.run(dense.blocks[0].stages[0], "before");
+  const Stage& stage = dense.blocks[1].stages[0];
+  const std::vector<Matrix<double>> grams = run_for_grams(stage, {0, 1}, [&](const Observer& observer) {
+    walk.peek(stage, "target", {observer, {}, {}});
+  });
+  Stage full = stage;
+  Stage cut = stage;
+  for (size_t branch = 0; branch < 2; ++branch) {
+    EXPECT_EQ(stream_kind(stage, branch), branch == 0 ? StreamKind::kValue : StreamKind::kHidden);
+    const int64_t width = stream_width(stage, branch);
+    full = cut_stream(full, grams[branch].view(), width, 0.0, branch).stage;
+    cut = cut_stream(cut, grams[branch].view(), width - 3, 1e-3, branch).stage;
+    EXPECT_EQ(stream_width(cut, branch), width - 3);
+  }
+  EXPECT_LT(logit_difference(dense, with_stage(dense, 1, 0, full), set), 1e-5);
+  EXPECT_EQ(model_size(dense).parameters - model_size(with_stage(dense, 1, 0, cut)).parameters,
+            3 * (parameters_per_width(stage, 0) + parameters_per_width(stage, 1)));
+}
+
 TEST(StreamCuts, ASilentStreamIsCutWithoutHarm) {
   const Model dense = make_tiny_model();
   for (const size_t stage : {kAttention, kMlp}) {

@@ -78,7 +78,8 @@ TEST(Config, UnsupportedThingsAreNamed) {
   }
   EXPECT_PARE_ERROR(read_with("partial_rotary_factor", 0.5), ErrorCode::kUnsupported,
                     "partial_rotary_factor");
-  EXPECT_PARE_ERROR(read_with("hidden_act", "gelu"), ErrorCode::kUnsupported, "gelu");
+  EXPECT_PARE_ERROR(read_with("hidden_act", "gelu"), ErrorCode::kUnsupported, "gelu with a gate");
+  EXPECT_PARE_ERROR(read_with("hidden_act", "mish"), ErrorCode::kUnsupported, "hidden_act \"mish\"");
   EXPECT_PARE_ERROR(read_with("model_type", "mamba"), ErrorCode::kUnsupported, "mamba");
   EXPECT_PARE_ERROR(read(Json::object()), ErrorCode::kUnsupported, "model_type");
   EXPECT_PARE_ERROR(architecture_named("mamba"), ErrorCode::kUnsupported, "mamba");
@@ -108,9 +109,7 @@ TEST(Config, AbsurdSizes) {
                                                 {"eos_token_id", {1, "x"}},
                                                 {"hidden_size", "32"},
                                                 {"vocab_size", 97.5},
-                                                {"rope_scaling", "linear"},
-                                                {"pare", 3},
-                                                {"pare", {{"norm_width", 32}}}};
+                                                {"rope_scaling", "linear"}};
   for (const auto& [key, value] : cases) {
     try {
       read_with(key, value);
@@ -123,6 +122,19 @@ TEST(Config, AbsurdSizes) {
     Json json = valid();
     json.erase(key);
     EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, key);
+  }
+}
+
+TEST(Config, SlicedModelsNeedTheirObject) {
+  Json json = valid();
+  for (const char* kind : {"pare", "pare_llama"}) {
+    json["model_type"] = kind;
+    json.erase("pare");
+    EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "\"pare\" is missing");
+    for (const Json& bad : {Json(3), Json{{"norm_width", 32}}}) {
+      json["pare"] = bad;
+      EXPECT_PARE_ERROR(read(json), ErrorCode::kFormat, "");
+    }
   }
 }
 
@@ -198,17 +210,96 @@ TEST(Config, SequencesEndWithTheSlidingWindow) {
   EXPECT_EQ(read(json).max_positions, 64);
 }
 
+Json golden_config(const char* name) {
+  return parse_json(read_file(golden_folder(name) / "config.json", 1 << 20), name);
+}
+
 TEST(Config, SlicedModelsOfAnyFamilyAreWrittenAlike) {
-  for (const char* kind : {"mistral", "qwen2"}) {
-    const Json json = of_kind(kind);
+  for (const Json& json : {of_kind("mistral"), of_kind("qwen2"), golden_config("opt/relu"),
+                           golden_config("opt/bare-linears"), golden_config("phi/quarter-rotary-gqa")}) {
     ModelConfig config = read(json);
     config.blocks[1].intermediate_size = 20;
-    const Json written = find_architecture(json).write_config(config);
-    EXPECT_EQ(written["model_type"], "pare_llama");
+    const Json written = writing_architecture(config).write_config(config);
+    EXPECT_EQ(written["model_type"], "pare");
     const ModelConfig again = read(written);
+    EXPECT_EQ(again.architecture, config.architecture);
+    EXPECT_EQ(again.design, config.design);
+    EXPECT_EQ(again.rotary_dim, config.rotary_dim);
+    EXPECT_EQ(again.learned_positions, config.learned_positions);
+    EXPECT_EQ(again.position_offset, config.position_offset);
+    EXPECT_EQ(again.head_bias, config.head_bias);
     EXPECT_EQ(again.blocks, config.blocks);
     EXPECT_EQ(again.bias, config.bias);
   }
+}
+
+// Folders of versions before the object said more than widths and biases.
+TEST(Config, OlderSlicedModelsAreLlamas) {
+  Json json = golden_config("sliced/all-streams");
+  const ModelConfig config = read(json);
+  for (const char* key : {"family", "norm", "gated", "parallel", "rotary_dim", "learned_positions",
+                          "position_offset", "head_bias"})
+    json["pare"].erase(key);
+  json["model_type"] = "pare_llama";
+  const ModelConfig older = read(json);
+  EXPECT_EQ(older.architecture, "llama");
+  EXPECT_EQ(older.design, BlockDesign());
+  EXPECT_EQ(older.rotary_dim, older.head_dim);
+  EXPECT_EQ(writing_architecture(older).write_config(older),
+            writing_architecture(config).write_config(config));
+}
+
+Json with(Json json, const char* key, const Json& value) {
+  json[key] = value;
+  return json;
+}
+
+TEST(Config, OptReadsWhatItsStagesExpress) {
+  const Json json = golden_config("opt/no-prefix");
+  const ModelConfig config = read(json);
+  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, Activation::kRelu, false, false}));
+  EXPECT_EQ(config.max_positions, 64);
+  EXPECT_EQ(config.position_offset, 2);
+  EXPECT_EQ(config.rotary_dim, 0);
+  EXPECT_TRUE(config.tied);
+  EXPECT_PARE_ERROR(read(with(json, "do_layer_norm_before", false)), ErrorCode::kUnsupported,
+                    "do_layer_norm_before false");
+  EXPECT_PARE_ERROR(read(with(json, "_remove_final_layer_norm", true)), ErrorCode::kUnsupported,
+                    "_remove_final_layer_norm true");
+  EXPECT_PARE_ERROR(read(with(json, "layer_norm_elementwise_affine", false)), ErrorCode::kUnsupported,
+                    "layer_norm_elementwise_affine false");
+  EXPECT_PARE_ERROR(read(with(json, "word_embed_proj_dim", 10)), ErrorCode::kUnsupported,
+                    "word_embed_proj_dim 10");
+  EXPECT_PARE_ERROR(read(with(json, "activation_function", "mish")), ErrorCode::kUnsupported, "mish");
+  EXPECT_PARE_ERROR(read(with(json, "num_attention_heads", 3)), ErrorCode::kFormat, "3 heads");
+  EXPECT_PARE_ERROR(read(with(json, "ffn_dim", 0)), ErrorCode::kFormat, "ffn_dim");
+}
+
+TEST(Config, PhiReadsWhatItsStagesExpress) {
+  const Json json = golden_config("phi/minimal-config");
+  const ModelConfig config = read(json);
+  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, Activation::kGeluTanh, false, true}));
+  EXPECT_EQ(config.head_dim, 8);
+  EXPECT_EQ(config.rotary_dim, 4);
+  EXPECT_EQ(config.max_positions, 2048);
+  EXPECT_TRUE(config.head_bias);
+  EXPECT_EQ(read(with(json, "partial_rotary_factor", 0.8)).rotary_dim, 6);
+  EXPECT_EQ(read(with(json, "num_key_value_heads", nullptr)).kv_heads, 3);
+  EXPECT_PARE_ERROR(read(with(json, "partial_rotary_factor", 0.4)), ErrorCode::kFormat, "even number");
+  EXPECT_PARE_ERROR(read(with(json, "partial_rotary_factor", 1.5)), ErrorCode::kFormat,
+                    "partial_rotary_factor");
+  EXPECT_PARE_ERROR(read(with(json, "qk_layernorm", true)), ErrorCode::kUnsupported, "qk_layernorm");
+  EXPECT_PARE_ERROR(read(with(json, "hidden_act", "silu")), ErrorCode::kUnsupported, "silu without a gate");
+}
+
+TEST(Config, LayerNormsAndParallelBlocksHaveNoSkips) {
+  ModelConfig config = read(golden_config("phi/half-rotary"));
+  config.blocks[0].attention_skip = true;
+  EXPECT_PARE_ERROR(validate(config), ErrorCode::kFormat, "layer norms");
+  config.design.norm = NormKind::kRms;
+  validate(config);
+  config.blocks[0].mlp_skip = true;
+  EXPECT_PARE_ERROR(validate(config), ErrorCode::kFormat, "parallel block");
 }
 
 TEST(Config, DivisorsOfTheRotaryEmbedding) {
@@ -239,12 +330,13 @@ TEST(Config, DivisorsOfTheRotaryEmbedding) {
 TEST(Config, WhatIsWrittenIsReadBack) {
   for (const char* name :
        {"llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear", "llama/rope-llama3",
-        "mistral/window", "mistral/no-window", "qwen2/gqa", "sliced/all-streams", "sliced/global-rotation"}) {
+        "mistral/window", "mistral/no-window", "qwen2/gqa", "opt/relu", "opt/bare-linears", "opt/untied-gelu",
+        "phi/half-rotary", "phi/quarter-rotary-gqa", "sliced/all-streams", "sliced/global-rotation"}) {
     const auto path = golden_folder(name) / "config.json";
     const ModelConfig config = read(parse_json(read_file(path, 1 << 20), name));
-    const Json written = architecture_named(config.architecture).write_config(config);
-    EXPECT_EQ(architecture_named(config.architecture).write_config(read(written)), written) << name;
-    EXPECT_EQ(written["model_type"], config.is_uniform() ? config.architecture : "pare_llama") << name;
+    const Json written = writing_architecture(config).write_config(config);
+    EXPECT_EQ(writing_architecture(config).write_config(read(written)), written) << name;
+    EXPECT_EQ(written["model_type"], config.is_uniform() ? config.architecture : "pare") << name;
   }
 }
 

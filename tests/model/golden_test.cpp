@@ -1,4 +1,5 @@
-// Tiny models of every kind against the logits of transformers (tests/golden/{llama,mistral,qwen2,sliced}).
+// Tiny models of every kind against the logits of transformers
+// (tests/golden/{llama,mistral,qwen2,opt,phi,sliced}).
 #include <gtest/gtest.h>
 
 #include "model/run_model.h"
@@ -29,14 +30,16 @@ TEST_P(GoldenLogits, Bf16) {
   EXPECT_GT(standard_deviation(difference), 1e-4 * golden.spread);  // it is not f32
 }
 
-INSTANTIATE_TEST_SUITE_P(Cases, GoldenLogits,
-                         ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
-                                           "llama/rope-llama3", "llama/rope-llama3-older",
-                                           "llama/minimal-config", "llama/sharded", "llama/bf16", "llama/f16",
-                                           "mistral/window", "mistral/no-window", "mistral/minimal-config",
-                                           "qwen2/gqa", "qwen2/tied", "sliced/all-streams",
-                                           "sliced/block-rotation", "sliced/global-rotation",
-                                           "sliced/first-layer-bare"));
+INSTANTIATE_TEST_SUITE_P(
+    Cases, GoldenLogits,
+    ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear", "llama/rope-llama3",
+                      "llama/rope-llama3-older", "llama/minimal-config", "llama/sharded", "llama/bf16",
+                      "llama/f16", "mistral/window", "mistral/no-window", "mistral/minimal-config",
+                      "qwen2/gqa", "qwen2/tied", "opt/relu", "opt/untied-gelu", "opt/bare-linears",
+                      "opt/no-prefix", "phi/half-rotary", "phi/quarter-rotary-gqa", "phi/minimal-config",
+                      "sliced/all-streams", "sliced/block-rotation", "sliced/global-rotation",
+                      "sliced/first-layer-bare", "sliced/opt-rotated", "sliced/opt-streams",
+                      "sliced/phi-rotated", "sliced/phi-streams"));
 
 }  // namespace
 }  // namespace pare::test

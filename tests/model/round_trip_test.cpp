@@ -37,14 +37,15 @@ TEST_P(HfRoundTrip, WeightsAreTheSameBytes) {
   }
 }
 
-INSTANTIATE_TEST_SUITE_P(Goldens, HfRoundTrip,
-                         ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear",
-                                           "llama/rope-llama3", "llama/minimal-config", "llama/bf16",
-                                           "llama/f16", "mistral/window", "mistral/no-window",
-                                           "mistral/minimal-config", "qwen2/gqa", "qwen2/tied",
-                                           "sliced/all-streams", "sliced/block-rotation",
-                                           "sliced/global-rotation", "sliced/first-layer-bare",
-                                           "tiny-model"));
+INSTANTIATE_TEST_SUITE_P(
+    Goldens, HfRoundTrip,
+    ::testing::Values("llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear", "llama/rope-llama3",
+                      "llama/minimal-config", "llama/bf16", "llama/f16", "mistral/window",
+                      "mistral/no-window", "mistral/minimal-config", "qwen2/gqa", "qwen2/tied", "opt/relu",
+                      "opt/untied-gelu", "opt/bare-linears", "phi/half-rotary", "phi/quarter-rotary-gqa",
+                      "phi/minimal-config", "sliced/all-streams", "sliced/block-rotation",
+                      "sliced/global-rotation", "sliced/first-layer-bare", "sliced/opt-rotated",
+                      "sliced/opt-streams", "sliced/phi-rotated", "sliced/phi-streams", "tiny-model"));
 
 TEST(SaveHf, ShardsAndOneFileHoldTheSame) {
   const Model sharded = load_model(golden_folder("llama/sharded"));

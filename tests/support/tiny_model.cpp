@@ -26,7 +26,10 @@ Linear random_linear(int64_t out, int64_t in, bool bias, Rng& rng) {
 }
 
 Norm random_norm(const ModelConfig& config, int64_t width, Rng& rng) {
-  return {random_vector(width, 1.0, 0.1, rng), static_cast<double>(config.norm_width), config.norm_eps};
+  Norm norm{random_vector(width, 1.0, 0.1, rng), static_cast<double>(config.norm_width), config.norm_eps,
+            config.design.norm};
+  if (norm.kind == NormKind::kLayer) norm.bias = random_vector(width, 0.0, 0.1, rng);
+  return norm;
 }
 
 Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rng) {
@@ -38,10 +41,15 @@ Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rn
   attention.v = random_linear(keys, o.width, o.biases, rng);
   attention.o = random_linear(o.width, queries, o.biases, rng);
   Mlp mlp;
-  mlp.gate = random_linear(o.intermediate, o.width, o.biases, rng);
+  mlp.activation = o.design.activation;
+  if (o.design.gated) mlp.gate = random_linear(o.intermediate, o.width, o.biases, rng);
   mlp.up = random_linear(o.intermediate, o.width, o.biases, rng);
   mlp.down = random_linear(o.width, o.intermediate, o.biases, rng);
   Block block;
+  if (o.design.parallel) {
+    block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention), std::move(mlp)}, {}});
+    return block;
+  }
   block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention)}, {}});
   block.stages.push_back({random_norm(config, o.width, rng), {std::move(mlp)}, {}});
   return block;
@@ -49,15 +57,40 @@ Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rn
 
 }  // namespace
 
+TinyModelOptions opt_like() {
+  TinyModelOptions o;
+  o.architecture = "opt";
+  o.kv_heads = o.heads;
+  o.biases = true;
+  o.design = {NormKind::kLayer, Activation::kRelu, false, false};
+  o.rotary_dim = 0;
+  o.learned_positions = true;
+  return o;
+}
+
+TinyModelOptions phi_like() {
+  TinyModelOptions o;
+  o.architecture = "phi";
+  o.kv_heads = o.heads;
+  o.tied = false;
+  o.biases = true;
+  o.design = {NormKind::kLayer, Activation::kGeluTanh, false, true};
+  o.rotary_dim = o.head_dim / 2;
+  o.head_bias = true;
+  return o;
+}
+
 Model make_tiny_model(const TinyModelOptions& o) {
   Rng rng(o.seed);
   Model model;
   ModelConfig& config = model.config;
-  config.architecture = "llama";
+  config.architecture = o.architecture;
+  config.design = o.design;
   config.vocab_size = o.vocab;
   config.heads = o.heads;
   config.kv_heads = o.kv_heads;
   config.head_dim = o.head_dim;
+  config.rotary_dim = o.rotary_dim < 0 ? o.head_dim : o.rotary_dim;
   config.max_positions = o.max_positions;
   config.norm_width = o.width;
   config.bos = 0;
@@ -68,6 +101,11 @@ Model make_tiny_model(const TinyModelOptions& o) {
   for (int64_t b = 0; b < o.layers; ++b) model.blocks.push_back(random_block(o, config, rng));
   model.final_norm = random_norm(config, o.width, rng);
   if (!o.tied) model.head = random_weight(o.vocab, o.width, deviation, rng);
+  if (o.learned_positions) {
+    config.position_offset = 2;
+    model.positions = random_weight(o.max_positions + config.position_offset, o.width, deviation, rng);
+  }
+  if (o.head_bias) model.head_bias = random_vector(o.vocab, 0.0, 0.1, rng);
   update_config(model);
   return model;
 }

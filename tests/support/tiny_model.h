@@ -18,7 +18,17 @@ struct TinyModelOptions {
   bool tied = true;
   bool biases = false;  // on every linear
   uint64_t seed = 1;
+  const char* architecture = "llama";
+  BlockDesign design = {};
+  int64_t rotary_dim = -1;  // −1: all of head_dim
+  bool learned_positions = false;
+  bool head_bias = false;
 };
+
+// What OPT is made of: layer norms, relu without a gate, learned positions, biases.
+TinyModelOptions opt_like();
+// What Phi is made of: one stage a block, gelu without a gate, half of each head rotated, biases, head too.
+TinyModelOptions phi_like();
 
 // Weights are normal with variance 1/in, norms and biases random around 1 and 0; f32, seeded. The embedding
 // is wide enough for logits of an ordinary spread. Token 0 is BOS, token 1 EOS.

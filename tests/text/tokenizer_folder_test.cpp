@@ -49,6 +49,29 @@ TEST(TokenizerFolder, TokensOfTheOldCompanions) {
   EXPECT_EQ(tokenizer.encode(" a", kTemplate), (Ids{5, 0, 4}));  // there is no BOS to add
 }
 
+// OPT: a BOS that is also the EOS, named by an object, before every text; transformers 5.23 gives the same
+// ids.
+TEST(TokenizerFolder, TheBosOfOpt) {
+  const OldFolder folder;
+  folder.dir.file("tokenizer_config.json", R"({"tokenizer_class": "GPT2Tokenizer", "add_bos_token": true,
+      "add_prefix_space": false, "bos_token": {"__type": "AddedToken", "content": "</s>", "normalized": true},
+      "eos_token": {"__type": "AddedToken", "content": "</s>", "normalized": true}})");
+  const Tokenizer tokenizer = folder.load();
+  EXPECT_EQ(tokenizer.encode("a</s>b", kTemplate), (Ids{4, 0, 4, 1}));
+  EXPECT_EQ(tokenizer.encode("", kTemplate), (Ids{4}));
+}
+
+// Phi: runs of spaces and tabs behind the vocabulary, the longest first; no BOS, though there is one.
+TEST(TokenizerFolder, TheRunsOfSpacesOfPhi) {
+  const OldFolder folder;
+  folder.dir.file("added_tokens.json", R"({"   ": 6, "  ": 7, "\t\t": 8})");
+  folder.dir.file(
+      "tokenizer_config.json",
+      R"({"tokenizer_class": "CodeGenTokenizer", "add_prefix_space": false, "bos_token": "</s>"})");
+  const Tokenizer tokenizer = folder.load();
+  EXPECT_EQ(tokenizer.encode("a     b\t\ta    b", kTemplate), (Ids{0, 6, 7, 1, 8, 0, 6, 5, 1}));
+}
+
 TEST(TokenizerFolder, TokensOfTheConfig) {
   const OldFolder folder;
   folder.dir.file("tokenizer_config.json",

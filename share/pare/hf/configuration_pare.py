@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Configuration of a LLaMA model whose widths differ from layer to layer, as written by pare."""
+"""Configuration of a model that no plain checkpoint of its family expresses, as written by pare."""
 
 from transformers import PretrainedConfig
 
@@ -13,13 +13,22 @@ _LAYER_WIDTHS = (
 )
 
 
-class PareLlamaConfig(PretrainedConfig):
-    """The keys of LlamaConfig, plus `pare`, which says how the model was cut:
+class PareConfig(PretrainedConfig):
+    """The keys of LlamaConfig (`rms_norm_eps` is that of any norm), plus `pare`, which says what the blocks are made of
+    and how wide they are:
 
-    norm_width        the divisor of every RMS norm: x * rsqrt(sum(x^2) / norm_width + eps) * weight
+    family            the model's family before it was cut; not used here
+    norm              "rms": x * rsqrt(sum(x^2) / norm_width + eps) * weight; "layer": LayerNorm with a bias
+    norm_width        the divisor of every RMS norm
+    gated             whether the MLP is down(act(gate(x)) * up(x)); else it is down(act(up(x)))
+    parallel          whether attention and MLP read one norm and are added together; else the MLP follows
+    rotary_dim        first values of a head that are rotated; 0: none
+    learned_positions whether a learned vector is added for each position, from row position_offset of its table on
+    position_offset   rows before that of position 0
     embedding_width   columns of the embedding (and of a tied head)
     head_transform    whether a matrix stands between the last norm and the head: (embedding_width, last width) where the
                       head is tied, else square
+    head_bias         whether the head has a bias
     biases            {"q", "k", "v", "o", "gate", "up", "down"}: which linears have one, in every layer; missing is false
     layers            for each layer
         input_width             of the residual stream that enters
@@ -27,10 +36,11 @@ class PareLlamaConfig(PretrainedConfig):
         output_width            of the residual stream after the MLP stage
         value_head_dim          per key/value head; 0: the attention stage has no norm and no linears
         intermediate_size       of the MLP; 0: the MLP stage has no norm and no linears
-        attention_skip, mlp_skip  whether a matrix (width after, width before) multiplies the residual of that stage
+        attention_skip, mlp_skip  whether a matrix (width after, width before) multiplies the residual of that stage; a
+                                  parallel layer is one stage, that of its attention
     """
 
-    model_type = "pare_llama"
+    model_type = "pare"
     keys_to_ignore_at_inference = ["past_key_values"]
 
     def __init__(
@@ -72,11 +82,12 @@ class PareLlamaConfig(PretrainedConfig):
         self.rms_norm_eps = rms_norm_eps
         self.use_cache = use_cache
         self.attention_dropout = attention_dropout
-        # One spelling from here on, the newer: {"rope_type", "rope_theta", ...}.
-        rope = dict(rope_parameters or rope_scaling or {})
-        rope["rope_type"] = rope.pop("type", None) or rope.get("rope_type") or "default"
-        rope["rope_theta"] = float(rope.get("rope_theta") or rope_theta or 10000.0)
-        self.rope_parameters = rope
+        # One spelling from here on, the newer: {"rope_type", "rope_theta", ...}; none without rotary embedding.
+        if self.rotary_dim:
+            rope = dict(rope_parameters or rope_scaling or {})
+            rope["rope_type"] = rope.pop("type", None) or rope.get("rope_type") or "default"
+            rope["rope_theta"] = float(rope.get("rope_theta") or rope_theta or 10000.0)
+            self.rope_parameters = rope
         self._check()
         super().__init__(
             pad_token_id=pad_token_id,
@@ -85,6 +96,17 @@ class PareLlamaConfig(PretrainedConfig):
             tie_word_embeddings=tie_word_embeddings,
             **kwargs,
         )
+
+    @property
+    def rotary_dim(self):
+        return self.pare.get("rotary_dim", self.head_dim)
+
+    @property
+    def position_rows(self):
+        """Rows of the table of learned positions; 0: there is none."""
+        if not self.pare.get("learned_positions", False):
+            return 0
+        return self.max_position_embeddings + self.pare.get("position_offset", 0)
 
     def has_bias(self, linear):
         return bool(self.pare.get("biases", {}).get(linear, False))
@@ -98,7 +120,9 @@ class PareLlamaConfig(PretrainedConfig):
         unknown = set(self.pare.get("biases", {})) - set(_BIASES)
         if unknown:
             raise ValueError(f"pare.biases names unknown linears: {sorted(unknown)}")
-        if self.rope_parameters["rope_type"] not in ("default", "linear", "llama3"):
+        if self.pare.get("norm", "rms") not in ("rms", "layer"):
+            raise ValueError(f"pare.norm is '{self.pare['norm']}', expected rms or layer")
+        if self.rotary_dim and self.rope_parameters["rope_type"] not in ("default", "linear", "llama3"):
             raise ValueError(f"rope type '{self.rope_parameters['rope_type']}' is not supported")
         width = self.pare["embedding_width"]
         for i, layer in enumerate(layers):

@@ -1,8 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
-"""A LLaMA model whose widths differ from layer to layer, as written by pare.
+"""A model that no plain checkpoint of its family expresses, as written by pare.
 
-Every layer is two stages, x <- skip(x) + branch(norm(x)): attention, then MLP. `skip` is the identity unless the layer
-has an `attention_skip` / `mlp_skip` matrix. Norms divide by the width of the original model.
+Every layer is two stages, x <- skip(x) + branch(norm(x)): attention, then MLP; or one with both branches (`parallel`).
+`skip` is the identity unless the layer has an `attention_skip` / `mlp_skip` matrix. RMS norms divide by the width of the
+original model.
 """
 
 import math
@@ -16,7 +17,7 @@ from transformers.cache_utils import DynamicCache
 from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
-from .configuration_pare import PareLlamaConfig
+from .configuration_pare import PareConfig
 
 
 class PareRMSNorm(nn.Module):
@@ -32,9 +33,18 @@ class PareRMSNorm(nn.Module):
         return self.weight * (wide * scale).to(x.dtype)
 
 
+def make_norm(config, width):
+    if config.pare.get("norm", "rms") == "layer":
+        return nn.LayerNorm(width, config.rms_norm_eps)
+    return PareRMSNorm(width, config.pare["norm_width"], config.rms_norm_eps)
+
+
 def inverse_frequencies(config, device):
-    """Rotary frequencies (head_dim / 2), scaled as the config says."""
-    rope, dim = config.rope_parameters, config.head_dim
+    """Rotary frequencies (rotary_dim / 2), scaled as the config says."""
+    dim = config.rotary_dim
+    if not dim:
+        return torch.zeros(0, device=device)
+    rope = config.rope_parameters
     inv_freq = 1.0 / rope["rope_theta"] ** (torch.arange(0, dim, 2, dtype=torch.float32, device=device) / dim)
     if rope["rope_type"] == "linear":
         return inv_freq / rope["factor"]
@@ -49,9 +59,10 @@ def inverse_frequencies(config, device):
 
 
 def rotate(x, cos, sin):
-    """x (batch, heads, tokens, head_dim); cos, sin (batch, 1, tokens, head_dim / 2)."""
-    first, second = x.chunk(2, dim=-1)
-    return torch.cat((first * cos - second * sin, second * cos + first * sin), dim=-1)
+    """The first values of x (batch, heads, tokens, head_dim); cos, sin (batch, 1, tokens, rotary_dim / 2)."""
+    dim = 2 * cos.shape[-1]
+    first, second = x[..., :dim].chunk(2, dim=-1)
+    return torch.cat((first * cos - second * sin, second * cos + first * sin, x[..., dim:]), dim=-1)
 
 
 class PareAttention(nn.Module):
@@ -94,33 +105,35 @@ class PareAttention(nn.Module):
 class PareMLP(nn.Module):
     def __init__(self, config, layer):
         super().__init__()
-        before, hidden, after = (
-            layer["attention_output_width"],
-            layer["intermediate_size"],
-            layer["output_width"],
-        )
-        self.gate_proj = nn.Linear(before, hidden, bias=config.has_bias("gate"))
+        before = layer["input_width" if config.pare.get("parallel", False) else "attention_output_width"]
+        hidden, after = layer["intermediate_size"], layer["output_width"]
+        self.gate_proj = None
+        if config.pare.get("gated", True):
+            self.gate_proj = nn.Linear(before, hidden, bias=config.has_bias("gate"))
         self.up_proj = nn.Linear(before, hidden, bias=config.has_bias("up"))
         self.down_proj = nn.Linear(hidden, after, bias=config.has_bias("down"))
         self.activation = ACT2FN[config.hidden_act]
 
     def forward(self, x):
+        if self.gate_proj is None:
+            return self.down_proj(self.activation(self.up_proj(x)))
         return self.down_proj(self.activation(self.gate_proj(x)) * self.up_proj(x))
 
 
-class PareLlamaLayer(nn.Module):
+class PareLayer(nn.Module):
     def __init__(self, config, layer, cache_index):
         super().__init__()
         before, middle, after = layer["input_width"], layer["attention_output_width"], layer["output_width"]
+        self.parallel = config.pare.get("parallel", False)
         self.self_attn = self.mlp = self.attention_skip = self.mlp_skip = None
         if layer["value_head_dim"] > 0:
-            self.input_layernorm = PareRMSNorm(before, config.pare["norm_width"], config.rms_norm_eps)
             self.self_attn = PareAttention(config, layer, cache_index)
         if layer["intermediate_size"] > 0:
-            self.post_attention_layernorm = PareRMSNorm(
-                middle, config.pare["norm_width"], config.rms_norm_eps
-            )
             self.mlp = PareMLP(config, layer)
+        if self.self_attn is not None or (self.parallel and self.mlp is not None):
+            self.input_layernorm = make_norm(config, before)
+        if self.mlp is not None and not self.parallel:
+            self.post_attention_layernorm = make_norm(config, middle)
         if layer.get("attention_skip", False):
             self.attention_skip = nn.Linear(before, middle, bias=False)
         if layer.get("mlp_skip", False):
@@ -130,6 +143,8 @@ class PareLlamaLayer(nn.Module):
         residual = x if self.attention_skip is None else self.attention_skip(x)
         if self.self_attn is not None:
             residual = residual + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
+        if self.parallel:
+            return residual if self.mlp is None else residual + self.mlp(self.input_layernorm(x))
         x = residual
         residual = x if self.mlp_skip is None else self.mlp_skip(x)
         if self.mlp is not None:
@@ -138,10 +153,10 @@ class PareLlamaLayer(nn.Module):
 
 
 class ParePreTrainedModel(PreTrainedModel):
-    config_class = PareLlamaConfig
+    config_class = PareConfig
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
-    _no_split_modules = ["PareLlamaLayer"]
+    _no_split_modules = ["PareLayer"]
     _skip_keys_device_placement = ["past_key_values"]
     _supports_sdpa = True
     _supports_cache_class = True
@@ -151,22 +166,25 @@ class ParePreTrainedModel(PreTrainedModel):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
         if isinstance(module, nn.Linear) and module.bias is not None:
             nn.init.zeros_(module.bias)
-        if isinstance(module, PareRMSNorm):
+        if isinstance(module, (PareRMSNorm, nn.LayerNorm)):
             nn.init.ones_(module.weight)
+        if isinstance(module, nn.LayerNorm):
+            nn.init.zeros_(module.bias)
 
 
-class PareLlamaModel(ParePreTrainedModel):
+class PareModel(ParePreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
         width, layers, cache_index = config.pare["embedding_width"], [], 0
         self.embed_tokens = nn.Embedding(config.vocab_size, width, config.pad_token_id)
+        self.embed_positions = nn.Embedding(config.position_rows, width) if config.position_rows else None
         for layer in config.pare["layers"]:
             # Layers without attention take no place in the cache, whose first place tells how long it is.
-            layers.append(PareLlamaLayer(config, layer, cache_index))
+            layers.append(PareLayer(config, layer, cache_index))
             cache_index += layer["value_head_dim"] > 0
             width = layer["output_width"]
         self.layers = nn.ModuleList(layers)
-        self.norm = PareRMSNorm(width, config.pare["norm_width"], config.rms_norm_eps)
+        self.norm = make_norm(config, width)
         self.head_transform = None
         if config.pare.get("head_transform", False):
             head_width = config.pare["embedding_width"] if config.tie_word_embeddings else width
@@ -218,6 +236,8 @@ class PareLlamaModel(ParePreTrainedModel):
         past = 0 if past_key_values is None else int(past_key_values.get_seq_length())
         if position_ids is None:
             position_ids = torch.arange(past, past + x.shape[1], device=x.device)[None]
+        if self.embed_positions is not None:
+            x = x + self.embed_positions(position_ids + self.config.pare.get("position_offset", 0))
         angles = (position_ids[..., None].float() * inverse_frequencies(self.config, x.device))[:, None]
         cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
         mask = self.causal_mask(attention_mask, past, x)
@@ -238,7 +258,7 @@ class PareLlamaModel(ParePreTrainedModel):
         )
 
 
-class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
+class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
     # transformers 5 names the source of a tie, 4 only what is tied.
     _tied_weights_keys = (
         ["lm_head.weight"]
@@ -248,14 +268,14 @@ class PareLlamaForCausalLM(ParePreTrainedModel, GenerationMixin):
 
     def __init__(self, config):
         super().__init__(config)
-        self.model = PareLlamaModel(config)
+        self.model = PareModel(config)
         last = self.model.head_transform or self.model.norm
-        width = last.weight.shape[0]
+        width, bias = last.weight.shape[0], config.pare.get("head_bias", False)
         if config.tie_word_embeddings and width != config.pare["embedding_width"]:
             raise ValueError(
                 f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}"
             )
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=False)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=bias)
         self.post_init()
 
     def get_input_embeddings(self):

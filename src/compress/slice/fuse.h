@@ -1,4 +1,4 @@
-// Exact: norm scales move into the linears that read them (SliceGPT, section 3.2).
+// Exact: norms lose their weights, and layer norms become RMS norms (SliceGPT, section 3.2).
 #pragma once
 
 #include "linalg/linalg.h"
@@ -6,13 +6,29 @@
 
 namespace pare {
 
-// The same stage with a weightless norm. New weights are f32.
+// With a layer norm: the stage whose writers add nothing to the mean of the stream, so that a stream whose
+// mean is 0 keeps it. The same function, since nobody reads the mean. New weights are f32. A stage with
+// another norm stays as it is.
+Stage center_writers(const Stage& stage);
+// Takes its mean from every row of x (rows, width).
+void center_rows(MatrixView<float> x);
+// I − (1 − left)/D · 11ᵀ, which leaves that share of the mean, and its inverse.
+Matrix<double> centering(int64_t width, double left);
+Matrix<double> inverse_centering(int64_t width, double left);
+
+// The same stage with a weightless RMS norm: scale and bias of the norm move into the linears that read it.
+// Where it was a layer norm, this holds for streams without a mean. New weights are f32.
 Stage fuse_norm(const Stage& stage);
 
-// What stands between the final norm, made weightless, and the head's matrix: head_transform · diag(norm
-// weight), (width the head reads, output width).
+// What stands between the final norm, made a weightless RMS norm, and the head's matrix: head_transform ·
+// diag(norm weight), without its part that reads the mean where that is a layer norm, (width the head reads,
+// output width).
 Matrix<double> fused_head_map(const Model& model);
+// Bias of the head behind such a norm, (vocab) or empty: head · head_transform · norm bias + its own.
+std::vector<float> fused_head_bias(const Model& model);
 
+// Whether a model of these widths becomes a plain checkpoint of its family by use_plain_norms.
+bool plain_norms_suffice(ModelConfig config);
 // Turns the divisor of sliced norms into a plain norm of the sliced width: weights · sqrt(D/d), eps · D/d.
 // Exact; makes a uniformly sliced model without skips an ordinary checkpoint.
 void use_plain_norms(Model& model);

@@ -26,9 +26,15 @@ int64_t stage_parameters(const Stage& stage) {
   return values;
 }
 
-bool is_cut(const Stage& stage, const SliceOptions& options) {
-  if (stage.branches.empty() || options.residual) return false;
-  return stream_kind(stage) == StreamKind::kHidden ? options.hidden : options.value && !options.uniform;
+// Branches whose streams are cut.
+std::vector<size_t> cut_branches(const Stage& stage, const SliceOptions& options) {
+  std::vector<size_t> branches;
+  for (size_t b = 0; b < stage.branches.size(); ++b) {
+    const bool hidden = stream_kind(stage, b) == StreamKind::kHidden;
+    if (!options.residual && (hidden ? options.hidden : options.value && !options.uniform))
+      branches.push_back(b);
+  }
+  return branches;
 }
 
 // Bytes while one stage is worked on.
@@ -46,10 +52,11 @@ int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t wi
     // Covariance, its eigenvectors with LAPACK's work space, two bases; the stage fused and rotated in f32,
     // one linear in f64 before and after.
     algebra = 8 * width * width * 8 + 3 * parameters * 4 + 2 * largest * 8;
-  } else if (is_cut(stage, options)) {
+  }
+  for (const size_t branch : cut_branches(stage, options)) {
     // Gram matrix and its factor; reader, its products and solutions in f64; the cut stage in f32.
-    const int64_t columns = stream_columns(stage);
-    algebra = 2 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
+    const int64_t columns = stream_columns(stage, branch);
+    algebra += 2 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
   }
   return signals + parameters * 4 + algebra;
 }
@@ -82,10 +89,11 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       work = std::max(work, stage_memory(stage, options, width, plan.seqlen));
-      if (!is_cut(stage, options)) continue;
-      cuts += kCutsPerStream;
-      if (stream_kind(stage) == StreamKind::kValue)
-        values = std::max(values, tokens * stream_columns(stage) * 4);
+      for (const size_t branch : cut_branches(stage, options)) {
+        cuts += kCutsPerStream;
+        if (stream_kind(stage, branch) == StreamKind::kValue)
+          values = std::max(values, tokens * stream_columns(stage, branch) * 4);
+      }
     }
   // Ends: embedding or head in f32 and in what is written. Probes: logits.
   const int64_t table = config.vocab_size * width;
@@ -108,36 +116,40 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
   set.sequences = random_sequences(model.config, 1, plan.seqlen);
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "");
-  walk.start(model.embedding);
+  walk.start(model);
   double run = 0.0;      // of a layer and a sequence
   double algebra = 0.0;  // of a layer
   double cuts = 0.0;     // of a layer
   for (const Stage& stage : model.blocks.front().stages) {
     if (stage.branches.empty()) continue;
-    const bool residual = options.residual;
-    const int64_t columns = residual ? model.config.embedding_width : stream_columns(stage);
-    Matrix<double> gram = Matrix<double>::identity(columns);
-    StageWatch watch;
-    if (residual)
-      watch.output = [&](MatrixView<const float> x) { gram_accumulate(x, nullptr, gram.view()); };
-    else if (is_cut(stage, options))
-      watch.observer = stream_gram_observer(stage, gram);
+    Matrix<double> residual_gram =
+        Matrix<double>::identity(options.residual ? model.config.embedding_width : 0);
+    const std::vector<size_t> branches = cut_branches(stage, options);
     walk.run(stage, "warming up", {});
     const Stopwatch running;
-    walk.run(stage, "measuring", watch);
+    const std::vector<Matrix<double>> grams = run_for_grams(stage, branches, [&](const Observer& observer) {
+      StageWatch watch = {observer, {}, {}};
+      if (options.residual)
+        watch.output = [&](MatrixView<const float> x) { gram_accumulate(x, nullptr, residual_gram.view()); };
+      walk.run(stage, "measuring", watch);
+    });
     const double once = running.seconds();
     run += once;
     const Stopwatch computing;
-    if (residual) {
-      const Matrix<double> q = std::move(eigh(std::as_const(gram).view()).vectors);
+    if (options.residual) {
+      const Matrix<double> q = std::move(eigh(std::as_const(residual_gram).view()).vectors);
       rotate_stage(fuse_norm(stage), q.view(), q.view());
-    } else if (is_cut(stage, options)) {
-      cut_stream(stage, std::as_const(gram).view(), stream_width(stage) / 2 + 1, 1e-3);
+    }
+    bool again = false;
+    for (size_t i = 0; i < branches.size(); ++i) {
+      const size_t branch = branches[i];
+      cut_stream(stage, grams[i].view(), stream_width(stage, branch) / 2 + 1, 1e-3, branch);
       cuts += static_cast<double>(kCutsPerStream);
-      // A cut stage runs once more, or its outputs are corrected.
-      if (stream_kind(stage) == StreamKind::kHidden) run += once;
+      again = again || stream_kind(stage, branch) == StreamKind::kHidden;
     }
     algebra += computing.seconds();
+    // A cut stage runs once more, or its outputs are corrected.
+    if (again) run += once;
   }
   double seconds = layers * (samples * run + algebra);
   if (measures(options)) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
+#include <numeric>
 
 #include "compress/calibration_walk.h"
 #include "compress/probe.h"
@@ -16,6 +17,10 @@ namespace {
 
 constexpr int64_t kProbeTokens = 32;  // single stages are checked on the first tokens of the calibration
 constexpr int64_t kProbeVocab = 1024;
+// Share of its mean that the embedding keeps where layer norms meet a tied head. The stream must have no
+// mean, but the head needs that of its rows: so small, it does not show in a norm, and the head transform
+// makes it large again.
+constexpr double kMeanLeft = 0x1p-10;
 
 // H += Σ xxᵀ, or of x after its RMS norm (SliceGPT eq. 8).
 void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind, Matrix<double>& h) {
@@ -28,6 +33,12 @@ void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind
   }
   gram_accumulate(x, weights.data(), h.view());
 }
+
+bool stays_tied(const Model& model, const ResidualOptions& options) {
+  return model.head.empty() && options.keep_tie;
+}
+
+bool has_layer_norms(const Model& model) { return model.final_norm.kind == NormKind::kLayer; }
 
 // x·Q for f32 x (tokens, D), Q (D, d).
 Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
@@ -58,6 +69,8 @@ class ResidualSlicer {
         report_(report),
         progress_(progress),
         full_(original.config.embedding_width),
+        centers_(has_layer_norms(original)),
+        mean_left_(centers_ && stays_tied(original, options) ? kMeanLeft : 0.0),
         model_(original) {
     for (const Block& block : original.blocks)
       for (const Stage& stage : block.stages) stages_.push_back(&stage);
@@ -68,9 +81,12 @@ class ResidualSlicer {
       slice_block();
     else
       slice_global();
+    model_.head_bias = fused_head_bias(original_);
     model_.final_norm.weight.clear();
+    model_.final_norm.bias.clear();
+    model_.final_norm.kind = NormKind::kRms;
     update_config(model_);
-    if (model_.config.is_uniform()) use_plain_norms(model_);
+    if (plain_norms_suffice(model_.config)) use_plain_norms(model_);
     return std::move(model_);
   }
 
@@ -82,7 +98,18 @@ class ResidualSlicer {
   }
   std::string stage_name(size_t s) const {
     const size_t stages = original_.blocks.front().stages.size();
+    if (stages == 1) return fmt::format("layer {}", s);
     return fmt::format("layer {} {}", s / stages, s % stages == 0 ? "attention" : "MLP");
+  }
+  // Stage `s` on the stream that is sliced, which layer norms want without a mean.
+  Stage source(size_t s) const { return center_writers(*stages_[s]); }
+  void center(MatrixView<float> x) const {
+    if (centers_) center_rows(x);
+  }
+  // An earlier run's result of stage `s`.
+  void take_kept(size_t s) {
+    result(s) = area_.kept(file_name(s), *stages_[s]);
+    result(s).norm.kind = NormKind::kRms;
   }
   static std::string file_name(size_t s) { return fmt::format("stage-{}", s); }
   static std::string step(const char* name, size_t i) { return fmt::format("{}/{}", name, i); }
@@ -100,11 +127,24 @@ class ResidualSlicer {
 
   Matrix<double> zeros() const { return Matrix<double>::zeros(full_, full_); }
 
+  // Principal components of a covariance, the largest first; the mean before all others where some is left.
+  Matrix<double> basis_of(const Matrix<double>& h) const {
+    if (!centers_) return std::move(eigh(h.view()).vectors);
+    const Matrix<double> m = centering(full_, 0.0);
+    Matrix<double> lifted = matmul(matmul(m.view(), h.view()).view(), m.view());
+    if (mean_left_ == 0.0) return std::move(eigh(std::as_const(lifted).view()).vectors);
+    double trace = 0.0;
+    for (int64_t i = 0; i < full_; ++i) trace += lifted(i, i);
+    for (int64_t i = 0; i < lifted.size(); ++i)
+      lifted.data()[i] += 2.0 * std::max(trace, 1.0) / static_cast<double>(full_);
+    return std::move(eigh(std::as_const(lifted).view()).vectors);
+  }
+
   // Rotates stage `s` at full width, checks on the probe that this is exact, and keeps what the cut leaves.
   // `x`: the stage's input on the probe.
   void finish_stage(size_t s, const Matrix<double>& q_in, const Matrix<double>& q_out, int64_t width_out,
                     MatrixView<const float> x) {
-    const Stage& stage = *stages_[s];
+    const Stage stage = source(s);
     const Stage rotated = rotate_stage(fuse_norm(stage), q_in.view(), q_out.view());
     const ModelConfig& config = original_.config;
     const Matrix<float> expected =
@@ -118,24 +158,31 @@ class ResidualSlicer {
   // last stage's output on the probe.
   void finish_ends(const Matrix<double>& q_first, const Matrix<double>& q_last, int64_t head_width,
                    MatrixView<const float> x) {
-    const bool tied = original_.head.empty() && options_.keep_tie;
+    const bool tied = stays_tied(original_, options_);
     const Matrix<double> map = matmul(fused_head_map(original_).view(), q_last.view());  // (head, D)
-    check_ends(q_first, q_last, map, tied, x);
+    // What the embedding is multiplied by, (D, D), and its inverse's transpose.
+    Matrix<double> into = q_first.clone();
+    Matrix<double> back = q_first.clone();
+    if (centers_) into = matmul(centering(full_, mean_left_).view(), q_first.view());
+    if (mean_left_ > 0.0) back = matmul(inverse_centering(full_, mean_left_).view(), q_first.view());
+    check_ends(into, back, q_last, map, tied, x);
     const MatrixView<const double> columns = leading_columns(map, head_width);
     if (tied) {
       // logits = E·T·x = (E·Q0)·(Q0ᵀ·T·Q)·(Qᵀ·x)
-      const Matrix<double> transform = matmul_tn(leading_columns(q_first, options_.width), columns);
+      const Matrix<double> transform = matmul_tn(leading_columns(back, options_.width), columns);
       model_.head_transform = area_.keep("head_transform", Weight::from_matrix(transform.view()));
     } else {
       model_.head_transform = {};
       model_.head = area_.keep("head", rotate_reader(original_.head_weight(), columns));
     }
-    model_.embedding =
-        area_.keep("embedding", rotate_reader(original_.embedding, leading_columns(q_first, options_.width)));
+    const MatrixView<const double> kept = leading_columns(into, options_.width);
+    model_.embedding = area_.keep("embedding", rotate_reader(original_.embedding, kept));
+    if (!original_.positions.empty())
+      model_.positions = area_.keep("positions", rotate_reader(original_.positions, kept));
   }
 
-  void check_ends(const Matrix<double>& q_first, const Matrix<double>& q_last, const Matrix<double>& map,
-                  bool tied, MatrixView<const float> x) {
+  void check_ends(const Matrix<double>& into, const Matrix<double>& back, const Matrix<double>& q_last,
+                  const Matrix<double>& map, bool tied, MatrixView<const float> x) {
     const auto apply = [](const Weight& weight, MatrixView<const float> in) {
       Matrix<float> out(in.rows, weight.rows);
       pack_linear(weight, ComputeType::kF32)->apply(in, out.view());
@@ -146,21 +193,32 @@ class ResidualSlicer {
     Matrix<float> hidden = copy_rows(x, x.rows);
     apply_norm(original_.final_norm, x, hidden.view());
     if (!original_.head_transform.empty()) hidden = apply(original_.head_transform, hidden.view());
-    const Matrix<float> expected = apply(head, std::as_const(hidden).view());
+    Matrix<float> expected = apply(head, std::as_const(hidden).view());
+    add_bias(original_.head_bias, expected);
 
     Matrix<float> rotated = project(x, q_last.view());
     Norm plain = original_.final_norm;
     plain.weight.clear();
+    plain.bias.clear();
+    plain.kind = NormKind::kRms;
     apply_norm(plain, std::as_const(rotated).view(), rotated.view());
     Matrix<float> got;
     if (tied) {
-      const Matrix<double> transform = matmul_tn(q_first.view(), map.view());
-      got = apply(rotate_reader(head, q_first.view()),
+      const Matrix<double> transform = matmul_tn(back.view(), map.view());
+      got = apply(rotate_reader(head, into.view()),
                   apply(Weight::from_matrix(transform.view()), std::as_const(rotated).view()).view());
     } else {
       got = apply(rotate_reader(head, map.view()), std::as_const(rotated).view());
     }
+    add_bias(fused_head_bias(original_), got);
     require_exact("head rotation", expected.view(), got.view(), report_);
+  }
+
+  // The first of the head's biases to logits of as many words.
+  static void add_bias(const std::vector<float>& bias, Matrix<float>& logits) {
+    if (bias.empty()) return;
+    for (int64_t t = 0; t < logits.rows(); ++t)
+      for (int64_t v = 0; v < logits.cols(); ++v) logits(t, v) += bias[static_cast<size_t>(v)];
   }
 
   // SliceGPT, algorithm of section 3.3: every basis sees signals that earlier cuts have already degraded. The
@@ -172,11 +230,11 @@ class ResidualSlicer {
     Matrix<double> q_first;
     Matrix<double> q;
     if (done == 0) {
-      walk.start(original_.embedding);
+      walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
       Matrix<double> h = zeros();
       for (int64_t i = 0; i < walk.sequences(); ++i)
         add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
-      q_first = std::move(eigh(std::as_const(h).view()).vectors);
+      q_first = basis_of(h);
       q = q_first.clone();
       area_.keep("basis-first", q_first);
       area_.keep("basis-0", q);
@@ -186,32 +244,38 @@ class ResidualSlicer {
       q_first = area_.kept_matrix("basis-first");
       q = area_.kept_matrix(fmt::format("basis-{}", done - 1));
       for (size_t s = 0; s + 1 < done; ++s) {
-        result(s) = area_.kept(file_name(s), *stages_[s]);
+        take_kept(s);
         add_entries(report_, area_.find(step("slice", s + 1))->at("entries"));
       }
     }
     const int64_t head_width = options_.slice_head ? options_.width : full_;
     for (size_t s = done - 1; s < count(); ++s) {
       show("slicing", s);
-      const Matrix<float> x = copy_rows(walk.stream(0), probe);
+      Matrix<float> x = copy_rows(walk.stream(0), probe);
+      center(x.view());
       const SubspaceCut cut(q, options_.width, calibration_compute());
       Matrix<double> h = zeros();
       StageWatch watch;
-      watch.prepare = [&](MatrixView<float> in) { cut.apply(in); };
+      watch.prepare = [&](MatrixView<float> in) {
+        center(in);  // products in bf16 leave some
+        cut.apply(in);
+      };
       watch.output = [&](MatrixView<const float> out) {
         add_covariance(out, next_norm(s), options_.covariance, h);
       };
-      walk.run(*stages_[s], stage_name(s), watch);
-      Matrix<double> q_out = std::move(eigh(std::as_const(h).view()).vectors);
+      walk.run(source(s), stage_name(s), watch);
+      Matrix<double> q_out = basis_of(h);
       const ReportMark begin = mark(report_);
-      finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, x.view());
+      finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, std::as_const(x).view());
       q = std::move(q_out);
       area_.keep(fmt::format("basis-{}", s + 1), q);
       area_.record(step("slice", s + 1),
                    {{"position", walk.position()}, {"entries", entries_since(report_, begin)}});
       area_.forget(fmt::format("basis-{}", s));
     }
-    finish_ends(q_first, q, head_width, walk.stream(0).rows_of(0, probe));
+    Matrix<float> x = copy_rows(walk.stream(0), probe);
+    center(x.view());
+    finish_ends(q_first, q, head_width, std::as_const(x).view());
   }
 
   // The covariance of the residual stream at all norms of the dense model.
@@ -221,7 +285,7 @@ class ResidualSlicer {
     size_t done = resume(walk, "covariance");
     Matrix<double> h = zeros();
     if (done == 0) {
-      walk.start(original_.embedding);
+      walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
       for (int64_t i = 0; i < walk.sequences(); ++i)
         add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
       area_.keep(file(0), h);
@@ -236,7 +300,7 @@ class ResidualSlicer {
       watch.output = [&](MatrixView<const float> out) {
         add_covariance(out, next_norm(s), options_.covariance, h);
       };
-      walk.run(*stages_[s], stage_name(s), watch);
+      walk.run(source(s), stage_name(s), watch);
       area_.keep(file(s + 1), h);
       area_.record(step("covariance", s + 1), {{"position", walk.position()}});
       area_.forget(file(s));
@@ -246,22 +310,26 @@ class ResidualSlicer {
 
   void slice_global() {
     const Matrix<double> h = measure_covariance();
-    const Matrix<double> q = std::move(eigh(h.view()).vectors);
+    const Matrix<double> q = basis_of(h);
     const int64_t probe = std::min(kProbeTokens, set_.seqlen());
     const size_t done = area_.finished("slice");
     Matrix<float> x =
         embed(original_.embedding, std::span(set_.sequences.front()).first(static_cast<size_t>(probe)));
+    std::vector<int64_t> positions(static_cast<size_t>(probe));
+    std::iota(positions.begin(), positions.end(), 0);
+    add_positions(original_.positions, original_.config.position_offset, positions, x.view());
+    center(x.view());
     for (size_t s = 0; s < count(); ++s) {
       show("rotating", s);
       if (s < done) {
-        result(s) = area_.kept(file_name(s), *stages_[s]);
+        take_kept(s);
         add_entries(report_, area_.find(step("slice", s))->at("entries"));
       } else {
         const ReportMark begin = mark(report_);
         finish_stage(s, q, q, options_.width, x.view());
         area_.record(step("slice", s), {{"entries", entries_since(report_, begin)}});
       }
-      x = run_stage(*stages_[s], std::as_const(x).view(), original_.config, ComputeType::kF32);
+      x = run_stage(source(s), std::as_const(x).view(), original_.config, ComputeType::kF32);
     }
     finish_ends(q, q, options_.width, x.view());
   }
@@ -273,13 +341,11 @@ class ResidualSlicer {
   Report& report_;
   const PassProgress& progress_;
   int64_t full_;
+  bool centers_;      // the stream has layer norms: its mean is taken away
+  double mean_left_;  // but for this share
   Model model_;
   std::vector<const Stage*> stages_;
 };
-
-bool stays_tied(const Model& model, const ResidualOptions& options) {
-  return model.head.empty() && options.keep_tie;
-}
 
 int64_t head_input_width(const Model& model, const ResidualOptions& options) {
   const bool whole = options.rotation == Rotation::kBlock && !options.slice_head;
@@ -290,7 +356,9 @@ int64_t head_input_width(const Model& model, const ResidualOptions& options) {
 bool becomes_plain(const Model& model, const ResidualOptions& options) {
   ModelConfig config = model.config;
   config.head_transform = stays_tied(model, options);
-  return options.rotation == Rotation::kGlobal && config.is_uniform() && config.norm_width != options.width;
+  config.design.norm = NormKind::kRms;
+  return options.rotation == Rotation::kGlobal && config.norm_width != options.width &&
+         plain_norms_suffice(config);
 }
 
 }  // namespace
@@ -301,20 +369,24 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
   const int64_t d_head = head_input_width(model, options);
   int64_t count = model.config.vocab_size * d;
   count += tied ? d * d_head : model.config.vocab_size * d_head;
+  count += model.positions.rows * d;
+  if (!model.head_bias.empty() || !model.final_norm.bias.empty()) count += model.config.vocab_size;
   for (size_t b = 0; b < model.blocks.size(); ++b) {
     const auto& stages = model.blocks[b].stages;
     for (size_t s = 0; s < stages.size(); ++s) {
       const bool last = b + 1 == model.blocks.size() && s + 1 == stages.size();
       const int64_t d_out = last ? d_head : d;
       for_each_linear(stages[s], [&](Role role, const Linear& linear) {
-        const int64_t bias = static_cast<int64_t>(linear.bias.size());
-        if (reads_residual(role)) count += linear.weight.rows * d + bias;
-        if (writes_residual(role)) count += linear.weight.cols * d_out + (bias != 0 ? d_out : 0);
+        const bool bias = !linear.bias.empty();
+        const bool fused_bias = bias || !stages[s].norm.bias.empty();
+        if (reads_residual(role)) count += linear.weight.rows * (d + (fused_bias ? 1 : 0));
+        if (writes_residual(role)) count += (linear.weight.cols + (bias ? 1 : 0)) * d_out;
       });
       if (options.rotation == Rotation::kBlock || !stages[s].skip.empty()) count += d * d_out;
     }
   }
-  if (becomes_plain(model, options)) count += d * static_cast<int64_t>(model.blocks.size() * 2 + 1);
+  if (becomes_plain(model, options))
+    count += d * static_cast<int64_t>(model.blocks.size() * model.blocks.front().stages.size() + 1);
   return count;
 }
 

@@ -12,29 +12,36 @@ constexpr int64_t kKnots = 8;                    // widths with a local error: e
 constexpr int64_t kSmallestKnot = 2;             // a quarter of the width stays at least
 constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // of which these are measured end to end
 
-bool is_wanted(const Stage& stage, const SensitivityOptions& options) {
-  if (stage.branches.empty()) return false;
-  return stream_kind(stage) == StreamKind::kHidden ? options.hidden : options.value;
+bool is_wanted(const Stage& stage, size_t branch, const SensitivityOptions& options) {
+  return stream_kind(stage, branch) == StreamKind::kHidden ? options.hidden : options.value;
+}
+
+std::vector<size_t> wanted_branches(const Stage& stage, const SensitivityOptions& options) {
+  std::vector<size_t> wanted;
+  for (size_t branch = 0; branch < stage.branches.size(); ++branch)
+    if (is_wanted(stage, branch, options)) wanted.push_back(branch);
+  return wanted;
 }
 
 // Widths of hidden streams stay multiples of the granularity; the few dimensions of a head are taken as they
 // come.
-int64_t knot_width(const Stage& stage, int64_t knot, int64_t granularity) {
-  const int64_t width = std::max<int64_t>(1, stream_width(stage) * knot / kKnots);
-  if (stream_kind(stage) == StreamKind::kValue || width < granularity) return width;
+int64_t knot_width(const Stage& stage, size_t branch, int64_t knot, int64_t granularity) {
+  const int64_t width = std::max<int64_t>(1, stream_width(stage, branch) * knot / kKnots);
+  if (stream_kind(stage, branch) == StreamKind::kValue || width < granularity) return width;
   return width / granularity * granularity;
 }
 
 // A curve before its cuts have reached the end of the model.
 struct OpenCurve {
-  size_t stage = 0;
+  StreamPlace place;
   WidthCurve curve;           // without losses
   std::vector<double> local;  // local error of each width
   std::vector<int64_t> cut;   // index of the cut that was sent through the model, −1: none
 };
 
 Json to_json(const OpenCurve& open) {
-  return {{"stage", open.stage},
+  return {{"stage", open.place.stage},
+          {"branch", open.place.branch},
           {"parameters_per_width", open.curve.parameters_per_width},
           {"widths", open.curve.widths},
           {"local", open.local},
@@ -43,7 +50,7 @@ Json to_json(const OpenCurve& open) {
 
 OpenCurve open_curve(const Json& json) {
   OpenCurve open;
-  open.stage = json.at("stage").get<size_t>();
+  open.place = {json.at("stage").get<size_t>(), json.at("branch").get<size_t>()};
   open.curve.parameters_per_width = json.at("parameters_per_width").get<int64_t>();
   open.curve.widths = json.at("widths").get<std::vector<int64_t>>();
   open.local = json.at("local").get<std::vector<double>>();
@@ -52,19 +59,20 @@ OpenCurve open_curve(const Json& json) {
 }
 
 // `cuts` receives the stages to send through the model; the first will have index `first_cut`.
-OpenCurve begin_curve(const Stage& stage, MatrixView<const double> gram, const SensitivityOptions& options,
-                      int64_t first_cut, std::vector<Stage>& cuts) {
+OpenCurve begin_curve(const Stage& stage, StreamPlace place, MatrixView<const double> gram,
+                      const SensitivityOptions& options, int64_t first_cut, std::vector<Stage>& cuts) {
   OpenCurve open;
-  open.curve.parameters_per_width = parameters_per_width(stage);
-  const int64_t full = stream_width(stage);
+  open.place = place;
+  open.curve.parameters_per_width = parameters_per_width(stage, place.branch);
+  const int64_t full = stream_width(stage, place.branch);
   open.curve.widths = {full};
   open.local = {0.0};
   open.cut = {-1};
   std::optional<StreamCutter> cutter;
   for (int64_t knot = kKnots - 1; knot >= kSmallestKnot; --knot) {
-    const int64_t width = knot_width(stage, knot, options.granularity);
+    const int64_t width = knot_width(stage, place.branch, knot, options.granularity);
     if (width >= open.curve.widths.back()) continue;
-    if (!cutter) cutter.emplace(stage, gram, width, options.ridge);
+    if (!cutter) cutter.emplace(stage, gram, width, options.ridge, place.branch);
     const bool measured =
         std::find(std::begin(kMeasuredKnots), std::end(kMeasuredKnots), knot) != std::end(kMeasuredKnots);
     open.curve.widths.push_back(width);
@@ -133,19 +141,18 @@ class Share {
 
 std::vector<StreamSensitivity> cuttable_streams(const Model& model, const SensitivityOptions& options) {
   std::vector<StreamSensitivity> streams;
-  size_t index = 0;
-  for (const Block& block : model.blocks)
-    for (const Stage& stage : block.stages) {
-      const size_t at = index++;
-      if (!is_wanted(stage, options)) continue;
-      WidthCurve curve{parameters_per_width(stage), {stream_width(stage)}, {0.0}};
-      const int64_t smallest = knot_width(stage, kSmallestKnot, options.granularity);
-      if (smallest < curve.widths.front()) {
-        curve.widths.push_back(smallest);
-        curve.loss.push_back(1.0);
-      }
-      streams.push_back({at, std::move(curve)});
+  const size_t stages = model.blocks.front().stages.size();
+  for (const StreamPlace place : streams_of(model)) {
+    const Stage& stage = model.blocks[place.stage / stages].stages[place.stage % stages];
+    if (!is_wanted(stage, place.branch, options)) continue;
+    WidthCurve curve{parameters_per_width(stage, place.branch), {stream_width(stage, place.branch)}, {0.0}};
+    const int64_t smallest = knot_width(stage, place.branch, kSmallestKnot, options.granularity);
+    if (smallest < curve.widths.front()) {
+      curve.widths.push_back(smallest);
+      curve.loss.push_back(1.0);
     }
+    streams.push_back({place, std::move(curve)});
+  }
   return streams;
 }
 
@@ -166,7 +173,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       stages.push_back(&stage);
-      const int64_t cuts = is_wanted(stage, options) ? kCutsPerStream : 0;
+      const int64_t cuts = kCutsPerStream * static_cast<int64_t>(wanted_branches(stage, options).size());
       max_cuts += cuts;
       share.plan(cuts);
     }
@@ -183,7 +190,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
     });
     if (done == 0) {
-      walk.start(model.embedding);
+      walk.start(model);
       probe.start();
       area.record("measure/0", {{"position", walk.position()}, {"probe", probe.position()}});
       done = 1;
@@ -194,22 +201,21 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       const Stage& stage = *stages[s];
       if (s + 1 < done) {
         const Json& finished = *area.find(step);
-        if (finished.contains("curve")) open.push_back(open_curve(finished.at("curve")));
+        for (const Json& curve : finished.at("curves")) open.push_back(open_curve(curve));
         work += share.stage(finished.at("copies").get<int64_t>());
         continue;
       }
       share.show(work);
       const std::string label = fmt::format("layer {}", s / model.blocks.front().stages.size());
       std::vector<Stage> cuts;
-      Json record;
-      if (is_wanted(stage, options)) {
-        Matrix<double> gram = Matrix<double>::zeros(stream_columns(stage), stream_columns(stage));
-        walk.run(stage, label, {stream_gram_observer(stage, gram), {}, {}});
-        open.push_back(begin_curve(stage, std::as_const(gram).view(), options, probe.variants(), cuts));
-        open.back().stage = s;
-        record["curve"] = to_json(open.back());
-      } else {
-        walk.run(stage, label);
+      Json record = {{"curves", Json::array()}};
+      const std::vector<size_t> wanted = wanted_branches(stage, options);
+      const std::vector<Matrix<double>> grams = run_for_grams(stage, wanted, [&](const Observer& observer) {
+        walk.run(stage, label, {observer, {}, {}});
+      });
+      for (size_t i = 0; i < wanted.size(); ++i) {
+        open.push_back(begin_curve(stage, {s, wanted[i]}, grams[i].view(), options, probe.variants(), cuts));
+        record["curves"].push_back(to_json(open.back()));
       }
       probe.advance(stage, cuts);
       record["position"] = walk.position();
@@ -227,8 +233,8 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
   for (const char* name : {"measure-0", "measure-1", "probe-0", "probe-1"}) area.forget_stream(name);
   std::vector<StreamSensitivity> result;
   for (OpenCurve& curve : open) {
-    const size_t stage = curve.stage;
-    result.push_back({stage, close_curve(std::move(curve), losses)});
+    const StreamPlace place = curve.place;
+    result.push_back({place, close_curve(std::move(curve), losses)});
   }
   return result;
 }

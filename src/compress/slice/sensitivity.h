@@ -21,9 +21,9 @@ struct SensitivityOptions {
   int64_t probe_tokens = 256;   // of each
 };
 
-// A stream that may be cut, by the index of its stage in the model's order.
+// A stream that may be cut.
 struct StreamSensitivity {
-  size_t stage = 0;
+  StreamPlace place;
   WidthCurve curve;  // loss: KL(dense || model with only this stream cut), nats per token
 };
 

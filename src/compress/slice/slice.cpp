@@ -67,15 +67,17 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
   std::vector<int64_t> widths;
   int64_t cost = 0;
   int64_t full = 0;
-  for (const Block& block : model.blocks) {
-    for (const Stage& stage : block.stages) {
-      widths.push_back(stage.branches.empty() ? 0 : stream_width(stage));
-      if (stage.branches.empty() || stream_kind(stage) != StreamKind::kHidden) continue;
-      if (full != 0 && stream_width(stage) != full)
-        fail(ErrorCode::kUnsupported, "--uniform needs a model whose layers have one hidden width");
-      full = stream_width(stage);
-      cost += parameters_per_width(stage);
-    }
+  std::vector<bool> is_hidden;
+  const size_t stages = model.blocks.front().stages.size();
+  for (const auto [index, branch] : streams_of(model)) {
+    const Stage& stage = model.blocks[index / stages].stages[index % stages];
+    widths.push_back(stream_width(stage, branch));
+    is_hidden.push_back(stream_kind(stage, branch) == StreamKind::kHidden);
+    if (!is_hidden.back()) continue;
+    if (full != 0 && widths.back() != full)
+      fail(ErrorCode::kUnsupported, "--uniform needs a model whose layers have one hidden width");
+    full = widths.back();
+    cost += parameters_per_width(stage, branch);
   }
   if (cost == 0) fail(ErrorCode::kInvalid, "--uniform needs a model with hidden streams");
   int64_t width = 0;
@@ -88,12 +90,8 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
   }
   width = rounded_down(width, options.round_interval);
   if (width < 1) fail(ErrorCode::kInvalid, "the hidden streams alone cannot bring the model down so far");
-  size_t index = 0;
-  for (const Block& block : model.blocks)
-    for (const Stage& stage : block.stages) {
-      if (!stage.branches.empty() && stream_kind(stage) == StreamKind::kHidden) widths[index] = width;
-      ++index;
-    }
+  for (size_t i = 0; i < widths.size(); ++i)
+    if (is_hidden[i]) widths[i] = width;
   return widths;
 }
 

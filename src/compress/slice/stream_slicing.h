@@ -13,7 +13,7 @@ struct StreamSlicingOptions {
   SensitivityOptions sensitivity;
 };
 
-// Width of every stage's stream (0: the stage has none), in the model's order of stages.
+// Width of every stream, in the order of streams_of.
 std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<StreamSensitivity>& sensitivity,
                                         const StreamSlicingOptions& options);
 

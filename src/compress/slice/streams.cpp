@@ -9,6 +9,11 @@
 namespace pare {
 namespace {
 
+const Branch& branch_of(const Stage& stage, size_t branch) {
+  PARE_CHECK(branch < stage.branches.size());
+  return stage.branches[branch];
+}
+
 double inner(const Matrix<double>& a, const Matrix<double>& b) {
   return std::inner_product(a.data(), a.data() + a.size(), b.data(), 0.0);
 }
@@ -80,44 +85,73 @@ Matrix<double> value_encoder(const Attention& a, const Matrix<double>& o, Matrix
 
 }  // namespace
 
-StreamKind stream_kind(const Stage& stage) {
-  PARE_CHECK(!stage.branches.empty());
-  return std::holds_alternative<Mlp>(stage.branches.front()) ? StreamKind::kHidden : StreamKind::kValue;
+StreamKind stream_kind(const Stage& stage, size_t branch) {
+  return std::holds_alternative<Mlp>(branch_of(stage, branch)) ? StreamKind::kHidden : StreamKind::kValue;
 }
 
-int64_t stream_width(const Stage& stage) {
-  if (const auto* a = std::get_if<Attention>(&stage.branches.front())) return a->value_head_dim;
-  return std::get<Mlp>(stage.branches.front()).down.weight.cols;
+int64_t stream_width(const Stage& stage, size_t branch) {
+  if (const auto* a = std::get_if<Attention>(&branch_of(stage, branch))) return a->value_head_dim;
+  return std::get<Mlp>(branch_of(stage, branch)).down.weight.cols;
 }
 
-int64_t stream_columns(const Stage& stage) {
-  if (const auto* a = std::get_if<Attention>(&stage.branches.front())) return a->o.weight.cols;
-  return std::get<Mlp>(stage.branches.front()).down.weight.cols;
+int64_t stream_columns(const Stage& stage, size_t branch) {
+  if (const auto* a = std::get_if<Attention>(&branch_of(stage, branch))) return a->o.weight.cols;
+  return std::get<Mlp>(branch_of(stage, branch)).down.weight.cols;
 }
 
-int64_t parameters_per_width(const Stage& stage) {
-  if (const auto* a = std::get_if<Attention>(&stage.branches.front()))
+std::vector<StreamPlace> streams_of(const Model& model) {
+  std::vector<StreamPlace> streams;
+  size_t index = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      for (size_t branch = 0; branch < stage.branches.size(); ++branch) streams.push_back({index, branch});
+      ++index;
+    }
+  return streams;
+}
+
+int64_t parameters_per_width(const Stage& stage, size_t branch) {
+  if (const auto* a = std::get_if<Attention>(&branch_of(stage, branch)))
     return a->kv_heads * (a->v.weight.cols + (a->v.bias.empty() ? 0 : 1)) + a->heads * a->o.weight.rows;
-  const Mlp& m = std::get<Mlp>(stage.branches.front());
+  const Mlp& m = std::get<Mlp>(branch_of(stage, branch));
   return m.gate.weight.cols + m.up.weight.cols + m.down.weight.rows + (m.gate.bias.empty() ? 0 : 1) +
          (m.up.bias.empty() ? 0 : 1);
 }
 
-Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram) {
-  const bool hidden = stream_kind(stage) == StreamKind::kHidden;
+Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram, size_t branch) {
+  const bool hidden = stream_kind(stage, branch) == StreamKind::kHidden;
   const Signal wanted = hidden ? Signal::kHiddenStream : Signal::kValueStream;
   return [wanted, &gram](Signal signal, MatrixView<const float> x) {
     if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
   };
 }
 
-StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge)
-    : stage_(stage) {
-  PARE_CHECK(max_width >= 1 && max_width <= stream_width(stage) && gram.rows == stream_columns(stage));
-  const bool hidden = stream_kind(stage) == StreamKind::kHidden;
-  units_ = hidden ? 1 : std::get<Attention>(stage.branches.front()).heads;
-  const Matrix<double> reader = decode_f64(hidden ? std::get<Mlp>(stage.branches.front()).down.weight
-                                                  : std::get<Attention>(stage.branches.front()).o.weight);
+std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
+                                          const std::function<void(const Observer&)>& run) {
+  std::vector<Matrix<double>> grams;
+  for (const size_t branch : branches) {
+    const int64_t columns = stream_columns(stage, branch);
+    grams.push_back(Matrix<double>::zeros(columns, columns));
+  }
+  std::vector<Observer> observers;
+  for (size_t i = 0; i < branches.size(); ++i)
+    observers.push_back(stream_gram_observer(stage, grams[i], branches[i]));
+  run([&](Signal signal, MatrixView<const float> x) {
+    for (const Observer& observer : observers) observer(signal, x);
+  });
+  return grams;
+}
+
+StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge,
+                           size_t branch)
+    : stage_(stage), branch_(branch) {
+  PARE_CHECK(max_width >= 1 && max_width <= stream_width(stage, branch) &&
+             gram.rows == stream_columns(stage, branch));
+  const bool hidden = stream_kind(stage, branch) == StreamKind::kHidden;
+  const Branch& cut = stage.branches[branch];
+  units_ = hidden ? 1 : std::get<Attention>(cut).heads;
+  const Matrix<double> reader =
+      decode_f64(hidden ? std::get<Mlp>(cut).down.weight : std::get<Attention>(cut).o.weight);
   const Matrix<double> output = matmul(reader.view(), gram);  // W·G
   total_ = inner(output, reader);
   // In the new basis, whose first units come first: W·G·Eᵀ and E·G·Eᵀ.
@@ -150,7 +184,7 @@ StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, in
 void StreamCutter::encode_heads(const Matrix<double>& reader, const Matrix<double>& output,
                                 MatrixView<const double> gram, int64_t max_width, Matrix<double>& cross,
                                 Matrix<double>& basis_gram) {
-  const Attention& a = std::get<Attention>(stage_.branches.front());
+  const Attention& a = std::get<Attention>(stage_.branches[branch_]);
   const int64_t dim = a.value_head_dim;
   const int64_t group = a.heads / a.kv_heads;
   Matrix<double> encoder = Matrix<double>::zeros(max_width * units_, gram.rows);
@@ -187,7 +221,7 @@ StreamCut StreamCutter::cut(int64_t width) const {
       kept += std::inner_product(weight.row(r), weight.row(r) + columns, cross_.row(r), 0.0);
     if (total_ > 0.0) result.relative_error = (total_ - kept) / total_;
   }
-  if (stream_kind(stage_) == StreamKind::kHidden)
+  if (stream_kind(stage_, branch_) == StreamKind::kHidden)
     keep_neurons(weight, result.stage);
   else
     keep_values(weight, width, result);
@@ -195,13 +229,13 @@ StreamCut StreamCutter::cut(int64_t width) const {
 }
 
 int64_t StreamCutter::stage_output() const {
-  if (const auto* a = std::get_if<Attention>(&stage_.branches.front())) return a->o.weight.rows;
-  return std::get<Mlp>(stage_.branches.front()).down.weight.rows;
+  if (const auto* a = std::get_if<Attention>(&stage_.branches[branch_])) return a->o.weight.rows;
+  return std::get<Mlp>(stage_.branches[branch_]).down.weight.rows;
 }
 
 // `weight` (out, width): the refitted reader of the neurons in order_. They keep their order in the model.
 void StreamCutter::keep_neurons(const Matrix<double>& weight, Stage& stage) const {
-  Mlp& mlp = std::get<Mlp>(stage.branches.front());
+  Mlp& mlp = std::get<Mlp>(stage.branches[branch_]);
   std::vector<size_t> position(static_cast<size_t>(weight.cols()));
   std::iota(position.begin(), position.end(), 0);
   std::sort(position.begin(), position.end(), [&](size_t a, size_t b) { return order_[a] < order_[b]; });
@@ -214,6 +248,7 @@ void StreamCutter::keep_neurons(const Matrix<double>& weight, Stage& stage) cons
   }
   mlp.down.weight = Weight::from_matrix(std::as_const(down).view());
   for (Linear* linear : {&mlp.gate, &mlp.up}) {
+    if (linear->weight.empty()) continue;
     linear->weight = gather_rows(linear->weight, kept);
     gather_bias(linear->bias, kept);
   }
@@ -221,7 +256,7 @@ void StreamCutter::keep_neurons(const Matrix<double>& weight, Stage& stage) cons
 
 // `weight` (out, width·heads): the refitted reader of the encoded values.
 void StreamCutter::keep_values(const Matrix<double>& weight, int64_t width, StreamCut& cut) const {
-  Attention& a = std::get<Attention>(cut.stage.branches.front());
+  Attention& a = std::get<Attention>(cut.stage.branches[branch_]);
   const int64_t dim = a.value_head_dim;
   const int64_t group = a.heads / a.kv_heads;
   const Matrix<double> v = decode_f64(a.v.weight);
@@ -252,8 +287,9 @@ void StreamCutter::keep_values(const Matrix<double>& weight, int64_t width, Stre
   a.value_head_dim = width;
 }
 
-StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge) {
-  return StreamCutter(stage, gram, width, ridge).cut(width);
+StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge,
+                     size_t branch) {
+  return StreamCutter(stage, gram, width, ridge, branch).cut(width);
 }
 
 }  // namespace pare

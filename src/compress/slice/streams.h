@@ -3,6 +3,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <optional>
 #include <vector>
 
@@ -18,18 +19,31 @@ enum class StreamKind {
   kValue,   // between v and o, inside every KV head; cut to a subspace
 };
 
-// The stream a stage has; throws kInternal for a stage without branches.
-StreamKind stream_kind(const Stage& stage);
+// Every branch of a stage has one stream; a stage has at most one of each kind.
+StreamKind stream_kind(const Stage& stage, size_t branch = 0);
 // Width of that stream: neurons, or value dimensions per KV head.
-int64_t stream_width(const Stage& stage);
-// Parameters of the stage's branch that one unit of width costs.
-int64_t parameters_per_width(const Stage& stage);
+int64_t stream_width(const Stage& stage, size_t branch = 0);
+// Parameters of the branch that one unit of width costs.
+int64_t parameters_per_width(const Stage& stage, size_t branch = 0);
 // Columns of the stream as its reader sees them: neurons, or heads · value dimensions.
-int64_t stream_columns(const Stage& stage);
+int64_t stream_columns(const Stage& stage, size_t branch = 0);
 
-// An observer that adds Σ zzᵀ of the stage's stream to `gram` (n, n), n = stream_columns; keeps a reference
-// to it.
-Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram);
+// A stream of a model: the index of its stage in the model's order, and its branch.
+struct StreamPlace {
+  size_t stage = 0;
+  size_t branch = 0;
+
+  bool operator==(const StreamPlace&) const = default;
+};
+// All of them, in order.
+std::vector<StreamPlace> streams_of(const Model& model);
+
+// An observer that adds Σ zzᵀ of the stream to `gram` (n, n), n = stream_columns; keeps a reference to it.
+Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram, size_t branch = 0);
+
+// Gram matrices of the streams of several branches of a stage, which `run` runs once with an observer.
+std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
+                                          const std::function<void(const Observer&)>& run);
 
 struct StreamCut {
   Stage stage;                  // with f32 weights
@@ -50,7 +64,8 @@ struct StreamCut {
 // all widths.
 class StreamCutter {
  public:
-  StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge);
+  StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge,
+               size_t branch = 0);
   StreamCut cut(int64_t width) const;
   // cut(width).relative_error without the damping's small share: costs next to nothing.
   double local_error(int64_t width) const;
@@ -63,6 +78,7 @@ class StreamCutter {
   void keep_values(const Matrix<double>& weight, int64_t width, StreamCut& cut) const;
 
   Stage stage_;
+  size_t branch_;
   int64_t units_ = 1;   // columns of the new basis that one unit of width has
   double total_ = 0.0;  // tr(W·G·Wᵀ)
   double damping_ = 0.0;
@@ -74,6 +90,7 @@ class StreamCutter {
 };
 
 // StreamCutter for a single width.
-StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge);
+StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge,
+                     size_t branch = 0);
 
 }  // namespace pare

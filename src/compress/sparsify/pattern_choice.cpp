@@ -77,7 +77,7 @@ class PatternMeasurement {
                    {{"position", walk.position()}, {"probe", probe.position()}});
     };
     if (done == 0) {
-      walk.start(model_.embedding);
+      walk.start(model_);
       probe.start();
       record(0);
       done = 1;

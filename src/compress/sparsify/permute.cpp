@@ -23,6 +23,11 @@ void permute_vector(std::vector<float>& values, std::span<const int64_t> order) 
   for (size_t i = 0; i < values.size(); ++i) values[i] = from[static_cast<size_t>(order[i])];
 }
 
+void permute_norm(Norm& norm, std::span<const int64_t> order) {
+  permute_vector(norm.weight, order);
+  permute_vector(norm.bias, order);
+}
+
 void permute_outputs(Linear& linear, std::span<const int64_t> order) {
   linear.weight = gather_rows(linear.weight, order);
   permute_vector(linear.bias, order);
@@ -46,7 +51,7 @@ void permute_hidden(Stage& stage, std::span<const int64_t> order) {
   for (Branch& branch : stage.branches) {
     auto* mlp = std::get_if<Mlp>(&branch);
     if (mlp == nullptr) continue;
-    permute_outputs(mlp->gate, order);
+    if (!mlp->gate.weight.empty()) permute_outputs(mlp->gate, order);
     permute_outputs(mlp->up, order);
     permute_inputs(mlp->down, order);
   }
@@ -77,9 +82,10 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
   };
   require_width(model.embedding.cols);
   model.embedding = with_columns(model.embedding, order);
+  if (!model.positions.empty()) model.positions = with_columns(model.positions, order);
   for (Block& block : model.blocks)
     for (Stage& stage : block.stages) {
-      permute_vector(stage.norm.weight, order);
+      permute_norm(stage.norm, order);
       for_each_linear(stage, [&](Role role, Linear& linear) {
         if (reads_residual(role)) {
           require_width(linear.weight.cols);
@@ -94,7 +100,7 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
       require_width(stage.skip.rows);
       stage.skip = with_columns(gather_rows(stage.skip, order), order);
     }
-  permute_vector(model.final_norm.weight, order);
+  permute_norm(model.final_norm, order);
   if (!model.head_transform.empty()) {
     // A tied head reads the embedding's channels, which have the new order too.
     model.head_transform = with_columns(model.head_transform, order);

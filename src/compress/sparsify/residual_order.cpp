@@ -34,7 +34,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
     }
   CalibrationWalk walk(set, model.config, area, "order");
   StreamBuffer inputs = entropies ? area.stream("order-inputs", walk.tokens() * width) : StreamBuffer();
-  walk.start(model.embedding);
+  walk.start(model);
   // Every stride-th row of all readers, a linear's scores divided by their mean.
   const int64_t stride = std::max<int64_t>(1, (rows + kMaxSamples - 1) / kMaxSamples);
   std::vector<Matrix<double>> sampled;

@@ -31,7 +31,7 @@ Selection::Selection(const std::vector<std::string>& targets, const std::vector<
 
 bool Selection::selects(const ModelConfig& config, int64_t block, Role role) const {
   const std::string names[] = {std::string(role_name(role)), linear_name(block, role),
-                               hf_name(architecture_named(config.architecture), {role, block, false})};
+                               hf_name(writing_architecture(config), {role, block, false})};
   const auto matches = [&](const std::regex& expression) {
     return std::any_of(std::begin(names), std::end(names),
                        [&](const std::string& name) { return std::regex_match(name, expression); });

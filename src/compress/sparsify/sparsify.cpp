@@ -141,8 +141,8 @@ Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyO
     return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
   });
   if (done == 0) {
-    walk.start(model.embedding);
-    if (dense) dense->start(model.embedding);
+    walk.start(model);
+    if (dense) dense->start(model);
     area.record("sparse/0", {{"position", position()}});
     done = 1;
   }

@@ -189,13 +189,22 @@ void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
   finish(input);
 }
 
-// Runs the stage and leaves the walk behind it.
-void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, Input& input, bool match) {
+// Runs the stage; leaves the walk behind it when it is to advance.
+void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, Input& input, bool match,
+                                    bool advance) {
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
   const std::vector<float>& bias = linear_of(stage, input.group.roles.front()).bias;
-  // What the weight has to add to bring the stream of the current sequence to the dense model's.
+  // What the weight has to add to bring the stream of the current sequence to the dense model's: the other
+  // branches' outputs are taken away as they come.
   Matrix<float> change;
+  Matrix<float> seen;   // the weight's input
+  bool is_own = false;  // whether the branch that runs is the weight's
   const auto observe = [&](Signal signal, MatrixView<const float> x) {
+    if (signal == Signal::kValueStream || signal == Signal::kHiddenStream)
+      is_own = signal == input.group.signal;
+    if (signal == Signal::kBranchOutput && match && !is_own)
+      for (int64_t r = 0; r < change.rows(); ++r)
+        for (int64_t c = 0; c < change.cols(); ++c) change(r, c) -= x(r, c);
     if (signal == Signal::kStageInput && match) {
       const MatrixView<const float> wanted = dense_->stream(input.tokens / walk_.seqlen());
       change = Matrix<float>(wanted.rows, wanted.cols);
@@ -208,13 +217,21 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
           change(r, c) = wanted(r, c) - change(r, c) - (bias.empty() ? 0.0f : bias[static_cast<size_t>(c)]);
     }
     if (signal != input.group.signal) return;
-    if (match) {
-      if (input.cross.empty()) input.cross = Matrix<double>::zeros(change.cols(), x.cols);
-      cross_accumulate(std::as_const(change).view(), x, nullptr, input.cross.view());
-    }
     see(input, x);
+    if (!match) return;
+    seen = Matrix<float>(x.rows, x.cols);
+    copy_rows(x, seen.view());
   };
-  walk_.run(stage, label, {observe, {}, {}});
+  const auto finish_sequence = [&](MatrixView<const float>) {
+    if (!match) return;
+    if (input.cross.empty()) input.cross = Matrix<double>::zeros(change.cols(), seen.cols());
+    cross_accumulate(std::as_const(change).view(), std::as_const(seen).view(), nullptr, input.cross.view());
+  };
+  const StageWatch watch = {observe, {}, finish_sequence};
+  if (advance)
+    walk_.run(stage, label, watch);
+  else
+    walk_.peek(stage, label, watch);
   finish(input);
 }
 
@@ -330,28 +347,28 @@ Stage StageSparsifier::run(const Stage& stage, int64_t block, Pattern pattern, R
   Stage sparse = stage;
   std::vector<InputGroup> inner;
   for (const InputGroup& group : input_groups(stage)) {
+    if (!selects(block, group)) continue;
     if (group.signal != Signal::kNormed) {
       inner.push_back(group);
-    } else if (selects(block, group)) {
+    } else {
       Input input(group);
       collect_normed(stage, input);
       prune_group(sparse, block, input, report);
     }
   }
   const Stage& running = options_.sequential ? sparse : stage;
-  PARE_CHECK(inner.size() <= 1);
-  if (inner.empty() || !selects(block, inner.front())) {
-    walk_.run(running, label);
-    return sparse;
+  if (inner.empty()) walk_.run(running, label);
+  for (size_t i = 0; i < inner.size(); ++i) {
+    const bool last = i + 1 == inner.size();
+    Input input(inner[i]);
+    const Role writer = input.group.roles.front();
+    const Linear before = linear_of(sparse, writer);
+    collect_inner(running, label, input, dense_ != nullptr, last);
+    if (options_.shuffle.any() && options_.shuffle_inner)
+      shuffle(sparse, linear_name(block, writer), input, report);
+    prune_group(sparse, block, input, report);
+    if (last && options_.sequential) correct(before, linear_of(sparse, writer), input, label);
   }
-  Input input(inner.front());
-  const Role writer = input.group.roles.front();
-  const Linear before = linear_of(sparse, writer);
-  collect_inner(running, label, input, dense_ != nullptr);
-  if (options_.shuffle.any() && options_.shuffle_inner)
-    shuffle(sparse, linear_name(block, writer), input, report);
-  prune_group(sparse, block, input, report);
-  if (options_.sequential) correct(before, linear_of(sparse, writer), input, label);
   return sparse;
 }
 

@@ -23,8 +23,9 @@ struct InputGroup {
 // Columns of the widest input of a linear.
 int64_t widest_input(const Model& model);
 
-// Every stage is run once: the readers of the residual stream need only its norm; what follows is corrected
-// by the change of the linear that writes the stream, whose input is kept.
+// A stage is run once for every linear that writes the stream, the readers of the stream need only its norm.
+// After the last of these runs the walk is behind the stage: its output is corrected by the change of the
+// last writer, whose input is kept.
 class StageSparsifier {
  public:
   // Keeps references. `walk` carries the stream of the sparse model (the dense one when the options are not
@@ -43,7 +44,7 @@ class StageSparsifier {
   void see(Input& input, MatrixView<const float> x);
   void finish(Input& input) const;
   void collect_normed(const Stage& stage, Input& input);
-  void collect_inner(const Stage& stage, const std::string& label, Input& input, bool match);
+  void collect_inner(const Stage& stage, const std::string& label, Input& input, bool match, bool advance);
   void correct(const Linear& before, const Linear& after, const Input& input, const std::string& label);
   void shuffle(Stage& stage, const std::string& label, Input& input, Report& report) const;
   void prune_group(Stage& stage, int64_t block, Input& input, Report& report) const;

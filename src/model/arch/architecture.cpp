@@ -7,7 +7,8 @@ namespace {
 
 // Every family pare knows: adding one is a file beside this and a line here.
 const Architecture* const kArchitectures[] = {&llama_architecture(), &mistral_architecture(),
-                                              &qwen2_architecture()};
+                                              &qwen2_architecture(), &opt_architecture(),
+                                              &phi_architecture(),   &sliced_architecture()};
 
 const RoleName& role_entry(const Architecture& architecture, Role role) {
   for (const RoleName& entry : architecture.names)
@@ -42,6 +43,11 @@ const Architecture& gguf_architecture(std::string_view name) {
   for (const Architecture* architecture : kArchitectures)
     if (architecture->gguf == name && architecture->read_gguf != nullptr) return *architecture;
   fail(ErrorCode::kUnsupported, "GGUF architecture \"{}\" is not supported", name);
+}
+
+const Architecture& writing_architecture(const ModelConfig& config) {
+  const Architecture& family = architecture_named(config.architecture);
+  return family.is_plain(config) ? family : sliced_architecture();
 }
 
 std::string hf_name(const Architecture& architecture, const TensorPlace& place) {

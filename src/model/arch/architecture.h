@@ -28,8 +28,10 @@ struct Architecture {
   bool (*matches)(const Json& config);  // is this config.json one of the family
   ModelConfig (*read_config)(const Json& config);
   ModelConfig (*read_gguf)(const GgufFile& file);  // null: such files are read as the family called `gguf`
+  // Of a plain model; that which writes all others writes any.
   Json (*write_config)(const ModelConfig& config);
-  // The family's own metadata keys and further tensors (name, values) of a plain model.
+  // The family's own metadata keys and further tensors (name, values) of a plain model; null: pare writes no
+  // GGUF files of the family.
   std::vector<GgufEntry> (*write_gguf)(const ModelConfig& config);
   std::vector<std::pair<std::string, std::vector<float>>> (*extra_gguf_tensors)(const ModelConfig& config);
   // Whether an unmodified checkpoint of the family can express these shapes.
@@ -37,17 +39,24 @@ struct Architecture {
   // GGUF stores query and key rows in the interleaved rotary order (llama.cpp's conversion permutes them).
   bool gguf_interleaved_rope;
   std::span<const RoleName> names;
+  std::string_view optional_prefix = {};  // of HF names: a checkpoint may leave it out of all of them
 };
 
 const Architecture& llama_architecture();
 const Architecture& mistral_architecture();
 const Architecture& qwen2_architecture();
+const Architecture& opt_architecture();
+const Architecture& phi_architecture();
+// `pare`: what no plain checkpoint of its family expresses.
+const Architecture& sliced_architecture();
 
 // By config.json, by ModelConfig::architecture, by GGUF's general.architecture. Each throws kUnsupported
 // naming the architecture that pare does not have.
 const Architecture& find_architecture(const Json& config);
 const Architecture& architecture_named(std::string_view name);
 const Architecture& gguf_architecture(std::string_view name);
+// What a model is written as: its own family when that can express it, else `pare`.
+const Architecture& writing_architecture(const ModelConfig& config);
 
 // Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =
 // "model.layers.3.self_attn.q_proj.weight".

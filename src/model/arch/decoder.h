@@ -12,6 +12,7 @@ namespace pare::decoder {
 
 inline constexpr RoleName kNames[] = {
     {Role::kEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kPositions, "model.embed_positions", ""},
     {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
     {Role::kQuery, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
     {Role::kKey, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
@@ -37,7 +38,18 @@ struct Defaults {
 // By "model_type", else by the class in "architectures".
 bool is_kind(const Json& config, std::string_view model_type, std::string_view class_name);
 
-// Everything but biases and the shapes of the blocks.
+// "num_hidden_layers", within what is sane.
+int64_t layer_count(const Json& json);
+// "silu", "relu", "gelu", "gelu_new" and the like under `key`, which is `fallback` when missing.
+Activation read_activation(const Json& json, const char* key, const char* fallback);
+std::string_view activation_name(Activation activation);
+// Theta and scaling; `rotary_share` becomes "partial_rotary_factor" where there is one.
+RopeConfig read_rope(const Json& json, double& rotary_share);
+// "vocab_size", "tie_word_embeddings" (which is `tied` when missing), "bos_token_id" and "eos_token_id".
+void read_vocabulary(const Json& json, bool tied, ModelConfig& config);
+void write_vocabulary(const ModelConfig& config, Json& json);
+
+// Everything but biases, the shapes of the blocks and whether the MLP has a gate.
 ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults);
 // All blocks as "hidden_size" and "intermediate_size" say.
 void read_dense_blocks(const Json& json, ModelConfig& config);
@@ -54,7 +66,9 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view pr
 // The rotary embedding's divisors where metadata cannot express its scaling.
 std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config);
 
-// One shape for all blocks and ordinary norms: what remains are the biases.
+// One shape for all blocks, norms of its width and values as wide as keys.
 bool has_plain_shape(const ModelConfig& config);
+// And blocks of LLaMA's design: what remains are the biases.
+bool is_plain_decoder(const ModelConfig& config);
 
 }  // namespace pare::decoder

@@ -12,18 +12,17 @@ using namespace config_keys;
 
 constexpr int64_t kMaxLayers = 4096;
 
-int64_t layer_count(const Json& json) {
-  const int64_t layers = get_int(json, "num_hidden_layers");
-  if (layers < 1 || layers > kMaxLayers)
-    fail(ErrorCode::kFormat, "{}: num_hidden_layers is {}", kWhat, layers);
-  return layers;
-}
-
-void reject_partial_rope(const Json& object) {
-  const double share = get_number(object, "partial_rotary_factor", 1.0);
-  if (share != 1.0)
-    fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor {} is not supported", kWhat, share);
-}
+struct ActivationName {
+  Activation activation;
+  std::string_view name;
+};
+// The first name of each is the one that is written.
+constexpr ActivationName kActivations[] = {
+    {Activation::kSilu, "silu"},          {Activation::kSilu, "swish"},
+    {Activation::kRelu, "relu"},          {Activation::kGelu, "gelu"},
+    {Activation::kGeluTanh, "gelu_new"},  {Activation::kGeluTanh, "gelu_pytorch_tanh"},
+    {Activation::kGeluTanh, "gelu_fast"},
+};
 
 std::vector<float> read_divisors(const Json& object, const char* key) {
   const auto it = object.find(key);
@@ -64,21 +63,6 @@ void read_rope_scaling(const Json& object, RopeConfig& rope) {
          *type);
   }
   rope.factor = json_get<double>(object, "factor", kWhat);
-}
-
-RopeConfig read_rope(const Json& config) {
-  RopeConfig rope;
-  rope.theta = get_number(config, "rope_theta", rope.theta);
-  reject_partial_rope(config);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto it = config.find(key);
-    if (it == config.end() || it->is_null()) continue;
-    require_object(*it, key);
-    reject_partial_rope(*it);
-    rope.theta = get_number(*it, "rope_theta", rope.theta);
-    read_rope_scaling(*it, rope);
-  }
-  return rope;
 }
 
 std::vector<int32_t> read_token_ids(const Json& config, const char* key) {
@@ -130,16 +114,63 @@ bool is_kind(const Json& config, std::string_view model_type, std::string_view c
          classes->front() == class_name;
 }
 
+int64_t layer_count(const Json& json) {
+  const int64_t layers = get_int(json, "num_hidden_layers");
+  if (layers < 1 || layers > kMaxLayers)
+    fail(ErrorCode::kFormat, "{}: num_hidden_layers is {}", kWhat, layers);
+  return layers;
+}
+
+Activation read_activation(const Json& json, const char* key, const char* fallback) {
+  const auto name = json_find<std::string>(json, key, kWhat).value_or(fallback);
+  for (const ActivationName& entry : kActivations)
+    if (entry.name == name) return entry.activation;
+  fail(ErrorCode::kUnsupported, "{}: {} \"{}\" is not supported", kWhat, key, name);
+}
+
+std::string_view activation_name(Activation activation) {
+  const auto* entry = std::find_if(std::begin(kActivations), std::end(kActivations),
+                                   [&](const ActivationName& e) { return e.activation == activation; });
+  PARE_CHECK(entry != std::end(kActivations));
+  return entry->name;
+}
+
+RopeConfig read_rope(const Json& json, double& rotary_share) {
+  RopeConfig rope;
+  rope.theta = get_number(json, "rope_theta", rope.theta);
+  rotary_share = get_number(json, "partial_rotary_factor", rotary_share);
+  for (const char* key : {"rope_scaling", "rope_parameters"}) {
+    const auto it = json.find(key);
+    if (it == json.end() || it->is_null()) continue;
+    require_object(*it, key);
+    rotary_share = get_number(*it, "partial_rotary_factor", rotary_share);
+    rope.theta = get_number(*it, "rope_theta", rope.theta);
+    read_rope_scaling(*it, rope);
+  }
+  return rope;
+}
+
+void read_vocabulary(const Json& json, bool tied, ModelConfig& config) {
+  config.vocab_size = get_int(json, "vocab_size");
+  config.tied = get_bool(json, "tie_word_embeddings", tied);
+  if (const auto bos = read_token_ids(json, "bos_token_id"); !bos.empty()) config.bos = bos.front();
+  config.eos = read_token_ids(json, "eos_token_id");
+}
+
+void write_vocabulary(const ModelConfig& config, Json& json) {
+  json["vocab_size"] = config.vocab_size;
+  json["tie_word_embeddings"] = config.tied;
+  if (config.bos) json["bos_token_id"] = *config.bos;
+  if (config.eos.size() == 1) json["eos_token_id"] = config.eos.front();
+  if (config.eos.size() > 1) json["eos_token_id"] = config.eos;
+}
+
 ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults) {
   ModelConfig config;
   config.architecture = architecture;
-  const auto activation = json_find<std::string>(json, "hidden_act", kWhat).value_or("silu");
-  if (activation != "silu")
-    fail(ErrorCode::kUnsupported, "{}: hidden_act \"{}\" is not supported for this architecture", kWhat,
-         activation);
+  config.design.activation = read_activation(json, "hidden_act", "silu");
   const int64_t hidden = get_int(json, "hidden_size");
   config.blocks.resize(static_cast<size_t>(layer_count(json)));
-  config.vocab_size = get_int(json, "vocab_size");
   config.heads = get_int(json, "num_attention_heads");
   if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
   config.kv_heads =
@@ -149,10 +180,13 @@ ModelConfig read_config(const Json& json, std::string_view architecture, const D
   config.norm_eps = get_number(json, "rms_norm_eps", 1e-6);
   config.norm_width = hidden;
   config.embedding_width = hidden;
-  config.rope = read_rope(json);
-  config.tied = get_bool(json, "tie_word_embeddings", false);
-  if (const auto bos = read_token_ids(json, "bos_token_id"); !bos.empty()) config.bos = bos.front();
-  config.eos = read_token_ids(json, "eos_token_id");
+  double rotary_share = 1.0;
+  config.rope = read_rope(json, rotary_share);
+  if (rotary_share != 1.0)
+    fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor {} is not supported for this architecture",
+         kWhat, rotary_share);
+  config.rotary_dim = config.head_dim;
+  read_vocabulary(json, false, config);
   return config;
 }
 
@@ -189,21 +223,24 @@ Json write_config(const ModelConfig& config, std::string_view model_type, std::s
   json["num_attention_heads"] = config.heads;
   json["num_key_value_heads"] = config.kv_heads;
   json["head_dim"] = config.head_dim;
-  json["vocab_size"] = config.vocab_size;
   json["max_position_embeddings"] = config.max_positions;
-  json["hidden_act"] = "silu";
+  json["hidden_act"] = activation_name(config.design.activation);
   json["rms_norm_eps"] = config.norm_eps;
-  json["rope_theta"] = config.rope.theta;
-  json["rope_scaling"] = rope_json(config);
-  json["tie_word_embeddings"] = config.tied;
-  if (config.bos) json["bos_token_id"] = *config.bos;
-  if (config.eos.size() == 1) json["eos_token_id"] = config.eos.front();
-  if (config.eos.size() > 1) json["eos_token_id"] = config.eos;
+  if (config.rotary_dim > 0) {
+    json["rope_theta"] = config.rope.theta;
+    json["rope_scaling"] = rope_json(config);
+  }
+  write_vocabulary(config, json);
   return json;
 }
 
 bool has_plain_shape(const ModelConfig& config) {
   return config.is_uniform() && config.norm_width == config.embedding_width;
+}
+
+bool is_plain_decoder(const ModelConfig& config) {
+  return has_plain_shape(config) && config.design == BlockDesign() && config.rotary_dim == config.head_dim &&
+         !config.learned_positions && !config.head_bias;
 }
 
 }  // namespace pare::decoder

@@ -134,6 +134,7 @@ ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string
   config.bias = {has("blk.0.attn_q.bias"),      has("blk.0.attn_k.bias"),   has("blk.0.attn_v.bias"),
                  has("blk.0.attn_output.bias"), has("blk.0.ffn_gate.bias"), has("blk.0.ffn_up.bias"),
                  has("blk.0.ffn_down.bias")};
+  config.rotary_dim = config.head_dim;
   if (config.head_dim > 0 && config.head_dim % 2 == 0) config.rope = read_rope(file, keys, config.head_dim);
   if (const auto bos = metadata.find_u32("tokenizer.ggml.bos_token_id"))
     config.bos = static_cast<int32_t>(*bos);

@@ -1,7 +1,6 @@
-// LLaMA, and the sliced models that no plain family expresses (`pare_llama`).
+// LLaMA.
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
-#include "model/arch/sliced_config.h"
 
 namespace pare {
 namespace {
@@ -9,21 +8,14 @@ namespace {
 constexpr const char* kName = "llama";
 constexpr const char* kClass = "LlamaForCausalLM";
 
-bool matches(const Json& config) {
-  return decoder::is_kind(config, kName, kClass) ||
-         decoder::is_kind(config, sliced::kModelType, sliced::kClass);
-}
+bool matches(const Json& config) { return decoder::is_kind(config, kName, kClass); }
 
 ModelConfig read_config(const Json& json) {
   ModelConfig config = decoder::read_config(json, kName, {});
-  if (const auto pare = json.find("pare"); pare != json.end()) {
-    sliced::read_blocks(*pare, static_cast<int64_t>(config.blocks.size()), config);
-  } else {
-    decoder::read_dense_blocks(json, config);
-    const bool attention = config_keys::get_bool(json, "attention_bias", false);
-    const bool mlp = config_keys::get_bool(json, "mlp_bias", false);
-    config.bias = {attention, attention, attention, attention, mlp, mlp, mlp};
-  }
+  decoder::read_dense_blocks(json, config);
+  const bool attention = config_keys::get_bool(json, "attention_bias", false);
+  const bool mlp = config_keys::get_bool(json, "mlp_bias", false);
+  config.bias = {attention, attention, attention, attention, mlp, mlp, mlp};
   validate(config);
   return config;
 }
@@ -31,11 +23,10 @@ ModelConfig read_config(const Json& json) {
 bool is_plain(const ModelConfig& config) {
   const BiasConfig& b = config.bias;
   const bool attention = b.q == b.k && b.q == b.v && b.q == b.o;
-  return decoder::has_plain_shape(config) && attention && b.gate == b.up && b.gate == b.down;
+  return decoder::is_plain_decoder(config) && attention && b.gate == b.up && b.gate == b.down;
 }
 
 Json write_config(const ModelConfig& config) {
-  if (!is_plain(config)) return sliced::write_config(config);
   Json json = decoder::write_config(config, kName, kClass);
   json["attention_bias"] = config.bias.q;
   json["mlp_bias"] = config.bias.gate;

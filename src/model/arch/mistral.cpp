@@ -1,7 +1,6 @@
 // Mistral: LLaMA with a window on attention in its first versions. GGUF files call it "llama".
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
-#include "model/arch/sliced_config.h"
 
 namespace pare {
 namespace {
@@ -24,11 +23,10 @@ ModelConfig read_config(const Json& json) {
 }
 
 bool is_plain(const ModelConfig& config) {
-  return decoder::has_plain_shape(config) && config.bias == BiasConfig();
+  return decoder::is_plain_decoder(config) && config.bias == BiasConfig();
 }
 
 Json write_config(const ModelConfig& config) {
-  if (!is_plain(config)) return sliced::write_config(config);
   Json json = decoder::write_config(config, kName, kClass);
   json["sliding_window"] = nullptr;
   if (config.sliding_window > 0) json["sliding_window"] = config.sliding_window;

@@ -1,7 +1,6 @@
 // Qwen2 and Qwen2.5: LLaMA with biases on queries, keys and values.
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
-#include "model/arch/sliced_config.h"
 
 namespace pare {
 namespace {
@@ -26,10 +25,9 @@ ModelConfig read_config(const Json& json) {
   return config;
 }
 
-bool is_plain(const ModelConfig& config) { return decoder::has_plain_shape(config) && config.bias == kBias; }
+bool is_plain(const ModelConfig& config) { return decoder::is_plain_decoder(config) && config.bias == kBias; }
 
 Json write_config(const ModelConfig& config) {
-  if (!is_plain(config)) return sliced::write_config(config);
   Json json = decoder::write_config(config, kName, kClass);
   json["use_sliding_window"] = false;
   return json;

@@ -1,14 +1,80 @@
-#include "model/arch/sliced_config.h"
-
-#include <algorithm>
-
+// `pare`: models that no plain checkpoint of their family expresses, above all sliced ones. The keys and
+// names of LLaMA, and an object "pare" that says what the blocks are made of and how wide they are
+// (docs/file_format.md).
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
 
-namespace pare::sliced {
+namespace pare {
 namespace {
 
 using namespace config_keys;
+
+constexpr const char* kName = "pare";
+constexpr const char* kClass = "PareForCausalLM";
+constexpr const char* kOlderName = "pare_llama";  // LLaMA's design only
+constexpr const char* kOlderClass = "PareLlamaForCausalLM";
+constexpr const char* kNorms[] = {"rms", "layer"};
+
+bool matches(const Json& config) {
+  return decoder::is_kind(config, kName, kClass) || decoder::is_kind(config, kOlderName, kOlderClass);
+}
+
+NormKind read_norm(const Json& pare) {
+  const auto name = json_find<std::string>(pare, "norm", kWhat).value_or(kNorms[0]);
+  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer})
+    if (name == kNorms[static_cast<int>(kind)]) return kind;
+  fail(ErrorCode::kUnsupported, "{}: \"pare\".\"norm\" is \"{}\", expected rms or layer", kWhat, name);
+}
+
+void read_layers(const Json& pare, ModelConfig& config) {
+  const auto layers = pare.find("layers");
+  if (layers == pare.end() || !layers->is_array() || layers->size() != config.blocks.size())
+    fail(ErrorCode::kFormat, "{}: \"pare\".\"layers\" must be an array of {} objects", kWhat,
+         config.blocks.size());
+  for (size_t i = 0; i < config.blocks.size(); ++i) {
+    const Json& b = (*layers)[i];
+    require_object(b, "pare.layers");
+    BlockShape& shape = config.blocks[i];
+    shape.input_width = get_int(b, "input_width");
+    shape.attention_output_width = get_int(b, "attention_output_width");
+    shape.output_width = get_int(b, "output_width");
+    shape.value_head_dim = get_int(b, "value_head_dim");
+    shape.intermediate_size = get_int(b, "intermediate_size");
+    shape.attention_skip = get_bool(b, "attention_skip", false);
+    shape.mlp_skip = get_bool(b, "mlp_skip", false);
+  }
+}
+
+ModelConfig read_config(const Json& json) {
+  const auto it = json.find("pare");
+  if (it == json.end()) fail(ErrorCode::kFormat, "{}: \"pare\" is missing", kWhat);
+  const Json& pare = *it;
+  require_object(pare, "pare");
+  const auto family = json_find<std::string>(pare, "family", kWhat).value_or("llama");
+  ModelConfig config = decoder::read_config(json, architecture_named(family).name, {});
+  config.design.norm = read_norm(pare);
+  config.design.gated = get_bool(pare, "gated", true);
+  config.design.parallel = get_bool(pare, "parallel", false);
+  config.norm_width = get_int(pare, "norm_width");
+  config.embedding_width = get_int(pare, "embedding_width");
+  config.rotary_dim = get_int(pare, "rotary_dim", config.head_dim);
+  config.learned_positions = get_bool(pare, "learned_positions", false);
+  config.position_offset = get_int(pare, "position_offset", 0);
+  config.head_transform = get_bool(pare, "head_transform", false);
+  config.head_bias = get_bool(pare, "head_bias", false);
+  read_layers(pare, config);
+  if (const auto biases = pare.find("biases"); biases != pare.end()) {
+    require_object(*biases, "pare.biases");
+    config.bias = {get_bool(*biases, "q", false),    get_bool(*biases, "k", false),
+                   get_bool(*biases, "v", false),    get_bool(*biases, "o", false),
+                   get_bool(*biases, "gate", false), get_bool(*biases, "up", false),
+                   get_bool(*biases, "down", false)};
+  }
+  validate(config);
+  return config;
+}
+
+bool is_plain(const ModelConfig&) { return false; }
 
 Json layers_json(const ModelConfig& config) {
   Json layers = Json::array();
@@ -24,49 +90,23 @@ Json layers_json(const ModelConfig& config) {
   return layers;
 }
 
-}  // namespace
-
-void read_blocks(const Json& pare, int64_t layers, ModelConfig& config) {
-  require_object(pare, "pare");
-  config.norm_width = get_int(pare, "norm_width");
-  config.embedding_width = get_int(pare, "embedding_width");
-  config.head_transform = get_bool(pare, "head_transform", false);
-  const auto blocks = pare.find("layers");
-  if (blocks == pare.end() || !blocks->is_array() || static_cast<int64_t>(blocks->size()) != layers)
-    fail(ErrorCode::kFormat, "{}: \"pare\".\"layers\" must be an array of {} objects", kWhat, layers);
-  config.blocks.clear();
-  for (const Json& b : *blocks) {
-    require_object(b, "pare.layers");
-    BlockShape shape;
-    shape.input_width = get_int(b, "input_width");
-    shape.attention_output_width = get_int(b, "attention_output_width");
-    shape.output_width = get_int(b, "output_width");
-    shape.value_head_dim = get_int(b, "value_head_dim");
-    shape.intermediate_size = get_int(b, "intermediate_size");
-    shape.attention_skip = get_bool(b, "attention_skip", false);
-    shape.mlp_skip = get_bool(b, "mlp_skip", false);
-    config.blocks.push_back(shape);
-  }
-  if (const auto biases = pare.find("biases"); biases != pare.end()) {
-    require_object(*biases, "pare.biases");
-    config.bias = {get_bool(*biases, "q", false),    get_bool(*biases, "k", false),
-                   get_bool(*biases, "v", false),    get_bool(*biases, "o", false),
-                   get_bool(*biases, "gate", false), get_bool(*biases, "up", false),
-                   get_bool(*biases, "down", false)};
-  }
-}
-
 Json write_config(const ModelConfig& config) {
-  Json json = decoder::write_config(config, kModelType, kClass);
-  json["auto_map"] = {{"AutoConfig", "configuration_pare.PareLlamaConfig"},
-                      {"AutoModel", "modeling_pare.PareLlamaModel"},
-                      {"AutoModelForCausalLM", "modeling_pare.PareLlamaForCausalLM"}};
+  Json json = decoder::write_config(config, kName, kClass);
+  json["auto_map"] = {{"AutoConfig", "configuration_pare.PareConfig"},
+                      {"AutoModel", "modeling_pare.PareModel"},
+                      {"AutoModelForCausalLM", "modeling_pare.PareForCausalLM"}};
   const BiasConfig& bias = config.bias;
-  json["attention_bias"] = bias.q;
-  json["mlp_bias"] = bias.gate;
-  json["pare"] = {{"norm_width", config.norm_width},
+  json["pare"] = {{"family", config.architecture},
+                  {"norm", kNorms[static_cast<int>(config.design.norm)]},
+                  {"norm_width", config.norm_width},
+                  {"gated", config.design.gated},
+                  {"parallel", config.design.parallel},
+                  {"rotary_dim", config.rotary_dim},
+                  {"learned_positions", config.learned_positions},
+                  {"position_offset", config.position_offset},
                   {"embedding_width", config.embedding_width},
                   {"head_transform", config.head_transform},
+                  {"head_bias", config.head_bias},
                   {"biases",
                    {{"q", bias.q},
                     {"k", bias.k},
@@ -79,4 +119,12 @@ Json write_config(const ModelConfig& config) {
   return json;
 }
 
-}  // namespace pare::sliced
+}  // namespace
+
+const Architecture& sliced_architecture() {
+  static const Architecture instance = {kName,   {},      matches,  read_config, nullptr,        write_config,
+                                        nullptr, nullptr, is_plain, false,       decoder::kNames};
+  return instance;
+}
+
+}  // namespace pare

@@ -1,0 +1,99 @@
+// Every command on models that are not built like LLaMA.
+#include <cmath>
+
+#include "cli/pare_command.h"
+#include "model/copy_files.h"
+#include "model/save.h"
+#include "support/tiny_model.h"
+
+namespace pare::test {
+namespace {
+
+namespace fs = std::filesystem;
+
+// OPT or Phi of random weights, with the tiny model's tokenizer.
+class Families : public ::testing::TestWithParam<const char*> {
+ protected:
+  Families() {
+    TinyModelOptions options = GetParam() == std::string("opt") ? opt_like() : phi_like();
+    options.vocab = 400;
+    const Model model = make_tiny_model(options);
+    fs::create_directory(model_);
+    save_hf(model, model_);
+    copy_tokenizer_files(kTinyModel, model_);
+  }
+  std::string out(const char* name) const { return (folder_ / name).string(); }
+  Json run(std::vector<std::string> arguments) const {
+    if (arguments.size() > 2) arguments.insert(arguments.end(), {"--nsamples", "4", "--seqlen", "48"});
+    return pare_json(std::move(arguments));
+  }
+  static double perplexity(const std::string& model) {
+    return pare_json({"eval", model, "--ppl", kTestText, "--seqlen", "64", "--windows",
+                      "4"})["models"][0]["perplexity"]
+        .get<double>();
+  }
+
+  TempDir folder_;
+  std::string model_ = (folder_ / "model").string();
+};
+
+INSTANTIATE_TEST_SUITE_P(Families, Families, ::testing::Values("opt", "phi"));
+
+TEST_P(Families, RunAsAnyOther) {
+  const Json facts = pare_json({"inspect", model_});
+  EXPECT_EQ(facts["architecture"], GetParam());
+  EXPECT_EQ(facts["design"]["norm"], "layer");
+  EXPECT_EQ(facts["design"]["gated"], false);
+  EXPECT_EQ(facts["design"]["parallel"], GetParam() == std::string("phi"));
+  EXPECT_THAT(pare({"inspect", model_}).out, testing::HasSubstr("without a gate"));
+  const double loss = std::log(perplexity(model_));
+  EXPECT_GT(loss, 4.0);  // random weights know nothing of 400 tokens
+  EXPECT_LT(loss, 12.0);
+  EXPECT_EQ(pare({"generate", model_, "-p", "the", "--max-tokens", "4"}).status, 0);
+  EXPECT_EQ(pare({"bench", model_, "--prefill", "32", "--decode", "4"}).status, 0);
+}
+
+TEST_P(Families, ConvertToFoldersOnly) {
+  const CommandResult copied = pare({"convert", model_, "-o", out("copy"), "--dtype", "bf16"});
+  EXPECT_EQ(copied.status, 0) << copied.err;
+  EXPECT_EQ(parse_json(file_contents(out("copy") + "/config.json"), "config.json")["model_type"], GetParam());
+  expect_failure({"convert", model_, "-o", out("model.gguf")}, 1, "pare writes no GGUF files");
+}
+
+TEST_P(Families, AreSlicedInEveryWay) {
+  const std::vector<std::vector<std::string>> ways = {
+      {"--target-params", "0.9"},
+      {"--target-params", "0.9", "--uniform"},
+      {"--sparsity", "0.25", "--rotation", "block"},
+      {"--sparsity", "0.25", "--rotation", "block", "--untie"},
+      {"--sparsity", "0.25", "--rotation", "global"}};
+  const double dense = perplexity(model_);
+  for (size_t i = 0; i < ways.size(); ++i) {
+    const std::string sliced = out(fmt::format("sliced-{}", i).c_str());
+    std::vector<std::string> arguments = {"slice", model_, "-o", sliced, "--dtype", "f32"};
+    arguments.insert(arguments.end(), ways[i].begin(), ways[i].end());
+    run(arguments);
+    const bool plain = ways[i].back() == "--uniform";
+    const Json config = parse_json(file_contents(sliced + "/config.json"), "config.json");
+    EXPECT_EQ(config["model_type"], plain ? GetParam() : "pare");
+    EXPECT_EQ(pare_json({"inspect", sliced})["architecture"], GetParam());
+    const double after = perplexity(sliced);
+    EXPECT_NE(after, dense);
+    EXPECT_LT(std::abs(std::log(after / dense)), 2.0);
+    EXPECT_EQ(pare({"generate", sliced, "-p", "the", "--max-tokens", "4"}).status, 0);
+  }
+}
+
+TEST_P(Families, BecomeSparse) {
+  const std::string sparse = out("sparse");
+  const Json report = run({"sparsify", model_, "-o", sparse, "--dtype", "f32", "--shuffle", "both"});
+  EXPECT_EQ(report["sparsity"].size(), 12u);
+  for (const Json& check : report["exact_checks"])
+    EXPECT_LE(check["relative_difference"].get<double>(), 1e-4) << check;
+  EXPECT_EQ(parse_json(file_contents(sparse + "/config.json"), "config.json")["model_type"], GetParam());
+  EXPECT_EQ(pare({"convert", sparse, "-o", out("packed"), "--to", "packed"}).status, 0);
+  EXPECT_EQ(perplexity(out("packed")), perplexity(sparse));
+}
+
+}  // namespace
+}  // namespace pare::test
