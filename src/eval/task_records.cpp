@@ -35,7 +35,7 @@ std::string label_text(const Json& record, const std::string& key, std::string_v
     fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", what, key,
          it->dump().substr(0, 80));
   const std::string text = it->is_string() ? it->get<std::string>() : it->dump();
-  const std::string label(strip(text));
+  std::string label(strip(text));
   if (label.empty() || label == "-1") fail_hidden(key, what);
   return label;
 }
