@@ -31,15 +31,15 @@ Widths widths_of(const Model& model) {
   return widths;
 }
 
-// Matrices (in, in) in f64 that exist together.
-int64_t gram_matrices(const SparsifyOptions& options) {
+// Bytes of matrices (in, in) that exist together.
+int64_t gram_bytes(const SparsifyOptions& options, int64_t width) {
   const PruneOptions& prune = options.prune;
-  const bool match = options.match == MatchOutput::kModel;
   int64_t derived = options.shuffle.any() ? 1 : 0;  // the same in another order
   if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
-    derived = 2;                                               // its factor, and the matrix in f32
+    derived = 1;                                               // its factor
   if (prune.score.method == SparseMethod::kAlps) derived = 5;  // what the eigenvectors need
-  return 1 + (match ? 2 : 0) + derived;                        // with factor and the wanted outputs
+  if (options.match == MatchOutput::kModel) derived += 2;      // its factor, the wanted outputs
+  return width * width * ((1 + derived) * 8 + 4);              // and the matrix in f32
 }
 
 }  // namespace
@@ -52,8 +52,8 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
-  needs.memory = kProgramMemory + gram_matrices(options) * w.widest * w.widest * 8 + shuffled +
-                 9 * kRowsAtOnce * w.widest * 8 + 4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
+  needs.memory = kProgramMemory + gram_bytes(options, w.widest) + shuffled + 9 * kRowsAtOnce * w.widest * 8 +
+                 4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
   needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
   if (options.target_bytes) {
     const int64_t variants = 2 * static_cast<int64_t>(model.blocks.size());

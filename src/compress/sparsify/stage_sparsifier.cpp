@@ -21,16 +21,17 @@ struct Sums {
   double output = 0.0;  // Σ ‖y‖²
 };
 
-// tr(A·H·Aᵀ) for H = damped − damping·I
-double output_energy(const Matrix<double>& a, MatrixView<const double> damped, double damping) {
-  const Matrix<double> product = matmul(a.view(), damped);
+// tr(A·H·Aᵀ) for H = damped − damping·I, which only reports show: products in f32.
+double output_energy(const Matrix<double>& a, InputGram& damped, double damping) {
+  Matrix<double> product(a.rows(), a.cols());
+  damped.product().apply(a, product);
   const double* values = a.data();
   return std::inner_product(values, values + a.size(), product.data(), 0.0) -
          damping * std::inner_product(values, values + a.size(), values, 0.0);
 }
 
-void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, MatrixView<const double> damped,
-              double damping, Sums& sums) {
+void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, InputGram& damped, double damping,
+              Sums& sums) {
   Matrix<double> lost = copy_of(wanted);
   sums.output += output_energy(lost, damped, damping);
   for (int64_t i = 0; i < lost.size(); ++i) lost.data()[i] -= sparse.values.data()[i];
@@ -323,7 +324,7 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
       }
       const MatrixView<const double> wanted = match ? std::as_const(target).view() : weight.view();
       const SparseRows sparse = prune({weight.view(), wanted, gram, input.channels}, prune_);
-      add_sums(sparse, wanted, gram.matrix(), damping, sums);
+      add_sums(sparse, wanted, gram, damping, sums);
       for (int64_t i = 0; i < sparse.values.size(); ++i)
         values.row(first)[i] = static_cast<float>(sparse.values.data()[i]);
     }
