@@ -72,6 +72,9 @@ TEST_P(Families, AreSlicedInEveryWay) {
     const std::string sliced = out(fmt::format("sliced-{}", i).c_str());
     std::vector<std::string> arguments = {"slice", model_, "-o", sliced, "--dtype", "f32"};
     arguments.insert(arguments.end(), ways[i].begin(), ways[i].end());
+    std::vector<std::string> dry = arguments;
+    dry.emplace_back("--dry-run");
+    EXPECT_GT(run(dry)["seconds"].get<double>(), 0.0);
     run(arguments);
     const bool plain = ways[i].back() == "--uniform";
     const Json config = parse_json(file_contents(sliced + "/config.json"), "config.json");

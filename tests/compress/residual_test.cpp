@@ -305,6 +305,24 @@ TEST(SliceResidualModel, LayerNormsOfFixedMeanNeedItsDirectionOnlyForATiedHead) 
   }
 }
 
+TEST(SliceResidualModel, StagesOfAFinishedRunAreTakenFromItsArea) {
+  const CalibrationSet set = random_calibration(2, 40);
+  for (const TinyModelOptions& like : {TinyModelOptions{}, opt_like(), phi_like()}) {
+    const Model dense = make_tiny_model(like);
+    for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
+      const TempDir folder;
+      const ResidualOptions options{24, rotation, Covariance::kNormalized, true, true};
+      Report first;
+      Report second;
+      WorkArea area(folder / "work", Encoding::kF32, false);
+      const Model once = slice_residual(dense, set, options, area, first);
+      const Model again = slice_residual(dense, set, options, area, second);
+      EXPECT_EQ(logit_difference(once, again, set), 0.0);
+      EXPECT_EQ(first.checks.size(), second.checks.size());
+    }
+  }
+}
+
 TEST(FuseNorm, KeepsTheFunctionOfStagesWithLayerNorms) {
   const CalibrationSet set = random_calibration(1, 40);
   for (const TinyModelOptions& like : {opt_like(), phi_like()}) {
