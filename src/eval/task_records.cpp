@@ -139,25 +139,24 @@ TaskItem read_winogrande(const Json& r, std::string_view what) {
   return item;
 }
 
+// SuperGLUE labels answers; the original data set has them as true and false.
 TaskItem read_boolq(const Json& r, std::string_view what) {
+  const auto answer = json_find<bool>(r, "answer", what);
+  const size_t gold = answer ? static_cast<size_t>(*answer) : label_index(r, "label", 0, 2, what);
   const std::string context =
       fmt::format("{}\nQuestion: {}?\nAnswer:", json_get<std::string>(r, "passage", what),
                   json_get<std::string>(r, "question", what));
-  TaskItem item = choices_item(context, {"no", "yes"}, label_index(r, "label", 0, 2, what), what);
+  TaskItem item = choices_item(context, {"no", "yes"}, gold, what);
   item.lengths.clear();
   return item;
 }
 
 TaskItem read_lambada(const Json& r, std::string_view what) {
   const auto text = json_get<std::string>(r, "text", what);
-  const size_t space = text.rfind(' ');
   if (text.empty()) fail(ErrorCode::kInvalid, "{}: \"text\" is empty", what);
-  TaskItem item;
-  if (space == std::string::npos)
-    item.requests.push_back({"", fmt::format(" {}", text)});
-  else
-    item.requests.push_back({text.substr(0, space), text.substr(space)});
-  return item;
+  const size_t space = text.rfind(' ');
+  if (space == std::string::npos) return {{{"", fmt::format(" {}", text)}}, 0, {}};
+  return {{{text.substr(0, space), text.substr(space)}}, 0, {}};
 }
 
 constexpr std::string_view kChoicesFields[] = {"context", "choices"};

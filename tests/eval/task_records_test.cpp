@@ -114,6 +114,8 @@ TEST(TaskRecords, BoolQ) {
   EXPECT_EQ(r.requests, (Requests{{"It is.\nQuestion: is it so?\nAnswer:", " no"},
                                   {"It is.\nQuestion: is it so?\nAnswer:", " yes"}}));
   EXPECT_EQ(r.item.gold, 1u);
+  EXPECT_EQ(read(R"({"question": "q", "answer": true, "passage": "p"})").item.gold, 1u);
+  EXPECT_EQ(read(R"({"question": "q", "answer": false, "passage": "p"})").item.gold, 0u);
 }
 
 TEST(TaskRecords, Lambada) {
