@@ -14,8 +14,9 @@ namespace {
 
 constexpr int64_t kVocab = 64;
 
-PackedModel tiny(uint64_t seed = 1) {
-  return {test::make_tiny_model({.vocab = kVocab, .max_positions = 128, .seed = seed}), ComputeType::kF32};
+PackedModel tiny(test::TinyModelOptions options = {}) {
+  options.vocab = kVocab;
+  return {test::make_tiny_model(options), ComputeType::kF32};
 }
 
 // By the definition: one pass over each sequence alone, softmax in f64.
@@ -78,21 +79,29 @@ std::vector<SequenceGroup> all_shapes() {
 // Sums of up to ten logarithms near 5, each from f32 logits (a few ulp of 16) and an f32 softmax.
 constexpr double kTolerance = 1e-4;
 
-TEST(Loglikelihood, MatchesOneSequenceAtATime) {
-  const PackedModel model = tiny();
+void expect_definition(const PackedModel& model, int64_t cache_bytes) {
   const std::vector<SequenceGroup> groups = all_shapes();
-  for (const int64_t cache_bytes : {kScoreCacheBytes, int64_t{1}, int64_t{100} * 512}) {
-    const GroupScores scores = score_groups(model, groups, {}, cache_bytes);
-    ASSERT_EQ(scores.groups.size(), groups.size());
-    for (size_t g = 0; g < groups.size(); ++g) {
-      ASSERT_EQ(scores.groups[g].size(), groups[g].size());
-      for (size_t s = 0; s < groups[g].size(); ++s) {
-        const Loglikelihood expected = by_definition(model, groups[g][s]);
-        EXPECT_NEAR(scores.groups[g][s].sum, expected.sum, kTolerance) << "group " << g << ", sequence " << s;
-        EXPECT_EQ(scores.groups[g][s].greedy, expected.greedy) << "group " << g << ", sequence " << s;
-      }
+  const GroupScores scores = score_groups(model, groups, {}, cache_bytes);
+  ASSERT_EQ(scores.groups.size(), groups.size());
+  for (size_t g = 0; g < groups.size(); ++g) {
+    ASSERT_EQ(scores.groups[g].size(), groups[g].size());
+    for (size_t s = 0; s < groups[g].size(); ++s) {
+      const Loglikelihood expected = by_definition(model, groups[g][s]);
+      EXPECT_NEAR(scores.groups[g][s].sum, expected.sum, kTolerance) << "group " << g << ", sequence " << s;
+      EXPECT_EQ(scores.groups[g][s].greedy, expected.greedy) << "group " << g << ", sequence " << s;
     }
   }
+}
+
+TEST(Loglikelihood, MatchesOneSequenceAtATime) {
+  const PackedModel model = tiny();
+  for (const int64_t cache_bytes : {kScoreCacheBytes, int64_t{1}, int64_t{100} * 512})
+    expect_definition(model, cache_bytes);
+}
+
+TEST(Loglikelihood, MatchesForEveryDesignOfBlocks) {
+  expect_definition(tiny(test::opt_like()), kScoreCacheBytes);
+  expect_definition(tiny(test::phi_like()), kScoreCacheBytes);
 }
 
 TEST(Loglikelihood, FindsGreedyContinuations) {
