@@ -82,6 +82,8 @@ void add_update(CLI::App& command, Options& o) {
           "bring the residual stream back to where the dense model has it)")
       ->transform(CLI::CheckedTransformer(kMatches).description(""));
   command.add_option("--damping", sparsify.damping, "Of the Gram matrices, relative (default 0.01)");
+  command.add_option("--match-damping", sparsify.match_damping,
+                     "--match model: how strongly weights hold on to what they were, relative (default 0.3)");
 }
 
 void add_shuffle(CLI::App& command, Options& o) {

@@ -263,6 +263,9 @@ TEST(ValidateSparsifyOptions, NamesTheOption) {
     SparsifyOptions damping;
     damping.damping = bad;
     expect(damping, "--damping");
+    SparsifyOptions matching;
+    matching.match_damping = bad;
+    expect(matching, "--match-damping");
   }
   SparsifyOptions match;
   match.match = MatchOutput::kModel;

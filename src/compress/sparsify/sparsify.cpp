@@ -53,6 +53,8 @@ void validate(const SparsifyOptions& o) {
     fail(ErrorCode::kUsage, "--alpha is {}, expected 0 or more", o.prune.score.alpha);
   if (!(o.damping > 0.0) || !std::isfinite(o.damping))
     fail(ErrorCode::kUsage, "--damping is {}, expected more than 0", o.damping);
+  if (!(o.match_damping > 0.0) || !std::isfinite(o.match_damping))
+    fail(ErrorCode::kUsage, "--match-damping is {}, expected more than 0", o.match_damping);
   if (o.match == MatchOutput::kModel && !o.sequential)
     fail(ErrorCode::kUsage,
          "--match model needs --sequential yes: there are no earlier errors to make up for");
@@ -101,6 +103,7 @@ Json to_json(const SparsifyOptions& o) {
                {"--damping", o.damping},
                {"--targets", o.targets},
                {"--ignore", o.ignore}};
+  if (o.match == MatchOutput::kModel) json["--match-damping"] = o.match_damping;
   if (o.target_bytes) {
     json["--target-bytes"] = *o.target_bytes;
     for (const Pattern pattern : o.mix) json["--mix"].push_back(pattern_name(pattern));

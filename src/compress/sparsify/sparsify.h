@@ -33,6 +33,9 @@ struct SparsifyOptions {
   bool shuffle_residual = true;  // one order for the model's residual stream
   bool shuffle_inner = true;     // and one for every value head and hidden stream
   double damping = 0.01;         // added to the Gram matrix's diagonal, relative to its mean
+  // The same where the model is matched, for the weights that would be best: a small one follows the
+  // calibration tokens more closely than other text bears.
+  double match_damping = 0.3;
   // Other patterns that a stage may get instead, kDense among them, so that linears, masks and all else take
   // `target_bytes` of the dense model's bytes: where the predictions suffer least (choose_patterns).
   std::vector<Pattern> mix;

@@ -303,7 +303,12 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
   for (int64_t i = 0; i < input.gram.rows(); ++i) input.gram(i, i) += damping;
   InputGram gram(std::move(input.gram));
   std::optional<SpdFactor> match;
-  if (!input.cross.empty()) match.emplace(copy_of(gram.matrix()));
+  const double match_damping = mean > 0.0 ? options_.match_damping * mean : 1.0;
+  if (!input.cross.empty()) {
+    Matrix<double> strongly_damped = copy_of(gram.matrix());
+    for (int64_t i = 0; i < strongly_damped.rows(); ++i) strongly_damped(i, i) += match_damping - damping;
+    match.emplace(std::move(strongly_damped));
+  }
   for (const Role role : input.group.roles) {
     if (!selection_.selects(config_, block, role)) continue;
     const std::string name = linear_name(block, role);
@@ -316,10 +321,10 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
       const Matrix<double> weight = decode_f64(rows_of(linear.weight, first, count));
       Matrix<double> target;
       if (match) {
-        // (C + λW)·(H + λI)⁻¹, C = Σ (wanted output)·xᵀ
+        // (C + λW)·(H + λI)⁻¹, C = Σ (wanted output)·xᵀ, λ of the match
         Matrix<double> wanted =
             copy_of(std::as_const(input.cross).view().block(first, 0, count, weight.cols()));
-        for (int64_t i = 0; i < wanted.size(); ++i) wanted.data()[i] += damping * weight.data()[i];
+        for (int64_t i = 0; i < wanted.size(); ++i) wanted.data()[i] += match_damping * weight.data()[i];
         target = match->backward(match->forward(std::as_const(wanted).view()).view());
       }
       const MatrixView<const double> wanted = match ? std::as_const(target).view() : weight.view();
