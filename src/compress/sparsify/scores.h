@@ -30,7 +30,7 @@ enum class NormScale {
 struct ScoreOptions {
   SparseMethod method = SparseMethod::kEsparse;
   int64_t bins = 100;  // of the histogram whose entropy is taken
-  double alpha = 1.0;
+  double alpha = 10.0;
   NormScale norm = NormScale::kRelative;
 };
 
