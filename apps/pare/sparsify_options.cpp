@@ -45,7 +45,8 @@ void add_method(CLI::App& command, Options& o) {
       ->transform(CLI::CheckedTransformer(kMethods).description(""));
   command.add_option("--bins", prune.score.bins, "esparse: bins of the histogram of a channel (default 100)")
       ->check(CLI::Range(int64_t{1}, kMaxOption));
-  command.add_option("--alpha", prune.score.alpha, "esparse: weight of the norm beside the entropy (default 10)");
+  command.add_option("--alpha", prune.score.alpha,
+                     "esparse: weight of the norm beside the entropy (default 10)");
   command
       .add_option(
           "--norm", prune.score.norm,
