@@ -116,13 +116,17 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer& token
   return set;
 }
 
-CalibrationSet part_of(const CalibrationSet& set, size_t first, size_t count, size_t tokens) {
-  CalibrationSet part;
-  for (size_t i = first; i < first + count; ++i) {
-    part.sequences.push_back(set.sequences[i % set.sequences.size()]);
-    part.sequences.back().resize(std::min(tokens, part.sequences.back().size()));
-  }
-  return part;
+MeasuringSets split_for_measuring(const CalibrationSet& set, const MeasuringSizes& sizes) {
+  const auto count = static_cast<int64_t>(set.sequences.size());
+  const int64_t grams = std::min(sizes.gram_sequences, count);
+  const int64_t probes = std::min(sizes.probe_sequences, count);
+  MeasuringSets sets;
+  sets.gram.sequences.assign(set.sequences.begin(), set.sequences.begin() + grams);
+  // From the end: other text than the Gram matrices saw, unless there is too little of it.
+  sets.probe.sequences.assign(set.sequences.end() - probes, set.sequences.end());
+  for (auto& sequence : sets.probe.sequences)
+    sequence.resize(std::min(static_cast<size_t>(sizes.probe_tokens), sequence.size()));
+  return sets;
 }
 
 CalibrationSet mixed_calibration(const std::vector<CalibrationSet>& sets) {

@@ -37,8 +37,17 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer& token
                                       int64_t seqlen, uint64_t seed, WorkArea& area,
                                       const PassProgress& progress = {});
 
-// Sequences [first, first + count), from the beginning again behind the last one, cut to `tokens`.
-CalibrationSet part_of(const CalibrationSet& set, size_t first, size_t count, size_t tokens);
+// What changes of single stages are measured with.
+struct MeasuringSizes {
+  int64_t gram_sequences = 8;   // calibration sequences that give the Gram matrices
+  int64_t probe_sequences = 4;  // others (when there are enough) that give the loss
+  int64_t probe_tokens = 256;   // of each
+};
+struct MeasuringSets {
+  CalibrationSet gram;
+  CalibrationSet probe;
+};
+MeasuringSets split_for_measuring(const CalibrationSet& set, const MeasuringSizes& sizes = {});
 
 // The sequences of all sets in turn: one of each, then the next of each. Throws kInvalid when their lengths
 // differ.

@@ -154,7 +154,7 @@ TEST(MeasureSensitivity, AStreamWithoutEffectCostsNothing) {
 
 TEST(MeasureSensitivity, TakesOneShortSequence) {
   SensitivityOptions options;
-  options.gram_sequences = 8;
+  options.sizes.gram_sequences = 8;
   const auto result = measured(make_tiny_model(), random_calibration(1, 2), options);
   EXPECT_EQ(result.size(), 4u);
 }

@@ -2,8 +2,8 @@
 
 #include <cmath>
 
-#include "eval/byte_tokenizer.h"
 #include "model/forward.h"
+#include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 

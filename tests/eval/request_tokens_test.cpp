@@ -1,6 +1,6 @@
 #include "eval/request_tokens.h"
 
-#include "eval/byte_tokenizer.h"
+#include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
 
 namespace pare {

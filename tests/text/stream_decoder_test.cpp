@@ -1,8 +1,8 @@
 #include <gtest/gtest.h>
 
 #include "base/rng.h"
+#include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
-#include "text/byte_alphabet.h"
 #include "text/tokenizer.h"
 #include "text/utf8.h"
 
@@ -11,9 +11,7 @@ namespace {
 
 // All 256 bytes (id = byte) and a special token, 256.
 Tokenizer bytes_tokenizer() {
-  TokenizerSpec spec;
-  for (int byte = 0; byte < 256; ++byte)
-    spec.vocab.push_back(to_alphabet(std::string(1, static_cast<char>(byte))));
+  TokenizerSpec spec = test::byte_spec();
   spec.added = {{.text = "<s>", .id = 256, .special = true}};
   return Tokenizer(std::move(spec));
 }

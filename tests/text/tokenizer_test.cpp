@@ -7,27 +7,15 @@
 #include <thread>
 
 #include "base/rng.h"
+#include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
-#include "text/byte_alphabet.h"
 
 namespace pare {
 namespace {
 
-using Ids = std::vector<int32_t>;
+using test::byte_spec;
 
-// All 256 bytes (id = byte), then the joins of the merges.
-TokenizerSpec byte_spec(std::vector<std::pair<std::string, std::string>> merges = {}) {
-  TokenizerSpec spec;
-  for (int byte = 0; byte < 256; ++byte)
-    spec.vocab.push_back(to_alphabet(std::string(1, static_cast<char>(byte))));
-  for (auto& [left, right] : merges) {
-    left = to_alphabet(left);
-    right = to_alphabet(right);
-    spec.vocab.push_back(left + right);
-  }
-  spec.merges = std::move(merges);
-  return spec;
-}
+using Ids = std::vector<int32_t>;
 
 // Two to the k letters for k up to 8.
 TokenizerSpec doubling_spec(char letter) {

@@ -13,8 +13,8 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kGramSequences = SensitivityOptions{}.gram_sequences;
-constexpr int64_t kProbeTokens = SensitivityOptions{}.probe_sequences * SensitivityOptions{}.probe_tokens;
+constexpr int64_t kGramSequences = MeasuringSizes{}.gram_sequences;
+constexpr int64_t kProbeTokens = MeasuringSizes{}.probe_sequences * MeasuringSizes{}.probe_tokens;
 constexpr int64_t kCutsPerStream = 3;
 constexpr int64_t kLogitRows = 128;
 

@@ -9,6 +9,7 @@
 #include "compress/probe.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
+#include "compress/slice/streams.h"
 #include "compress/slice/subspace_cut.h"
 #include "model/visit.h"
 
@@ -92,10 +93,7 @@ class ResidualSlicer {
 
  private:
   size_t count() const { return stages_.size(); }
-  Stage& result(size_t s) {
-    const size_t stages = original_.blocks.front().stages.size();
-    return model_.blocks[s / stages].stages[s % stages];
-  }
+  Stage& result(size_t s) { return stage_at(model_, s); }
   std::string stage_name(size_t s) const {
     const size_t stages = original_.blocks.front().stages.size();
     if (stages == 1) return fmt::format("layer {}", s);

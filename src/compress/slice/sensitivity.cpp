@@ -141,9 +141,8 @@ class Share {
 
 std::vector<StreamSensitivity> cuttable_streams(const Model& model, const SensitivityOptions& options) {
   std::vector<StreamSensitivity> streams;
-  const size_t stages = model.blocks.front().stages.size();
   for (const StreamPlace place : streams_of(model)) {
-    const Stage& stage = model.blocks[place.stage / stages].stages[place.stage % stages];
+    const Stage& stage = stage_at(model, place.stage);
     if (!is_wanted(stage, place.branch, options)) continue;
     WidthCurve curve{parameters_per_width(stage, place.branch), {stream_width(stage, place.branch)}, {0.0}};
     const int64_t smallest = knot_width(stage, place.branch, kSmallestKnot, options.granularity);
@@ -159,13 +158,7 @@ std::vector<StreamSensitivity> cuttable_streams(const Model& model, const Sensit
 std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const CalibrationSet& set,
                                                    const SensitivityOptions& options, WorkArea& area,
                                                    const PassProgress& progress) {
-  const size_t count = set.sequences.size();
-  const size_t gram_count = std::min(static_cast<size_t>(options.gram_sequences), count);
-  const size_t probe_count = std::min(static_cast<size_t>(options.probe_sequences), count);
-  const CalibrationSet gram_set = part_of(set, 0, gram_count, static_cast<size_t>(set.seqlen()));
-  // From the end: other text than the Gram matrices saw, unless there is too little of it.
-  const CalibrationSet probe_set =
-      part_of(set, count - probe_count, probe_count, static_cast<size_t>(options.probe_tokens));
+  const auto [gram_set, probe_set] = split_for_measuring(set, options.sizes);
   constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
   std::vector<const Stage*> stages;
   Share share(progress, gram_set.tokens(), probe_set.tokens());

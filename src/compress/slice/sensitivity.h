@@ -15,10 +15,8 @@ struct SensitivityOptions {
   bool hidden = true;  // which kinds of streams to measure
   bool value = true;
   double ridge = 1e-3;
-  int64_t granularity = 8;      // widths of hidden streams are multiples of it
-  int64_t gram_sequences = 8;   // calibration sequences that give the Gram matrices
-  int64_t probe_sequences = 4;  // others (when there are enough) that give the loss
-  int64_t probe_tokens = 256;   // of each
+  int64_t granularity = 8;  // widths of hidden streams are multiples of it
+  MeasuringSizes sizes;
 };
 
 // A stream that may be cut.

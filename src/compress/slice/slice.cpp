@@ -68,9 +68,8 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
   int64_t cost = 0;
   int64_t full = 0;
   std::vector<bool> is_hidden;
-  const size_t stages = model.blocks.front().stages.size();
   for (const auto [index, branch] : streams_of(model)) {
-    const Stage& stage = model.blocks[index / stages].stages[index % stages];
+    const Stage& stage = stage_at(model, index);
     widths.push_back(stream_width(stage, branch));
     is_hidden.push_back(stream_kind(stage, branch) == StreamKind::kHidden);
     if (!is_hidden.back()) continue;

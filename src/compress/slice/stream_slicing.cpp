@@ -22,11 +22,10 @@ struct StageCuts {
 std::vector<StageCuts> cuts_by_stage(const Model& model, const std::vector<int64_t>& widths) {
   const std::vector<StreamPlace> streams = streams_of(model);
   PARE_CHECK(streams.size() == widths.size());
-  const size_t stages = model.blocks.front().stages.size();
-  std::vector<StageCuts> cuts(model.blocks.size() * stages);
+  std::vector<StageCuts> cuts(model.blocks.size() * model.blocks.front().stages.size());
   for (size_t i = 0; i < streams.size(); ++i) {
     const auto [stage, branch] = streams[i];
-    if (widths[i] == stream_width(model.blocks[stage / stages].stages[stage % stages], branch)) continue;
+    if (widths[i] == stream_width(stage_at(model, stage), branch)) continue;
     cuts[stage].branches.push_back(branch);
     cuts[stage].widths.push_back(widths[i]);
   }
@@ -83,10 +82,8 @@ int64_t widest_value_stream(const Model& model, const std::vector<StageCuts>& cu
 std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<StreamSensitivity>& sensitivity,
                                         const StreamSlicingOptions& options) {
   const std::vector<StreamPlace> streams = streams_of(model);
-  const size_t stages = model.blocks.front().stages.size();
   std::vector<int64_t> widths;
-  for (const auto [stage, branch] : streams)
-    widths.push_back(stream_width(model.blocks[stage / stages].stages[stage % stages], branch));
+  for (const auto [stage, branch] : streams) widths.push_back(stream_width(stage_at(model, stage), branch));
   std::vector<WidthCurve> curves;
   for (const StreamSensitivity& s : sensitivity) curves.push_back(s.curve);
   const int64_t surplus = model_size(model).dense_parameters - options.target_parameters;
@@ -113,7 +110,7 @@ Model cut_streams(const Model& original, const CalibrationSet& set, const std::v
   }
   const size_t stages = model.blocks.front().stages.size();
   for (size_t s = 0; s < cuts.size(); ++s) {
-    Stage& stage = model.blocks[s / stages].stages[s % stages];
+    Stage& stage = stage_at(model, s);
     const std::string step = fmt::format("cut/{}", s + 1);
     const std::string file = fmt::format("stage-{}", s);
     const bool is_cut = !cuts[s].branches.empty();

@@ -35,7 +35,13 @@ struct StreamPlace {
 
   bool operator==(const StreamPlace&) const = default;
 };
-// All of them, in order.
+// The stage of that index, of a Model or a const Model; all blocks have equally many.
+template <typename ModelT>
+auto& stage_at(ModelT& model, size_t index) {
+  const size_t stages = model.blocks.front().stages.size();
+  return model.blocks[index / stages].stages[index % stages];
+}
+// All streams, in order.
 std::vector<StreamPlace> streams_of(const Model& model);
 
 // An observer that adds Σ zzᵀ of the stream to `gram` (n, n), n = stream_columns; keeps a reference to it.

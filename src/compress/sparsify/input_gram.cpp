@@ -37,15 +37,17 @@ Matrix<double> transposed(MatrixView<const double> m) {
 FloatProduct::FloatProduct(MatrixView<const double> m)
     : packed_(pack_linear(Weight::from_matrix(m), ComputeType::kF32)) {}
 
-void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) const {
-  Matrix<float> in(x.rows(), x.cols());
-  Matrix<float> out(x.rows(), x.cols());
+void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
+  if (in_.rows() != x.rows()) {
+    in_ = Matrix<float>(x.rows(), x.cols());
+    out_ = Matrix<float>(x.rows(), x.cols());
+  }
   parallel_for(x.rows(), [&](int64_t r) {
-    for (int64_t c = 0; c < x.cols(); ++c) in(r, c) = static_cast<float>(x(r, c));
+    for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
   });
-  packed_->apply(std::as_const(in).view(), out.view());
+  packed_->apply(std::as_const(in_).view(), out_.view());
   parallel_for(x.rows(), [&](int64_t r) {
-    for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out(r, c));
+    for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out_(r, c));
   });
 }
 
@@ -61,7 +63,7 @@ UnitBasis::UnitBasis(const Eigen& eigen, const std::vector<double>& roots)
       to(transposed(eigen.vectors.view()).view()),
       from(eigen.vectors.view()) {}
 
-const FloatProduct& InputGram::product() {
+FloatProduct& InputGram::product() {
   if (!product_) product_.emplace(matrix());
   return *product_;
 }
@@ -71,7 +73,7 @@ const ObsFactor& InputGram::obs() {
   return *obs_;
 }
 
-const UnitBasis& InputGram::basis() {
+UnitBasis& InputGram::basis() {
   if (!basis_) basis_.emplace(matrix());
   return *basis_;
 }

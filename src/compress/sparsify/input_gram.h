@@ -18,10 +18,11 @@ class FloatProduct {
  public:
   explicit FloatProduct(MatrixView<const double> m);
   // y = x·Mᵀ, (rows, n); y may be x.
-  void apply(const Matrix<double>& x, Matrix<double>& y) const;
+  void apply(const Matrix<double>& x, Matrix<double>& y);
 
  private:
   std::unique_ptr<PackedLinear> packed_;
+  Matrix<float> in_, out_;  // x and y in f32: solvers call this in loops
 };
 
 // H in coordinates where its diagonal is ones, as Q·diag(λ)·Qᵀ: products with (H + ρI)⁻¹ for any ρ.
@@ -44,9 +45,9 @@ class InputGram {
 
   MatrixView<const double> matrix() const { return matrix_.view(); }  // (n, n), damped
   // These are made when first asked for. Each throws kNumeric when the matrix does not allow it.
-  const FloatProduct& product();  // x·H
+  FloatProduct& product();  // x·H
   const ObsFactor& obs();
-  const UnitBasis& basis();
+  UnitBasis& basis();
   // Times the damping had to be raised for what was made so far.
   int raised() const { return obs_ ? obs_->raised() : 0; }
 

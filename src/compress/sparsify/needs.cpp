@@ -10,6 +10,8 @@
 namespace pare {
 namespace {
 
+constexpr MeasuringSizes kMeasuring;
+
 struct Widths {
   int64_t widest = 0;      // input of a linear
   int64_t largest = 0;     // values of a linear
@@ -60,9 +62,10 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
     needs.memory =
         std::max(needs.memory, kProgramMemory + 3 * w.parameters * 4 + model.head_weight().values() * 2);
     needs.activations =
-        std::max(needs.activations, (kMeasureSequences * plan.seqlen * (2 * width + w.widest) +
-                                     2 * (1 + variants) * kMeasureProbes * kMeasureProbeTokens * width) *
-                                        4);
+        std::max(needs.activations,
+                 (kMeasuring.gram_sequences * plan.seqlen * (2 * width + w.widest) +
+                  2 * (1 + variants) * kMeasuring.probe_sequences * kMeasuring.probe_tokens * width) *
+                     4);
   }
   needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
   return needs;
@@ -96,11 +99,12 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
   if (options.target_bytes) {
     // A layer has two variants; each runs through all layers behind it.
     const double probes = layers * (layers + 1.0) *
-                          static_cast<double>(kMeasureProbes * kMeasureProbeTokens) /
+                          static_cast<double>(kMeasuring.probe_sequences * kMeasuring.probe_tokens) /
                           static_cast<double>(plan.seqlen);
     for (const Pattern pattern : pattern_candidates(options))
       if (!pattern.dense())
-        total += layers * (layer + sequence * static_cast<double>(kMeasureSequences)) + probes * sequence;
+        total +=
+            layers * (layer + sequence * static_cast<double>(kMeasuring.gram_sequences)) + probes * sequence;
   }
   return total;
 }

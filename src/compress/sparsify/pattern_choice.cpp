@@ -39,17 +39,12 @@ class PatternMeasurement {
       : model_(model),
         options_(options),
         area_(area),
-        name_(fmt::format("measure-{}of{}", pattern.kept, pattern.group)) {
+        name_(fmt::format("measure-{}of{}", pattern.kept, pattern.group)),
+        sets_(split_for_measuring(set)) {
     options_.prune.pattern = pattern;
     options_.sequential = false;
     options_.match = MatchOutput::kLayer;
     options_.shuffle = {};
-    const size_t count = set.sequences.size();
-    const size_t probes = std::min<size_t>(kMeasureProbes, count);
-    gram_set_ =
-        part_of(set, 0, std::min<size_t>(kMeasureSequences, count), static_cast<size_t>(set.seqlen()));
-    // From the end: other text than the Gram matrices saw, unless there is too little of it.
-    probe_set_ = part_of(set, count - probes, probes, kMeasureProbeTokens);
   }
 
   // `worked_on`: of every stage, whether it has linears to work on.
@@ -65,8 +60,8 @@ class PatternMeasurement {
  private:
   std::vector<double> measure(const std::vector<bool>& worked_on, const PassProgress& progress) {
     const auto variants = std::count(worked_on.begin(), worked_on.end(), true);
-    CalibrationWalk walk(gram_set_, model_.config, area_, name_);
-    StageProbe probe(model_, probe_set_, variants, area_, name_ + "-probe");
+    CalibrationWalk walk(sets_.gram, model_.config, area_, name_);
+    StageProbe probe(model_, sets_.probe, variants, area_, name_ + "-probe");
     StageSparsifier sparsifier(options_, model_.config, area_, walk, nullptr, widest_input(model_), {},
                                name_ + "-inputs");
     size_t done = resume_walk(area_, name_, [&](const Json& last) {
@@ -106,8 +101,7 @@ class PatternMeasurement {
   SparsifyOptions options_;
   WorkArea& area_;
   std::string name_;
-  CalibrationSet gram_set_;
-  CalibrationSet probe_set_;
+  MeasuringSets sets_;
 };
 
 }  // namespace
@@ -129,6 +123,11 @@ std::vector<Pattern> pattern_candidates(const SparsifyOptions& options) {
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
                                      const SparsifyOptions& options, WorkArea& area,
                                      const PassProgress& progress) {
+  if (!options.target_bytes) {
+    size_t stages = 0;
+    for (const Block& block : model.blocks) stages += block.stages.size();
+    return std::vector<Pattern>(stages, options.prune.pattern);
+  }
   const Selection selection(options.targets, options.ignore);
   const std::vector<Pattern> patterns = pattern_candidates(options);
   std::vector<bool> worked_on;
@@ -148,7 +147,6 @@ std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& s
       least += curve.widths.back() - dense;
       if (dense > 0) curves.push_back(std::move(curve));
     }
-  if (!options.target_bytes) return std::vector<Pattern>(worked_on.size(), options.prune.pattern);
   const auto wanted = static_cast<int64_t>(*options.target_bytes * static_cast<double>(dense_bytes));
   if (wanted < least)
     fail(ErrorCode::kInvalid, "--target-bytes {}: with {} everywhere the model keeps {:.3f} of its bytes",

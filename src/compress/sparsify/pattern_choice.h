@@ -20,9 +20,4 @@ std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& s
 // Of the options, densest first, each once. Throws kUsage when two take the same bytes.
 std::vector<Pattern> pattern_candidates(const SparsifyOptions& options);
 
-// Calibration that measures a pattern: sequences that give the Gram matrices, and tokens that give the loss.
-inline constexpr int64_t kMeasureSequences = 8;
-inline constexpr int64_t kMeasureProbes = 4;
-inline constexpr int64_t kMeasureProbeTokens = 256;  // of each
-
 }  // namespace pare

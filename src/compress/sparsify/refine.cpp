@@ -125,7 +125,7 @@ void refit(MatrixView<const double> target, InputGram& input, const Mask& mask, 
   std::vector<double> scale(static_cast<size_t>(n));
   for (int64_t c = 0; c < n; ++c) scale[static_cast<size_t>(c)] = gram(c, c) > 0.0 ? 1.0 / gram(c, c) : 0.0;
   // Residual −(V − T)·H on the kept columns, direction, and rows that are not done.
-  const FloatProduct& times_gram = input.product();
+  FloatProduct& times_gram = input.product();
   Matrix<double> residual(rows, n);
   Matrix<double> whole(rows, n);
   times_gram.apply(difference(std::as_const(values).view(), target), residual);
@@ -221,7 +221,7 @@ Mask alps(MatrixView<const double> target, InputGram& gram, Pattern pattern, Mat
   constexpr double kSettled = 0.002;  // share of the groups that still change
   const int64_t rows = target.rows;
   const int64_t n = target.cols;
-  const UnitBasis& basis = gram.basis();
+  UnitBasis& basis = gram.basis();
   const std::vector<double>& unit = basis.unit;
   Matrix<double> goal(rows, n);
   gram.product().apply(copy_of(target), goal);

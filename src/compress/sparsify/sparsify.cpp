@@ -69,10 +69,11 @@ void validate(const SparsifyOptions& o) {
 }
 
 void require_applicable(const Model& model, const SparsifyOptions& options) {
+  const std::vector<Pattern> patterns = pattern_candidates(options);
   bool any = false;
   for_each_selected(model, options, [&](int64_t block, Role role, const Linear& linear) {
     any = true;
-    for (const Pattern pattern : pattern_candidates(options))
+    for (const Pattern pattern : patterns)
       if (!pattern.dense() && linear.weight.cols % pattern.group != 0)
         fail(ErrorCode::kInvalid,
              "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
