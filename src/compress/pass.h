@@ -9,6 +9,7 @@
 #include "compress/calibration_set.h"
 #include "compress/progress.h"
 #include "compress/report.h"
+#include "compress/stage_walk.h"
 #include "compress/work_area.h"
 #include "model/model.h"
 
@@ -44,10 +45,15 @@ class Pass {
   virtual Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const = 0;
   // Seconds, from the time that one layer's work takes here and now.
   virtual double seconds(const Model& model, const CalibrationPlan& plan) const = 0;
-  // Returns the changed model; sets report's recipe, sizes and entries. What the area holds of an earlier run
-  // with the same model, set and options is not done again.
-  virtual Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
-                    const PassProgress& progress) const = 0;
+
+  // Changes the model at once, or returns what changes its stages one after the other, as far as it needs a
+  // walk; then it may change the model where that leaves its function alone. Sets report's recipe. What the
+  // area holds of an earlier run with the same model, set and options is not done again.
+  virtual std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
+                                               Report& report, const PassProgress& progress) const = 0;
+  // Whether its stages can be edited in the walk of the pass before it: what it prepares does not depend on
+  // what that one does.
+  virtual bool can_join() const { return false; }
 };
 
 using Passes = std::vector<std::unique_ptr<Pass>>;

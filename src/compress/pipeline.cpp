@@ -52,7 +52,8 @@ Needs pipeline_needs(const Model& model, const Passes& passes, const Calibration
   for (const auto& pass : passes) {
     const Needs one = pass->needs(model, plan, dtype);
     needs.memory = std::max(needs.memory, one.memory);
-    needs.activations = std::max(needs.activations, one.activations);
+    needs.activations =
+        pass->can_join() ? needs.activations + one.activations : std::max(needs.activations, one.activations);
     needs.disk += one.disk;  // what a pass finished stays until the output is complete
   }
   if (plan.self_samples > 0) needs.memory = std::max(needs.memory, writing_memory(model, plan));
@@ -70,11 +71,20 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
                  Report& report, const PassProgress& progress) {
   Model current = model;
   Json recipes = Json::array();
+  StageEditors editors;  // of the passes that share the next walk
+  const auto walk = [&] {
+    if (editors.empty()) return;
+    current = edit_stages(current, set, editors, area, report, progress);
+    editors.clear();
+  };
   for (size_t i = 0; i < passes.size(); ++i) {
+    if (!passes[i]->can_join()) walk();
     area.enter(scope_of(passes, i));
-    current = passes[i]->run(current, set, area, report, progress);
+    auto editor = passes[i]->prepare(current, set, area, report, progress);
+    if (editor) editors.push_back(std::move(editor));
     recipes.push_back(report.recipe);
   }
+  walk();
   area.enter("");
   if (passes.size() > 1) report.recipe = {{"passes", recipes}};
   report.recipe["calibration"] = {{"source", set.source},

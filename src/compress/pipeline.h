@@ -15,9 +15,9 @@ Needs pipeline_needs(const Model& model, const Passes& passes, const Calibration
 double pipeline_seconds(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
                         const CalibrationPlan& plan);
 
-// Runs the passes in order, each on what the one before it made. The report's recipe is that of the only
-// pass, or
-// {"passes": […]}; its sizes are those of the whole.
+// Runs the passes in order, each on what the one before it made: stage by stage in one walk where they can,
+// else one after the other. The report's recipe is that of the only pass, or {"passes": […]}; its sizes are
+// those of the whole.
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
                  Report& report, const PassProgress& progress = {});
 

@@ -5,6 +5,8 @@
 #include <limits>
 
 #include "compress/calibrated.h"
+#include "compress/pipeline.h"
+#include "compress/slice/slice_pass.h"
 #include "model/save.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
@@ -15,7 +17,9 @@ namespace {
 Model sliced_model(const Model& model, const CalibrationSet& set, const SliceOptions& options,
                    Report& report) {
   WorkArea area;
-  return slice(model, set, options, area, report);
+  Passes passes;
+  passes.push_back(slice_pass(options));
+  return run_passes(model, set, passes, area, report);
 }
 
 SliceOptions to_target(double share) {

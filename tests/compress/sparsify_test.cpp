@@ -19,7 +19,9 @@ namespace {
 Model sparse_model(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
                    Report& report) {
   WorkArea area;
-  return sparsify(model, set, options, area, report);
+  Passes passes;
+  passes.push_back(sparsify_pass(options));
+  return run_passes(model, set, passes, area, report);
 }
 
 SparsifyOptions with_method(SparseMethod method) {
@@ -247,6 +249,59 @@ TEST(RunPasses, SlicesThenMakesSparseInOneRun) {
   EXPECT_EQ(report.recipe["passes"][1]["method"], "sparsify");
   EXPECT_EQ(report.recipe["calibration"]["nsamples"], 6);
   EXPECT_EQ(pipeline_options(passes).size(), 2u);
+}
+
+TEST(RunPasses, EditsStagesInOneWalkUnlessTheSecondPassNeedsTheWholeFirst) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(6, 32);
+  SliceOptions slicing;
+  slicing.target_params = 0.9;
+  slicing.value = false;  // an output that is corrected has other roundings than one that is run again
+  slicing.round_interval = 4;
+  SparsifyOptions sparse = with_method(SparseMethod::kSparseGpt);
+  // In the last stage: no sparse linear is before a cut, so one walk must give what two give.
+  sparse.targets = {R"(layers\.1\.(gate|up|down))"};
+  for (const bool matched : {false, true}) {
+    sparse.match = matched ? MatchOutput::kModel : MatchOutput::kLayer;
+    const auto run = [&](const Model& model, bool first, bool second, bool budget, size_t walks) {
+      Passes passes;
+      if (first) passes.push_back(slice_pass(slicing));
+      if (second) {
+        SparsifyOptions options = sparse;
+        if (budget) options.mix = {kDense};
+        if (budget) options.target_bytes = 0.95;
+        passes.push_back(sparsify_pass(options));
+      }
+      WorkArea area;
+      Report report;
+      Model result = run_passes(model, set, passes, area, report);
+      size_t walked = 0;
+      for (const char* scope : {"", "1-slice", "2-sparsify"}) {
+        area.enter(scope);
+        if (area.find("stages/0") != nullptr) ++walked;
+      }
+      EXPECT_EQ(walked, walks);
+      EXPECT_FALSE(report.errors.empty() && first);
+      EXPECT_FALSE(report.sparsity.empty() && second);
+      return result;
+    };
+    const Matrix<float> together = probe_logits(run(dense, true, true, false, 1), set);
+    run(dense, true, true, true, 2);
+    const Model sliced = run(dense, true, false, false, 1);
+    const Matrix<float> apart = probe_logits(run(sliced, false, true, false, 1), set);
+    const bool same = std::equal(together.data(), together.data() + together.size(), apart.data());
+    // Matched to the model as it was, the last layer makes up for what slicing lost as well.
+    EXPECT_EQ(same, !matched);
+    if (!matched) continue;
+    const Matrix<float> wanted = probe_logits(dense, set);
+    const auto distance = [&](const Matrix<float>& logits) {
+      double sum = 0.0;
+      for (int64_t i = 0; i < wanted.size(); ++i)
+        sum += std::pow(static_cast<double>(logits.data()[i]) - wanted.data()[i], 2.0);
+      return sum;
+    };
+    EXPECT_LT(distance(together), distance(apart));
+  }
 }
 
 TEST(ValidateSparsifyOptions, NamesTheOption) {

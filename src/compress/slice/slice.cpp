@@ -47,21 +47,6 @@ ResidualOptions residual_options(const Model& model, const SliceOptions& options
   return residual;
 }
 
-Model slice_residual_stream(const Model& model, const CalibrationSet& set, const SliceOptions& options,
-                            WorkArea& area, Report& report, const PassProgress& progress) {
-  const ResidualOptions residual = residual_options(model, options);
-  const bool block = options.rotation == Rotation::kBlock;
-  report.recipe = {{"method", "slice"},
-                   {"streams", {"residual"}},
-                   {"rotation", block ? "block" : "global"},
-                   {"covariance", options.covariance == Covariance::kRaw ? "raw" : "normalized"},
-                   {"slice_head", options.slice_head},
-                   {"keep_tie", options.keep_tie},
-                   {"round_interval", options.round_interval},
-                   {"width", residual.width}};
-  return slice_residual(model, set, residual, area, report, progress);
-}
-
 // The same hidden width for every layer.
 std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& options) {
   std::vector<int64_t> widths;
@@ -94,8 +79,24 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
   return widths;
 }
 
-Model slice_inner_streams(const Model& model, const CalibrationSet& set, const SliceOptions& options,
-                          WorkArea& area, Report& report, const PassProgress& progress) {
+Model slice_residual_stream(const Model& model, const CalibrationSet& set, const SliceOptions& options,
+                            WorkArea& area, Report& report, const PassProgress& progress) {
+  const ResidualOptions residual = residual_options(model, options);
+  const bool block = options.rotation == Rotation::kBlock;
+  report.recipe = {{"method", "slice"},
+                   {"streams", {"residual"}},
+                   {"rotation", block ? "block" : "global"},
+                   {"covariance", options.covariance == Covariance::kRaw ? "raw" : "normalized"},
+                   {"slice_head", options.slice_head},
+                   {"keep_tie", options.keep_tie},
+                   {"round_interval", options.round_interval},
+                   {"width", residual.width}};
+  return slice_residual(model, set, residual, area, report, progress);
+}
+
+std::unique_ptr<StageEditor> slice_inner_streams(const Model& model, const CalibrationSet& set,
+                                                 const SliceOptions& options, WorkArea& area, Report& report,
+                                                 const PassProgress& progress) {
   std::vector<int64_t> widths;
   Json streams = Json::array();
   if (options.hidden) streams.push_back("hidden");
@@ -113,7 +114,7 @@ Model slice_inner_streams(const Model& model, const CalibrationSet& set, const S
                    {"ridge", options.ridge},
                    {"round_interval", options.round_interval},
                    {"widths", widths}};
-  return cut_streams(model, set, widths, options.ridge, area, report, progress);
+  return stream_cutter(model, set, widths, options.ridge, area);
 }
 
 }  // namespace
@@ -167,15 +168,13 @@ Json to_json(const SliceOptions& o) {
   return json;
 }
 
-Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, WorkArea& area,
-            Report& report, const PassProgress& progress) {
+std::unique_ptr<StageEditor> slice(Model& model, const CalibrationSet& set, const SliceOptions& options,
+                                   WorkArea& area, Report& report, const PassProgress& progress) {
   validate(options);
   require_reachable(model, options);
-  report.before = model_size(model);
-  Model sliced = options.residual ? slice_residual_stream(model, set, options, area, report, progress)
-                                  : slice_inner_streams(model, set, options, area, report, progress);
-  report.after = model_size(sliced);
-  return sliced;
+  if (!options.residual) return slice_inner_streams(model, set, options, area, report, progress);
+  model = slice_residual_stream(model, set, options, area, report, progress);
+  return nullptr;
 }
 
 }  // namespace pare

@@ -38,9 +38,10 @@ void require_reachable(const Model& model, const SliceOptions& options);
 // The options that decide the result, by the names of their flags.
 Json to_json(const SliceOptions& options);
 
-// Returns the sliced model; fills report's recipe, errors, checks and sizes. What the area holds of an
+// Slices the residual stream of the model, and adds errors and checks to the report; or chooses the widths of
+// the streams inside its stages and returns what cuts them. Sets report's recipe. What the area holds of an
 // earlier run with the same model, set and options is not done again.
-Model slice(const Model& model, const CalibrationSet& set, const SliceOptions& options, WorkArea& area,
-            Report& report, const PassProgress& progress = {});
+std::unique_ptr<StageEditor> slice(Model& model, const CalibrationSet& set, const SliceOptions& options,
+                                   WorkArea& area, Report& report, const PassProgress& progress = {});
 
 }  // namespace pare

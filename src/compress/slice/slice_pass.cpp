@@ -18,8 +18,8 @@ class SlicePass final : public Pass {
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     return slice_seconds(model, options_, plan);
   }
-  Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
-            const PassProgress& progress) const override {
+  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
+                                       Report& report, const PassProgress& progress) const override {
     return slice(model, set, options_, area, report, progress);
   }
 

@@ -2,9 +2,11 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "compress/slice/sensitivity.h"
+#include "compress/stage_walk.h"
 
 namespace pare {
 
@@ -18,9 +20,8 @@ std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<St
                                         const StreamSlicingOptions& options);
 
 // Cuts the streams to the planned widths, stage by stage: each stage's Gram matrix is of the signals that the
-// stages already cut hand on. Returns the model, with f32 weights where it was cut unless the area keeps them
-// in another type.
-Model cut_streams(const Model& original, const CalibrationSet& set, const std::vector<int64_t>& widths,
-                  double ridge, WorkArea& area, Report& report, const PassProgress& progress = {});
+// stages already cut hand on. Stages that are cut have f32 weights.
+std::unique_ptr<StageEditor> stream_cutter(const Model& model, const CalibrationSet& set,
+                                           const std::vector<int64_t>& widths, double ridge, WorkArea& area);
 
 }  // namespace pare

@@ -89,7 +89,10 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
     WorkArea area;
     Report report;
     const Stopwatch watch;
-    sparsify(first, set, all, area, report);
+    Model sparse = first;
+    StageEditors editors;
+    editors.push_back(sparsify(sparse, set, all, area, report));
+    edit_stages(sparse, set, editors, area, report);
     seconds[sequences - 1] = watch.seconds();
   }
   const double sequence = std::max(0.0, seconds[1] - seconds[0]);

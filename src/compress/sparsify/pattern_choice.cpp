@@ -62,8 +62,9 @@ class PatternMeasurement {
     const auto variants = std::count(worked_on.begin(), worked_on.end(), true);
     CalibrationWalk walk(sets_.gram, model_.config, area_, name_);
     StageProbe probe(model_, sets_.probe, variants, area_, name_ + "-probe");
-    StageSparsifier sparsifier(options_, model_.config, area_, walk, nullptr, widest_input(model_), {},
-                               name_ + "-inputs");
+    StageSparsifier sparsifier(options_, model_,
+                               std::vector<Pattern>(worked_on.size(), options_.prune.pattern), area_,
+                               walk.tokens(), {}, name_ + "-inputs");
     size_t done = resume_walk(area_, name_, [&](const Json& last) {
       return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
     });
@@ -88,7 +89,8 @@ class PatternMeasurement {
         std::vector<Stage> sparse;
         Report unused;
         if (worked_on[s])
-          sparse.push_back(sparsifier.run(stage, static_cast<int64_t>(b), options_.prune.pattern, unused));
+          sparse.push_back(
+              sparsifier.edit(stage, {s, static_cast<int64_t>(b)}, {walk, nullptr}, true, unused));
         else
           walk.run(stage, fmt::format("layer {}", b));
         probe.advance(stage, sparse);

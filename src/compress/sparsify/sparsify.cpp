@@ -2,10 +2,8 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <set>
 
-#include "compress/calibration_walk.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/residual_order.h"
 #include "compress/sparsify/selection.h"
@@ -117,58 +115,17 @@ Json to_json(const SparsifyOptions& o) {
   return json;
 }
 
-Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyOptions& options,
-               WorkArea& area, Report& report, const PassProgress& progress) {
+std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                                      WorkArea& area, Report& report, const PassProgress& progress) {
   validate(options);
-  require_applicable(original, options);
-  Model model = original;
+  require_applicable(model, options);
   std::vector<int64_t> residual_order;
   if (options.shuffle.any() && options.shuffle_residual)
     residual_order = shuffle_residual_stream(model, set, options, area, report, progress);
-  report.before = model_size(model);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
-  const std::vector<Pattern> patterns = choose_patterns(model, set, options, area, progress);
-  CalibrationWalk walk(set, model.config, area, "walk");
-  const bool match = options.match == MatchOutput::kModel;
-  std::optional<CalibrationWalk> dense;
-  if (match) dense.emplace(set, model.config, area, "dense");
-  // Where both walks are.
-  const auto position = [&] {
-    Json json = {{"walk", walk.position()}};
-    if (dense) json["dense"] = dense->position();
-    return json;
-  };
-  StageSparsifier sparsifier(options, model.config, area, walk, dense ? &*dense : nullptr,
-                             widest_input(model), residual_order, "inputs");
-  size_t done = resume_walk(area, "sparse", [&](const Json& record) {
-    const Json& at = record.at("position");
-    return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
-  });
-  if (done == 0) {
-    walk.start(model);
-    if (dense) dense->start(model);
-    area.record("sparse/0", {{"position", position()}});
-    done = 1;
-  }
-  size_t index = 0;
-  for (size_t b = 0; b < model.blocks.size(); ++b)
-    for (Stage& stage : model.blocks[b].stages) {
-      const size_t s = index++;
-      const std::string step = fmt::format("sparse/{}", s + 1);
-      const std::string file = fmt::format("sparse-stage-{}", s);
-      if (s + 1 < done) {
-        stage = area.kept(file, stage);
-        add_entries(report, area.find(step)->at("entries"));
-        continue;
-      }
-      if (progress) progress("making sparse", static_cast<int64_t>(s), static_cast<int64_t>(patterns.size()));
-      const ReportMark begin = mark(report);
-      stage = area.keep(file, sparsifier.run(stage, static_cast<int64_t>(b), patterns[s], report));
-      area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
-    }
-  update_config(model);
-  report.after = model_size(model);
-  return model;
+  return std::make_unique<StageSparsifier>(options, model,
+                                           choose_patterns(model, set, options, area, progress), area,
+                                           set.tokens(), std::move(residual_order), "inputs");
 }
 
 }  // namespace pare

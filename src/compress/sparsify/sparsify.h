@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <vector>
@@ -11,6 +12,7 @@
 #include "compress/report.h"
 #include "compress/sparsify/prune.h"
 #include "compress/sparsify/shuffle.h"
+#include "compress/stage_walk.h"
 #include "compress/work_area.h"
 #include "model/model.h"
 
@@ -58,9 +60,10 @@ std::vector<std::string> selected_roles(const Model& model, const SparsifyOption
 // The options that decide the result, by the names of their flags.
 Json to_json(const SparsifyOptions& options);
 
-// Returns the model with sparse linears; fills report's recipe, entries and sizes. What the area holds of an
-// earlier run with the same model, set and options is not done again.
-Model sparsify(const Model& original, const CalibrationSet& set, const SparsifyOptions& options,
-               WorkArea& area, Report& report, const PassProgress& progress = {});
+// What makes the stages of the model sparse. Orders the model's channels and chooses patterns, where the
+// options want it; sets report's recipe. What the area holds of an earlier run with the same model, set and
+// options is not done again.
+std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
+                                      WorkArea& area, Report& report, const PassProgress& progress = {});
 
 }  // namespace pare

@@ -19,10 +19,12 @@ class SparsifyPass final : public Pass {
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     return sparsify_seconds(model, options_, plan);
   }
-  Model run(const Model& model, const CalibrationSet& set, WorkArea& area, Report& report,
-            const PassProgress& progress) const override {
+  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
+                                       Report& report, const PassProgress& progress) const override {
     return sparsify(model, set, options_, area, report, progress);
   }
+  // How much a stage may lose depends on all others.
+  bool can_join() const override { return !options_.target_bytes; }
 
  private:
   SparsifyOptions options_;

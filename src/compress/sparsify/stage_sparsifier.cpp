@@ -140,17 +140,16 @@ int64_t widest_input(const Model& model) {
   return widest;
 }
 
-StageSparsifier::StageSparsifier(const SparsifyOptions& options, const ModelConfig& config, WorkArea& area,
-                                 CalibrationWalk& walk, CalibrationWalk* dense, int64_t widest,
-                                 std::vector<int64_t> residual_order, const std::string& inputs)
-    : options_(options),
-      prune_(options.prune),
-      selection_(options.targets, options.ignore),
-      config_(config),
-      walk_(walk),
-      dense_(dense),
+StageSparsifier::StageSparsifier(SparsifyOptions options, const Model& model, std::vector<Pattern> patterns,
+                                 WorkArea& area, int64_t tokens, std::vector<int64_t> residual_order,
+                                 const std::string& inputs)
+    : options_(std::move(options)),
+      prune_(options_.prune),
+      selection_(options_.targets, options_.ignore),
+      config_(model.config),
+      patterns_(std::move(patterns)),
       residual_order_(std::move(residual_order)),
-      kept_(area.stream(inputs, walk.tokens() * widest)) {}
+      kept_(area.stream(inputs, tokens * widest_input(model))) {}
 
 bool StageSparsifier::selects(int64_t block, const InputGroup& group) const {
   return !prune_.pattern.dense() && std::any_of(group.roles.begin(), group.roles.end(), [&](Role role) {
@@ -180,9 +179,9 @@ void StageSparsifier::finish(Input& input) const {
   input.spread_before = entropy_spread(original, prune_.pattern);
 }
 
-void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
-  for (int64_t s = 0; s < walk_.sequences(); ++s) {
-    const MatrixView<const float> x = walk_.stream(s);
+void StageSparsifier::collect_normed(const Stage& stage, const CalibrationWalk& walk, Input& input) {
+  for (int64_t s = 0; s < walk.sequences(); ++s) {
+    const MatrixView<const float> x = walk.stream(s);
     Matrix<float> normed(x.rows, x.cols);
     apply_norm(stage.norm, x, normed.view());
     see(input, std::as_const(normed).view());
@@ -191,8 +190,9 @@ void StageSparsifier::collect_normed(const Stage& stage, Input& input) {
 }
 
 // Runs the stage; leaves the walk behind it when it is to advance.
-void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, Input& input, bool match,
-                                    bool advance) {
+void StageSparsifier::collect_inner(const Stage& stage, const std::string& label, const StageStreams& streams,
+                                    Input& input, bool advance) {
+  const bool match = needs_dense();
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
   const std::vector<float>& bias = linear_of(stage, input.group.roles.front()).bias;
   // What the weight has to add to bring the stream of the current sequence to the dense model's: the other
@@ -207,7 +207,7 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
       for (int64_t r = 0; r < change.rows(); ++r)
         for (int64_t c = 0; c < change.cols(); ++c) change(r, c) -= x(r, c);
     if (signal == Signal::kStageInput && match) {
-      const MatrixView<const float> wanted = dense_->stream(input.tokens / walk_.seqlen());
+      const MatrixView<const float> wanted = streams.dense->stream(input.tokens / streams.walk.seqlen());
       change = Matrix<float>(wanted.rows, wanted.cols);
       if (skip)
         skip->apply(x, change.view());
@@ -230,15 +230,15 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
   };
   const StageWatch watch = {observe, {}, finish_sequence};
   if (advance)
-    walk_.run(stage, label, watch);
+    streams.walk.run(stage, label, watch);
   else
-    walk_.peek(stage, label, watch);
+    streams.walk.peek(stage, label, watch);
   finish(input);
 }
 
 // The walk has gone on with `before`: its outputs become those of `after`.
-void StageSparsifier::correct(const Linear& before, const Linear& after, const Input& input,
-                              const std::string& label) {
+void StageSparsifier::correct(CalibrationWalk& walk, const Linear& before, const Linear& after,
+                              const Input& input, const std::string& label) {
   Matrix<float> change = decode(after.weight);
   if (!input.order.empty()) {
     const Matrix<float> ordered = change.clone();
@@ -248,11 +248,12 @@ void StageSparsifier::correct(const Linear& before, const Linear& after, const I
   }
   const Matrix<float> old = decode(before.weight);
   for (int64_t i = 0; i < change.size(); ++i) change.data()[i] -= old.data()[i];
-  walk_.correct(label, Weight::from_matrix(std::as_const(change).view()), kept_);
+  walk.correct(label, Weight::from_matrix(std::as_const(change).view()), kept_);
 }
 
 // Orders the channels of a stream inside the stage, and what is known of them.
-void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& input, Report& report) const {
+void StageSparsifier::shuffle(Stage& stage, const std::string& label, const CalibrationWalk& walk,
+                              Input& input, Report& report) const {
   const Stage before = stage;
   const Pattern pattern = prune_.pattern;
   const Linear& reader = linear_of(stage, input.group.roles.front());
@@ -290,8 +291,8 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, Input& inp
   input.channels.square_sums = reordered(input.channels.square_sums, order);
   if (!input.channels.entropies.empty())
     input.channels.entropies = reordered(input.channels.entropies, order);
-  const Matrix<float> expected = run_stage(before, walk_.stream(0), config_, ComputeType::kF32);
-  const Matrix<float> got = run_stage(stage, walk_.stream(0), config_, ComputeType::kF32);
+  const Matrix<float> expected = run_stage(before, walk.stream(0), config_, ComputeType::kF32);
+  const Matrix<float> got = run_stage(stage, walk.stream(0), config_, ComputeType::kF32);
   require_exact(label + " shuffle", expected.view(), got.view(), report);
 }
 
@@ -346,10 +347,11 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
   }
 }
 
-Stage StageSparsifier::run(const Stage& stage, int64_t block, Pattern pattern, Report& report) {
-  prune_.pattern = pattern;
+Stage StageSparsifier::edit(const Stage& stage, StagePosition position, const StageStreams& streams,
+                            bool advance, Report& report) {
+  prune_.pattern = patterns_[position.index];
+  const int64_t block = position.block;
   const std::string label = fmt::format("layer {}", block);
-  if (dense_ != nullptr) dense_->run(stage, label);
   Stage sparse = stage;
   std::vector<InputGroup> inner;
   for (const InputGroup& group : input_groups(stage)) {
@@ -358,22 +360,22 @@ Stage StageSparsifier::run(const Stage& stage, int64_t block, Pattern pattern, R
       inner.push_back(group);
     } else {
       Input input(group);
-      collect_normed(stage, input);
+      collect_normed(stage, streams.walk, input);
       prune_group(sparse, block, input, report);
     }
   }
   const Stage& running = options_.sequential ? sparse : stage;
-  if (inner.empty()) walk_.run(running, label);
+  if (inner.empty() && advance) streams.walk.run(running, label);
   for (size_t i = 0; i < inner.size(); ++i) {
-    const bool last = i + 1 == inner.size();
+    const bool last = advance && i + 1 == inner.size();
     Input input(inner[i]);
     const Role writer = input.group.roles.front();
     const Linear before = linear_of(sparse, writer);
-    collect_inner(running, label, input, dense_ != nullptr, last);
+    collect_inner(running, label, streams, input, last);
     if (options_.shuffle.any() && options_.shuffle_inner)
-      shuffle(sparse, linear_name(block, writer), input, report);
+      shuffle(sparse, linear_name(block, writer), streams.walk, input, report);
     prune_group(sparse, block, input, report);
-    if (last && options_.sequential) correct(before, linear_of(sparse, writer), input, label);
+    if (last && options_.sequential) correct(streams.walk, before, linear_of(sparse, writer), input, label);
   }
   return sparse;
 }
