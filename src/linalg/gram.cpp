@@ -68,9 +68,14 @@ void gram_accumulate(MatrixView<const float> x, const double* row_weights, Matri
     const MatrixView<const float> b = columns(x, col);
     add_block(a, b, h.block(row, col, a.cols, b.cols));
   });
-  parallel_for(blocks, [&](int64_t i) {
-    for (int64_t r = i * kBlock; r < std::min(n, (i + 1) * kBlock); ++r)
-      for (int64_t c = r + 1; c < n; ++c) h(r, c) = h(c, r);
+  // The upper triangle, in small squares: one column of a large matrix touches as many pages as it has rows.
+  constexpr int64_t kSquare = 16;
+  const int64_t squares = (n + kSquare - 1) / kSquare;
+  parallel_for(squares, [&](int64_t i) {
+    const int64_t end = std::min(n, (i + 1) * kSquare);
+    for (int64_t first = i * kSquare; first < n; first += kSquare)
+      for (int64_t r = i * kSquare; r < end; ++r)
+        for (int64_t c = std::max(first, r + 1); c < std::min(n, first + kSquare); ++c) h(r, c) = h(c, r);
   });
 }
 

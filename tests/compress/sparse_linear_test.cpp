@@ -140,6 +140,29 @@ TEST(SparseGpt, BlocksOfColumnsDoNotShow) {
   for (int64_t i = 0; i < chosen.size(); ++i) EXPECT_NEAR(chosen.data()[i], expected.data()[i], 1e-8);
 }
 
+TEST(FloatProduct, IsAsExactAsTwoBf16PartsOfEachFactor) {
+  for (const int64_t rows : {1, 7, 40}) {
+    const int64_t n = 129;
+    const Matrix<double> m = random_f64(n, n, 5);
+    const Matrix<double> x = random_f64(rows, n, 6);
+    FloatProduct product(m.view());
+    Matrix<double> y(rows, n);
+    product.apply(x, y);
+    const Matrix<double> expected = matmul_nt(x.view(), m.view());
+    for (int64_t r = 0; r < rows; ++r)
+      for (int64_t c = 0; c < n; ++c) {
+        double magnitude =
+            0.0;  // Σ |x|·|m|: each factor's rest is at most 2⁻⁹ of it, what that leaves 2⁻⁹ again
+        for (int64_t k = 0; k < n; ++k) magnitude += std::abs(x(r, k) * m(c, k));
+        EXPECT_NEAR(y(r, c), expected(r, c), magnitude * (3 * 0x1p-18 + static_cast<double>(n) * 0x1p-24));
+      }
+    product.apply(x, y);
+    Matrix<double> in_place = x.clone();
+    product.apply(in_place, in_place);
+    EXPECT_TRUE(std::equal(y.data(), y.data() + y.size(), in_place.data()));
+  }
+}
+
 TEST(Refit, IsTheLeastSquaresSolution) {
   const int64_t n = 24;
   const Matrix<double> gram = random_gram(n, 9);

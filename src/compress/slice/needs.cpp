@@ -117,7 +117,9 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "");
   walk.start(model);
-  double run = 0.0;      // of a layer and a sequence
+  double packing = 0.0;  // of a layer
+  double plain = 0.0;    // to run a layer on a sequence
+  double run = 0.0;      // the same in the walk that cuts, with all that is summed up on the way
   double algebra = 0.0;  // of a layer
   double cuts = 0.0;     // of a layer
   for (const Stage& stage : model.blocks.front().stages) {
@@ -126,15 +128,23 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
         Matrix<double>::identity(options.residual ? model.config.embedding_width : 0);
     const std::vector<size_t> branches = cut_branches(stage, options);
     walk.run(stage, "warming up", {});
-    const Stopwatch running;
+    const Stopwatch packing_stage;
+    pack_stage(stage, model.config.embedding_width, calibration_compute());
+    const double pack = packing_stage.seconds();
+    const auto run_sequence = [&](const StageWatch& watch) {
+      const Stopwatch running;
+      walk.run(stage, "measuring", watch);
+      return std::max(0.0, running.seconds() - pack);
+    };
+    const double once = run_sequence({});
     const std::vector<Matrix<double>> grams = run_for_grams(stage, branches, [&](const Observer& observer) {
       StageWatch watch = {observer, {}, {}};
       if (options.residual)
         watch.output = [&](MatrixView<const float> x) { gram_accumulate(x, nullptr, residual_gram.view()); };
-      walk.run(stage, "measuring", watch);
+      run += run_sequence(watch);
     });
-    const double once = running.seconds();
-    run += once;
+    packing += pack;
+    plain += once;
     const Stopwatch computing;
     if (options.residual) {
       const Matrix<double> q = std::move(eigh(std::as_const(residual_gram).view()).vectors);
@@ -151,11 +161,12 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
     // A cut stage runs once more, or its outputs are corrected.
     if (again) run += once;
   }
-  double seconds = layers * (samples * run + algebra);
+  double seconds = layers * (2.0 * packing + samples * run + algebra);
   if (measures(options)) {
     const double copies = cuts * layers * (layers + 1.0) / 2.0;  // times a layer runs behind a cut
     const double probe = static_cast<double>(kProbeTokens) / static_cast<double>(plan.seqlen);
-    seconds += layers * (static_cast<double>(kGramSequences) * run + algebra) + copies * probe * run;
+    seconds += layers * ((2.0 + cuts) * packing + static_cast<double>(kGramSequences) * run + algebra) +
+               copies * probe * plain;
     seconds += cuts * layers * static_cast<double>(kProbeTokens) / 2.0 * head_seconds(model);
   }
   return seconds;

@@ -3,10 +3,13 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bf16.h"
 #include "base/parallel.h"
 
 namespace pare {
 namespace {
+
+double bf16_part(double value) { return to_f32(to_bf16(static_cast<float>(value))); }
 
 std::vector<double> diagonal_roots(MatrixView<const double> gram) {
   std::vector<double> roots(static_cast<size_t>(gram.rows));
@@ -34,18 +37,41 @@ Matrix<double> transposed(MatrixView<const double> m) {
 
 }  // namespace
 
-FloatProduct::FloatProduct(MatrixView<const double> m)
-    : packed_(pack_linear(Weight::from_matrix(m), ComputeType::kF32)) {}
+FloatProduct::FloatProduct(MatrixView<const double> m) {
+  Matrix<float> part(m.rows, m.cols);
+  const bool split = active_isa() >= Isa::kAmx;
+  const auto fill = [&](auto&& value) {
+    parallel_for(m.rows, [&](int64_t r) {
+      for (int64_t c = 0; c < m.cols; ++c) part(r, c) = value(m(r, c));
+    });
+    return pack_linear(Weight::from_matrix(std::as_const(part).view()),
+                       split ? ComputeType::kBF16 : ComputeType::kF32);
+  };
+  packed_ = fill([](double value) { return static_cast<float>(value); });
+  if (split) rest_ = fill([](double value) { return static_cast<float>(value - bf16_part(value)); });
+}
 
 void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
   if (in_.rows() != x.rows()) {
     in_ = Matrix<float>(x.rows(), x.cols());
     out_ = Matrix<float>(x.rows(), x.cols());
+    if (rest_) in_rest_ = Matrix<float>(x.rows(), x.cols());
+    if (rest_) part_ = Matrix<float>(x.rows(), x.cols());
   }
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
+    if (!rest_) return;
+    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = static_cast<float>(x(r, c) - bf16_part(x(r, c)));
   });
   packed_->apply(std::as_const(in_).view(), out_.view());
+  const auto add = [&](const PackedLinear& packed, const Matrix<float>& in) {
+    packed.apply(in.view(), part_.view());
+    parallel_for(x.rows(), [&](int64_t r) {
+      for (int64_t c = 0; c < x.cols(); ++c) out_(r, c) += part_(r, c);
+    });
+  };
+  if (rest_) add(*packed_, in_rest_);
+  if (rest_) add(*rest_, in_);
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out_(r, c));
   });

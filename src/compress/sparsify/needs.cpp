@@ -36,12 +36,14 @@ Widths widths_of(const Model& model) {
 // Bytes of matrices (in, in) that exist together.
 int64_t gram_bytes(const SparsifyOptions& options, int64_t width) {
   const PruneOptions& prune = options.prune;
-  int64_t derived = options.shuffle.any() ? 1 : 0;  // the same in another order
+  int64_t derived = 0;
   if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
     derived = 1;                                               // its factor
   if (prune.score.method == SparseMethod::kAlps) derived = 5;  // what the eigenvectors need
   if (options.match == MatchOutput::kModel) derived += 2;      // its factor, the wanted outputs
-  return width * width * ((1 + derived) * 8 + 4);              // and the matrix in f32
+  const int64_t solving = derived * 8 + 4;                     // and the matrix in f32
+  const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that
+  return width * width * (8 + std::max(solving, reordered));
 }
 
 }  // namespace
