@@ -46,8 +46,8 @@ int run(int argc, char** argv) {
   // A file that outgrows its limit likewise.
   std::signal(SIGXFSZ, SIG_IGN);
   // Every stage allocates and frees its activations: kept in the heap, their pages are not zeroed anew each
-  // time.
-  mallopt(M_MMAP_THRESHOLD, 1 << 28);
+  // time. Not so the matrices of large models: they would leave holes that the next ones do not fit into.
+  mallopt(M_MMAP_THRESHOLD, 1 << 25);
   mallopt(M_TRIM_THRESHOLD, 1 << 28);
   show_messages();
   CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");

@@ -50,7 +50,21 @@ MatrixView<const float> columns(MatrixView<const float> x, int64_t first) {
 
 }  // namespace
 
-void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h) {
+void mirror_lower(MatrixView<double> h) {
+  const int64_t n = h.rows;
+  PARE_CHECK(h.cols == n);
+  // In small squares: one column of a large matrix touches as many pages as it has rows.
+  constexpr int64_t kSquare = 16;
+  const int64_t squares = (n + kSquare - 1) / kSquare;
+  parallel_for(squares, [&](int64_t i) {
+    const int64_t end = std::min(n, (i + 1) * kSquare);
+    for (int64_t first = i * kSquare; first < n; first += kSquare)
+      for (int64_t r = i * kSquare; r < end; ++r)
+        for (int64_t c = std::max(first, r + 1); c < std::min(n, first + kSquare); ++c) h(r, c) = h(c, r);
+  });
+}
+
+void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h) {
   PARE_CHECK(h.rows == x.cols && h.cols == x.cols);
   if (x.rows == 0 || x.cols == 0) return;
   detail::use_one_blas_thread();
@@ -68,19 +82,11 @@ void gram_accumulate(MatrixView<const float> x, const double* row_weights, Matri
     const MatrixView<const float> b = columns(x, col);
     add_block(a, b, h.block(row, col, a.cols, b.cols));
   });
-  // The upper triangle, in small squares: one column of a large matrix touches as many pages as it has rows.
-  constexpr int64_t kSquare = 16;
-  const int64_t squares = (n + kSquare - 1) / kSquare;
-  parallel_for(squares, [&](int64_t i) {
-    const int64_t end = std::min(n, (i + 1) * kSquare);
-    for (int64_t first = i * kSquare; first < n; first += kSquare)
-      for (int64_t r = i * kSquare; r < end; ++r)
-        for (int64_t c = std::max(first, r + 1); c < std::min(n, first + kSquare); ++c) h(r, c) = h(c, r);
-  });
+  mirror_lower(h);
 }
 
-void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
-                      MatrixView<double> c) {
+void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
+                          MatrixView<double> c) {
   PARE_CHECK(x.rows == y.rows && c.rows == x.cols && c.cols == y.cols);
   if (x.rows == 0 || c.rows == 0 || c.cols == 0) return;
   detail::use_one_blas_thread();

@@ -53,10 +53,12 @@ Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b)
 
 // H += XᵀX for X (tokens, n) in f32, H (n, n) full symmetric: f32 sums of up to 256 tokens, added up in fp64.
 // `row_weights` (tokens), if given, multiplies each token's contribution.
-void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
+void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
 // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
-void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
-                      MatrixView<double> c);
+void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
+                          MatrixView<double> c);
+// The lower triangle of a square matrix onto the upper one.
+void mirror_lower(MatrixView<double> h);
 
 // Orthogonal matrix (n, n), Haar-distributed from `seed` (QR of a Gaussian matrix, signs fixed).
 Matrix<double> random_orthogonal(int64_t n, uint64_t seed);

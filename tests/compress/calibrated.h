@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "compress/calibration_walk.h"
+#include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/slice/streams.h"
 #include "support/tiny_model.h"

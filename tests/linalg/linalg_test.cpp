@@ -125,7 +125,7 @@ TEST(Gram, ExactOnIntegers) {
       const auto w = integer_matrix<double>(tokens, 1, 2);  // negative weights are allowed too
       auto h = Matrix<double>::zeros(n, n);
       for (int64_t i = 0; i < n; ++i) h(i, i) = 5.0;
-      gram_accumulate(x.view(), weighted ? w.data() : nullptr, h.view());
+      gram_accumulate_f32(x.view(), weighted ? w.data() : nullptr, h.view());
       auto expected = Matrix<double>::zeros(n, n);
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t i = 0; i < n; ++i)
@@ -144,7 +144,7 @@ TEST(Gram, CrossIsExactOnIntegers) {
     const auto w = integer_matrix<double>(700, 1, 3);
     auto c = Matrix<double>::zeros(300, 33);
     c(299, 32) = 2.0;
-    cross_accumulate(x.view(), y.view(), weighted ? w.data() : nullptr, c.view());
+    cross_accumulate_f32(x.view(), y.view(), weighted ? w.data() : nullptr, c.view());
     auto expected = Matrix<double>::zeros(300, 33);
     expected(299, 32) = 2.0;
     for (int64_t t = 0; t < 700; ++t)
@@ -161,14 +161,14 @@ TEST(Gram, ThreadsDoNotChangeResultsAndTheResultIsSymmetric) {
   const auto y = random_matrix<float>(1300, 70, 2);
   expect_thread_independent([&] {
     auto h = Matrix<double>::zeros(520, 520);
-    gram_accumulate(x.view(), nullptr, h.view());
+    gram_accumulate_f32(x.view(), nullptr, h.view());
     for (int64_t i = 0; i < 520; ++i)
       for (int64_t j = 0; j < i; ++j) EXPECT_EQ(h(i, j), h(j, i));
     return h;
   });
   expect_thread_independent([&] {
     auto c = Matrix<double>::zeros(520, 70);
-    cross_accumulate(x.view(), y.view(), nullptr, c.view());
+    cross_accumulate_f32(x.view(), y.view(), nullptr, c.view());
     return c;
   });
 }

@@ -4,6 +4,7 @@
 
 #include "compress/calibration_walk.h"
 #include "compress/estimate.h"
+#include "compress/gram.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"

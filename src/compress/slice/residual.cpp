@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "compress/calibration_walk.h"
+#include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"

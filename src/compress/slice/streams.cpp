@@ -4,6 +4,7 @@
 #include <cmath>
 #include <numeric>
 
+#include "compress/gram.h"
 #include "model/build.h"
 
 namespace pare {

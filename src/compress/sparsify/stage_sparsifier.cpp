@@ -5,10 +5,10 @@
 #include <numeric>
 #include <type_traits>
 
+#include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/shuffle_error.h"
-#include "linalg/linalg.h"
 
 namespace pare {
 namespace {

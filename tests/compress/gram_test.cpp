@@ -1,0 +1,78 @@
+// Sums of products of activations, on tiles and without.
+#include "compress/gram.h"
+
+#include <gtest/gtest.h>
+
+#include <cmath>
+
+#include "base/rng.h"
+#include "compress/calibrated.h"
+
+namespace pare::test {
+namespace {
+
+Matrix<float> random_f32(int64_t rows, int64_t cols, uint64_t seed) {
+  Matrix<float> m(rows, cols);
+  Rng rng(seed);
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t c = 0; c < cols; ++c)
+      m(r, c) = static_cast<float>(rng.normal() * (c % 7 == 0 ? 100.0 : 1.0));  // channels of unlike size
+  return m;
+}
+
+// Σ |a·b| of what an entry sums up: rounding is a share of it.
+void expect_sums(MatrixView<const float> x, MatrixView<const float> y, const double* weights, double before,
+                 MatrixView<const double> got) {
+  const double share = calibration_compute() == ComputeType::kBF16 ? 2.1 * 0x1p-9 : 0.0;
+  for (int64_t i = 0; i < x.cols; ++i)
+    for (int64_t j = 0; j < y.cols; ++j) {
+      double sum = before;
+      double magnitude = 0.0;
+      for (int64_t t = 0; t < x.rows; ++t) {
+        const double product = (weights == nullptr ? 1.0 : weights[t]) * x(t, i) * y(t, j);
+        sum += product;
+        magnitude += std::abs(product);
+      }
+      ASSERT_NEAR(got(i, j), sum, magnitude * (share + static_cast<double>(x.rows + 2) * 0x1p-24))
+          << i << " " << j;
+    }
+}
+
+TEST(GramAccumulate, AddsProductsOfRoundedActivations) {
+  for (const int64_t tokens : {1, 63, 70, 600})
+    for (const int64_t channels : {5, 64, 300, 1100}) {
+      if (tokens * channels > 200000) continue;
+      SCOPED_TRACE(std::to_string(tokens) + " x " + std::to_string(channels));
+      const Matrix<float> x = random_f32(tokens, channels, 1);
+      const Matrix<float> y = random_f32(tokens, channels / 2 + 40, 2);
+      std::vector<double> weights;
+      for (int64_t t = 0; t < tokens; ++t) weights.push_back(0.25 + static_cast<double>(t % 5));
+      for (const double* w :
+           {static_cast<const double*>(nullptr), static_cast<const double*>(weights.data())}) {
+        Matrix<double> h(channels, channels);
+        std::fill_n(h.data(), h.size(), 3.0);
+        gram_accumulate(x.view(), w, h.view());
+        expect_sums(x.view(), x.view(), w, 3.0, std::as_const(h).view());
+        for (int64_t i = 0; i < channels; ++i)
+          for (int64_t j = 0; j < i; ++j) ASSERT_EQ(h(i, j), h(j, i));
+        Matrix<double> c(channels, y.cols());
+        std::fill_n(c.data(), c.size(), -2.0);
+        cross_accumulate(x.view(), y.view(), w, c.view());
+        expect_sums(x.view(), y.view(), w, -2.0, std::as_const(c).view());
+      }
+    }
+}
+
+TEST(GramAccumulate, SameBitsForEveryThreadCount) {
+  const Matrix<float> x = random_f32(520, 300, 3);
+  std::vector<Matrix<double>> sums;
+  for (const int threads : {1, 3}) {
+    const WithThreads scope(threads);
+    sums.push_back(Matrix<double>::zeros(300, 300));
+    gram_accumulate(x.view(), nullptr, sums.back().view());
+  }
+  EXPECT_TRUE(std::equal(sums[0].data(), sums[0].data() + sums[0].size(), sums[1].data()));
+}
+
+}  // namespace
+}  // namespace pare::test
