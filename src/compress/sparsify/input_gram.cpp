@@ -3,13 +3,11 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bf16.h"
 #include "base/parallel.h"
+#include "compress/bf16_split.h"
 
 namespace pare {
 namespace {
-
-double bf16_part(double value) { return to_f32(to_bf16(static_cast<float>(value))); }
 
 std::vector<double> diagonal_roots(MatrixView<const double> gram) {
   std::vector<double> roots(static_cast<size_t>(gram.rows));
@@ -48,7 +46,9 @@ FloatProduct::FloatProduct(MatrixView<const double> m) {
                        split ? ComputeType::kBF16 : ComputeType::kF32);
   };
   packed_ = fill([](double value) { return static_cast<float>(value); });
-  if (split) rest_ = fill([](double value) { return static_cast<float>(value - bf16_part(value)); });
+  if (split)
+    rest_ =
+        fill([](double value) { return static_cast<float>(value - bf16_part(static_cast<float>(value))); });
 }
 
 void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
@@ -61,7 +61,7 @@ void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
     if (!rest_) return;
-    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = static_cast<float>(x(r, c) - bf16_part(x(r, c)));
+    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = in_(r, c) - bf16_part(in_(r, c));
   });
   packed_->apply(std::as_const(in_).view(), out_.view());
   const auto add = [&](const PackedLinear& packed, const Matrix<float>& in) {
