@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-void add_pass(CLI::App& app, const char* name, const char* description,
+void add_pass(CLI::App& app, Comm& comm, const char* name, const char* description,
               std::unique_ptr<PassOptions> pass_options) {
   auto common = std::make_shared<CompressionOptions>();
   std::shared_ptr<PassOptions> options = std::move(pass_options);
@@ -18,24 +18,24 @@ void add_pass(CLI::App& app, const char* name, const char* description,
   add_compression_paths(*command, *common);
   options->add(*command);
   add_compression_options(*command, *common);
-  command->callback([command, common, options] {
+  command->callback([command, common, options, &comm] {
     Passes passes;
     passes.push_back(options->pass(*command));
-    run_compression(*common, passes);
+    run_compression(*common, passes, comm);
   });
 }
 
 }  // namespace
 
-void add_slice(CLI::App& app) {
-  add_pass(app, "slice", "Cut the width of a model's streams, without training", slice_options());
+void add_slice(CLI::App& app, Comm& comm) {
+  add_pass(app, comm, "slice", "Cut the width of a model's streams, without training", slice_options());
 }
 
-void add_sparsify(CLI::App& app) {
-  add_pass(app, "sparsify", "Make a model's linears N:M sparse, without training", sparsify_options());
+void add_sparsify(CLI::App& app, Comm& comm) {
+  add_pass(app, comm, "sparsify", "Make a model's linears N:M sparse, without training", sparsify_options());
 }
 
-void add_compress(CLI::App& app) {
+void add_compress(CLI::App& app, Comm& comm) {
   auto common = std::make_shared<CompressionOptions>();
   auto recipe = std::make_shared<std::string>();
   CLI::App* command = app.add_subcommand("compress", "Run several passes over a model");
@@ -47,10 +47,10 @@ void add_compress(CLI::App& app) {
           "slice:0.1 takes a tenth of the parameters")
       ->required();
   add_compression_options(*command, *common);
-  command->callback([common, recipe] {
+  command->callback([common, recipe, &comm] {
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(*recipe, error);
-    run_compression(*common, parse_recipe(file ? read_text(*recipe) : *recipe));
+    run_compression(*common, parse_recipe(file ? read_text(*recipe) : *recipe), comm);
   });
 }
 

@@ -1,7 +1,10 @@
-// The subcommands: each adds itself to the application and runs from its callback. Errors are thrown.
+// The subcommands: each adds itself to the application and runs from its callback. Errors are thrown. Those
+// that can split their work over ranks keep a reference to `comm`.
 #pragma once
 
 #include <CLI/CLI.hpp>
+
+#include "base/comm.h"
 
 namespace pare {
 
@@ -13,8 +16,8 @@ void add_chat(CLI::App& app);
 void add_eval(CLI::App& app);
 void add_bench(CLI::App& app);
 void add_convert(CLI::App& app);
-void add_slice(CLI::App& app);
-void add_sparsify(CLI::App& app);
-void add_compress(CLI::App& app);
+void add_slice(CLI::App& app, Comm& comm);
+void add_sparsify(CLI::App& app, Comm& comm);
+void add_compress(CLI::App& app, Comm& comm);
 
 }  // namespace pare

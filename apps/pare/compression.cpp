@@ -9,6 +9,7 @@
 #include <limits>
 #include <map>
 #include <memory>
+#include <optional>
 #include <set>
 #include <utility>
 
@@ -18,6 +19,8 @@
 #include "compress/fingerprint.h"
 #include "compress/output.h"
 #include "compress/pipeline.h"
+#include "compress/sample_split.h"
+#include "io/output_folder.h"
 #include "kernels/cpu_features.h"
 #include "messages.h"
 #include "model/load.h"
@@ -67,10 +70,16 @@ class ProgressLines {
 
 constexpr const char* kInterruptHint =
     "\npare: interrupted; the same command with --resume goes on where this one stopped\n";
+// mpirun ends all ranks when it is interrupted or when one of them has died, and says which.
+constexpr const char* kEndedHint =
+    "\npare: ended by mpirun (a rank died, or the job was interrupted); the same command with --resume goes "
+    "on "
+    "where this one stopped\n";
 
 // Ctrl-C ends the process at once: everything finished is on disk already. Only the hint is added.
 extern "C" void end_with_hint(int signal) {
-  const ssize_t ignored = ::write(STDERR_FILENO, kInterruptHint, std::strlen(kInterruptHint));
+  const char* hint = signal == SIGINT ? kInterruptHint : kEndedHint;
+  const ssize_t ignored = ::write(STDERR_FILENO, hint, std::strlen(hint));
   static_cast<void>(ignored);
   std::signal(signal, SIG_DFL);
   std::raise(signal);
@@ -101,8 +110,8 @@ int64_t samples_of(const Options& options, size_t i) {
   return options.nsamples / sources + (static_cast<int64_t>(i) < options.nsamples % sources ? 1 : 0);
 }
 
-CalibrationPlan plan_of(const Options& options, const Model& model) {
-  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, model.config.max_positions), 0};
+CalibrationPlan plan_of(const Options& options, const Model& model, int ranks) {
+  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, model.config.max_positions), 0, ranks};
   for (size_t i = 0; i < options.calib.size(); ++i)
     if (options.calib[i] == kSelf) plan.self_samples = samples_of(options, i);
   return plan;
@@ -126,10 +135,11 @@ std::vector<CalibrationSet> text_sets(const Options& options, const Tokenizer& t
 }
 
 // Throws kInvalid naming what is needed and what is there. `there`: bytes that an interrupted run has taken.
-Resources check_resources(const Options& options, const Passes& passes, const Model& model, Encoding dtype,
-                          uint64_t there) {
+Resources check_resources(const Options& options, const Passes& passes, const Model& model, int ranks,
+                          Encoding dtype, uint64_t there) {
   Resources r;
-  r.needs = pipeline_needs(model, passes, plan_of(options, model), dtype);
+  const CalibrationPlan plan = plan_of(options, model, ranks);
+  r.needs = pipeline_needs(model, passes, plan, dtype);
   const int64_t ram = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
   r.memory_limit = options.memory.value_or(ram / 2);
   const auto parent = std::filesystem::absolute(options.out).lexically_normal();
@@ -138,20 +148,20 @@ Resources check_resources(const Options& options, const Passes& passes, const Mo
   if (r.needs.memory > r.memory_limit)
     fail(ErrorCode::kInvalid, "this needs {} of memory, and {} may be used of {} (--memory){}",
          format_bytes(r.needs.memory), format_bytes(r.memory_limit), format_bytes(ram),
-         plan_of(options, model).self_samples > 0 ? "; with --calib FILE the model need not be in memory"
-                                                  : "");
+         plan.self_samples > 0 ? "; with --calib FILE the model need not be in memory" : "");
   if (r.needs.disk > r.disk_free)
     fail(ErrorCode::kInvalid, "this needs {} of disk space in {}, and {} are free",
          format_bytes(r.needs.disk), folder.string(), format_bytes(r.disk_free));
   return r;
 }
 
-void dry_run(const Options& options, const Passes& passes, const Model& model, Encoding dtype) {
+void dry_run(const Options& options, const Passes& passes, const Model& model, int ranks, Encoding dtype) {
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  const Resources r = check_resources(options, passes, model, dtype, 0);
-  const double seconds = pipeline_seconds(model, tokenizer, passes, plan_of(options, model));
+  const Resources r = check_resources(options, passes, model, ranks, dtype, 0);
+  const double seconds = pipeline_seconds(model, tokenizer, passes, plan_of(options, model, ranks));
   if (options.json) {
-    print_json({{"memory", r.needs.memory},
+    print_json({{"ranks", ranks},
+                {"memory", r.needs.memory},
                 {"memory_limit", r.memory_limit},
                 {"activations", r.needs.activations},
                 {"activations_in_memory", !r.spills()},
@@ -160,6 +170,7 @@ void dry_run(const Options& options, const Passes& passes, const Model& model, E
                 {"seconds", seconds}});
     return;
   }
+  if (ranks > 1) print_line("ranks   {:>10}  each of which takes", ranks);
   print_line("memory  {:>10}  of {} that may be used (--memory)", format_bytes(r.needs.memory),
              format_bytes(r.memory_limit));
   print_line("        {:>10}  of activations, {}", format_bytes(r.needs.activations),
@@ -179,7 +190,7 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
                 {"model", model_fingerprint(model)},
                 {"calibration", sources},
                 {"--nsamples", options.nsamples},
-                {"--seqlen", plan_of(options, model).seqlen},
+                {"--seqlen", plan_of(options, model, 1).seqlen},
                 {"--seed", options.seed},
                 {"--dtype", encoding_info(options.dtype.value_or(dtype)).name},
                 {"--format", options.format}};
@@ -211,6 +222,25 @@ void print_result(const Options& options, const Report& report) {
     print_report(report, options.out);
 }
 
+// Where this rank writes: the first the result, the others what they need on the way, in a folder beside it
+// that goes with what the first has.
+std::unique_ptr<OutputFolder> open_output(const Options& options, Comm& comm) {
+  std::unique_ptr<OutputFolder> output;
+  if (comm.is_first())
+    output = std::make_unique<OutputFolder>(options.out, options.model,
+                                            options.resume    ? Leftover::kContinue
+                                            : options.restart ? Leftover::kDiscard
+                                                              : Leftover::kRefuse);
+  const bool goes_on = comm.broadcast(0, output && output->continued() ? "on" : "") == "on";
+  if (!output) {
+    auto path = std::filesystem::absolute(options.out).lexically_normal();
+    if (!path.has_filename()) path = path.parent_path();
+    path += fmt::format(".rank-{}", comm.rank());
+    output = std::make_unique<OutputFolder>(path, "", goes_on ? Leftover::kContinue : Leftover::kDiscard);
+  }
+  return output;
+}
+
 // The interrupted run had written everything but its name.
 void finish_complete(const Options& options, OutputFolder& output) {
   const std::string manifest = read_text((output.path() / "pare.json").string());
@@ -240,8 +270,8 @@ void add_running(CLI::App& command, Options& o) {
   command
       .add_option(
           "--memory", o.memory,
-          "Memory that may be used, e.g. 6GB (default: half of the machine's); activations beyond it stay "
-          "on disk")
+          "Memory that a process may use, e.g. 6GB (default: half of the machine's); activations beyond it "
+          "stay on disk")
       ->transform(CLI::AsSizeValue(true))
       ->check(CLI::Range(int64_t{1}, std::numeric_limits<int64_t>::max() - 1));
   auto* resume = command.add_flag("--resume", o.resume, "Go on with an interrupted run of the same command");
@@ -271,10 +301,11 @@ void add_compression_options(CLI::App& command, Options& options) {
   add_json(command, options.json);
 }
 
-void run_compression(const Options& options, const Passes& passes) {
+void run_compression(const Options& options, const Passes& passes, Comm& comm) {
   const StorageFormat format = storage_format(options.format);
   require_sources(options);
   require_storable(options, passes, format);
+  require_split(comm);
   const Model model = load_model(options.model);
   passes.front()->require_applicable(model);
   const Encoding own = model.embedding.encoding;
@@ -283,28 +314,33 @@ void run_compression(const Options& options, const Passes& passes) {
   const Encoding dtype = options.dtype && !int8  ? *options.dtype
                          : own > Encoding::kBF16 ? Encoding::kBF16
                                                  : own;
-  if (options.dry_run) return dry_run(options, passes, model, dtype);
+  if (options.dry_run) {
+    if (comm.is_first()) dry_run(options, passes, model, comm.size(), dtype);
+    return;
+  }
   // Refused before hours are spent.
-  OutputFolder output(options.out, options.model,
-                      options.resume    ? Leftover::kContinue
-                      : options.restart ? Leftover::kDiscard
-                                        : Leftover::kRefuse);
-  if (output.is_complete()) return finish_complete(options, output);
-  const Resources resources = check_resources(options, passes, model, dtype, folder_bytes(output.work()));
+  const std::unique_ptr<OutputFolder> output = open_output(options, comm);
+  if (comm.broadcast(0, output->is_complete() ? "complete" : "") == "complete") {
+    if (comm.is_first()) finish_complete(options, *output);
+    return output->discard();
+  }
+  const Resources resources =
+      check_resources(options, passes, model, comm.size(), dtype, folder_bytes(output->work()));
   check_finite(model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  const CalibrationPlan plan = plan_of(options, model);
+  const CalibrationPlan plan = plan_of(options, model, comm.size());
   std::vector<CalibrationSet> sets = text_sets(options, tokenizer, plan.seqlen);
-  if (options.resume && !output.continued()) log_info("there is nothing to resume: starting");
+  if (options.resume && !output->continued()) log_info("there is nothing to resume: starting");
 
-  WorkArea area(output.work(), dtype, resources.spills());
+  WorkArea area(output->work(), dtype, resources.spills(), comm);
   Json parts = run_parts(options, passes, model, dtype);
   std::string tokens;
   for (const CalibrationSet& set : sets) tokens += set.sha256;
   if (!tokens.empty()) parts["calibration tokens"] = sha256_hex(tokens);
   require_same_run(area, parts);
-  area.before_record([&] { output.keep_unfinished(); });
+  area.before_record([&] { output->keep_unfinished(); });
   std::signal(SIGINT, end_with_hint);
+  if (comm.size() > 1 && comm.is_first()) std::signal(SIGTERM, end_with_hint);
   ProgressLines lines;
   const PassProgress progress = std::ref(lines);
   for (CalibrationSet& set : sets)
@@ -316,9 +352,15 @@ void run_compression(const Options& options, const Passes& passes) {
   const Model compressed = run_passes(model, set, passes, area, report, progress);
   lines.close();
   report.recipe["seed"] = options.seed;
-  write_compressed(compressed, options.model, output,
-                   {.dtype = int8 ? Encoding::kInt8 : dtype, .format = format}, set, report);
-  print_result(options, report);
+  if (comm.is_first())
+    write_compressed(compressed, options.model, *output,
+                     {.dtype = int8 ? Encoding::kInt8 : dtype, .format = format}, set, report);
+  // Until here the others keep what a resumed run would need.
+  comm.barrier();
+  if (comm.is_first())
+    print_result(options, report);
+  else
+    output->discard();
 }
 
 }  // namespace pare

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "base/comm.h"
 #include "compress/pass.h"
 
 namespace pare {
@@ -31,7 +32,8 @@ struct CompressionOptions {
 void add_compression_paths(CLI::App& command, CompressionOptions& options);
 void add_compression_options(CLI::App& command, CompressionOptions& options);
 
-// Runs the passes and writes the result, or, with --dry-run, says what that would take.
-void run_compression(const CompressionOptions& options, const Passes& passes);
+// Runs the passes and writes the result, or, with --dry-run, says what that would take. The ranks share the
+// samples; the first writes and prints.
+void run_compression(const CompressionOptions& options, const Passes& passes, Comm& comm);
 
 }  // namespace pare

@@ -1,12 +1,16 @@
 #include <malloc.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdio>
+#include <iterator>
+#include <memory>
 #include <new>
 
 #include "base/parallel.h"
 #include "commands.h"
 #include "messages.h"
+#include "mpi/job_comm.h"
 #include "output.h"
 
 namespace pare {
@@ -21,14 +25,32 @@ int report(int status, std::string_view message) {
   return status;
 }
 
+// 0 for --help and --version.
+int status_of(const CLI::ParseError& error) {
+  return error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success) ? kOk : kUsage;
+}
+
 int report(const CLI::App& app, const CLI::ParseError& error) {
-  if (error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success)) {  // --help, --version
+  if (status_of(error) == kOk) {
     app.exit(error);
     return kOk;
   }
   const auto commands = app.get_subcommands();
   const std::string command = commands.empty() ? "" : " " + commands.front()->get_name();
   return report(kUsage, fmt::format("{} (see pare{} --help)", error.what(), command));
+}
+
+// An error of one rank ends all. The first one says what happened, be it its own error or one that another
+// has announced; when it is too busy to listen, the one that failed does.
+int end_job(Comm& comm, int status, std::string_view message) {
+  if (comm.is_first()) {
+    report(status, message);
+  } else {
+    comm.announce_failure(message);
+    report(status, fmt::format("rank {}: {}", comm.rank(), message));
+  }
+  comm.end_job(status);
+  return status;
 }
 
 void add_common_options(CLI::App& app) {
@@ -38,6 +60,48 @@ void add_common_options(CLI::App& app) {
   app.add_flag_callback("--quiet", silence_messages, "No messages but errors");
   app.fallthrough();  // common options may also stand behind the subcommand
   app.require_subcommand(1);
+}
+
+// Commands that split their work over ranks.
+constexpr std::string_view kRanked[] = {"slice", "sparsify", "compress"};
+
+void require_ranked(const CLI::App& app) {
+  const std::string name = app.get_subcommands().front()->get_name();
+  if (std::find(std::begin(kRanked), std::end(kRanked), name) == std::end(kRanked))
+    fail(ErrorCode::kUsage, "pare {} does not split its work over ranks", name);
+}
+
+// Runs the command that the arguments name; returns the exit status.
+int run_command(int argc, char** argv, Comm& comm) {
+  CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");
+  add_common_options(app);
+  add_inspect(app);
+  add_slice(app, comm);
+  add_sparsify(app, comm);
+  add_compress(app, comm);
+  add_eval(app);
+  add_generate(app);
+  add_chat(app);
+  add_bench(app);
+  add_convert(app);
+  add_tokenize(app);
+  add_logits(app);
+  if (comm.size() > 1) app.parse_complete_callback([&app] { require_ranked(app); });
+  try {
+    app.parse(argc, argv);
+    return kOk;
+  } catch (const CLI::ParseError& error) {
+    // All ranks see the same arguments.
+    return comm.is_first() ? report(app, error) : status_of(error);
+  } catch (const OutputClosed&) {
+    return kOk;
+  } catch (const Error& error) {
+    return end_job(comm, error.code() == ErrorCode::kUsage ? kUsage : kFailed, error.what());
+  } catch (const std::bad_alloc&) {
+    return end_job(comm, kFailed, "out of memory");
+  } catch (const std::exception& error) {
+    return end_job(comm, kFailed, error.what());
+  }
 }
 
 int run(int argc, char** argv) {
@@ -50,31 +114,11 @@ int run(int argc, char** argv) {
   mallopt(M_MMAP_THRESHOLD, 1 << 25);
   mallopt(M_TRIM_THRESHOLD, 1 << 28);
   show_messages();
-  CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");
-  add_common_options(app);
-  add_inspect(app);
-  add_slice(app);
-  add_sparsify(app);
-  add_compress(app);
-  add_eval(app);
-  add_generate(app);
-  add_chat(app);
-  add_bench(app);
-  add_convert(app);
-  add_tokenize(app);
-  add_logits(app);
   try {
-    app.parse(argc, argv);
-    return kOk;
-  } catch (const CLI::ParseError& error) {
-    return report(app, error);
-  } catch (const OutputClosed&) {
-    return kOk;
+    const std::unique_ptr<Comm> comm = job_comm();
+    if (!comm->is_first()) silence_messages();
+    return run_command(argc, argv, *comm);
   } catch (const Error& error) {
-    return report(error.code() == ErrorCode::kUsage ? kUsage : kFailed, error.what());
-  } catch (const std::bad_alloc&) {
-    return report(kFailed, "out of memory");
-  } catch (const std::exception& error) {
     return report(kFailed, error.what());
   }
 }

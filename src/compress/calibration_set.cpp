@@ -1,6 +1,7 @@
 #include "compress/calibration_set.h"
 
 #include <algorithm>
+#include <functional>
 #include <memory>
 #include <optional>
 
@@ -27,6 +28,43 @@ int32_t ordinary_token(const Tokenizer& tokenizer, uint64_t vocab, Rng& rng) {
     if (!tokenizer.is_special(token)) break;
   }
   return token;
+}
+
+std::string group_step(int64_t index) { return fmt::format("calibration/{}", index); }
+
+// Continues the sequences, which have one token each, to `seqlen` tokens.
+void write_sequences(const PackedModel& model, std::span<std::vector<int32_t>> sequences,
+                     std::span<Sampler> samplers, int64_t seqlen,
+                     const std::function<void(int64_t)>& progress) {
+  const auto count = static_cast<int64_t>(sequences.size());
+  std::vector<std::unique_ptr<KvCache>> caches;
+  for (int64_t i = 0; i < count; ++i) caches.push_back(std::make_unique<KvCache>(model, seqlen));
+  for (int64_t t = 1; t < seqlen; ++t) {
+    progress(t * count);
+    std::vector<SequenceStep> steps;
+    for (size_t i = 0; i < caches.size(); ++i)
+      steps.push_back({std::span<const int32_t>(sequences[i]).last(1), caches[i].get()});
+    const Matrix<float> logits = logits_of(model, forward_batch(model, steps).view());
+    parallel_for(count, [&](int64_t i) {
+      const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
+      sequences[static_cast<size_t>(i)].push_back(samplers[static_cast<size_t>(i)].sample(row, {}));
+    });
+  }
+}
+
+// What `writer` has written, or an earlier run, on every rank.
+void share_sequences(std::span<std::vector<int32_t>> sequences, const std::string& step, int writer,
+                     int64_t seqlen, WorkArea& area) {
+  if (const Json* record = area.find(step)) {
+    for (size_t i = 0; i < sequences.size(); ++i)
+      sequences[i] = record->at("sequences").at(i).get<std::vector<int32_t>>();
+    return;
+  }
+  for (auto& sequence : sequences) {
+    sequence.resize(static_cast<size_t>(seqlen));
+    area.comm().broadcast(writer, bytes_of(sequence.data(), seqlen));
+  }
+  area.record(step, {{"sequences", std::vector<std::vector<int32_t>>(sequences.begin(), sequences.end())}});
 }
 
 void require_sizes(int64_t nsamples, int64_t seqlen) {
@@ -85,32 +123,27 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer& token
     samplers.emplace_back(options);
   }
   const int64_t group = calibration_group(config, nsamples, seqlen);
+  const auto group_of = [&](int64_t first) {
+    return std::span(set.sequences)
+        .subspan(static_cast<size_t>(first), static_cast<size_t>(std::min(group, nsamples - first)));
+  };
+  Comm& comm = area.comm();
   std::optional<PackedModel> packed;
-  for (int64_t first = 0; first < nsamples; first += group) {
-    const int64_t count = std::min(group, nsamples - first);
-    const std::string step = fmt::format("calibration/{}", first / group);
-    const std::span<std::vector<int32_t>> sequences =
-        std::span(set.sequences).subspan(static_cast<size_t>(first), static_cast<size_t>(count));
-    if (const Json* record = area.find(step)) {
-      for (size_t i = 0; i < sequences.size(); ++i)
-        sequences[i] = record->at("sequences").at(i).get<std::vector<int32_t>>();
-      continue;
+  for (int64_t round = 0; round < nsamples; round += group * comm.size()) {
+    // What this rank writes; then all get what every rank has written.
+    const int64_t own = round + group * comm.rank();
+    if (own < nsamples && area.find(group_step(own / group)) == nullptr) {
+      if (!packed) packed.emplace(model, ComputeType::kBF16);
+      write_sequences(*packed, group_of(own), std::span(samplers).subspan(static_cast<size_t>(own)), seqlen,
+                      [&](int64_t tokens) {
+                        if (progress)
+                          progress("writing calibration text", own * seqlen + tokens, nsamples * seqlen);
+                      });
     }
-    if (!packed) packed.emplace(model, ComputeType::kBF16);
-    std::vector<std::unique_ptr<KvCache>> caches;
-    for (int64_t i = 0; i < count; ++i) caches.push_back(std::make_unique<KvCache>(*packed, seqlen));
-    for (int64_t t = 1; t < seqlen; ++t) {
-      if (progress) progress("writing calibration text", first * seqlen + t * count, nsamples * seqlen);
-      std::vector<SequenceStep> steps;
-      for (size_t i = 0; i < caches.size(); ++i)
-        steps.push_back({std::span<const int32_t>(sequences[i]).last(1), caches[i].get()});
-      const Matrix<float> logits = logits_of(*packed, forward_batch(*packed, steps).view());
-      parallel_for(count, [&](int64_t i) {
-        const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
-        sequences[static_cast<size_t>(i)].push_back(samplers[static_cast<size_t>(first + i)].sample(row, {}));
-      });
+    for (int writer = 0; writer < comm.size(); ++writer) {
+      const int64_t first = round + group * writer;
+      if (first < nsamples) share_sequences(group_of(first), group_step(first / group), writer, seqlen, area);
     }
-    area.record(step, {{"sequences", std::vector<std::vector<int32_t>>(sequences.begin(), sequences.end())}});
   }
   finish(set);
   return set;

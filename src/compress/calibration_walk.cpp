@@ -54,16 +54,16 @@ ComputeType calibration_compute() {
 CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& config, WorkArea& area,
                                  const std::string& name, ComputeType compute)
     : set_(set),
+      split_(area.comm(), static_cast<int64_t>(set.sequences.size())),
       rope_(sequence_rope(config, set.seqlen())),
       compute_(compute),
       seqlen_(set.seqlen()),
-      sequences_(static_cast<int64_t>(set.sequences.size())),
       streams_(area, name, config, tokens()) {}
 
 void CalibrationWalk::start(const Model& model, const std::function<void(MatrixView<float>)>& prepare) {
   const std::vector<int64_t> positions = first_positions(seqlen_);
-  for (int64_t s = 0; s < sequences_; ++s) {
-    Matrix<float> x = embed(model.embedding, set_.sequences[static_cast<size_t>(s)]);
+  for (int64_t s = 0; s < sequences(); ++s) {
+    Matrix<float> x = embed(model.embedding, set_.sequences[static_cast<size_t>(split_.first() + s)]);
     add_positions(model.positions, model.config.position_offset, positions, x.view());
     if (prepare) prepare(x.view());
     streams_.write(s * seqlen_, x);
@@ -73,6 +73,14 @@ void CalibrationWalk::start(const Model& model, const std::function<void(MatrixV
 
 MatrixView<const float> CalibrationWalk::stream(int64_t sequence) const {
   return streams_.read(sequence * seqlen_, seqlen_);
+}
+
+Matrix<float> CalibrationWalk::first_tokens(int64_t count) const {
+  Matrix<float> x(count, streams_.width());
+  const int owner = split_.owner(0);
+  if (split_.comm().rank() == owner) x = copy(stream(0).rows_of(0, count));
+  split_.comm().broadcast(owner, bytes_of(x.data(), x.size()));
+  return x;
 }
 
 void CalibrationWalk::run(const Stage& stage, const std::string& label, const StageWatch& watch) {
@@ -88,7 +96,7 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
   const PackedStage packed = pack_stage(stage, streams_.width(), compute_);
   std::vector<KvLayer> kv = kv_of(packed, seqlen_);
   const Segment segment{0, seqlen_, 0, kv.empty() ? nullptr : &kv.front()};
-  for (int64_t s = 0; s < sequences_; ++s) {
+  for (int64_t s = 0; s < sequences(); ++s) {
     const MatrixView<const float> x = stream(s);
     Matrix<float> prepared;
     if (watch.prepare) {
@@ -107,7 +115,7 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
 
 void CalibrationWalk::correct(const std::string& label, const Weight& change, const StreamBuffer& inputs) {
   const auto packed = pack_linear(change, calibration_compute());
-  for (int64_t s = 0; s < sequences_; ++s) {
+  for (int64_t s = 0; s < sequences(); ++s) {
     const MatrixView<float> rows = streams_.change(s * seqlen_, seqlen_);
     const MatrixView<const float> x = inputs.rows(s * seqlen_, seqlen_, change.cols);
     Matrix<float> correction(rows.rows, rows.cols);
@@ -118,6 +126,10 @@ void CalibrationWalk::correct(const std::string& label, const Weight& change, co
     require_finite(rows, label);
     streams_.release(rows);
   }
+}
+
+int64_t own_tokens(const CalibrationSet& set, const WorkArea& area) {
+  return SampleSplit(area.comm(), static_cast<int64_t>(set.sequences.size())).count() * set.seqlen();
 }
 
 size_t resume_walk(WorkArea& area, const std::string& name,

@@ -14,6 +14,23 @@ std::string place_text(const TensorPlace& place) {
   return fmt::format("{} {} {}", static_cast<int>(place.role), place.block, place.bias);
 }
 
+// "NAME was X, is Y; …" for the parts that differ.
+std::string differences(const Json& before, const Json& parts) {
+  const auto text = [](const Json& json, const std::string& key) {
+    return json.contains(key) ? json.at(key).dump() : std::string("nothing");
+  };
+  std::string result;
+  const auto add = [&](const std::string& key) {
+    result += fmt::format("{}{} was {}, is {}", result.empty() ? "" : "; ", key, text(before, key),
+                          text(parts, key));
+  };
+  for (const auto& [key, value] : parts.items())
+    if (!before.contains(key) || before.at(key) != value) add(key);
+  for (const auto& [key, value] : before.items())
+    if (!parts.contains(key)) add(key);
+  return result;
+}
+
 }  // namespace
 
 std::string model_fingerprint(const Model& model) {
@@ -50,23 +67,13 @@ std::string model_fingerprint(const Model& model) {
 }
 
 void require_same_run(WorkArea& area, const Json& parts) {
+  const Json first = parse_json(area.comm().broadcast(0, parts.dump()), "what the first rank works on");
+  if (const std::string other = differences(first, parts); !other.empty())
+    fail(ErrorCode::kInvalid, "this rank works on something else than the first: {}", other);
   const Json* earlier = area.find("run");
   if (earlier == nullptr) return area.record("run", parts);
-  std::string differences;
-  const auto text = [](const Json& json, const std::string& key) {
-    return json.contains(key) ? json.at(key).dump() : std::string("nothing");
-  };
-  for (const auto& [key, value] : parts.items())
-    if (!earlier->contains(key) || earlier->at(key) != value)
-      differences += fmt::format("{}{} was {}, is {}", differences.empty() ? "" : "; ", key,
-                                 text(*earlier, key), value.dump());
-  for (const auto& [key, value] : earlier->items())
-    if (!parts.contains(key))
-      differences +=
-          fmt::format("{}{} was {}, is nothing", differences.empty() ? "" : "; ", key, value.dump());
-  if (!differences.empty())
-    fail(ErrorCode::kInvalid, "the interrupted run cannot be continued, since it was another one: {}",
-         differences);
+  if (const std::string other = differences(*earlier, parts); !other.empty())
+    fail(ErrorCode::kInvalid, "the interrupted run cannot be continued, since it was another one: {}", other);
 }
 
 }  // namespace pare

@@ -13,7 +13,7 @@ namespace pare {
 std::string model_fingerprint(const Model& model);
 
 // Records what a run depends on, named parts with plain values, or compares it with what the area's first run
-// recorded. Throws kInvalid naming the parts that differ.
+// recorded, and with what the first rank has. Throws kInvalid naming the parts that differ.
 void require_same_run(WorkArea& area, const Json& parts);
 
 }  // namespace pare

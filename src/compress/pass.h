@@ -9,6 +9,7 @@
 #include "compress/calibration_set.h"
 #include "compress/progress.h"
 #include "compress/report.h"
+#include "compress/sample_split.h"
 #include "compress/stage_walk.h"
 #include "compress/work_area.h"
 #include "model/model.h"
@@ -19,11 +20,14 @@ struct CalibrationPlan {
   int64_t nsamples = 0;
   int64_t seqlen = 0;
   int64_t self_samples = 0;  // of them: written by the model itself
+  int64_t ranks = 1;         // that share the samples; 1, 2 or 4
 
-  int64_t tokens() const { return nsamples * seqlen; }
+  // The most that one rank gets.
+  int64_t own_samples() const { return share_of(nsamples, ranks); }
+  int64_t own_tokens() const { return own_samples() * seqlen; }
 };
 
-// What a pass takes, before hours are spent.
+// What a pass takes of one rank, before hours are spent.
 struct Needs {
   int64_t memory = 0;       // bytes that have to be there at once
   int64_t activations = 0;  // bytes of activations: in memory if there is room, else only on disk

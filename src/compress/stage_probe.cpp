@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "compress/sample_split.h"
 #include "kernels/vector_ops.h"
 
 namespace pare {
@@ -52,8 +53,9 @@ StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t ma
                        const std::string& name)
     : model_(model),
       set_(set),
+      comm_(area.comm()),
       rope_(make_rope_table(model.config.rope, model.config.rotary_dim, positions_of(set))),
-      streams_(area, name, model.config, (1 + max_variants) * set.tokens()) {}
+      streams_(area, name, model.config, (1 + share_of(max_variants, area.comm().size())) * set.tokens()) {}
 
 void StageProbe::start() {
   std::vector<int32_t> tokens;
@@ -62,6 +64,13 @@ void StageProbe::start() {
   add_positions(model_.positions, model_.config.position_offset, positions_of(set_), x.view());
   streams_.write(0, x);
   streams_.advance(model_.embedding.cols, set_.tokens());
+}
+
+Json StageProbe::position() const { return {{"streams", streams_.position()}, {"variants", variants_}}; }
+
+bool StageProbe::restore(const Json& position) {
+  variants_ = position.at("variants").get<int64_t>();
+  return streams_.restore(position.at("streams"));
 }
 
 Matrix<float> StageProbe::run(const PackedStage& stage, MatrixView<const float> x) const {
@@ -78,16 +87,17 @@ Matrix<float> StageProbe::run(const PackedStage& stage, MatrixView<const float> 
 
 void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
   streams_.begin_stage();
-  const int64_t held = copies();
+  int64_t held = copies();
   const PackedStage packed = pack_stage(stage, streams_.width(), ComputeType::kBF16);
   for (int64_t copy = 0; copy < held; ++copy) {
     streams_.write(copy * set_.tokens(), run(packed, stream(copy)));
     if (copy > 0) streams_.release(stream(copy));
   }
-  for (size_t i = 0; i < variants.size(); ++i)
-    streams_.write((held + static_cast<int64_t>(i)) * set_.tokens(),
-                   run(pack_stage(variants[i], streams_.width(), ComputeType::kBF16), stream(0)));
-  streams_.advance(packed.width_out, (held + static_cast<int64_t>(variants.size())) * set_.tokens());
+  for (const Stage& variant : variants)
+    if (variants_++ % comm_.size() == comm_.rank())
+      streams_.write(held++ * set_.tokens(),
+                     run(pack_stage(variant, streams_.width(), ComputeType::kBF16), stream(0)));
+  streams_.advance(packed.width_out, held * set_.tokens());
 }
 
 // What the head reads at probed positions [first, first + count).
@@ -100,6 +110,20 @@ Matrix<float> StageProbe::head_input(int64_t copy, int64_t first, int64_t count)
 }
 
 std::vector<double> StageProbe::losses() const {
+  std::vector<double> own = own_losses();
+  own.resize(static_cast<size_t>(share_of(variants_, comm_.size())));
+  std::vector<std::vector<double>> of_ranks;
+  for (int rank = 0; rank < comm_.size(); ++rank) {
+    of_ranks.push_back(own);
+    comm_.broadcast(rank, bytes_of(of_ranks.back().data(), static_cast<int64_t>(own.size())));
+  }
+  std::vector<double> all;
+  for (int64_t v = 0; v < variants_; ++v)
+    all.push_back(of_ranks[static_cast<size_t>(v % comm_.size())][static_cast<size_t>(v / comm_.size())]);
+  return all;
+}
+
+std::vector<double> StageProbe::own_losses() const {
   const auto pack = [](const Weight& weight) { return pack_linear(weight, ComputeType::kBF16); };
   const auto head = pack(model_.head_weight());
   const auto transform = model_.head_transform.empty() ? nullptr : pack(model_.head_transform);
@@ -118,7 +142,7 @@ std::vector<double> StageProbe::losses() const {
       for (int64_t r = 0; r < count; ++r) vector_ops().add(model_.head_bias.data(), result.row(r), vocab);
     return result;
   };
-  std::vector<double> sums(static_cast<size_t>(variants()), 0.0);
+  std::vector<double> sums(static_cast<size_t>(copies() - 1), 0.0);
   for (int64_t first = 0; first < positions; first += kRowsPerPiece) {
     const int64_t count = std::min(kRowsPerPiece, positions - first);
     const Matrix<float> x = logits(0, first, count);

@@ -21,12 +21,13 @@ double gigabytes(int64_t floats) { return static_cast<double>(bytes_of(floats)) 
 
 // Creates the file or opens the one of that size; its space is reserved, since a full disk under a mapping is
 // a signal instead of an error.
-int open_reserved(const std::filesystem::path& path, int64_t floats) {
+int open_reserved(const std::filesystem::path& path, int64_t floats, bool& was_there) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) fail(ErrorCode::kIo, "cannot open {}: {}", path.string(), std::strerror(errno));
   const auto size = static_cast<off_t>(bytes_of(floats));
   struct stat status {};
   int reason = ::fstat(fd, &status) == 0 ? 0 : errno;
+  was_there = reason == 0 && status.st_size == size;
   if (reason == 0 && status.st_size > size) reason = ::ftruncate(fd, size) == 0 ? 0 : errno;
   if (reason == 0 && size > 0) reason = ::posix_fallocate(fd, 0, size);
   if (reason == 0) return fd;
@@ -48,7 +49,7 @@ StreamBuffer::StreamBuffer(int64_t floats) : floats_(floats) {
 
 StreamBuffer::StreamBuffer(const std::filesystem::path& path, int64_t floats, bool spill)
     : floats_(floats), in_file_(true), spill_(spill) {
-  const int fd = open_reserved(path, floats);
+  const int fd = open_reserved(path, floats, was_there_);
   void* address =
       floats == 0 ? nullptr : ::mmap(nullptr, bytes_of(floats), PROT_READ | PROT_WRITE, MAP_SHARED, fd, 0);
   const int reason = errno;
@@ -65,13 +66,15 @@ StreamBuffer::StreamBuffer(StreamBuffer&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       floats_(std::exchange(other.floats_, 0)),
       in_file_(other.in_file_),
-      spill_(other.spill_) {}
+      spill_(other.spill_),
+      was_there_(other.was_there_) {}
 
 StreamBuffer& StreamBuffer::operator=(StreamBuffer&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(floats_, other.floats_);
   std::swap(in_file_, other.in_file_);
   std::swap(spill_, other.spill_);
+  std::swap(was_there_, other.was_there_);
   return *this;
 }
 

@@ -29,12 +29,15 @@ class StreamBuffer {
   void release(MatrixView<const float> rows) const;
   // Makes the first `floats` durable. Throws kIo.
   void sync(int64_t floats) const;
+  // Whether a file of that size was there already.
+  bool was_there() const { return was_there_; }
 
  private:
   float* data_ = nullptr;
   int64_t floats_ = 0;
   bool in_file_ = false;
   bool spill_ = false;
+  bool was_there_ = false;
 };
 
 }  // namespace pare

@@ -17,7 +17,7 @@ int64_t widest_stream(const ModelConfig& config) {
 }  // namespace
 
 StreamPair::StreamPair(const WorkArea& area, const std::string& name, const ModelConfig& config, int64_t rows)
-    : started_(std::chrono::steady_clock::now()) {
+    : comm_(area.comm()), started_(std::chrono::steady_clock::now()) {
   for (int i = 0; i < 2; ++i)
     buffers_[i] = area.stream(fmt::format("{}-{}", name, i), rows * widest_stream(config));
 }
@@ -49,10 +49,20 @@ Json StreamPair::position() const {
   const auto now = std::chrono::steady_clock::now();
   const bool synced = now - started_ > kSyncAfter;
   if (synced) buffers_[current_].sync(rows_ * width_);
-  return {{"buffer", current_}, {"width", width_}, {"rows", rows_}, {"boot", boot_id()}, {"synced", synced}};
+  const Json own = {
+      {"buffer", current_}, {"width", width_}, {"rows", rows_}, {"boot", boot_id()}, {"synced", synced}};
+  Json all = Json::array();
+  for (const std::string& text : comm_.gather(own.dump())) all.push_back(parse_json(text, "a position"));
+  return all;
 }
 
 bool StreamPair::restore(const Json& position) {
+  const auto ranks = static_cast<size_t>(comm_.size());
+  return comm_.all(position.size() == ranks && restore_own(position.at(static_cast<size_t>(comm_.rank()))));
+}
+
+bool StreamPair::restore_own(const Json& position) {
+  if (!buffers_[0].was_there() || !buffers_[1].was_there()) return false;
   if (!position.at("synced").get<bool>() && position.at("boot").get<std::string>() != boot_id()) return false;
   current_ = position.at("buffer").get<int>() != 0 ? 1 : 0;
   width_ = position.at("width").get<int64_t>();

@@ -10,7 +10,7 @@
 namespace pare {
 
 // What a stage began with survives in one buffer until the next stage has finished, so that an interrupted
-// stage can be run again.
+// stage can be run again. Every rank has rows of its own.
 class StreamPair {
  public:
   // Room for `rows` rows of the widest residual stream of the model.
@@ -28,13 +28,16 @@ class StreamPair {
   // The rows written become the stream; `rows` of it are in use.
   void advance(int64_t width, int64_t rows);
 
-  // Where the stream is, to be recorded with what was finished there. A stage that took seconds is made
-  // durable against the death of the system too, not only of the process.
+  // Where the stream of every rank is, to be recorded with what was finished there. A stage that took seconds
+  // is made durable against the death of the system too, not only of the process. All ranks call it.
   Json position() const;
-  // Goes back there; false when the stream of that point did not survive.
+  // Goes back there; false on every rank when the stream of one did not survive. Likewise.
   bool restore(const Json& position);
 
  private:
+  bool restore_own(const Json& position);
+
+  Comm& comm_;
   StreamBuffer buffers_[2];
   int current_ = 0;
   int64_t width_ = 0;

@@ -3,11 +3,14 @@
 #include <fcntl.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <cerrno>
 #include <cstring>
 #include <fstream>
+#include <optional>
 
 #include "base/atomic_file.h"
+#include "base/hash.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "compress/stage_file.h"
@@ -19,33 +22,86 @@ namespace fs = std::filesystem;
 
 constexpr const char* kJournal = "journal.jsonl";
 constexpr uint64_t kMaxJournalBytes = uint64_t{1} << 32;
+constexpr uint64_t kPieceBytes = uint64_t{1} << 22;  // of a file that travels
 
 void remove_file(const fs::path& path) {
   std::error_code ignored;
   fs::remove(path, ignored);
 }
 
+std::string hash_of(const fs::path& path) {
+  const auto mapped = MappedFile::open(path);
+  const std::span<const std::byte> bytes = mapped->bytes();
+  return sha256_hex({reinterpret_cast<const char*>(bytes.data()), bytes.size()});
+}
+
 }  // namespace
 
-WorkArea::WorkArea(fs::path folder, Encoding dtype, bool spill)
-    : folder_(std::move(folder)), dtype_(dtype), spill_(spill) {
+WorkArea::WorkArea(fs::path folder, Encoding dtype, bool spill, Comm& comm)
+    : comm_(comm), folder_(std::move(folder)), dtype_(dtype), spill_(spill) {
   std::error_code error;
   fs::create_directory(folder_, error);
   if (error) fail(ErrorCode::kIo, "cannot create {}: {}", folder_.string(), error.message());
+  read_journal();
+  if (!records_.empty()) share_files();
+  sync_folder(folder_);
+}
+
+void WorkArea::read_journal() {
   const fs::path path = folder_ / kJournal;
   std::string text;
-  if (fs::exists(path)) text = read_file(path, kMaxJournalBytes);
-  const size_t whole = text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1;
-  for (size_t begin = 0; begin < whole;) {
+  if (comm_.is_first()) {
+    if (fs::exists(path)) text = read_file(path, kMaxJournalBytes);
+    text.resize(text.rfind('\n') == std::string::npos ? 0 : text.rfind('\n') + 1);
+    journal_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
+    if (journal_ < 0 || ::ftruncate(journal_, static_cast<off_t>(text.size())) != 0)
+      fail(ErrorCode::kIo, "cannot write {}: {}", path.string(), std::strerror(errno));
+  }
+  text = comm_.broadcast(0, std::move(text));
+  for (size_t begin = 0; begin < text.size();) {
     const size_t end = text.find('\n', begin);
-    const Json line = parse_json(text.substr(begin, end - begin), path.string());
+    const Json line = parse_json(std::string_view(text).substr(begin, end - begin), path.string());
     apply(json_get<std::string>(line, "step", path.string()), line.at("value"));
     begin = end + 1;
   }
-  journal_ = ::open(path.c_str(), O_WRONLY | O_CREAT | O_APPEND | O_CLOEXEC, 0644);
-  if (journal_ < 0 || ::ftruncate(journal_, static_cast<off_t>(whole)) != 0)
-    fail(ErrorCode::kIo, "cannot write {}: {}", path.string(), std::strerror(errno));
-  sync_folder(folder_);
+}
+
+// What finished steps have left, to ranks that do not have it: on a machine that is new to the run.
+void WorkArea::share_files() {
+  if (comm_.size() == 1) return;
+  Json files = Json::array();
+  if (comm_.is_first())
+    for (const auto& entry : fs::directory_iterator(folder_)) {
+      const fs::path& path = entry.path();
+      if (path.extension() != ".safetensors" && path.extension() != ".f64") continue;
+      files.push_back(
+          {{"name", path.filename().string()}, {"size", entry.file_size()}, {"hash", hash_of(path)}});
+    }
+  files = parse_json(comm_.broadcast(0, files.dump()), "the files of the first rank");
+  for (const Json& file : files) {
+    const fs::path path = folder_ / file.at("name").get<std::string>();
+    const auto size = file.at("size").get<uint64_t>();
+    const bool is_there =
+        comm_.is_first() || (fs::exists(path) && hash_of(path) == file.at("hash").get<std::string>());
+    std::optional<AtomicFile> copy;
+    if (!is_there) copy.emplace(path);
+    const std::vector<std::string> wanted = comm_.gather(is_there ? "" : "wanted");
+    const auto mapped = comm_.is_first() ? MappedFile::open(path) : nullptr;
+    std::string piece;
+    for (uint64_t begin = 0; begin < size; begin += kPieceBytes) {
+      const auto count = static_cast<size_t>(std::min(kPieceBytes, size - begin));
+      if (mapped) {
+        for (int to = 1; to < comm_.size(); ++to)
+          if (!wanted[static_cast<size_t>(to)].empty())
+            comm_.send(to, mapped->bytes().subspan(static_cast<size_t>(begin), count));
+      } else if (copy) {
+        piece.resize(count);
+        comm_.receive(0, std::as_writable_bytes(std::span(piece)));
+        copy->write(piece);
+      }
+    }
+    if (copy) copy->commit();
+  }
 }
 
 WorkArea::~WorkArea() {
@@ -74,11 +130,17 @@ void WorkArea::apply(const std::string& step, Json value) {
 
 void WorkArea::record(const std::string& step, Json value) {
   if (before_record_) before_record_();
+  // Nobody changes what the record speaks of before it is durable.
+  comm_.barrier();
   append({{"step", scoped(step)}, {"value", value}});
+  if (comm_.size() > 1 && comm_.broadcast(0, value.dump()) != value.dump())
+    fail(ErrorCode::kNumeric,
+         "what it computed in step {} is not what the first rank has: are the machines alike?", scoped(step));
   apply(scoped(step), std::move(value));
 }
 
 void WorkArea::forget_steps(const std::string& name) {
+  comm_.barrier();
   append({{"step", scoped(name)}, {"value", nullptr}});
   apply(scoped(name), nullptr);
 }

@@ -6,6 +6,7 @@
 #include <map>
 #include <string>
 
+#include "base/comm.h"
 #include "base/json.h"
 #include "compress/stream_buffer.h"
 #include "model/model.h"
@@ -15,22 +16,29 @@ namespace pare {
 // A folder with a journal (one JSON record a line, appended and synced) and the files that its records speak
 // of. A step first keeps its files, then records itself: a record is there only when its files are complete.
 // Without a folder everything stays in memory and nothing survives.
+//
+// Every rank has its own area; the journal is that of the first. They call find(), record() and
+// forget_steps() in the same order, and keep the same matrices; activations are each rank's own.
 class WorkArea {
  public:
-  WorkArea() = default;
-  // Creates the folder, or reads the journal that is there; a record that was cut short is dropped. Kept
-  // matrices are stored in `dtype`. `spill`: activations do not stay in memory. Throws kIo and kFormat.
-  WorkArea(std::filesystem::path folder, Encoding dtype, bool spill);
+  explicit WorkArea(Comm& comm = local_comm()) : comm_(comm) {}
+  // Creates the folder, or reads the journal that is there; a record that was cut short is dropped, and files
+  // that another rank lacks are sent to it. Kept matrices are stored in `dtype`. `spill`: activations do not
+  // stay in memory. Throws kIo and kFormat.
+  WorkArea(std::filesystem::path folder, Encoding dtype, bool spill, Comm& comm = local_comm());
   ~WorkArea();
   WorkArea(const WorkArea&) = delete;
   WorkArea& operator=(const WorkArea&) = delete;
+
+  Comm& comm() const { return comm_; }
 
   // From here on names of steps and files are those of one part of the run; "" for the run itself.
   void enter(std::string scope) { scope_ = std::move(scope); }
 
   // The record of a step, null when it has not been finished.
   const Json* find(const std::string& step) const;
-  // Durable on return; replaces an earlier record of the step. Throws kIo.
+  // Durable on return, when all ranks have come to it; replaces an earlier record of the step. Throws kIo,
+  // and kNumeric when the ranks disagree on the value.
   void record(const std::string& step, Json value);
   // Called before a record is written, from now on.
   void before_record(std::function<void()> call) { before_record_ = std::move(call); }
@@ -58,9 +66,12 @@ class WorkArea {
  private:
   std::string scoped(const std::string& name) const;
   std::filesystem::path file(const std::string& name, const char* extension) const;
+  void read_journal();
+  void share_files();
   void append(const Json& line);
   void apply(const std::string& step, Json value);
 
+  Comm& comm_;
   std::filesystem::path folder_;
   std::string scope_;
   Encoding dtype_ = Encoding::kF32;

@@ -35,6 +35,8 @@ class OutputFolder {
   bool is_complete() const { return complete_; }
   // From now on there is work to keep. Throws kIo.
   void keep_unfinished();
+  // There is nothing to keep any more.
+  void discard() { kept_ = false; }
   // Throws kIo; the complete partial folder then stays and the message names it.
   void commit();
 

@@ -1,17 +1,13 @@
 // pare slice, sparsify, compress: interrupted at any moment, they go on and end with the same bytes.
-#include <fcntl.h>
 #include <sys/resource.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include <algorithm>
 #include <chrono>
 #include <csignal>
-#include <map>
 #include <thread>
 
 #include "base/rng.h"
-#include "cli/pare_command.h"
+#include "cli/processes.h"
 
 namespace pare::test {
 namespace {
@@ -28,32 +24,6 @@ Arguments command_line(const fs::path& out, const Arguments& options) {
   arguments.insert(arguments.end(), options.begin(), options.end());
   arguments.insert(arguments.end(), common.begin(), common.end());
   return arguments;
-}
-
-std::map<std::string, std::string> files_in(const fs::path& folder) {
-  std::map<std::string, std::string> files;
-  for (const auto& entry : fs::recursive_directory_iterator(folder))
-    if (entry.is_regular_file())
-      files[fs::relative(entry.path(), folder).string()] = file_contents(entry.path());
-  return files;
-}
-
-pid_t start(const Arguments& arguments) {
-  std::vector<char*> argv;
-  for (const std::string& a : arguments) argv.push_back(const_cast<char*>(a.c_str()));
-  argv.push_back(nullptr);
-  const pid_t pid = fork();
-  if (pid != 0) return pid;
-  const int null = open("/dev/null", O_RDWR);
-  for (const int descriptor : {STDIN_FILENO, STDOUT_FILENO, STDERR_FILENO}) dup2(null, descriptor);
-  execv(argv[0], argv.data());
-  _exit(127);
-}
-
-int wait_for(pid_t pid) {
-  int status = 0;
-  EXPECT_EQ(waitpid(pid, &status, 0), pid);
-  return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
 }
 
 class Interrupted : public ::testing::TestWithParam<Arguments> {};

@@ -207,9 +207,10 @@ TEST(StreamCuts, AParallelStageHasTwoStreams) {
   walk.start(dense);
   walk.run(dense.blocks[0].stages[0], "before");
   const Stage& stage = dense.blocks[1].stages[0];
-  const std::vector<Matrix<double>> grams = run_for_grams(stage, {0, 1}, [&](const Observer& observer) {
-    walk.peek(stage, "target", {observer, {}, {}});
-  });
+  const std::vector<Matrix<double>> grams =
+      run_for_grams(stage, {0, 1}, walk.split(), [&](const Observer& observer) {
+        walk.peek(stage, "target", {observer, {}, {}});
+      });
   Stage full = stage;
   Stage cut = stage;
   for (size_t branch = 0; branch < 2; ++branch) {

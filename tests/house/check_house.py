@@ -17,7 +17,7 @@ LADDER = [
     ["tensor"],
     ["io", "text", "linalg", "kernels"],
     ["model"],
-    ["compress", "eval", "engine"],
+    ["compress", "eval", "engine", "mpi"],
     ["serve"],
     ["apps"],
 ]

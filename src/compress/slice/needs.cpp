@@ -5,6 +5,7 @@
 #include "compress/calibration_walk.h"
 #include "compress/estimate.h"
 #include "compress/gram.h"
+#include "compress/sample_split.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"
@@ -14,7 +15,10 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kGramSequences = MeasuringSizes{}.gram_sequences;
+int64_t gram_sequences(const CalibrationPlan& plan) {
+  return share_of(MeasuringSizes{}.gram_sequences, plan.ranks);
+}
+
 constexpr int64_t kProbeTokens = MeasuringSizes{}.probe_sequences * MeasuringSizes{}.probe_tokens;
 constexpr int64_t kCutsPerStream = 3;
 constexpr int64_t kLogitRows = 128;
@@ -50,14 +54,15 @@ int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t wi
   const int64_t signals = seqlen * (3 * inner + 6 * width) * 4;
   int64_t algebra = 0;
   if (options.residual) {
-    // Covariance, its eigenvectors with LAPACK's work space, two bases; the stage fused and rotated in f32,
-    // one linear in f64 before and after.
-    algebra = 8 * width * width * 8 + 3 * parameters * 4 + 2 * largest * 8;
+    // Covariance with the sum of a chunk, its eigenvectors with LAPACK's work space, two bases; the stage
+    // fused and rotated in f32, one linear in f64 before and after.
+    algebra = 9 * width * width * 8 + 3 * parameters * 4 + 2 * largest * 8;
   }
   for (const size_t branch : cut_branches(stage, options)) {
-    // Gram matrix and its factor; reader, its products and solutions in f64; the cut stage in f32.
+    // Gram matrix, the sum of a chunk, its factor; reader, its products and solutions in f64; the cut stage
+    // in f32.
     const int64_t columns = stream_columns(stage, branch);
-    algebra += 2 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
+    algebra += 3 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
   }
   return signals + parameters * 4 + algebra;
 }
@@ -83,7 +88,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
   Needs needs;
   const ModelConfig& config = model.config;
   const int64_t width = config.embedding_width;
-  const int64_t tokens = plan.nsamples * plan.seqlen;
+  const int64_t tokens = plan.own_tokens();
   int64_t work = 0;
   int64_t cuts = 0;
   int64_t values = 0;
@@ -103,8 +108,10 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
   needs.memory = kProgramMemory + work;
   needs.activations = 2 * tokens * width * 4 + values;
   if (measures(options))
-    needs.activations = std::max(needs.activations,
-                                 2 * (kGramSequences * plan.seqlen + (1 + cuts) * kProbeTokens) * width * 4);
+    needs.activations =
+        std::max(needs.activations,
+                 2 * (gram_sequences(plan) * plan.seqlen + (1 + share_of(cuts, plan.ranks)) * kProbeTokens) *
+                     width * 4);
   // Finished stages are kept beside the output until it is complete.
   needs.disk = needs.activations + 2 * dense_bytes(model, dtype) + 3 * width * width * 8;
   return needs;
@@ -112,7 +119,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
 
 double slice_seconds(const Model& model, const SliceOptions& options, const CalibrationPlan& plan) {
   const auto layers = static_cast<double>(model.blocks.size());
-  const auto samples = static_cast<double>(plan.nsamples);
+  const auto samples = static_cast<double>(plan.own_samples());
   CalibrationSet set;
   set.sequences = random_sequences(model.config, 1, plan.seqlen);
   WorkArea area;
@@ -138,12 +145,15 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
       return std::max(0.0, running.seconds() - pack);
     };
     const double once = run_sequence({});
-    const std::vector<Matrix<double>> grams = run_for_grams(stage, branches, [&](const Observer& observer) {
-      StageWatch watch = {observer, {}, {}};
-      if (options.residual)
-        watch.output = [&](MatrixView<const float> x) { gram_accumulate(x, nullptr, residual_gram.view()); };
-      run += run_sequence(watch);
-    });
+    const std::vector<Matrix<double>> grams =
+        run_for_grams(stage, branches, walk.split(), [&](const Observer& observer) {
+          StageWatch watch = {observer, {}, {}};
+          if (options.residual)
+            watch.output = [&](MatrixView<const float> x) {
+              gram_accumulate(x, nullptr, residual_gram.view());
+            };
+          run += run_sequence(watch);
+        });
     packing += pack;
     plain += once;
     const Stopwatch computing;
@@ -164,9 +174,10 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
   }
   double seconds = layers * (2.0 * packing + samples * run + algebra);
   if (measures(options)) {
+    cuts /= static_cast<double>(plan.ranks);
     const double copies = cuts * layers * (layers + 1.0) / 2.0;  // times a layer runs behind a cut
     const double probe = static_cast<double>(kProbeTokens) / static_cast<double>(plan.seqlen);
-    seconds += layers * ((2.0 + cuts) * packing + static_cast<double>(kGramSequences) * run + algebra) +
+    seconds += layers * ((2.0 + cuts) * packing + static_cast<double>(gram_sequences(plan)) * run + algebra) +
                copies * probe * plain;
     seconds += cuts * layers * static_cast<double>(kProbeTokens) / 2.0 * head_seconds(model);
   }

@@ -24,16 +24,16 @@ constexpr int64_t kProbeVocab = 1024;
 // makes it large again.
 constexpr double kMeanLeft = 0x1p-10;
 
-// H += Σ xxᵀ, or of x after its RMS norm (SliceGPT eq. 8).
-void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind, Matrix<double>& h) {
-  if (kind == Covariance::kRaw) return gram_accumulate(x, nullptr, h.view());
+// h += Σ xxᵀ, or of x after its RMS norm (SliceGPT eq. 8).
+void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind, MatrixView<double> h) {
+  if (kind == Covariance::kRaw) return gram_accumulate(x, nullptr, h);
   std::vector<double> weights(static_cast<size_t>(x.rows));
   for (int64_t t = 0; t < x.rows; ++t) {
     double sum = 0.0;
     for (int64_t c = 0; c < x.cols; ++c) sum += static_cast<double>(x(t, c)) * x(t, c);
     weights[static_cast<size_t>(t)] = 1.0 / (sum / norm.divisor + norm.eps);
   }
-  gram_accumulate(x, weights.data(), h.view());
+  gram_accumulate(x, weights.data(), h);
 }
 
 bool stays_tied(const Model& model, const ResidualOptions& options) {
@@ -124,7 +124,25 @@ class ResidualSlicer {
     return resume_walk(area_, name, [&](const Json& record) { return walk.restore(record.at("position")); });
   }
 
-  Matrix<double> zeros() const { return Matrix<double>::zeros(full_, full_); }
+  // The covariance at the first norm.
+  Matrix<double> first_covariance(const CalibrationWalk& walk) const {
+    ChunkSum h(walk.split(), full_, full_);
+    for (int64_t i = 0; i < walk.sequences(); ++i)
+      add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h.next());
+    return std::move(h).total();
+  }
+
+  // Runs stage `s` on the stream, which `prepare` may change before; returns the covariance at the norm
+  // behind it.
+  Matrix<double> run_for_covariance(CalibrationWalk& walk, size_t s,
+                                    const std::function<void(MatrixView<float>)>& prepare = {}) const {
+    ChunkSum h(walk.split(), full_, full_);
+    const auto add = [&](MatrixView<const float> out) {
+      add_covariance(out, next_norm(s), options_.covariance, h.next());
+    };
+    walk.run(source(s), stage_name(s), {{}, prepare, add});
+    return std::move(h).total();
+  }
 
   // Principal components of a covariance, the largest first; the mean before all others where some is left.
   Matrix<double> basis_of(const Matrix<double>& h) const {
@@ -230,10 +248,7 @@ class ResidualSlicer {
     Matrix<double> q;
     if (done == 0) {
       walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
-      Matrix<double> h = zeros();
-      for (int64_t i = 0; i < walk.sequences(); ++i)
-        add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
-      q_first = basis_of(h);
+      q_first = basis_of(first_covariance(walk));
       q = q_first.clone();
       area_.keep("basis-first", q_first);
       area_.keep("basis-0", q);
@@ -250,19 +265,13 @@ class ResidualSlicer {
     const int64_t head_width = options_.slice_head ? options_.width : full_;
     for (size_t s = done - 1; s < count(); ++s) {
       show("slicing", s);
-      Matrix<float> x = copy_rows(walk.stream(0), probe);
+      Matrix<float> x = walk.first_tokens(probe);
       center(x.view());
       const SubspaceCut cut(q, options_.width, calibration_compute());
-      Matrix<double> h = zeros();
-      StageWatch watch;
-      watch.prepare = [&](MatrixView<float> in) {
+      const Matrix<double> h = run_for_covariance(walk, s, [&](MatrixView<float> in) {
         center(in);  // products in bf16 leave some
         cut.apply(in);
-      };
-      watch.output = [&](MatrixView<const float> out) {
-        add_covariance(out, next_norm(s), options_.covariance, h);
-      };
-      walk.run(source(s), stage_name(s), watch);
+      });
       Matrix<double> q_out = basis_of(h);
       const ReportMark begin = mark(report_);
       finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, std::as_const(x).view());
@@ -272,7 +281,7 @@ class ResidualSlicer {
                    {{"position", walk.position()}, {"entries", entries_since(report_, begin)}});
       area_.forget(fmt::format("basis-{}", s));
     }
-    Matrix<float> x = copy_rows(walk.stream(0), probe);
+    Matrix<float> x = walk.first_tokens(probe);
     center(x.view());
     finish_ends(q_first, q, head_width, std::as_const(x).view());
   }
@@ -282,11 +291,10 @@ class ResidualSlicer {
     CalibrationWalk walk(set_, original_.config, area_, "walk");
     const auto file = [](size_t done) { return fmt::format("covariance-{}", done); };
     size_t done = resume(walk, "covariance");
-    Matrix<double> h = zeros();
+    Matrix<double> h;
     if (done == 0) {
       walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
-      for (int64_t i = 0; i < walk.sequences(); ++i)
-        add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h);
+      h = first_covariance(walk);
       area_.keep(file(0), h);
       area_.record("covariance/0", {{"position", walk.position()}});
       done = 1;
@@ -295,11 +303,8 @@ class ResidualSlicer {
     }
     for (size_t s = done - 1; s < count(); ++s) {
       show("measuring", s);
-      StageWatch watch;
-      watch.output = [&](MatrixView<const float> out) {
-        add_covariance(out, next_norm(s), options_.covariance, h);
-      };
-      walk.run(source(s), stage_name(s), watch);
+      const Matrix<double> here = run_for_covariance(walk, s);
+      for (int64_t i = 0; i < h.size(); ++i) h.data()[i] += here.data()[i];
       area_.keep(file(s + 1), h);
       area_.record(step("covariance", s + 1), {{"position", walk.position()}});
       area_.forget(file(s));

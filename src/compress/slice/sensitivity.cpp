@@ -203,9 +203,10 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       std::vector<Stage> cuts;
       Json record = {{"curves", Json::array()}};
       const std::vector<size_t> wanted = wanted_branches(stage, options);
-      const std::vector<Matrix<double>> grams = run_for_grams(stage, wanted, [&](const Observer& observer) {
-        walk.run(stage, label, {observer, {}, {}});
-      });
+      const std::vector<Matrix<double>> grams =
+          run_for_grams(stage, wanted, walk.split(), [&](const Observer& observer) {
+            walk.run(stage, label, {observer, {}, {}});
+          });
       for (size_t i = 0; i < wanted.size(); ++i) {
         open.push_back(begin_curve(stage, {s, wanted[i]}, grams[i].view(), options, probe.variants(), cuts));
         record["curves"].push_back(to_json(open.back()));
@@ -213,8 +214,8 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       probe.advance(stage, cuts);
       record["position"] = walk.position();
       record["probe"] = probe.position();
-      record["copies"] = probe.copies();
-      work += share.stage(probe.copies());
+      record["copies"] = 1 + probe.variants();
+      work += share.stage(1 + probe.variants());
       area.record(step, std::move(record));
     }
     share.show(work);

@@ -88,7 +88,7 @@ class StreamCutEditor final : public StageEditor {
       seen += x.rows;
     };
     const std::vector<Matrix<double>> grams =
-        run_for_grams(stage, cuts.branches, [&](const Observer& add_grams) {
+        run_for_grams(stage, cuts.branches, walk.split(), [&](const Observer& add_grams) {
           if (!correct) return walk.peek(stage, label, {add_grams, {}, {}});
           const Observer both = [&](Signal signal, MatrixView<const float> x) {
             add_grams(signal, x);
@@ -133,7 +133,7 @@ std::vector<int64_t> plan_stream_widths(const Model& model, const std::vector<St
 
 std::unique_ptr<StageEditor> stream_cutter(const Model& model, const CalibrationSet& set,
                                            const std::vector<int64_t>& widths, double ridge, WorkArea& area) {
-  return std::make_unique<StreamCutEditor>(model, widths, ridge, area, set.tokens());
+  return std::make_unique<StreamCutEditor>(model, widths, ridge, area, own_tokens(set, area));
 }
 
 }  // namespace pare

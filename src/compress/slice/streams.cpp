@@ -119,27 +119,23 @@ int64_t parameters_per_width(const Stage& stage, size_t branch) {
          (m.up.bias.empty() ? 0 : 1);
 }
 
-Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram, size_t branch) {
-  const bool hidden = stream_kind(stage, branch) == StreamKind::kHidden;
-  const Signal wanted = hidden ? Signal::kHiddenStream : Signal::kValueStream;
-  return [wanted, &gram](Signal signal, MatrixView<const float> x) {
-    if (signal == wanted) gram_accumulate(x, nullptr, gram.view());
-  };
-}
-
 std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
+                                          const SampleSplit& split,
                                           const std::function<void(const Observer&)>& run) {
-  std::vector<Matrix<double>> grams;
+  std::vector<ChunkSum> sums;
   for (const size_t branch : branches) {
     const int64_t columns = stream_columns(stage, branch);
-    grams.push_back(Matrix<double>::zeros(columns, columns));
+    sums.emplace_back(split, columns, columns);
   }
-  std::vector<Observer> observers;
-  for (size_t i = 0; i < branches.size(); ++i)
-    observers.push_back(stream_gram_observer(stage, grams[i], branches[i]));
   run([&](Signal signal, MatrixView<const float> x) {
-    for (const Observer& observer : observers) observer(signal, x);
+    for (size_t i = 0; i < branches.size(); ++i) {
+      const bool hidden = stream_kind(stage, branches[i]) == StreamKind::kHidden;
+      if (signal == (hidden ? Signal::kHiddenStream : Signal::kValueStream))
+        gram_accumulate(x, nullptr, sums[i].next());
+    }
   });
+  std::vector<Matrix<double>> grams;
+  for (ChunkSum& sum : sums) grams.push_back(std::move(sum).total());
   return grams;
 }
 

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "compress/report.h"
+#include "compress/sample_split.h"
 #include "linalg/linalg.h"
 #include "model/forward.h"
 
@@ -44,11 +45,10 @@ auto& stage_at(ModelT& model, size_t index) {
 // All streams, in order.
 std::vector<StreamPlace> streams_of(const Model& model);
 
-// An observer that adds Σ zzᵀ of the stream to `gram` (n, n), n = stream_columns; keeps a reference to it.
-Observer stream_gram_observer(const Stage& stage, Matrix<double>& gram, size_t branch = 0);
-
-// Gram matrices of the streams of several branches of a stage, which `run` runs once with an observer.
+// Gram matrices Σ zzᵀ (n, n), n = stream_columns, of the streams of several branches of a stage, which `run`
+// runs once on every sequence of this rank, with an observer. All ranks get the sums over all sequences.
 std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
+                                          const SampleSplit& split,
                                           const std::function<void(const Observer&)>& run);
 
 struct StreamCut {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compress/estimate.h"
+#include "compress/sample_split.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/stage_sparsifier.h"
 #include "model/visit.h"
@@ -43,7 +44,9 @@ int64_t gram_bytes(const SparsifyOptions& options, int64_t width) {
   if (options.match == MatchOutput::kModel) derived += 2;      // its factor, the wanted outputs
   const int64_t solving = derived * 8 + 4;                     // and the matrix in f32
   const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that
-  return width * width * (8 + std::max(solving, reordered));
+  // While they are summed up: the sum of a chunk of each.
+  const int64_t summed = options.match == MatchOutput::kModel ? 24 : 8;
+  return width * width * (8 + std::max({solving, reordered, summed}));
 }
 
 }  // namespace
@@ -58,15 +61,16 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   Needs needs;
   needs.memory = kProgramMemory + gram_bytes(options, w.widest) + shuffled + 9 * kRowsAtOnce * w.widest * 8 +
                  4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
-  needs.activations = plan.tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
+  needs.activations = plan.own_tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
   if (options.target_bytes) {
     const int64_t variants = 2 * static_cast<int64_t>(model.blocks.size());
     needs.memory =
         std::max(needs.memory, kProgramMemory + 3 * w.parameters * 4 + model.head_weight().values() * 2);
     needs.activations =
         std::max(needs.activations,
-                 (kMeasuring.gram_sequences * plan.seqlen * (2 * width + w.widest) +
-                  2 * (1 + variants) * kMeasuring.probe_sequences * kMeasuring.probe_tokens * width) *
+                 (share_of(kMeasuring.gram_sequences, plan.ranks) * plan.seqlen * (2 * width + w.widest) +
+                  2 * (1 + share_of(variants, plan.ranks)) * kMeasuring.probe_sequences *
+                      kMeasuring.probe_tokens * width) *
                      4);
   }
   needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
@@ -100,16 +104,17 @@ double sparsify_seconds(const Model& model, const SparsifyOptions& options, cons
   const double sequence = std::max(0.0, seconds[1] - seconds[0]);
   const auto layers = static_cast<double>(model.blocks.size());
   const double layer = std::max(0.0, seconds[0] - sequence);
-  double total = layers * (layer + sequence * static_cast<double>(plan.nsamples));
+  double total = layers * (layer + sequence * static_cast<double>(plan.own_samples()));
   if (options.target_bytes) {
     // A layer has two variants; each runs through all layers behind it.
     const double probes = layers * (layers + 1.0) *
                           static_cast<double>(kMeasuring.probe_sequences * kMeasuring.probe_tokens) /
-                          static_cast<double>(plan.seqlen);
+                          static_cast<double>(plan.seqlen * plan.ranks);
     for (const Pattern pattern : pattern_candidates(options))
       if (!pattern.dense())
-        total +=
-            layers * (layer + sequence * static_cast<double>(kMeasuring.gram_sequences)) + probes * sequence;
+        total += layers * (layer +
+                           sequence * static_cast<double>(share_of(kMeasuring.gram_sequences, plan.ranks))) +
+                 probes * sequence;
   }
   return total;
 }

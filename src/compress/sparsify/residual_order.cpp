@@ -43,16 +43,16 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
     for (const Stage& stage : model.blocks[b].stages) {
       if (progress) progress("finding an order of channels", done++, stages);
       ChannelStatistics statistics;
-      statistics.tokens = walk.tokens();
-      statistics.square_sums.assign(static_cast<size_t>(width), 0.0);
+      statistics.tokens = walk.all_tokens();
+      ChunkSum squares(walk.split(), 1, width);
       int64_t kept = 0;
       walk.run(stage, fmt::format("layer {}", b),
                {[&](Signal signal, MatrixView<const float> x) {
                   if (signal != Signal::kNormed) return;
+                  double* sums = squares.next().data;
                   for (int64_t t = 0; t < x.rows; ++t)
                     for (int64_t c = 0; c < x.cols; ++c)
-                      statistics.square_sums[static_cast<size_t>(c)] +=
-                          static_cast<double>(x(t, c)) * static_cast<double>(x(t, c));
+                      sums[c] += static_cast<double>(x(t, c)) * static_cast<double>(x(t, c));
                   if (!entropies) return;
                   const MatrixView<float> to = inputs.rows(kept, x.rows, x.cols);
                   for (int64_t t = 0; t < x.rows; ++t) std::copy_n(x.row(t), x.cols, to.row(t));
@@ -60,9 +60,11 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
                 },
                 {},
                 {}});
+      const Matrix<double> total = std::move(squares).total();
+      statistics.square_sums.assign(total.data(), total.data() + width);
       if (entropies)
-        statistics.entropies =
-            channel_entropies(std::as_const(inputs).rows(0, walk.tokens(), width), options.prune.score.bins);
+        statistics.entropies = channel_entropies(std::as_const(inputs).rows(0, walk.tokens(), width),
+                                                 options.prune.score.bins, area.comm());
       for_each_linear(stage, [&](Role role, const Linear& linear) {
         if (!selects(b, role)) return;
         measure_weights(linear.weight, options.prune.score, statistics);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/parallel.h"
@@ -9,7 +10,32 @@
 namespace pare {
 namespace {
 
-double entropy(const std::vector<int64_t>& counts, int64_t total) {
+constexpr int64_t kChannels = 16;  // read together: a cache line of every token
+
+struct Extrema {
+  float low = std::numeric_limits<float>::infinity();
+  float high = -std::numeric_limits<float>::infinity();
+
+  void add(float x) {
+    low = std::min(low, x);
+    high = std::max(high, x);
+  }
+};
+
+// What add(all, other) makes of the values of all ranks, on every rank; of kinds whose order does not matter.
+template <typename T, typename Add>
+void combine(std::vector<T>& values, Comm& comm, const Add& add) {
+  const std::vector<T> own = values;
+  std::vector<T> other(values.size());
+  for (int rank = 0; rank < comm.size(); ++rank) {
+    if (rank == comm.rank()) other = own;
+    comm.broadcast(rank, bytes_of(other.data(), static_cast<int64_t>(other.size())));
+    if (rank == comm.rank()) continue;
+    for (size_t i = 0; i < values.size(); ++i) add(values[i], other[i]);
+  }
+}
+
+double entropy(std::span<const int64_t> counts, int64_t total) {
   double sum = 0.0;
   for (const int64_t count : counts) {
     if (count == 0) continue;
@@ -64,37 +90,41 @@ void measure_weights(const Weight& weight, const ScoreOptions& options, ChannelS
   }
 }
 
-std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins) {
-  std::vector<double> entropies(static_cast<size_t>(x.cols));
-  constexpr int64_t kChannels = 16;  // read together: a cache line of every token
-  parallel_for((x.cols + kChannels - 1) / kChannels, [&](int64_t piece) {
+std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins, Comm& comm) {
+  const int64_t pieces = (x.cols + kChannels - 1) / kChannels;
+  const auto channels_of = [&](int64_t piece) { return std::min(kChannels, x.cols - piece * kChannels); };
+  std::vector<Extrema> extrema(static_cast<size_t>(x.cols));
+  parallel_for(pieces, [&](int64_t piece) {
+    Extrema* own = &extrema[static_cast<size_t>(piece * kChannels)];
+    for (int64_t t = 0; t < x.rows; ++t)
+      for (int64_t c = 0; c < channels_of(piece); ++c) own[c].add(x(t, piece * kChannels + c));
+  });
+  combine(extrema, comm, [](Extrema& all, const Extrema& other) {
+    all.add(other.low);
+    all.add(other.high);
+  });
+  std::vector<int64_t> counts(static_cast<size_t>(x.cols * bins), 0);
+  parallel_for(pieces, [&](int64_t piece) {
     const int64_t first = piece * kChannels;
-    const int64_t count = std::min(kChannels, x.cols - first);
-    float low[kChannels];
-    float high[kChannels];
-    std::copy_n(x.row(0) + first, count, low);
-    std::copy_n(x.row(0) + first, count, high);
-    for (int64_t t = 1; t < x.rows; ++t)
-      for (int64_t c = 0; c < count; ++c) {
-        low[c] = std::min(low[c], x(t, first + c));
-        high[c] = std::max(high[c], x(t, first + c));
-      }
-    std::vector<std::vector<int64_t>> counts(static_cast<size_t>(count),
-                                             std::vector<int64_t>(static_cast<size_t>(bins), 0));
     double scale[kChannels];
-    for (int64_t c = 0; c < count; ++c) {
-      const double range = static_cast<double>(high[c]) - static_cast<double>(low[c]);
+    for (int64_t c = 0; c < channels_of(piece); ++c) {
+      const Extrema& e = extrema[static_cast<size_t>(first + c)];
+      const double range = static_cast<double>(e.high) - static_cast<double>(e.low);
       scale[c] = range > 0.0 ? static_cast<double>(bins) / range : 0.0;
     }
     for (int64_t t = 0; t < x.rows; ++t)
-      for (int64_t c = 0; c < count; ++c) {
-        const double place = (static_cast<double>(x(t, first + c)) - static_cast<double>(low[c])) * scale[c];
-        ++counts[static_cast<size_t>(c)]
-                [static_cast<size_t>(std::min(bins - 1, static_cast<int64_t>(place)))];
+      for (int64_t c = 0; c < channels_of(piece); ++c) {
+        const double low = static_cast<double>(extrema[static_cast<size_t>(first + c)].low);
+        const double place = (static_cast<double>(x(t, first + c)) - low) * scale[c];
+        ++counts[static_cast<size_t>((first + c) * bins + std::min(bins - 1, static_cast<int64_t>(place)))];
       }
-    for (int64_t c = 0; c < count; ++c)
-      entropies[static_cast<size_t>(first + c)] = entropy(counts[static_cast<size_t>(c)], x.rows);
   });
+  combine(counts, comm, [](int64_t& all, int64_t other) { all += other; });
+  std::vector<double> entropies;
+  for (int64_t c = 0; c < x.cols; ++c) {
+    const std::span<const int64_t> own(&counts[static_cast<size_t>(c * bins)], static_cast<size_t>(bins));
+    entropies.push_back(entropy(own, std::accumulate(own.begin(), own.end(), int64_t{0})));
+  }
   return entropies;
 }
 

@@ -5,6 +5,7 @@
 #include <span>
 #include <vector>
 
+#include "base/comm.h"
 #include "tensor/matrix.h"
 #include "tensor/pattern.h"
 #include "tensor/weight.h"
@@ -46,8 +47,9 @@ struct ChannelStatistics {
 void measure_weights(const Weight& weight, const ScoreOptions& options, ChannelStatistics& statistics);
 
 // Entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its smallest and
-// largest value. A constant channel has entropy 0. E-Sparse, section 3.1.
-std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins);
+// largest value. A constant channel has entropy 0. E-Sparse, section 3.1. Every rank has some of the tokens
+// and gets the entropies over all.
+std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins, Comm& comm = local_comm());
 
 // Standard deviation, over the groups of M channels, of their mean entropy: what a shuffle should make small.
 double entropy_spread(const std::vector<double>& entropies, Pattern pattern);

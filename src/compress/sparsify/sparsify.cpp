@@ -125,7 +125,7 @@ std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, c
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
   return std::make_unique<StageSparsifier>(options, model,
                                            choose_patterns(model, set, options, area, progress), area,
-                                           set.tokens(), std::move(residual_order), "inputs");
+                                           own_tokens(set, area), std::move(residual_order), "inputs");
 }
 
 }  // namespace pare

@@ -125,10 +125,12 @@ struct StageSparsifier::Input {
   // model's.
   Matrix<double> cross;
   std::vector<int64_t> order = {};      // of the channels as they were collected; empty: unchanged
-  int64_t tokens = 0;                   // collected
+  int64_t tokens = 0;                   // collected by this rank
   std::optional<double> spread_before;  // of the entropies, before any shuffle
+  ChunkSum gram_sum;                    // what becomes `gram`
+  std::optional<ChunkSum> cross_sum;    // and `cross`
 
-  explicit Input(const InputGroup& of) : group(of), gram(Matrix<double>::zeros(of.width, of.width)) {}
+  Input(const InputGroup& of, const SampleSplit& split) : group(of), gram_sum(split, of.width, of.width) {}
 };
 
 int64_t widest_input(const Model& model) {
@@ -158,19 +160,21 @@ bool StageSparsifier::selects(int64_t block, const InputGroup& group) const {
 }
 
 void StageSparsifier::see(Input& input, MatrixView<const float> x) {
-  gram_accumulate(x, nullptr, input.gram.view());
+  gram_accumulate(x, nullptr, input.gram_sum.next());
   const MatrixView<float> to = kept_.rows(input.tokens, x.rows, x.cols);
   copy_rows(x, to);
   kept_.release(to);
   input.tokens += x.rows;
 }
 
-void StageSparsifier::finish(Input& input) const {
-  input.channels.tokens = input.tokens;
+void StageSparsifier::finish(const CalibrationWalk& walk, Input& input) const {
+  input.gram = std::move(input.gram_sum).total();
+  if (input.cross_sum) input.cross = std::move(*input.cross_sum).total();
+  input.channels.tokens = walk.all_tokens();
   for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
   if (prune_.score.method == SparseMethod::kEsparse)
-    input.channels.entropies =
-        channel_entropies(kept_.rows(0, input.tokens, input.group.width), prune_.score.bins);
+    input.channels.entropies = channel_entropies(kept_.rows(0, input.tokens, input.group.width),
+                                                 prune_.score.bins, walk.split().comm());
   if (!options_.shuffle.any() || input.channels.entropies.empty()) return;
   std::vector<double> original = input.channels.entropies;
   if (input.group.signal == Signal::kNormed)
@@ -186,7 +190,7 @@ void StageSparsifier::collect_normed(const Stage& stage, const CalibrationWalk& 
     apply_norm(stage.norm, x, normed.view());
     see(input, std::as_const(normed).view());
   }
-  finish(input);
+  finish(walk, input);
 }
 
 // Runs the stage; leaves the walk behind it when it is to advance.
@@ -194,7 +198,9 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
                                     Input& input, bool advance) {
   const bool match = needs_dense();
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
-  const std::vector<float>& bias = linear_of(stage, input.group.roles.front()).bias;
+  const Linear& writer = linear_of(stage, input.group.roles.front());
+  const std::vector<float>& bias = writer.bias;
+  if (match) input.cross_sum.emplace(streams.walk.split(), writer.weight.rows, input.group.width);
   // What the weight has to add to bring the stream of the current sequence to the dense model's: the other
   // branches' outputs are taken away as they come.
   Matrix<float> change;
@@ -224,16 +230,16 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
     copy_rows(x, seen.view());
   };
   const auto finish_sequence = [&](MatrixView<const float>) {
-    if (!match) return;
-    if (input.cross.empty()) input.cross = Matrix<double>::zeros(change.cols(), seen.cols());
-    cross_accumulate(std::as_const(change).view(), std::as_const(seen).view(), nullptr, input.cross.view());
+    if (match)
+      cross_accumulate(std::as_const(change).view(), std::as_const(seen).view(), nullptr,
+                       input.cross_sum->next());
   };
   const StageWatch watch = {observe, {}, finish_sequence};
   if (advance)
     streams.walk.run(stage, label, watch);
   else
     streams.walk.peek(stage, label, watch);
-  finish(input);
+  finish(streams.walk, input);
 }
 
 // The walk has gone on with `before`: its outputs become those of `after`.
@@ -291,8 +297,9 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, const Cali
   input.channels.square_sums = reordered(input.channels.square_sums, order);
   if (!input.channels.entropies.empty())
     input.channels.entropies = reordered(input.channels.entropies, order);
-  const Matrix<float> expected = run_stage(before, walk.stream(0), config_, ComputeType::kF32);
-  const Matrix<float> got = run_stage(stage, walk.stream(0), config_, ComputeType::kF32);
+  const Matrix<float> x = walk.first_tokens(walk.seqlen());
+  const Matrix<float> expected = run_stage(before, x.view(), config_, ComputeType::kF32);
+  const Matrix<float> got = run_stage(stage, x.view(), config_, ComputeType::kF32);
   require_exact(label + " shuffle", expected.view(), got.view(), report);
 }
 
@@ -359,7 +366,7 @@ Stage StageSparsifier::edit(const Stage& stage, StagePosition position, const St
     if (group.signal != Signal::kNormed) {
       inner.push_back(group);
     } else {
-      Input input(group);
+      Input input(group, streams.walk.split());
       collect_normed(stage, streams.walk, input);
       prune_group(sparse, block, input, report);
     }
@@ -368,7 +375,7 @@ Stage StageSparsifier::edit(const Stage& stage, StagePosition position, const St
   if (inner.empty() && advance) streams.walk.run(running, label);
   for (size_t i = 0; i < inner.size(); ++i) {
     const bool last = advance && i + 1 == inner.size();
-    Input input(inner[i]);
+    Input input(inner[i], streams.walk.split());
     const Role writer = input.group.roles.front();
     const Linear before = linear_of(sparse, writer);
     collect_inner(running, label, streams, input, last);

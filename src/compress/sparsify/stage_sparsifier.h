@@ -44,7 +44,7 @@ class StageSparsifier final : public StageEditor {
   struct Input;
   bool selects(int64_t block, const InputGroup& group) const;
   void see(Input& input, MatrixView<const float> x);
-  void finish(Input& input) const;
+  void finish(const CalibrationWalk& walk, Input& input) const;
   void collect_normed(const Stage& stage, const CalibrationWalk& walk, Input& input);
   void collect_inner(const Stage& stage, const std::string& label, const StageStreams& streams, Input& input,
                      bool advance);
