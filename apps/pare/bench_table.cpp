@@ -21,6 +21,10 @@ std::string notes(const Json& models) {
   std::string text;
   for (const Json& m : models) {
     text += fmt::format("{}: {}\n", m.at("path").get<std::string>(), kernels_text(m.at("kernels")));
+    for (size_t rank = 0; m.contains("ranks") && rank < m["ranks"].size(); ++rank)
+      text += fmt::format("  rank {}: {} of weights a token, peak RSS {}\n", rank,
+                          format_bytes(m["ranks"][rank].at("weight_bytes_per_token").get<int64_t>()),
+                          format_bytes(m["ranks"][rank].at("peak_rss").get<int64_t>()));
     for (const char* what : {"prefill", "decode"}) {
       const std::string key = fmt::format("{}_tokens_per_second", what);
       const double ratio = m.at(key).get<double>() / first.at(key).get<double>();

@@ -6,12 +6,14 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include <algorithm>
 #include <csignal>
 #include <cstdlib>
 #include <map>
 #include <new>
 #include <system_error>
 
+#include "model/pipeline.h"
 #include "open_model.h"
 
 namespace pare {
@@ -179,6 +181,72 @@ Json BenchWorker::receive() {
 Json BenchWorker::ask(const std::string& request) {
   send_line(channel_, request);
   return receive();
+}
+
+struct RankedBench::State {
+  std::vector<OpenModel> models;
+  SpeedTest test;
+  std::optional<PipelineSession> session;
+
+  State(const BenchModel& model, Comm& comm)
+      : models(open_models({model.path}, model.compute, comm)), test(models.front().packed, model.speed) {}
+};
+
+// The sum of what all ranks have of each figure, and every rank's own.
+RankedBench::RankedBench(const BenchModel& model, Comm& comm)
+    : comm_(comm), state_(std::make_unique<State>(model, comm)) {
+  const std::vector<std::string> all = comm.gather(facts_of(state_->models.front(), state_->test).dump());
+  if (!comm.is_first()) {
+    serve_stages(comm, packed_models(state_->models));
+    comm.gather(std::to_string(own_peak_rss()));
+    return;
+  }
+  state_->session.emplace(comm);
+  Json ranks = Json::array();
+  for (const std::string& facts : all) ranks.push_back(parse_json(facts, "a rank's facts"));
+  facts_ = ranks.front();
+  double bits = 0.0;  // of all weights
+  double weights = 0.0;
+  facts_["kernels"] = Json::array();
+  for (size_t rank = 1; rank < ranks.size(); ++rank) {
+    for (const char* sum : {"weight_bytes_per_token", "resident_bytes"})
+      facts_[sum] = facts_[sum].get<int64_t>() + ranks[rank].at(sum).get<int64_t>();
+    facts_["kv_bytes_per_token"] =
+        facts_["kv_bytes_per_token"].get<double>() + ranks[rank].at("kv_bytes_per_token").get<double>();
+  }
+  for (Json& rank : ranks) {
+    for (const Json& kernel : rank.at("kernels")) {
+      facts_["kernels"].push_back(kernel);
+      weights += kernel.at("weights").get<double>();
+      bits += kernel.at("weights").get<double>() * kernel.at("bits_per_weight").get<double>();
+    }
+    rank = {{"weight_bytes_per_token", rank.at("weight_bytes_per_token")},
+            {"resident_bytes", rank.at("resident_bytes")}};
+  }
+  facts_["bits_per_weight"] = bits / weights;
+  facts_["ranks"] = std::move(ranks);
+  state_->test.run();  // the first run touches everything for the first time
+  own_peak_ = own_peak_rss();
+}
+
+RankedBench::~RankedBench() = default;
+
+SpeedSample RankedBench::run() { return state_->test.run(); }
+
+SpeedSample RankedBench::run_linears() {
+  fail(ErrorCode::kUnsupported, "--profile measures the linears of one rank");
+}
+
+int64_t RankedBench::peak_rss() {
+  state_->session.reset();
+  int64_t highest = 0;
+  const std::vector<std::string> peaks = comm_.gather(std::to_string(own_peak_));
+  for (size_t rank = 0; rank < peaks.size(); ++rank) {
+    const int64_t peak = std::stoll(peaks[rank]);
+    facts_["ranks"][rank]["peak_rss"] = peak;
+    highest = std::max(highest, peak);
+  }
+  return highest;
 }
 
 SpeedSample BenchWorker::run() { return to_sample(ask(kRun)); }

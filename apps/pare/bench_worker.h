@@ -1,11 +1,13 @@
-// One model measured in a process of its own, so that its peak memory is its own.
+// One model measured in processes that run nothing else, so that its peak memory is its own.
 #pragma once
 
 #include <sys/types.h>
 
 #include <cstdio>
+#include <memory>
 #include <string>
 
+#include "base/comm.h"
 #include "base/json.h"
 #include "engine/speed.h"
 
@@ -17,22 +19,33 @@ struct BenchModel {
   SpeedOptions speed;
 };
 
-// The requests and answers are lines of text between the processes; an error in the child is thrown here.
-class BenchWorker {
+// What can be asked of a model that is measured.
+class BenchSubject {
+ public:
+  virtual ~BenchSubject() = default;
+  // Figures that do not change: parameters, bytes.
+  virtual const Json& facts() const = 0;
+  virtual SpeedSample run() = 0;
+  // Seconds the linears alone need, once for a prefill and once for a token.
+  virtual SpeedSample run_linears() = 0;
+  // Highest resident memory so far.
+  virtual int64_t peak_rss() = 0;
+};
+
+// In a child. The requests and answers are lines of text between the processes; an error there is thrown
+// here.
+class BenchWorker final : public BenchSubject {
  public:
   // Forks; the child loads the model. Call before this process has started threads.
   explicit BenchWorker(const BenchModel& model);
-  ~BenchWorker();
+  ~BenchWorker() override;
   BenchWorker(const BenchWorker&) = delete;
   BenchWorker& operator=(const BenchWorker&) = delete;
 
-  // Figures that do not change: parameters, bytes.
-  const Json& facts() const { return facts_; }
-  SpeedSample run();
-  // Seconds the linears alone need, once for a prefill and once for a token.
-  SpeedSample run_linears();
-  // Highest resident memory of the child so far.
-  int64_t peak_rss();
+  const Json& facts() const override { return facts_; }
+  SpeedSample run() override;
+  SpeedSample run_linears() override;
+  int64_t peak_rss() override;
 
  private:
   Json ask(const std::string& request);
@@ -42,6 +55,27 @@ class BenchWorker {
   pid_t pid_ = -1;
   std::FILE* channel_ = nullptr;
   Json facts_;
+};
+
+// A model whose blocks are spread over ranks, in this process and its peers.
+class RankedBench final : public BenchSubject {
+ public:
+  // On the other ranks the constructor returns when the first one has measured.
+  RankedBench(const BenchModel& model, Comm& comm);
+  ~RankedBench() override;
+
+  const Json& facts() const override { return facts_; }
+  SpeedSample run() override;
+  SpeedSample run_linears() override;
+  // The highest of a rank; facts()["ranks"] gets that of each. Ends the others' work.
+  int64_t peak_rss() override;
+
+ private:
+  struct State;
+  Comm& comm_;
+  std::unique_ptr<State> state_;
+  Json facts_;
+  int64_t own_peak_ = 0;  // before anything else than the model's work was done here
 };
 
 }  // namespace pare

@@ -37,8 +37,9 @@ struct Series {
   std::vector<double> linears_prefill, linears_token;  // seconds
 };
 
-Json figures(const Options& o, const BenchModel& model, BenchWorker& worker, const Series& series,
+Json figures(const Options& o, const BenchModel& model, BenchSubject& worker, const Series& series,
              double bandwidth) {
+  const int64_t peak = worker.peak_rss();
   const double prefill = median(series.prefill);
   const double per_token = median(series.decode) / static_cast<double>(o.speed.decode);
   const double bytes = worker.facts().at("weight_bytes_per_token").get<double>() +
@@ -50,7 +51,7 @@ Json figures(const Options& o, const BenchModel& model, BenchWorker& worker, con
   json["bytes_per_token"] = bytes;
   json["decode_bytes_per_second"] = bytes / per_token;
   json["bandwidth_share"] = bytes / per_token / bandwidth;
-  json["peak_rss"] = worker.peak_rss();
+  json["peak_rss"] = peak;
   if (o.profile) {
     json["linear_share_prefill"] = median(series.linears_prefill) / prefill;
     json["linear_share_decode"] = median(series.linears_token) / per_token;
@@ -58,12 +59,22 @@ Json figures(const Options& o, const BenchModel& model, BenchWorker& worker, con
   return json;
 }
 
-void run(Options o) {
+// Only the first rank has something to measure.
+std::unique_ptr<BenchSubject> open_subject(const BenchModel& model, Comm& comm) {
+  if (comm.size() == 1) return std::make_unique<BenchWorker>(model);
+  auto subject = std::make_unique<RankedBench>(model, comm);
+  return comm.is_first() ? std::move(subject) : nullptr;
+}
+
+void run(Options o, Comm& comm) {
+  if (comm.size() > 1 && (o.models.size() > 1 || o.profile))
+    fail(ErrorCode::kUsage, "on several ranks, one model is measured, without --profile");
   o.speed.depth = o.depth.value_or(o.speed.prefill);
   std::vector<BenchModel> models;
-  std::vector<std::unique_ptr<BenchWorker>> workers;
+  std::vector<std::unique_ptr<BenchSubject>> workers;
   for (const std::string& path : o.models) models.push_back({path, o.compute, o.speed});
-  for (const BenchModel& model : models) workers.push_back(std::make_unique<BenchWorker>(model));
+  for (const BenchModel& model : models) workers.push_back(open_subject(model, comm));
+  if (!comm.is_first()) return;
 
   // Models and the bandwidth take turns, so that a noisy moment of the machine hits all alike.
   std::vector<Series> series(models.size());
@@ -102,7 +113,7 @@ void run(Options o) {
 
 }  // namespace
 
-void add_bench(CLI::App& app) {
+void add_bench(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   const CLI::Range counts(int64_t{1}, int64_t{1} << 20);
   CLI::App* command = app.add_subcommand("bench", "Measure speed and memory, models side by side");
@@ -121,7 +132,7 @@ void add_bench(CLI::App& app) {
   command->add_flag("--profile", options->profile, "Also time the linears alone");
   add_compute(*command, options->compute);
   add_json(*command, options->json);
-  command->callback([options] { run(*options); });
+  command->callback([options, &comm] { run(*options, comm); });
 }
 
 }  // namespace pare

@@ -9,6 +9,7 @@
 #include "eval_table.h"
 #include "messages.h"
 #include "model/load.h"
+#include "model/pipeline.h"
 #include "open_model.h"
 #include "options.h"
 #include "output.h"
@@ -47,13 +48,6 @@ std::vector<int32_t> tokenize_for_all(const std::vector<std::string>& models, co
   return ids;
 }
 
-// The models that a measurement runs side by side.
-std::vector<const PackedModel*> packed_models(const std::vector<OpenModel>& models) {
-  std::vector<const PackedModel*> packed;
-  for (const OpenModel& model : models) packed.push_back(&model.packed);
-  return packed;
-}
-
 void measure_text(const Options& options, const std::vector<OpenModel>& models,
                   const std::vector<int32_t>& ids, EvalReport& report) {
   Progress progress("window");
@@ -87,9 +81,13 @@ std::vector<int32_t> read_perplexity_text(const Options& options, EvalReport& re
   return ids;
 }
 
-void run(const Options& options) {
+void run(const Options& options, Comm& comm) {
   if (options.text.empty() && options.tasks.empty())
     fail(ErrorCode::kUsage, "nothing to measure: give --ppl FILE, --tasks FILES, or both");
+  if (!comm.is_first()) {
+    const std::vector<OpenModel> shares = open_models(options.models, options.compute, comm);
+    return serve_stages(comm, packed_models(shares));
+  }
   EvalReport report;
   report.compute = options.compute;
   std::vector<int32_t> ids;
@@ -99,11 +97,10 @@ void run(const Options& options) {
   std::optional<AtomicFile> samples;  // opened before the work, lest it be for nothing
   if (!options.samples.empty()) samples.emplace(options.samples);
 
-  std::vector<OpenModel> models;
-  for (const std::string& path : options.models) {
-    models.push_back(open_model(path, options.compute));
-    report.models.push_back({path, models.back().size, {}, {}});
-  }
+  const std::vector<OpenModel> models = open_models(options.models, options.compute, comm);
+  const PipelineSession session(comm);
+  for (size_t m = 0; m < models.size(); ++m)
+    report.models.push_back({options.models[m], models[m].size, {}, {}});
   if (report.text) measure_text(options, models, ids, report);
   if (!report.tasks.empty()) measure_tasks(options, models, report);
   if (samples) {
@@ -138,7 +135,7 @@ void add_tasks(CLI::App& command, Options& options) {
 
 }  // namespace
 
-void add_eval(CLI::App& app) {
+void add_eval(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "eval", "Measure perplexity, the distance from the first model, and zero-shot accuracy");
@@ -159,7 +156,7 @@ void add_eval(CLI::App& app) {
   command->add_flag("--csv", options->csv, "Print comma-separated values")
       ->excludes(json)
       ->excludes(markdown);
-  command->callback([options] { run(*options); });
+  command->callback([options, &comm] { run(*options, comm); });
 }
 
 }  // namespace pare

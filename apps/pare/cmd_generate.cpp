@@ -6,6 +6,7 @@
 #include "engine/generator.h"
 #include "generation_options.h"
 #include "model/load.h"
+#include "model/pipeline.h"
 #include "open_model.h"
 #include "options.h"
 #include "output.h"
@@ -36,12 +37,18 @@ Json to_json(const Generation& g, const std::string& text) {
           {"decode_tokens_per_second", rate(g.decode_steps, g.decode_seconds)}};
 }
 
-void run(const Options& options) {
+void run(const Options& options, Comm& comm) {
   validate(options.generate);
+  if (!comm.is_first()) {
+    const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
+    return serve_stages(comm, packed_models(models));
+  }
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const std::string prompt = options.prompt == "-" ? read_text("-") : options.prompt;
   const std::vector<int32_t> ids = tokenizer.encode(prompt, {true, true});
-  const OpenModel model = open_model(options.model, options.compute);
+  const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
+  const PipelineSession session(comm);
+  const OpenModel& model = models.front();
   std::string text;
   const auto sink = [&](std::string_view piece) {
     if (options.json)
@@ -63,7 +70,7 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_generate(CLI::App& app) {
+void add_generate(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   GenerateOptions& g = options->generate;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
@@ -74,7 +81,7 @@ void add_generate(CLI::App& app) {
   command->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end-of-sequence token");
   add_compute(*command, options->compute);
   add_json(*command, options->json);
-  command->callback([options] { run(*options); });
+  command->callback([options, &comm] { run(*options, comm); });
 }
 
 }  // namespace pare

@@ -5,6 +5,7 @@
 
 #include "commands.h"
 #include "model/forward.h"
+#include "model/pipeline.h"
 #include "open_model.h"
 #include "options.h"
 #include "output.h"
@@ -43,8 +44,11 @@ std::string top_row(const float* logits, int64_t vocab) {
   return text;
 }
 
-void run(const Options& options) {
-  const OpenModel model = open_model(options.model, options.compute);
+void run(const Options& options, Comm& comm) {
+  const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
+  if (!comm.is_first()) return serve_stages(comm, packed_models(models));
+  const PipelineSession session(comm);
+  const OpenModel& model = models.front();
   const auto count = static_cast<int64_t>(options.tokens.size());
   if (count > model.packed.config.max_positions)
     fail(ErrorCode::kInvalid, "{} tokens exceed the model's context of {}", count,
@@ -68,7 +72,7 @@ void run(const Options& options) {
 
 }  // namespace
 
-void add_logits(CLI::App& app) {
+void add_logits(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("logits", "Print the logits after each of the given tokens");
   add_model(*command, options->model);
@@ -77,7 +81,7 @@ void add_logits(CLI::App& app) {
       ->required();
   add_compute(*command, options->compute);
   add_json(*command, options->json);
-  command->callback([options] { run(*options); });
+  command->callback([options, &comm] { run(*options, comm); });
 }
 
 }  // namespace pare

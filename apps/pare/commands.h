@@ -9,12 +9,12 @@
 namespace pare {
 
 void add_inspect(CLI::App& app);
-void add_logits(CLI::App& app);
+void add_logits(CLI::App& app, Comm& comm);
 void add_tokenize(CLI::App& app);
-void add_generate(CLI::App& app);
+void add_generate(CLI::App& app, Comm& comm);
 void add_chat(CLI::App& app);
-void add_eval(CLI::App& app);
-void add_bench(CLI::App& app);
+void add_eval(CLI::App& app, Comm& comm);
+void add_bench(CLI::App& app, Comm& comm);
 void add_convert(CLI::App& app);
 void add_slice(CLI::App& app, Comm& comm);
 void add_sparsify(CLI::App& app, Comm& comm);

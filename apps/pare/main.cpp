@@ -63,7 +63,8 @@ void add_common_options(CLI::App& app) {
 }
 
 // Commands that split their work over ranks.
-constexpr std::string_view kRanked[] = {"slice", "sparsify", "compress"};
+constexpr std::string_view kRanked[] = {"slice",    "sparsify", "compress", "eval",
+                                        "generate", "bench",    "logits"};
 
 void require_ranked(const CLI::App& app) {
   const std::string name = app.get_subcommands().front()->get_name();
@@ -75,17 +76,21 @@ void require_ranked(const CLI::App& app) {
 int run_command(int argc, char** argv, Comm& comm) {
   CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");
   add_common_options(app);
+  if (has_mpi())
+    app.footer(
+        "Under mpirun, slice, sparsify and compress split the calibration samples over 1, 2 or 4 ranks;\n"
+        "eval, generate, bench and logits split the layers over any number.");
   add_inspect(app);
   add_slice(app, comm);
   add_sparsify(app, comm);
   add_compress(app, comm);
-  add_eval(app);
-  add_generate(app);
+  add_eval(app, comm);
+  add_generate(app, comm);
   add_chat(app);
-  add_bench(app);
+  add_bench(app, comm);
   add_convert(app);
   add_tokenize(app);
-  add_logits(app);
+  add_logits(app, comm);
   if (comm.size() > 1) app.parse_complete_callback([&app] { require_ranked(app); });
   try {
     app.parse(argc, argv);

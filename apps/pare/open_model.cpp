@@ -1,17 +1,51 @@
 #include "open_model.h"
 
 #include "model/load.h"
+#include "model/pipeline.h"
 
 namespace pare {
+namespace {
 
-OpenModel open_model(const std::string& path, ComputeType compute) {
-  const Model model = load_model(path);
+void check_finite_of(const std::string& path, const Model& model) {
   try {
     check_finite(model);
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", path, error.what());
   }
+}
+
+}  // namespace
+
+OpenModel open_model(const std::string& path, ComputeType compute) {
+  const Model model = load_model(path);
+  check_finite_of(path, model);
   return {model_size(model), PackedModel(model, compute)};
+}
+
+std::vector<OpenModel> open_models(const std::vector<std::string>& paths, ComputeType compute, Comm& comm) {
+  std::vector<OpenModel> models;
+  for (const std::string& path : paths) {
+    if (comm.size() == 1) {
+      models.push_back(open_model(path, compute));
+      continue;
+    }
+    const Model model = load_model(path);
+    const ModelShare share = split_blocks(model, comm.size())[static_cast<size_t>(comm.rank())];
+    const Model part = part_of(model, share);
+    check_finite_of(path, part);
+    std::shared_ptr<Pipeline> rest;
+    if (comm.is_first())
+      rest = std::make_shared<Pipeline>(comm, static_cast<int64_t>(models.size()), model.head_weight().cols,
+                                        model.head_weight().rows);
+    models.push_back({model_size(model), PackedModel(model, compute, share, std::move(rest))});
+  }
+  return models;
+}
+
+std::vector<const PackedModel*> packed_models(const std::vector<OpenModel>& models) {
+  std::vector<const PackedModel*> packed;
+  for (const OpenModel& model : models) packed.push_back(&model.packed);
+  return packed;
 }
 
 }  // namespace pare

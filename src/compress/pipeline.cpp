@@ -31,7 +31,9 @@ double writing_seconds(const Model& model, const Tokenizer& tokenizer, const Cal
   const Stopwatch writing;
   calibration_from_model(model, tokenizer, group, length, 0, area);
   const double step = std::max(0.0, writing.seconds() - pack) / static_cast<double>(length - 1);
-  return pack + step * static_cast<double>(plan.self_samples * plan.seqlen) / static_cast<double>(group);
+  // Each rank writes some of the groups.
+  const int64_t rounds = share_of(share_of(plan.self_samples, group), plan.ranks);
+  return pack + step * static_cast<double>(plan.seqlen * rounds);
 }
 
 std::string scope_of(const Passes& passes, size_t i) {

@@ -72,7 +72,7 @@ double linear_seconds(const PackedModel& model, int64_t tokens) {
   const auto start = std::chrono::steady_clock::now();
   for (const PackedLinear* linear : model.linears())
     if (linear != model.head.get()) apply(*linear, tokens);
-  apply(*model.head, 1);
+  if (model.head) apply(*model.head, 1);
   return seconds_since(start);
 }
 

@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "kernels/vector_ops.h"
 #include "model/attention.h"
+#include "model/pipeline.h"
 
 namespace pare {
 namespace {
@@ -97,6 +98,14 @@ Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Obser
   return out;
 }
 
+// Of the tokens that are appended.
+std::vector<int64_t> positions_of(std::span<const CacheStep> steps) {
+  std::vector<int64_t> positions;
+  for (const CacheStep& step : steps)
+    for (int64_t t = 0; t < step.tokens; ++t) positions.push_back(step.cache->length() + t);
+  return positions;
+}
+
 }  // namespace
 
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y) {
@@ -163,28 +172,23 @@ void add_positions(const Weight& table, int64_t offset, std::span<const int64_t>
   }
 }
 
-Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps) {
+Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x) {
   std::vector<Segment> segments;
-  std::vector<int32_t> tokens;
-  std::vector<int64_t> positions;
-  for (const SequenceStep& step : steps) {
-    const auto count = static_cast<int64_t>(step.tokens.size());
-    const int64_t first = step.cache->length();
-    if (first + count > step.cache->capacity())
-      fail(ErrorCode::kInvalid, "{} tokens do not fit a context of {}", first + count,
-           step.cache->capacity());
-    segments.push_back({static_cast<int64_t>(tokens.size()), count, first, nullptr});
-    tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
-    for (int64_t t = 0; t < count; ++t) positions.push_back(first + t);
+  int64_t rows = 0;
+  for (const CacheStep& step : steps) {
+    segments.push_back({rows, step.tokens, step.cache->length(), nullptr});
+    rows += step.tokens;
   }
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions);
-  Matrix<float> x = embed(model.embedding, tokens);
-  add_positions(model.positions, model.config.position_offset, positions, x.view());
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions_of(steps));
   for (size_t s = 0; s < model.stages.size(); ++s) {
     for (size_t i = 0; i < steps.size(); ++i) segments[i].kv = steps[i].cache->layer(s);
     x = forward_stage(model.stages[s], x.view(), segments, rope);
   }
-  for (const SequenceStep& step : steps) step.cache->advance(static_cast<int64_t>(step.tokens.size()));
+  for (const CacheStep& step : steps) step.cache->advance(step.tokens);
+  return x;
+}
+
+Matrix<float> finish_hidden(const PackedModel& model, Matrix<float> x) {
   apply_norm(model.final_norm, x.view(), x.view());
   if (model.head_transform) {
     Matrix<float> transformed(x.rows(), model.head_transform->out_features());
@@ -197,8 +201,28 @@ Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceSt
   return x;
 }
 
+Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps) {
+  std::vector<CacheStep> appended;
+  std::vector<RemoteStep> remote;
+  std::vector<int32_t> tokens;
+  for (const SequenceStep& step : steps) {
+    const auto count = static_cast<int64_t>(step.tokens.size());
+    const int64_t first = step.cache->length();
+    if (first + count > step.cache->capacity())
+      fail(ErrorCode::kInvalid, "{} tokens do not fit a context of {}", first + count,
+           step.cache->capacity());
+    appended.push_back({count, step.cache});
+    if (model.rest) remote.push_back({step.cache->remote()->id(), step.cache->capacity(), first, count});
+    tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
+  }
+  Matrix<float> x = embed(model.embedding, tokens);
+  add_positions(model.positions, model.config.position_offset, positions_of(appended), x.view());
+  x = run_stages(model, appended, std::move(x));
+  return model.rest ? model.rest->forward(remote, x) : finish_hidden(model, std::move(x));
+}
+
 Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache) {
-  Matrix<float> hidden(static_cast<int64_t>(tokens.size()), model.head->in_features());
+  Matrix<float> hidden(static_cast<int64_t>(tokens.size()), model.hidden_width);
   for (size_t begin = 0; begin < tokens.size(); begin += kPrefillChunk) {
     const SequenceStep step{tokens.subspan(begin, std::min<size_t>(kPrefillChunk, tokens.size() - begin)),
                             &cache};
@@ -210,6 +234,7 @@ Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens,
 }
 
 Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden) {
+  if (model.rest) return model.rest->logits(hidden);
   Matrix<float> logits(hidden.rows, model.head->out_features());
   model.head->apply(hidden, logits.view());
   if (!model.head_bias.empty())

@@ -44,6 +44,16 @@ struct SequenceStep {
   KvCache* cache = nullptr;
 };
 
+// The middle of forward_batch, for a model's share of the blocks: runs its stages on rows x, `tokens` for
+// every step, and appends to the caches.
+struct CacheStep {
+  int64_t tokens = 0;
+  KvCache* cache = nullptr;
+};
+Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x);
+// And its end: what the head reads.
+Matrix<float> finish_hidden(const PackedModel& model, Matrix<float> x);
+
 // Runs several sequences as one batch and appends to their caches; returns the final normalised hidden states
 // in the order of the steps, (Σ tokens, width read by the head). Throws kInvalid when a cache is full or an
 // id is out of range, and kNumeric when the result holds a NaN or an infinity.

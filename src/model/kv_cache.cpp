@@ -1,5 +1,7 @@
 #include "model/kv_cache.h"
 
+#include "model/pipeline.h"
+
 namespace pare {
 
 KvLayer::KvLayer(const PackedAttention& attention, int64_t capacity) {
@@ -16,6 +18,7 @@ KvCache::KvCache(const PackedModel& model, int64_t capacity) : capacity_(capacit
       if (const auto* attention = std::get_if<PackedAttention>(&branch))
         layers_.back().emplace_back(*attention, capacity);
   }
+  if (model.rest) remote_ = std::make_shared<RemoteCache>(model.rest);
 }
 
 void KvCache::truncate(int64_t length) {

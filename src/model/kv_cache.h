@@ -24,9 +24,11 @@ struct Segment {
   KvLayer* kv = nullptr;  // the sequence's cache of this stage; null for a stage without attention
 };
 
+class RemoteCache;
+
 class KvCache {
  public:
-  // Room for `capacity` tokens.
+  // Room for `capacity` tokens, on other ranks too where a part of the model is there.
   KvCache(const PackedModel& model, int64_t capacity);
 
   int64_t capacity() const { return capacity_; }
@@ -36,10 +38,13 @@ class KvCache {
   void advance(int64_t tokens);
   // Cache of stage `index` (null when the stage has no attention).
   KvLayer* layer(size_t index) { return layers_[index].empty() ? nullptr : &layers_[index].front(); }
-  int64_t bytes() const;
+  int64_t bytes() const;  // on this rank
+  // The caches of the sequence on other ranks; null: there are none.
+  const RemoteCache* remote() const { return remote_.get(); }
 
  private:
   std::vector<std::vector<KvLayer>> layers_;  // by stage: none or one
+  std::shared_ptr<RemoteCache> remote_;
   int64_t capacity_ = 0;
   int64_t length_ = 0;
 };

@@ -53,18 +53,25 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
 }
 
 PackedModel::PackedModel(const Model& model, ComputeType compute)
+    : PackedModel(model, compute, {0, model.blocks.size()}, nullptr) {}
+
+PackedModel::PackedModel(const Model& model, ComputeType compute, const ModelShare& share,
+                         std::shared_ptr<Pipeline> pipeline)
     : config(model.config),
       embedding(model.embedding),
       positions(model.positions),
       final_norm(model.final_norm),
-      head_bias(model.head_bias) {
-  int64_t width = model.embedding.cols;
-  for (const Block& block : model.blocks) {
-    for (const Stage& stage : block.stages) {
+      head_bias(model.head_bias),
+      hidden_width(model.head_weight().cols),
+      rest(std::move(pipeline)) {
+  int64_t width = share.begin == 0 ? model.embedding.cols : model.config.blocks[share.begin - 1].output_width;
+  for (size_t b = share.begin; b < share.end; ++b)
+    for (const Stage& stage : model.blocks[b].stages) {
       stages.push_back(pack_stage(stage, width, compute));
       width = stages.back().width_out;
     }
-  }
+  if (share.begin > 0) embedding = positions = {};
+  if (share.end < model.blocks.size()) return;
   if (!model.head_transform.empty()) head_transform = pack_linear(model.head_transform, compute);
   head = pack_linear(model.head_weight(), compute);
 }
@@ -81,7 +88,7 @@ std::vector<const PackedLinear*> PackedModel::linears() const {
     }
   }
   if (head_transform) all.push_back(head_transform.get());
-  all.push_back(head.get());
+  if (head) all.push_back(head.get());
   return all;
 }
 

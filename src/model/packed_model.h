@@ -41,18 +41,30 @@ struct PackedStage {
 
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute);
 
+// Blocks [begin, end) of a model, and what stands behind the last block.
+struct ModelShare {
+  size_t begin = 0;
+  size_t end = 0;
+};
+
+class Pipeline;
+
 // Everything but the embedding and the positions, which are read row by row from their canonical weights.
 struct PackedModel {
   ModelConfig config;
   Weight embedding;
   Weight positions;                 // empty: none
-  std::vector<PackedStage> stages;  // of all blocks, in order
+  std::vector<PackedStage> stages;  // of the blocks of its share (all, as a rule), in order
   Norm final_norm;
   std::unique_ptr<PackedLinear> head_transform;  // null: identity
-  std::unique_ptr<PackedLinear> head;
-  std::vector<float> head_bias;  // (vocab) or empty
+  std::unique_ptr<PackedLinear> head;            // null where the share does not reach to the end
+  std::vector<float> head_bias;                  // (vocab) or empty
+  int64_t hidden_width = 0;                      // what the head reads
+  std::shared_ptr<Pipeline> rest;                // on other ranks, behind the stages; null: nothing
 
   PackedModel(const Model& model, ComputeType compute);
+  PackedModel(const Model& model, ComputeType compute, const ModelShare& share,
+              std::shared_ptr<Pipeline> pipeline);
   // Every linear, in the order in which a token meets them.
   std::vector<const PackedLinear*> linears() const;
   // Bytes of weights read to produce one token.

@@ -156,6 +156,49 @@ TEST_F(Mpi, DryRunSaysWhatARankTakes) {
   EXPECT_LT(shared["activations"].get<int64_t>(), alone["activations"].get<int64_t>());
 }
 
+Json json_on(int ranks, Arguments arguments) {
+  arguments.emplace_back("--json");
+  const CommandResult result = ranks == 1 ? pare(arguments) : run_command(on_ranks(ranks, arguments));
+  EXPECT_EQ(result.status, 0) << result.err;
+  return parse_json(result.out, "output");
+}
+
+TEST_F(Mpi, LayersOnAnyNumberOfRanksComputeTheSame) {
+  const Arguments logits = {"logits", kTinyModel, "--tokens", "1,17,99,300,4", "--dtype", "bf16"};
+  const Arguments generate = {"generate", kTinyModel, "-p", "Mira and the", "--max-tokens", "24"};
+  const Arguments eval = {"eval",     kTinyModel, kTinyModel,  "--ppl", kTestText,
+                          "--seqlen", "64",       "--windows", "3"};
+  const Json expected_logits = json_on(1, logits);
+  const Json expected_text = json_on(1, generate)["tokens"];
+  const Json expected_eval = json_on(1, eval);
+  for (const int count : {2, 3, 4}) {
+    EXPECT_EQ(json_on(count, logits), expected_logits) << count;
+    EXPECT_EQ(json_on(count, generate)["tokens"], expected_text) << count;
+    const Json got = json_on(count, eval);
+    for (const char* what : {"perplexity", "kl", "top1"})
+      EXPECT_EQ(got["models"][1].value(what, Json()), expected_eval["models"][1].value(what, Json())) << what;
+  }
+  EXPECT_EQ(run_command(on_ranks(5, logits)).status, 2);  // more ranks than layers
+}
+
+TEST_F(Mpi, EveryRankHoldsItsShareOfTheModel) {
+  const Arguments bench = {"bench", kTinyModel, "--prefill", "16", "--decode", "4", "--repeats", "1"};
+  const Json whole = json_on(1, bench)["models"][0];
+  const Json shared = json_on(2, bench)["models"][0];
+  EXPECT_EQ(shared["weight_bytes_per_token"], whole["weight_bytes_per_token"]);
+  EXPECT_EQ(shared["kv_bytes_per_token"], whole["kv_bytes_per_token"]);
+  EXPECT_EQ(shared["resident_bytes"], whole["resident_bytes"]);
+  ASSERT_EQ(shared["ranks"].size(), 2u);
+  int64_t sum = 0;
+  for (const Json& rank : shared["ranks"]) {
+    EXPECT_LT(rank["weight_bytes_per_token"].get<double>(),
+              0.7 * whole["weight_bytes_per_token"].get<double>());
+    EXPECT_GT(rank["peak_rss"].get<int64_t>(), 0);
+    sum += rank["weight_bytes_per_token"].get<int64_t>();
+  }
+  EXPECT_EQ(sum, whole["weight_bytes_per_token"].get<int64_t>());
+}
+
 // Whether this process may make network namespaces.
 bool may_make_namespaces() {
   const char* ip = "/usr/sbin/ip";
