@@ -16,9 +16,9 @@ struct Extrema {
   float low = std::numeric_limits<float>::infinity();
   float high = -std::numeric_limits<float>::infinity();
 
-  void add(float x) {
-    low = std::min(low, x);
-    high = std::max(high, x);
+  void add(const Extrema& other) {
+    low = std::min(low, other.low);
+    high = std::max(high, other.high);
   }
 };
 
@@ -97,12 +97,12 @@ std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins, C
   parallel_for(pieces, [&](int64_t piece) {
     Extrema* own = &extrema[static_cast<size_t>(piece * kChannels)];
     for (int64_t t = 0; t < x.rows; ++t)
-      for (int64_t c = 0; c < channels_of(piece); ++c) own[c].add(x(t, piece * kChannels + c));
+      for (int64_t c = 0; c < channels_of(piece); ++c) {
+        const float value = x(t, piece * kChannels + c);
+        own[c].add({value, value});
+      }
   });
-  combine(extrema, comm, [](Extrema& all, const Extrema& other) {
-    all.add(other.low);
-    all.add(other.high);
-  });
+  combine(extrema, comm, [](Extrema& all, const Extrema& other) { all.add(other); });
   std::vector<int64_t> counts(static_cast<size_t>(x.cols * bins), 0);
   parallel_for(pieces, [&](int64_t piece) {
     const int64_t first = piece * kChannels;
