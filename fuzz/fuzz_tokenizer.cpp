@@ -80,7 +80,8 @@ void round_trip(const pare::Tokenizer& tokenizer, std::string_view text) {
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const pare::Tokenizer tokenizers[] = {
       make_tokenizer(pare::PreTokenizer::kGpt2), make_tokenizer(pare::PreTokenizer::kSmolLM),
-      make_tokenizer(pare::PreTokenizer::kLlama3), make_tokenizer(pare::PreTokenizer::kQwen2)};
+      make_tokenizer(pare::PreTokenizer::kLlama3), make_tokenizer(pare::PreTokenizer::kQwen2),
+      make_tokenizer(pare::PreTokenizer::kTekken)};
   static const pare::Tokenizer char_tokenizers[] = {make_char_tokenizer(pare::PreTokenizer::kWhole),
                                                     make_char_tokenizer(pare::PreTokenizer::kMetaspaceSplit)};
   const std::string_view input(reinterpret_cast<const char*>(data), size);

@@ -12,6 +12,7 @@ Needs numpy, torch, transformers, safetensors.
 """
 
 import argparse
+import functools
 import json
 import math
 import shutil
@@ -237,6 +238,72 @@ CASES = {
             layers=[layer(16, 16, 16, 5, 20), layer(16, 16, 16, 6, 9)],
         ),
     ),
+    "qwen3-rotated": (
+        "Qwen3 with skips: norms of each head's queries and keys, heads wider than their share, q, k and v cut, tied head",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            rms_norm_eps=1e-6,
+            tie_word_embeddings=True,
+            rope_parameters=dict(rope_type="default", rope_theta=1000000.0),
+        ),
+        dict(
+            family="qwen3",
+            query_key_norm="head",
+            norm_width=24,
+            embedding_width=18,
+            head_transform=True,
+            layers=[layer(18, 17, 18, 6, 30), layer(18, 18, 16, 8, 22)],
+        ),
+    ),
+    "olmo2-streams": (
+        "OLMo-2: norms behind the branches and of all queries and keys; streams inside the stages cut, one layer without MLP",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=4,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(rope_type="default", rope_theta=500000.0),
+        ),
+        dict(
+            family="olmo2",
+            norm_place="branch",
+            query_key_norm="whole",
+            norm_width=16,
+            embedding_width=16,
+            layers=[layer(16, 16, 16, 3, 20), layer(16, 16, 16, 4, 0), layer(16, 16, 16, 2, 14)],
+        ),
+    ),
+    "opt-post-norm": (
+        "OPT-350m: layer norms behind the sums, none behind the layers, matrices at both ends; streams inside the stages cut",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=5,
+            hidden_act="relu",
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=True,
+            max_position_embeddings=48,
+        ),
+        dict(
+            family="opt",
+            norm="layer",
+            norm_place="sum",
+            final_norm=False,
+            gated=False,
+            rotary_dim=0,
+            learned_positions=True,
+            position_offset=2,
+            norm_width=20,
+            embedding_width=12,
+            embedding_transform=True,
+            head_transform=True,
+            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            layers=[layer(20, 20, 20, 5, 24), layer(20, 20, 20, 3, 17)],
+        ),
+    ),
 }
 
 
@@ -284,26 +351,37 @@ def random_tensors(config, rng):
         if pare.get("norm", "rms") == "layer":
             tensors[name + ".bias"] = 0.3 * rng.standard_normal(width)
 
+    def head_norm(name, count):
+        whole = pare["query_key_norm"] == "whole"
+        tensors[name + ".weight"] = 1 + 0.4 * rng.standard_normal(dim * (count if whole else 1))
+
     gated, parallel = pare.get("gated", True), pare.get("parallel", False)
+    behind = pare.get("norm_place", "input") != "input"
+    stream = pare["layers"][0]["input_width"]
     tensors["model.embed_tokens.weight"] = 0.7 * rng.standard_normal((VOCAB, pare["embedding_width"]))
+    if pare.get("embedding_transform", False):
+        matrix("model.embedding_transform", stream, pare["embedding_width"])
     if pare.get("learned_positions", False):
         rows = config["max_position_embeddings"] + pare["position_offset"]
-        tensors["model.embed_positions.weight"] = 0.7 * rng.standard_normal((rows, pare["embedding_width"]))
+        tensors["model.embed_positions.weight"] = 0.7 * rng.standard_normal((rows, stream))
     for i, entry in enumerate(pare["layers"]):
         prefix = f"model.layers.{i}."
         before, middle, after = entry["input_width"], entry["attention_output_width"], entry["output_width"]
         values, hidden = entry["value_head_dim"], entry["intermediate_size"]
         if values or (parallel and hidden):
-            norm(prefix + "input_layernorm", before)
+            norm(prefix + "input_layernorm", middle if behind else before)
         if values:
             linear(prefix + "self_attn.q_proj", heads * dim, before)
             linear(prefix + "self_attn.k_proj", kv * dim, before)
             linear(prefix + "self_attn.v_proj", kv * values, before)
             linear(prefix + "self_attn.o_proj", middle, heads * values)
+            if pare.get("query_key_norm", "none") != "none":
+                head_norm(prefix + "self_attn.q_norm", heads)
+                head_norm(prefix + "self_attn.k_norm", kv)
         if hidden:
             read = before if parallel else middle
             if not parallel:
-                norm(prefix + "post_attention_layernorm", read)
+                norm(prefix + "post_attention_layernorm", after if behind else read)
             if gated:
                 linear(prefix + "mlp.gate_proj", hidden, read)
             linear(prefix + "mlp.up_proj", hidden, read)
@@ -313,9 +391,11 @@ def random_tensors(config, rng):
         if entry["mlp_skip"]:
             matrix(prefix + "mlp_skip", after, middle, 1.0)
     last = pare["layers"][-1]["output_width"]
-    norm("model.norm", last)
+    if pare.get("final_norm", True):
+        norm("model.norm", last)
     if pare.get("head_transform", False):
-        head_width = pare["embedding_width"] if config["tie_word_embeddings"] else last
+        ends = config["tie_word_embeddings"] or pare.get("embedding_transform", False)
+        head_width = pare["embedding_width"] if ends else last
         matrix("model.head_transform", head_width, last)
         last = head_width
     if not config["tie_word_embeddings"]:
@@ -369,8 +449,18 @@ def numpy_logits(config, stored, tokens):
         z = (x[:half] + 1j * x[half:turns]) * np.exp(1j * position * np.array(frequencies))
         return np.concatenate((z.real, z.imag, x[turns:]))
 
+    def head_norm(name, x):
+        """Of each head's slice of a token, or of the token's whole row."""
+        kind = pare.get("query_key_norm", "none")
+        if kind == "none":
+            return x
+        pieces = np.split(x, x.shape[1] // dim, axis=1) if kind == "head" else [x]
+        scales = [np.sqrt((p * p).mean(1, keepdims=True) + config["rms_norm_eps"]) for p in pieces]
+        return np.concatenate([p / s * w[name + ".weight"] for p, s in zip(pieces, scales)], axis=1)
+
     def attention(prefix, x, values):
         q, k, v = (linear(f"{prefix}.{s}_proj", x) for s in "qkv")
+        q, k = head_norm(prefix + ".q_norm", q), head_norm(prefix + ".k_norm", k)
         out = np.zeros((len(x), heads * values))
         for h in range(heads):
             g = h // (heads // kv)
@@ -397,15 +487,25 @@ def numpy_logits(config, stored, tokens):
             hidden = 0.5 * up * (1 + np.tanh(math.sqrt(2 / math.pi) * (up + 0.044715 * up**3)))
         return linear(prefix + ".down_proj", hidden)
 
+    def stage(residual, x, name, branch):
+        place = pare.get("norm_place", "input")
+        if place == "input":
+            return residual + branch(norm(name, x))
+        if place == "branch":
+            return residual + norm(name, branch(x))
+        return norm(name, residual + branch(x))
+
     x = w["model.embed_tokens.weight"][tokens]
+    if pare.get("embedding_transform", False):
+        x = linear("model.embedding_transform", x)
     if pare.get("learned_positions", False):
         x = x + w["model.embed_positions.weight"][pare["position_offset"] :][: len(tokens)]
     for i, entry in enumerate(pare["layers"]):
         prefix = f"model.layers.{i}."
         residual = linear(prefix + "attention_skip", x) if entry["attention_skip"] else x
         if entry["value_head_dim"]:
-            normed = norm(prefix + "input_layernorm", x)
-            residual = residual + attention(prefix + "self_attn", normed, entry["value_head_dim"])
+            attend = functools.partial(attention, prefix + "self_attn", values=entry["value_head_dim"])
+            residual = stage(residual, x, prefix + "input_layernorm", attend)
         if pare.get("parallel", False):
             if entry["intermediate_size"]:
                 residual = residual + mlp(prefix + "mlp", norm(prefix + "input_layernorm", x))
@@ -414,10 +514,11 @@ def numpy_logits(config, stored, tokens):
         x = residual
         residual = linear(prefix + "mlp_skip", x) if entry["mlp_skip"] else x
         if entry["intermediate_size"]:
-            normed = norm(prefix + "post_attention_layernorm", x)
-            residual = residual + mlp(prefix + "mlp", normed)
+            feed = functools.partial(mlp, prefix + "mlp")
+            residual = stage(residual, x, prefix + "post_attention_layernorm", feed)
         x = residual
-    x = norm("model.norm", x)
+    if pare.get("final_norm", True):
+        x = norm("model.norm", x)
     if pare.get("head_transform", False):
         x = linear("model.head_transform", x)
     head = w["model.embed_tokens.weight" if config["tie_word_embeddings"] else "lm_head.weight"]

@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Writes tests/golden/{llama,mistral,qwen2,opt,phi}: tiny random models with the logits that Hugging Face transformers computes.
+"""Writes tests/golden/{llama,mistral,qwen2,qwen3,olmo2,opt,phi}: tiny random models with the logits that Hugging Face transformers computes.
 
 Each folder of a family's folder holds config.json, the weights and golden.safetensors with two F32 tensors: `tokens`
 (length) and `logits` (length, vocabulary), both of one forward pass in f32 with eager attention. What a case is about
@@ -24,12 +24,16 @@ from transformers import (
     LlamaForCausalLM,
     MistralConfig,
     MistralForCausalLM,
+    Olmo2Config,
+    Olmo2ForCausalLM,
     OPTConfig,
     OPTForCausalLM,
     PhiConfig,
     PhiForCausalLM,
     Qwen2Config,
     Qwen2ForCausalLM,
+    Qwen3Config,
+    Qwen3ForCausalLM,
 )
 
 SEED = 20240229
@@ -172,6 +176,52 @@ QWEN2 = {
     ),
 }
 
+QWEN3 = {
+    "gqa": (
+        "norms of each head's queries and keys, heads wider than hidden/heads, grouped key/value heads, head untied",
+        dict(num_key_value_heads=2, head_dim=8, rms_norm_eps=1e-6),
+        dict(),
+    ),
+    "tied-bias": (
+        "attention_bias, tied head, theta 1e6 (the older spelling), one key/value head, eps 1e-2, stored as bfloat16",
+        dict(
+            num_key_value_heads=1,
+            head_dim=10,
+            attention_bias=True,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-2,
+            rope_parameters=dict(rope_type="default", rope_theta=1e6),
+        ),
+        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+    ),
+    "minimal-config": (
+        "config.json with only what has no default, and the number and size of the heads, whose defaults are large",
+        dict(num_key_value_heads=2, head_dim=12, rms_norm_eps=1e-6),
+        dict(minimal=True, keep=["head_dim", "num_key_value_heads"]),
+    ),
+}
+
+OLMO2 = {
+    "mha": ("norms behind the branches, norms of all queries and keys, head untied", dict(), dict()),
+    "gqa-tied": (
+        "grouped key/value heads, attention_bias, tied head, theta 5e5 (the older spelling), eps 1e-2, stored as bfloat16",
+        dict(
+            hidden_size=32,
+            num_key_value_heads=2,
+            attention_bias=True,
+            tie_word_embeddings=True,
+            rms_norm_eps=1e-2,
+            rope_parameters=dict(rope_type="default", rope_theta=5e5),
+        ),
+        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+    ),
+    "minimal-config": (
+        "config.json with only what has no default",
+        dict(rms_norm_eps=1e-5),
+        dict(minimal=True),
+    ),
+}
+
 OPT_BASE = dict(
     vocab_size=VOCAB,
     hidden_size=20,
@@ -197,6 +247,21 @@ OPT = {
         "tensor names without `model.`, stored as float16, config.json with only what has no default",
         dict(),
         dict(minimal=True, prefix="model.", dtype="float16"),
+    ),
+    "post-norm": (
+        "OPT-350m: norms behind the sums, none behind the layers, project_in and project_out around them, tied head",
+        dict(do_layer_norm_before=False, word_embed_proj_dim=12),
+        dict(),
+    ),
+    "post-norm-untied": (
+        "norms behind the sums, project_in and project_out to a width beyond the layers', head untied",
+        dict(do_layer_norm_before=False, word_embed_proj_dim=24, tie_word_embeddings=False, num_hidden_layers=3),
+        dict(),
+    ),
+    "no-final-norm": (
+        "norms before the branches, but none behind the layers (_remove_final_layer_norm)",
+        dict(_remove_final_layer_norm=True),
+        dict(),
     ),
 }
 
@@ -240,6 +305,8 @@ FAMILIES = {
     "llama": (LlamaConfig, LlamaForCausalLM, BASE, LLAMA, 0),
     "mistral": (MistralConfig, MistralForCausalLM, BASE, MISTRAL, 100),
     "qwen2": (Qwen2Config, Qwen2ForCausalLM, BASE, QWEN2, 200),
+    "qwen3": (Qwen3Config, Qwen3ForCausalLM, BASE, QWEN3, 500),
+    "olmo2": (Olmo2Config, Olmo2ForCausalLM, BASE, OLMO2, 600),
     "opt": (OPTConfig, OPTForCausalLM, OPT_BASE, OPT, 300),
     "phi": (PhiConfig, PhiForCausalLM, PHI_BASE, PHI, 400),
 }
@@ -428,7 +495,15 @@ def make_family(name, out):
         f"torch {torch.__version__}, transformers {transformers.__version__}, "
         f"safetensors {safetensors.__version__}, numpy {np.__version__}"
     )
-    title = {"llama": "LLaMA", "mistral": "Mistral", "qwen2": "Qwen2", "opt": "OPT", "phi": "Phi"}[name]
+    title = {
+        "llama": "LLaMA",
+        "mistral": "Mistral",
+        "qwen2": "Qwen2",
+        "qwen3": "Qwen3",
+        "olmo2": "OLMo-2",
+        "opt": "OPT",
+        "phi": "Phi",
+    }[name]
     seed = SEED + offset
     (out / "README.md").write_text(
         f"# Tiny random {title} models and their logits\n\n"

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes a checkpoint of any shape with random bf16 weights: good for nothing but timing and sizes.
 
-usage: make_random_model.py OUT [--shape NAME] [--family llama|opt|phi] [--hidden N] [--layers N] [--intermediate N]
+usage: make_random_model.py OUT [--shape NAME] [--family llama|qwen3|olmo2|opt|phi] [--hidden N] [--layers N] [--intermediate N]
                             [--heads N] [--kv-heads N] [--vocab N] [--tied] [--pattern 2:4] [--shard-size GB] [--seed N]
 Shapes are those of published models; single sizes override them. The default is a LLaMA of 1.02 billion parameters.
 With --pattern 2:4 two random values of every four neighbours in the rows of the blocks' linears are zero. The
@@ -28,12 +28,18 @@ SHAPES = {
     "1b": ("llama", 2048, 16, 5632, 32, 32, 49152, False),
     "llama-2-7b": ("llama", 4096, 32, 11008, 32, 32, 32000, False),
     "llama-2-70b": ("llama", 8192, 80, 28672, 64, 8, 32000, False),
+    "qwen3-0.6b": ("qwen3", 1024, 28, 3072, 16, 8, 151936, True),
+    "olmo-2-1b": ("olmo2", 2048, 16, 8192, 16, 16, 100352, False),
     "opt-125m": ("opt", 768, 12, 3072, 12, 12, 50272, True),
+    "opt-350m": ("opt", 1024, 24, 4096, 16, 16, 50272, True),
     "opt-6.7b": ("opt", 4096, 32, 16384, 32, 32, 50272, True),
     "phi-2": ("phi", 2560, 32, 10240, 32, 32, 51200, False),
 }
 SIZES = ("hidden", "layers", "intermediate", "heads", "kv_heads", "vocab")
-POSITIONS = {"llama": 4096, "opt": 2048, "phi": 2048}
+POSITIONS = {"llama": 4096, "qwen3": 40960, "olmo2": 4096, "opt": 2048, "phi": 2048}
+# Columns of the embedding where they differ from the hidden size; norms then stand behind the residual sums.
+NARROW_EMBEDDING = {"opt-350m": 512}
+QWEN3_HEAD_DIM = 128
 
 
 def linear(name, rows, columns, bias):
@@ -48,17 +54,28 @@ def norm(name, width, bias):
         yield name + ".bias", (width,)
 
 
+def head_dim(a):
+    return QWEN3_HEAD_DIM if a.family == "qwen3" else a.hidden // a.heads
+
+
 def llama_tensors(a):
-    keys = a.kv_heads * (a.hidden // a.heads)
+    queries, keys = a.heads * head_dim(a), a.kv_heads * head_dim(a)
+    norms = {
+        "olmo2": ("post_attention_layernorm", "post_feedforward_layernorm"),
+    }.get(a.family, ("input_layernorm", "post_attention_layernorm"))
+    head_norms = {"qwen3": (head_dim(a), head_dim(a)), "olmo2": (queries, keys)}.get(a.family)
     yield "model.embed_tokens.weight", (a.vocab, a.hidden)
     for layer in range(a.layers):
         name = f"model.layers.{layer}."
-        yield from norm(name + "input_layernorm", a.hidden, False)
-        yield from linear(name + "self_attn.q_proj", a.hidden, a.hidden, False)
+        yield from norm(name + norms[0], a.hidden, False)
+        yield from linear(name + "self_attn.q_proj", queries, a.hidden, False)
         yield from linear(name + "self_attn.k_proj", keys, a.hidden, False)
         yield from linear(name + "self_attn.v_proj", keys, a.hidden, False)
-        yield from linear(name + "self_attn.o_proj", a.hidden, a.hidden, False)
-        yield from norm(name + "post_attention_layernorm", a.hidden, False)
+        yield from linear(name + "self_attn.o_proj", a.hidden, queries, False)
+        if head_norms:
+            yield from norm(name + "self_attn.q_norm", head_norms[0], False)
+            yield from norm(name + "self_attn.k_norm", head_norms[1], False)
+        yield from norm(name + norms[1], a.hidden, False)
         yield from linear(name + "mlp.gate_proj", a.intermediate, a.hidden, False)
         yield from linear(name + "mlp.up_proj", a.intermediate, a.hidden, False)
         yield from linear(name + "mlp.down_proj", a.hidden, a.intermediate, False)
@@ -68,7 +85,10 @@ def llama_tensors(a):
 
 
 def opt_tensors(a):
-    yield "model.decoder.embed_tokens.weight", (a.vocab, a.hidden)
+    yield "model.decoder.embed_tokens.weight", (a.vocab, a.embedding)
+    if a.embedding != a.hidden:
+        yield "model.decoder.project_in.weight", (a.hidden, a.embedding)
+        yield "model.decoder.project_out.weight", (a.embedding, a.hidden)
     yield "model.decoder.embed_positions.weight", (POSITIONS["opt"] + 2, a.hidden)
     for layer in range(a.layers):
         name = f"model.decoder.layers.{layer}."
@@ -78,9 +98,10 @@ def opt_tensors(a):
         yield from norm(name + "final_layer_norm", a.hidden, True)
         yield from linear(name + "fc1", a.intermediate, a.hidden, True)
         yield from linear(name + "fc2", a.hidden, a.intermediate, True)
-    yield from norm("model.decoder.final_layer_norm", a.hidden, True)
+    if a.embedding == a.hidden:
+        yield from norm("model.decoder.final_layer_norm", a.hidden, True)
     if not a.tied:
-        yield "lm_head.weight", (a.vocab, a.hidden)
+        yield "lm_head.weight", (a.vocab, a.embedding)
 
 
 def phi_tensors(a):
@@ -96,7 +117,13 @@ def phi_tensors(a):
     yield from linear("lm_head", a.vocab, a.hidden, True)
 
 
-TENSORS = {"llama": llama_tensors, "opt": opt_tensors, "phi": phi_tensors}
+TENSORS = {
+    "llama": llama_tensors,
+    "qwen3": llama_tensors,
+    "olmo2": llama_tensors,
+    "opt": opt_tensors,
+    "phi": phi_tensors,
+}
 
 
 def values(shape):
@@ -167,21 +194,39 @@ def config(a):
         "eos_token_id": 2,
         "torch_dtype": "bfloat16",
     }
+    gated = {
+        "intermediate_size": a.intermediate,
+        "num_key_value_heads": a.kv_heads,
+        "hidden_act": "silu",
+    }
     own = {
-        "llama": {
+        "llama": gated
+        | {
             "architectures": ["LlamaForCausalLM"],
-            "intermediate_size": a.intermediate,
-            "num_key_value_heads": a.kv_heads,
-            "head_dim": a.hidden // a.heads,
+            "head_dim": head_dim(a),
             "rms_norm_eps": 1e-5,
             "rope_theta": 10000.0,
-            "hidden_act": "silu",
+        },
+        "qwen3": gated
+        | {
+            "architectures": ["Qwen3ForCausalLM"],
+            "head_dim": head_dim(a),
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 1000000.0,
+            "attention_bias": False,
+        },
+        "olmo2": gated
+        | {
+            "architectures": ["Olmo2ForCausalLM"],
+            "rms_norm_eps": 1e-6,
+            "rope_theta": 500000.0,
+            "attention_bias": False,
         },
         "opt": {
             "architectures": ["OPTForCausalLM"],
             "ffn_dim": a.intermediate,
-            "word_embed_proj_dim": a.hidden,
-            "do_layer_norm_before": True,
+            "word_embed_proj_dim": a.embedding,
+            "do_layer_norm_before": a.embedding == a.hidden,
             "activation_function": "relu",
             "enable_bias": True,
             "layer_norm_elementwise_affine": True,
@@ -233,6 +278,7 @@ def main():
     for name, value in zip(("family", *SIZES, "tied"), SHAPES[a.shape]):
         if getattr(a, name) is None:
             setattr(a, name, value)
+    a.embedding = NARROW_EMBEDDING.get(a.shape, a.hidden)
     sparse = a.pattern == "2:4"
     if sparse and (a.hidden % 4 or a.intermediate % 4):
         parser.error("--pattern 2:4 needs sizes that are multiples of 4")

@@ -25,6 +25,9 @@ VOCAB = 480
 LLAMA3_REGEX = (r"(?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}| ?[^\s\p{L}\p{N}]+[\r\n]*"
                 r"|\s*[\r\n]+|\s+(?!\S)|\s+")
 QWEN2_REGEX = LLAMA3_REGEX.replace("{1,3}", "")
+UPPER, LOWER = r"[\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}]", r"[\p{Ll}\p{Lm}\p{Lo}\p{M}]"
+TEKKEN_REGEX = (rf"[^\r\n\p{{L}}\p{{N}}]?{UPPER}*{LOWER}+|[^\r\n\p{{L}}\p{{N}}]?{UPPER}+{LOWER}*|\p{{N}}"
+                r"| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+")
 CORPUS = """Pare makes trained models smaller. It slices their width, deletes two of every four weights, and measures what
 that cost. The tokenizer cuts text into words, then merges bytes. It's the model's job to predict, and we'll see; they've
 said so. In 2024 there were 1,000 models and 3.14 of them were pruned.
@@ -36,6 +39,16 @@ said so. In 2024 there were 1,000 models and 3.14 of them were pruned.
 FIXED = ["", " ", "a", "\0", "a\0b", "Hello world", "  leading", "trailing  ", "a  1  b", "x 12345 y", "don't DON'T",
          "\r\n\r\n  \n x", "tab\there", " \u3000 x", "'\u017f", "a" * 50, "<|end|><|end|> <|end|>", "word words word.",
          "\u2581a", " \u2581 a", "a\u2581b", "<0x41>", "line\nline", "e\u0301\u0323 \u212b", "<unk>", "\u0416\u0416\u0416"]
+
+
+CASED = ["camelCase PascalCase HTTPServer XMLHttpRequest", "A", "Ab", "aB", "ABc", "ABcD", "a\u0301B\u0301c", "\u0301", " \u0301A",
+         "\u0301\u0301AB", "x\u0301y/z//\n/\r\n", "\u01c5a\u01c5", "\u02b0A\u02b0BC", "\u6587A\u6587a", "!\u0301a", "\r\u0301A", "'S don'T", "_Abc_DEF"]
+
+
+def cased_text(rng):
+    """Letters of every case, marks, and what may stand before a word."""
+    parts = list("aZbYcX \t\n/.!'_1") + ["\u0301", "\u20dd", "\u01c5", "\u02b0", "\u6587", "\u0436", "\u0416", "\u00df", "\u1e9e", "\u2160"]
+    return "".join(rng.choice(parts) for _ in range(rng.randrange(1, 24)))
 
 
 def byte_level(prefix=False, regex=True):
@@ -69,9 +82,9 @@ def smollm():
     return tokenizer
 
 
-def llama3():
+def whole_words(regex):
     """Whole words in the vocabulary that no merge makes, and a BOS."""
-    split = pre_tokenizers.Split(Regex(LLAMA3_REGEX), "isolated")
+    split = pre_tokenizers.Split(Regex(regex), "isolated")
     tokenizer = train(pre_tokenizers.Sequence([split, byte_level(regex=False)]), ["<|begin|>", "<|end|>"])
     data = json.loads(tokenizer.to_str())
     vocab = data["model"]["vocab"]
@@ -84,6 +97,14 @@ def llama3():
         processors.ByteLevel(trim_offsets=False),
         processors.TemplateProcessing(single="<|begin|> $A", special_tokens=[("<|begin|>", begin)])])
     return tokenizer
+
+
+def llama3():
+    return whole_words(LLAMA3_REGEX)
+
+
+def tekken():
+    return whole_words(TEKKEN_REGEX)
 
 
 def prefix_space():
@@ -221,7 +242,7 @@ def case_of(tokenizer, text):
 
 def main(folder):
     os.makedirs(folder, exist_ok=True)
-    for make in (gpt2, smollm, llama3, prefix_space, qwen2, prepend, metaspace, metaspace_split):
+    for make in (gpt2, smollm, llama3, prefix_space, qwen2, tekken, prepend, metaspace, metaspace_split):
         tokenizer = make()
         data = json.loads(tokenizer.to_str())
         if make is smollm:  # as older files write merges
@@ -232,6 +253,8 @@ def main(folder):
         rng = generator(SEED)
         added = [token.content for token in tokenizer.get_added_tokens_decoder().values()]
         texts = FIXED + ["whole text", "caf\u00e9 cafe\u0301", "no\u0308"] + [random_text(rng, added, parts=10) for _ in range(CASES)]
+        if make is tekken:
+            texts += CASED + [cased_text(rng) for _ in range(CASES)]
         write_cases(os.path.join(folder, make.__name__ + ".cases.json"), tokenizers,
                     [case_of(tokenizer, text) for text in texts])
     write_sentencepiece(folder)

@@ -10,7 +10,7 @@ import tokenizers
 from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
 
 # The bits of CharClass in src/text/unicode.h.
-LETTER, NUMBER, SPACE, NUMERIC, WORD = 1, 2, 4, 8, 16
+LETTER, NUMBER, SPACE, NUMERIC, WORD, UPPER, LOWER, MARK = 1, 2, 4, 8, 16, 32, 64, 128
 WIDTH = 110
 
 
@@ -39,6 +39,9 @@ def main(path):
         SPACE: regex_member(r"\s"),
         NUMERIC: digit_member(),
         WORD: word_member(),
+        UPPER: regex_member(r"[\p{Lu}\p{Lt}]"),
+        LOWER: regex_member(r"\p{Ll}"),
+        MARK: regex_member(r"\p{M}"),
     }
     ranges = []
     for code in range(0x110000):

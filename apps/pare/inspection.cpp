@@ -51,6 +51,7 @@ Patterns patterns_of(const Model& model) {
         }
       }
     }
+  add({&model.embedding_transform});
   add({&model.head_transform});
   add({&model.head_weight()});
   return patterns;

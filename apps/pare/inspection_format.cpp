@@ -52,16 +52,25 @@ std::string_view activation_name(Activation activation) {
 }
 
 Json design_json(const BlockDesign& design) {
+  constexpr std::string_view kPlaces[] = {"input", "branch", "sum"};
+  constexpr std::string_view kHeads[] = {"none", "head", "whole"};
   return {{"norm", norm_name(design.norm)},
+          {"norm_place", kPlaces[static_cast<size_t>(design.norm_place)]},
+          {"query_key_norm", kHeads[static_cast<size_t>(design.query_key_norm)]},
           {"activation", activation_name(design.activation)},
           {"gated", design.gated},
           {"parallel", design.parallel}};
 }
 
 std::string describe_design(const BlockDesign& design) {
-  return fmt::format(
-      "{}, {} norms, {} {} a gate", design.parallel ? "attention and MLP in parallel" : "attention, then MLP",
-      norm_name(design.norm), activation_name(design.activation), design.gated ? "with" : "without");
+  constexpr std::string_view kPlaces[] = {"", " behind the branches", " behind the sums"};
+  constexpr std::string_view kHeads[] = {"", ", norms of each head's queries and keys",
+                                         ", norms of all queries and keys"};
+  return fmt::format("{}, {} norms{}{}, {} {} a gate",
+                     design.parallel ? "attention and MLP in parallel" : "attention, then MLP",
+                     norm_name(design.norm), kPlaces[static_cast<size_t>(design.norm_place)],
+                     kHeads[static_cast<size_t>(design.query_key_norm)], activation_name(design.activation),
+                     design.gated ? "with" : "without");
 }
 
 double bits_per_weight(int64_t bytes, int64_t values) {
@@ -177,6 +186,8 @@ Json to_json(const Inspection& i) {
           {"layers", i.config.blocks.size()},
           {"vocab_size", i.config.vocab_size},
           {"embedding_width", i.config.embedding_width},
+          {"embedding_transform", i.config.embedding_transform},
+          {"final_norm", i.config.final_norm},
           {"norm_width", i.config.norm_width},
           {"heads", i.config.heads},
           {"kv_heads", i.config.kv_heads},
@@ -200,8 +211,10 @@ std::string to_text(const Inspection& i) {
   const auto line = [&](std::string_view name, const std::string& value) {
     out += fmt::format("  {:<14}{}\n", name, value);
   };
-  line("architecture", fmt::format("{}, {} layers, vocabulary {}, width {}", c.architecture, c.blocks.size(),
-                                   c.vocab_size, c.embedding_width));
+  const std::string embedding =
+      c.embedding_transform ? fmt::format(", embedding of {}", c.embedding_width) : "";
+  line("architecture", fmt::format("{}, {} layers, vocabulary {}, width {}{}", c.architecture,
+                                   c.blocks.size(), c.vocab_size, c.stream_width(), embedding));
   line("attention", fmt::format("{} heads of {}, {} KV heads, context {}, {}", c.heads, c.head_dim,
                                 c.kv_heads, c.max_positions, describe_positions(c)));
   line("blocks", describe_design(c.design));

@@ -62,13 +62,14 @@ CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& c
 
 void CalibrationWalk::start(const Model& model, const std::function<void(MatrixView<float>)>& prepare) {
   const std::vector<int64_t> positions = first_positions(seqlen_);
+  const PackedEmbedding embedding(model, compute_);
   for (int64_t s = 0; s < sequences(); ++s) {
-    Matrix<float> x = embed(model.embedding, set_.sequences[static_cast<size_t>(split_.first() + s)]);
-    add_positions(model.positions, model.config.position_offset, positions, x.view());
+    Matrix<float> x =
+        first_stream(embedding, set_.sequences[static_cast<size_t>(split_.first() + s)], positions);
     if (prepare) prepare(x.view());
     streams_.write(s * seqlen_, x);
   }
-  streams_.advance(model.embedding.cols, tokens());
+  streams_.advance(embedding.width(), tokens());
 }
 
 MatrixView<const float> CalibrationWalk::stream(int64_t sequence) const {

@@ -60,10 +60,9 @@ StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t ma
 void StageProbe::start() {
   std::vector<int32_t> tokens;
   for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
-  Matrix<float> x = embed(model_.embedding, tokens);
-  add_positions(model_.positions, model_.config.position_offset, positions_of(set_), x.view());
-  streams_.write(0, x);
-  streams_.advance(model_.embedding.cols, set_.tokens());
+  const PackedEmbedding embedding(model_, ComputeType::kBF16);
+  streams_.write(0, first_stream(embedding, tokens, positions_of(set_)));
+  streams_.advance(embedding.width(), set_.tokens());
 }
 
 Json StageProbe::position() const { return {{"streams", streams_.position()}, {"variants", variants_}}; }

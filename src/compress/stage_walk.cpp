@@ -14,7 +14,51 @@ std::string activity_of(const StageEditors& editors) {
   return all;
 }
 
+int64_t widest_output(const ModelConfig& config) {
+  int64_t widest = 0;
+  for (const BlockShape& block : config.blocks)
+    widest = std::max({widest, block.attention_output_width, block.output_width});
+  return widest;
+}
+
+// Moves the walk of the model as it was on behind a stage. What a norm behind the stage's branch or sum reads
+// is kept in `sums`: that, not the stream, is what a changed linear can bring about.
+void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& label, StreamBuffer& sums) {
+  if (stage.norm_place == NormPlace::kInput || stage.branches.empty()) return dense.run(stage, label);
+  PARE_CHECK(stage.branches.size() == 1);
+  const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
+  Matrix<float> sum;
+  int64_t seen = 0;
+  const auto observe = [&](Signal signal, MatrixView<const float> x) {
+    if (signal == Signal::kStageInput) sum = carried(stage, skip.get(), x);
+    if (signal != Signal::kBranchOutput) return;
+    const MatrixView<float> to = sums.rows(seen, x.rows, x.cols);
+    for (int64_t r = 0; r < x.rows; ++r)
+      for (int64_t c = 0; c < x.cols; ++c) to(r, c) = sum(r, c) + x(r, c);
+    sums.release(to);
+    seen += x.rows;
+  };
+  dense.run(stage, label, {observe, {}, {}});
+}
+
 }  // namespace
+
+Matrix<float> carried(const Stage& stage, const PackedLinear* skip, MatrixView<const float> x) {
+  const int64_t width = skip != nullptr ? skip->out_features() : x.cols;
+  if (stage.norm_place == NormPlace::kBranch) return Matrix<float>::zeros(x.rows, width);
+  Matrix<float> result(x.rows, width);
+  if (skip != nullptr)
+    skip->apply(x, result.view());
+  else
+    for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), width, result.row(r));
+  return result;
+}
+
+MatrixView<const float> StageStreams::target(const Stage& stage, int64_t sequence) const {
+  const MatrixView<const float> stream = dense->stream(sequence);
+  if (stage.norm_place == NormPlace::kInput) return stream;
+  return sums->rows(sequence * walk.seqlen(), stream.rows, stream.cols);
+}
 
 Model edit_stages(const Model& original, const CalibrationSet& set, const StageEditors& editors,
                   WorkArea& area, Report& report, const PassProgress& progress) {
@@ -24,7 +68,10 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   std::optional<CalibrationWalk> dense;
   if (std::any_of(editors.begin(), editors.end(), [](const auto& editor) { return editor->needs_dense(); }))
     dense.emplace(set, model.config, area, "dense");
-  const StageStreams streams = {walk, dense ? &*dense : nullptr};
+  StreamBuffer sums;
+  const bool keeps_sums = dense && model.config.design.norm_place != NormPlace::kInput;
+  if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(model.config));
+  const StageStreams streams = {walk, dense ? &*dense : nullptr, keeps_sums ? &sums : nullptr};
   // Where both walks are.
   const auto position = [&] {
     Json json = {{"walk", walk.position()}};
@@ -55,7 +102,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
     }
     if (progress) progress(activity, static_cast<int64_t>(s), static_cast<int64_t>(count));
     const ReportMark begin = mark(report);
-    if (dense) dense->run(stage, fmt::format("layer {}", s / per_block));
+    if (dense) run_dense(*dense, stage, fmt::format("layer {}", s / per_block), sums);
     for (const auto& editor : editors)
       stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
                            report);

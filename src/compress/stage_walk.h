@@ -17,11 +17,21 @@ struct StagePosition {
   int64_t block = 0;
 };
 
+// What a stage adds the outputs of its branches to, (tokens, width out), before a norm that may stand behind
+// them: its input x, through `skip` (null: identity), or nothing where the norm is that of each branch.
+Matrix<float> carried(const Stage& stage, const PackedLinear* skip, MatrixView<const float> x);
+
 // The residual streams where a stage is about to be changed.
 struct StageStreams {
   CalibrationWalk& walk;  // of the changed model, before the stage
   CalibrationWalk*
       dense;  // of the model as it was, already behind the stage; null where no editor asks for it
+  // Where norms stand behind the branches: what they read in that model; else null.
+  const StreamBuffer* sums = nullptr;
+
+  // What the model as it was has where `carried` and the outputs of the stage's branches are added up, of one
+  // sequence, (seqlen, width out).
+  MatrixView<const float> target(const Stage& stage, int64_t sequence) const;
 };
 
 // Changes one stage after the other, in the order of the model, by what the calibration tokens show there.

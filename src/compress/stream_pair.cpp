@@ -8,7 +8,7 @@ namespace {
 constexpr auto kSyncAfter = std::chrono::seconds(5);
 
 int64_t widest_stream(const ModelConfig& config) {
-  int64_t width = config.embedding_width;
+  int64_t width = config.stream_width();
   for (const BlockShape& block : config.blocks)
     width = std::max({width, block.attention_output_width, block.output_width});
   return width;

@@ -26,17 +26,21 @@ class Builder {
     Model model;
     model.config = config_;
     model.embedding = matrix({Role::kEmbedding, -1, false}, config_.vocab_size, config_.embedding_width);
+    if (config_.embedding_transform)
+      model.embedding_transform =
+          matrix({Role::kEmbeddingTransform, -1, false}, config_.stream_width(), config_.embedding_width);
     if (config_.learned_positions)
       model.positions = matrix({Role::kPositions, -1, false}, config_.position_offset + config_.max_positions,
-                               config_.embedding_width);
+                               config_.stream_width());
     for (size_t b = 0; b < config_.blocks.size(); ++b)
       model.blocks.push_back(build_block(static_cast<int64_t>(b), config_.blocks[b]));
     const int64_t width = config_.output_width();
-    model.final_norm = norm({Role::kFinalNorm, -1, false}, width);
-    const int64_t head_width = config_.tied ? config_.embedding_width : width;
+    model.final_norm.kind = NormKind::kNone;
+    if (config_.final_norm) model.final_norm = norm(Role::kFinalNorm, -1, width);
     if (config_.head_transform)
-      model.head_transform = matrix({Role::kHeadTransform, -1, false}, head_width, width);
-    if (!config_.tied) model.head = matrix({Role::kHead, -1, false}, config_.vocab_size, head_width);
+      model.head_transform = matrix({Role::kHeadTransform, -1, false}, config_.head_width(), width);
+    if (!config_.tied)
+      model.head = matrix({Role::kHead, -1, false}, config_.vocab_size, config_.head_width());
     if (config_.head_bias) model.head_bias = as_vector(find({Role::kHead, -1, true}), config_.vocab_size);
     check_surplus();
     return model;
@@ -74,18 +78,28 @@ class Builder {
     return weight;
   }
 
-  Norm norm(const TensorPlace& place, int64_t width) {
-    Norm result{as_vector(find(place), width), static_cast<double>(config_.norm_width), config_.norm_eps,
+  // A fused norm is stored as ones because loaders ask for the tensor; it scales nothing and is no parameter.
+  std::vector<float> norm_weight(Role role, int64_t block, int64_t width) {
+    std::vector<float> weight = as_vector(find({role, block, false}), width);
+    if (std::all_of(weight.begin(), weight.end(), [](float w) { return w == 1.0f; })) weight.clear();
+    return weight;
+  }
+
+  Norm norm(Role role, int64_t block, int64_t width) {
+    Norm result{norm_weight(role, block, width), static_cast<double>(config_.norm_width), config_.norm_eps,
                 config_.design.norm};
-    // A fused norm is stored as ones because loaders ask for the tensor; it scales nothing and is no
-    // parameter.
-    if (std::all_of(result.weight.begin(), result.weight.end(), [](float w) { return w == 1.0f; }))
-      result.weight.clear();
     if (result.kind != NormKind::kLayer) return result;
-    result.bias = as_vector(find({place.role, place.block, true}), width);
+    result.bias = as_vector(find({role, block, true}), width);
     if (std::all_of(result.bias.begin(), result.bias.end(), [](float b) { return b == 0.0f; }))
       result.bias.clear();
     return result;
+  }
+
+  // Of queries or keys.
+  Norm heads_norm(Role role, int64_t block, int64_t heads) {
+    const bool whole = config_.design.query_key_norm == QueryKeyNorm::kWhole;
+    const int64_t width = config_.head_dim * (whole ? heads : 1);
+    return {norm_weight(role, block, width), static_cast<double>(width), config_.norm_eps, NormKind::kRms};
   }
 
   Linear linear(Role role, int64_t block, int64_t out, int64_t in, bool bias) {
@@ -108,11 +122,15 @@ class Builder {
   Block build_block(int64_t b, const BlockShape& shape) {
     Block block;
     block.stages.resize(config_.design.parallel ? 1 : 2);
+    const NormPlace place = config_.design.norm_place;
+    for (Stage& stage : block.stages) stage.norm_place = place;
     Stage& attention_stage = block.stages.front();
     Stage& mlp_stage = block.stages.back();
     if (shape.value_head_dim > 0) {
       attention_stage.branches.emplace_back(build_attention(b, shape));
-      attention_stage.norm = norm({Role::kAttentionNorm, b, false}, shape.input_width);
+      attention_stage.norm =
+          norm(Role::kAttentionNorm, b,
+               place == NormPlace::kInput ? shape.input_width : shape.attention_output_width);
     }
     if (shape.attention_skip)
       attention_stage.skip =
@@ -121,7 +139,8 @@ class Builder {
       const int64_t in = config_.design.parallel ? shape.input_width : shape.attention_output_width;
       mlp_stage.branches.emplace_back(build_mlp(b, shape, in));
       if (mlp_stage.branches.size() == 1)
-        mlp_stage.norm = norm({norm_role(block.stages.size() - 1), b, false}, in);
+        mlp_stage.norm =
+            norm(norm_role(block.stages.size() - 1), b, place == NormPlace::kInput ? in : shape.output_width);
     }
     if (shape.mlp_skip)
       mlp_stage.skip = matrix({Role::kMlpSkip, b, false}, shape.output_width, shape.attention_output_width);
@@ -139,6 +158,12 @@ class Builder {
     a.q = rotary_linear(Role::kQuery, b, a.heads, in, bias.q);
     a.k = rotary_linear(Role::kKey, b, a.kv_heads, in, bias.k);
     a.v = linear(Role::kValue, b, a.kv_heads * a.value_head_dim, in, bias.v);
+    a.norms = config_.design.query_key_norm;
+    if (a.norms != QueryKeyNorm::kNone) {
+      PARE_CHECK(source_.naming != TensorNaming::kGguf || !architecture_.gguf_interleaved_rope);
+      a.q_norm = heads_norm(Role::kQueryNorm, b, a.heads);
+      a.k_norm = heads_norm(Role::kKeyNorm, b, a.kv_heads);
+    }
     a.o = linear(Role::kAttentionOutput, b, shape.attention_output_width, a.heads * a.value_head_dim, bias.o);
     return a;
   }

@@ -27,9 +27,12 @@ void require_positive(std::string_view field, double value) {
 void validate_design(const ModelConfig& config) {
   const BlockDesign& design = config.design;
   constexpr std::string_view kActivations[] = {"silu", "relu", "gelu", "gelu_new"};
+  PARE_CHECK(design.norm != NormKind::kNone);
   if (design.gated != (design.activation == Activation::kSilu))
     fail(ErrorCode::kUnsupported, "config: activation {} {} a gate is not supported",
          kActivations[static_cast<int>(design.activation)], design.gated ? "with" : "without");
+  if (design.parallel && design.norm_place != NormPlace::kInput)
+    fail(ErrorCode::kUnsupported, "config: norms behind the branches of a parallel block are not supported");
   for (const BlockShape& b : config.blocks) {
     if (design.parallel && b.mlp_skip)
       fail(ErrorCode::kFormat, "config: a parallel block has one skip matrix, not one of its MLP");
@@ -66,11 +69,11 @@ void validate_rope(const ModelConfig& config) {
 }  // namespace
 
 bool ModelConfig::is_uniform() const {
-  if (blocks.empty() || head_transform) return false;
+  if (blocks.empty() || head_transform != embedding_transform) return false;
   const BlockShape& first = blocks.front();
-  const bool one_width = first.input_width == embedding_width &&
-                         first.attention_output_width == embedding_width &&
-                         first.output_width == embedding_width;
+  const bool one_width = first.attention_output_width == first.input_width &&
+                         first.output_width == first.input_width &&
+                         (embedding_transform || first.input_width == embedding_width);
   return one_width && first.value_head_dim == head_dim && first.intermediate_size > 0 &&
          !first.attention_skip && !first.mlp_skip &&
          std::all_of(blocks.begin(), blocks.end(), [&](const BlockShape& b) { return b == first; });
@@ -78,7 +81,8 @@ bool ModelConfig::is_uniform() const {
 
 void validate(const ModelConfig& config) {
   require_range("vocabulary size", config.vocab_size, 1, kMaxVocab);
-  require_range("hidden size", config.embedding_width, 1, kMaxWidth);
+  require_range(config.embedding_transform ? "embedding width" : "hidden size", config.embedding_width, 1,
+                kMaxWidth);
   require_range("norm width", config.norm_width, 1, kMaxWidth);
   require_range("number of layers", static_cast<int64_t>(config.blocks.size()), 1, kMaxBlocks);
   require_range("number of attention heads", config.heads, 1, 65536);
@@ -91,7 +95,7 @@ void validate(const ModelConfig& config) {
   require_range("offset of the learned positions", config.position_offset, 0, kMaxWidth);
   require_positive("norm eps", config.norm_eps);
   validate_rope(config);
-  int64_t width = config.embedding_width;
+  int64_t width = config.embedding_transform ? config.stream_width() : config.embedding_width;
   for (size_t i = 0; i < config.blocks.size(); ++i) {
     const BlockShape& b = config.blocks[i];
     const auto field = [&](const char* name) { return fmt::format("layer {}: {}", i, name); };
@@ -112,6 +116,9 @@ void validate(const ModelConfig& config) {
     width = b.output_width;
   }
   validate_design(config);
+  if (config.tied && config.embedding_transform && !config.head_transform)
+    fail(ErrorCode::kFormat,
+         "config: a matrix behind the embedding of a tied head needs one before the head");
   if (config.tied && !config.head_transform && width != config.embedding_width)
     fail(ErrorCode::kFormat, "config: a tied head reads a width of {}, but {} come in",
          config.embedding_width, width);

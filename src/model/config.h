@@ -12,14 +12,25 @@ namespace pare {
 enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
 
 // kRms divides by the root of the mean square, kLayer takes the mean away before and adds a bias after.
-enum class NormKind { kRms, kLayer };
+// kNone: there is no norm (only a final norm may be none).
+enum class NormKind { kRms, kLayer, kNone };
+
+// Where the norm of a stage stands: x ← skip·x + Σ branch(norm(x)), x ← skip·x + Σ norm(branch(x)) (OLMo-2),
+// or x ← norm(skip·x + Σ branch(x)) (OPT-350m).
+enum class NormPlace { kInput, kBranch, kSum };
+
+// RMS norms of queries and keys before the rotary embedding: of every head alone (Qwen3), or of all heads
+// together (OLMo-2).
+enum class QueryKeyNorm { kNone, kHead, kWhole };
 
 // What a block is made of: the same for all of a model.
 struct BlockDesign {
-  NormKind norm = NormKind::kRms;  // of the final norm too
+  NormKind norm = NormKind::kRms;  // of the final norm too, where there is one
   Activation activation = Activation::kSilu;
   bool gated = true;      // the MLP computes down(act(gate(x))·up(x)); else down(act(up(x)))
   bool parallel = false;  // attention and MLP read one norm and make up one stage; else two stages
+  NormPlace norm_place = NormPlace::kInput;
+  QueryKeyNorm query_key_norm = QueryKeyNorm::kNone;
 
   bool operator==(const BlockDesign&) const = default;
 };
@@ -77,18 +88,27 @@ struct ModelConfig {
   BlockDesign design;
   BiasConfig bias;
   int64_t embedding_width = 0;
+  bool embedding_transform = false;  // a matrix between the embedding and the residual stream
   // A learned vector is added for each position: a table of position_offset + max_positions rows.
   bool learned_positions = false;
   int64_t position_offset = 0;  // row of position 0
   std::vector<BlockShape> blocks;
+  bool final_norm = true;
   bool head_transform = false;  // a matrix between the final norm and the head
   bool head_bias = false;
   bool tied = false;  // the head is the embedding matrix
   std::optional<int32_t> bos;
   std::vector<int32_t> eos;
 
+  // Of the residual stream, where it enters and leaves the blocks.
+  int64_t stream_width() const { return blocks.empty() ? embedding_width : blocks.front().input_width; }
   int64_t output_width() const { return blocks.empty() ? embedding_width : blocks.back().output_width; }
-  // All blocks of equal shape and one residual width: what a plain checkpoint of the family can express.
+  // Columns of the head.
+  int64_t head_width() const {
+    return head_transform && (tied || embedding_transform) ? embedding_width : output_width();
+  }
+  // All blocks of equal shape, one residual width, and matrices between it and the vocabulary at both ends or
+  // at neither: what a plain checkpoint of the family may express.
   bool is_uniform() const;
 };
 

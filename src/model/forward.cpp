@@ -25,6 +25,31 @@ void notify(const Observer& observer, Signal signal, MatrixView<const float> x) 
   if (observer) observer(signal, x);
 }
 
+// A row of n values; y may be x.
+void norm_row(const Norm& norm, const float* x, float* y, int64_t n) {
+  const float* weight = norm.weight.empty() ? nullptr : norm.weight.data();
+  const float* bias = norm.bias.empty() ? nullptr : norm.bias.data();
+  const auto divisor = static_cast<float>(norm.divisor);
+  const auto eps = static_cast<float>(norm.eps);
+  switch (norm.kind) {
+    case NormKind::kRms:
+      return vector_ops().rms_norm(x, weight, divisor, eps, y, n);
+    case NormKind::kLayer:
+      return vector_ops().layer_norm(x, weight, bias, divisor, eps, y, n);
+    case NormKind::kNone:
+      if (y != x) std::memcpy(y, x, static_cast<size_t>(n) * sizeof(float));
+  }
+}
+
+// Normalises queries or keys x (tokens, heads·head_dim) in place: each head, or all of a token together.
+void norm_heads(const PackedAttention& a, const Norm& norm, MatrixView<float> x) {
+  if (a.norms == QueryKeyNorm::kNone) return;
+  const int64_t width = a.norms == QueryKeyNorm::kHead ? a.head_dim : x.cols;
+  for_each_row(x.rows, [&](int64_t t) {
+    for (int64_t c = 0; c < x.cols; c += width) norm_row(norm, x.row(t) + c, x.row(t) + c, width);
+  });
+}
+
 // Rotates the first values of every head of every row of x (tokens, heads·head_dim), as many as the table
 // has.
 void rotate_heads(MatrixView<float> x, int64_t head_dim, const RopeTable& rope) {
@@ -56,6 +81,8 @@ Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,
   const MatrixView<float> q = qkv.view().block(0, 0, x.rows, queries);
   const MatrixView<float> k = qkv.view().block(0, queries, x.rows, keys);
   const MatrixView<float> v = qkv.view().block(0, queries + keys, x.rows, a.kv_heads * a.value_head_dim);
+  norm_heads(a, a.q_norm, q);
+  norm_heads(a, a.k_norm, k);
   rotate_heads(q, a.head_dim, rope);
   rotate_heads(k, a.head_dim, rope);
   Matrix<float> context(x.rows, a.heads * a.value_head_dim);
@@ -109,16 +136,7 @@ std::vector<int64_t> positions_of(std::span<const CacheStep> steps) {
 }  // namespace
 
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y) {
-  const float* weight = norm.weight.empty() ? nullptr : norm.weight.data();
-  const float* bias = norm.bias.empty() ? nullptr : norm.bias.data();
-  const auto divisor = static_cast<float>(norm.divisor);
-  const auto eps = static_cast<float>(norm.eps);
-  for_each_row(x.rows, [&](int64_t t) {
-    if (norm.kind == NormKind::kLayer)
-      vector_ops().layer_norm(x.row(t), weight, bias, divisor, eps, y.row(t), x.cols);
-    else
-      vector_ops().rms_norm(x.row(t), weight, divisor, eps, y.row(t), x.cols);
-  });
+  for_each_row(x.rows, [&](int64_t t) { norm_row(norm, x.row(t), y.row(t), x.cols); });
 }
 
 Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
@@ -134,17 +152,23 @@ Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
       std::memcpy(result.row(t), x.row(t), static_cast<size_t>(x.cols) * sizeof(float));
   }
   if (stage.branches.empty()) return result;
-  Matrix<float> normed(x.rows, x.cols);
-  apply_norm(stage.norm, x, normed.view());
-  notify(observer, Signal::kNormed, normed.view());
+  Matrix<float> normed;
+  MatrixView<const float> in = x;  // what the branches read
+  if (stage.norm_place == NormPlace::kInput) {
+    normed = Matrix<float>(x.rows, x.cols);
+    apply_norm(stage.norm, x, normed.view());
+    in = std::as_const(normed).view();
+  }
+  notify(observer, Signal::kNormed, in);
   for (const auto& branch : stage.branches) {
     const auto* attention = std::get_if<PackedAttention>(&branch);
-    const Matrix<float> out = attention != nullptr
-                                  ? run_attention(*attention, normed.view(), segments, rope, observer)
-                                  : run_mlp(std::get<PackedMlp>(branch), normed.view(), observer);
+    Matrix<float> out = attention != nullptr ? run_attention(*attention, in, segments, rope, observer)
+                                             : run_mlp(std::get<PackedMlp>(branch), in, observer);
     notify(observer, Signal::kBranchOutput, out.view());
+    if (stage.norm_place == NormPlace::kBranch) apply_norm(stage.norm, out.view(), out.view());
     for_each_row(x.rows, [&](int64_t t) { vector_ops().add(out.row(t), result.row(t), result.cols()); });
   }
+  if (stage.norm_place == NormPlace::kSum) apply_norm(stage.norm, result.view(), result.view());
   return result;
 }
 
@@ -170,6 +194,18 @@ void add_positions(const Weight& table, int64_t offset, std::span<const int64_t>
     decode_row(table, index, row.data());
     vector_ops().add(row.data(), x.row(static_cast<int64_t>(t)), x.cols);
   }
+}
+
+Matrix<float> first_stream(const PackedEmbedding& embedding, std::span<const int32_t> tokens,
+                           std::span<const int64_t> positions) {
+  Matrix<float> x = embed(embedding.table, tokens);
+  if (embedding.transform) {
+    Matrix<float> transformed(x.rows(), embedding.transform->out_features());
+    embedding.transform->apply(x.view(), transformed.view());
+    x = std::move(transformed);
+  }
+  add_positions(embedding.positions, embedding.position_offset, positions, x.view());
+  return x;
 }
 
 Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x) {
@@ -215,8 +251,7 @@ Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceSt
     if (model.rest) remote.push_back({step.cache->remote()->id(), step.cache->capacity(), first, count});
     tokens.insert(tokens.end(), step.tokens.begin(), step.tokens.end());
   }
-  Matrix<float> x = embed(model.embedding, tokens);
-  add_positions(model.positions, model.config.position_offset, positions_of(appended), x.view());
+  Matrix<float> x = first_stream(model.embedding, tokens, positions_of(appended));
   x = run_stages(model, appended, std::move(x));
   return model.rest ? model.rest->forward(remote, x) : finish_hidden(model, std::move(x));
 }

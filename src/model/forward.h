@@ -1,4 +1,5 @@
-// The forward pass, one for all models: stages of x ← skip·x + Σ branch(norm(x)).
+// The forward pass, one for all models: stages of x ← skip·x + Σ branch(norm(x)), the norm in any of its
+// places.
 #pragma once
 
 #include <cstdint>
@@ -14,10 +15,10 @@ namespace pare {
 // Signals a calibration may look at while a stage runs; all (tokens, width).
 enum class Signal {
   kStageInput,    // residual stream entering the stage
-  kNormed,        // what q, k, v, gate and up read
+  kNormed,        // what q, k, v, gate and up read: normalised where the norm stands before them
   kValueStream,   // what o reads
   kHiddenStream,  // what down reads
-  kBranchOutput,  // what the branch adds to the residual stream
+  kBranchOutput,  // what the branch adds to the residual stream, before a norm that may stand there
 };
 using Observer = std::function<void(Signal, MatrixView<const float>)>;
 
@@ -34,6 +35,10 @@ Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
 // the table is empty. Throws kInvalid naming a position outside the table.
 void add_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
                    MatrixView<float> x);
+
+// The residual stream of tokens at their positions, (tokens, width). Throws as embed and add_positions do.
+Matrix<float> first_stream(const PackedEmbedding& embedding, std::span<const int32_t> tokens,
+                           std::span<const int64_t> positions);
 
 // y = norm(x), row by row; x (tokens, width). y may be x.
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y);

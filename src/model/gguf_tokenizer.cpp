@@ -15,29 +15,42 @@ constexpr int32_t kControl = 3;
 constexpr int32_t kUserDefined = 4;
 constexpr int32_t kUnused = 5;
 
+// What a name stands for in llama.cpp.
 struct PreTokenizerName {
   std::string_view gguf;
   PreTokenizer kind;
+  bool ignore_merges = false;
+  bool adds_bos = false;  // unless the file says otherwise
 };
 // The first name of a kind is the one written.
 constexpr PreTokenizerName kPreTokenizers[] = {
-    {"gpt-2", PreTokenizer::kGpt2},       {"smollm", PreTokenizer::kSmolLM},
-    {"llama-bpe", PreTokenizer::kLlama3}, {"llama3", PreTokenizer::kLlama3},
-    {"llama-v3", PreTokenizer::kLlama3},  {"qwen2", PreTokenizer::kQwen2},
+    {"gpt-2", PreTokenizer::kGpt2},
+    {"smollm", PreTokenizer::kSmolLM},
+    {"llama-bpe", PreTokenizer::kLlama3, true, true},
+    {"llama3", PreTokenizer::kLlama3, true, true},
+    {"llama-v3", PreTokenizer::kLlama3, true, true},
+    {"dbrx", PreTokenizer::kLlama3},
+    {"qwen2", PreTokenizer::kQwen2},
+    {"tekken", PreTokenizer::kTekken, true, true},
 };
 
-PreTokenizer pre_tokenizer_of(const GgufFile& file) {
+const PreTokenizerName& pre_tokenizer_of(const GgufFile& file) {
   const std::string* name = file.metadata.find_string("tokenizer.ggml.pre");
-  if (name == nullptr) return PreTokenizer::kGpt2;
+  if (name == nullptr) return kPreTokenizers[0];
   for (const PreTokenizerName& entry : kPreTokenizers)
-    if (entry.gguf == *name) return entry.kind;
+    if (entry.gguf == *name) return entry;
   fail(ErrorCode::kUnsupported, "{}: pre-tokenizer \"{}\" is not supported", file.name, *name);
 }
 
-std::string gguf_name_of(PreTokenizer kind) {
-  for (const PreTokenizerName& entry : kPreTokenizers)
-    if (entry.kind == kind) return std::string(entry.gguf);
-  fail(ErrorCode::kUnsupported, "this pre-tokenizer has no name in GGUF");
+std::string gguf_name_of(const TokenizerSpec& spec) {
+  const PreTokenizerName* found = nullptr;
+  for (const PreTokenizerName& entry : kPreTokenizers) {
+    if (entry.kind != spec.pre_tokenizer) continue;
+    if (entry.ignore_merges == spec.ignore_merges) return std::string(entry.gguf);
+    if (found == nullptr) found = &entry;
+  }
+  if (found == nullptr) fail(ErrorCode::kUnsupported, "this pre-tokenizer has no name in GGUF");
+  return std::string(found->gguf);
 }
 
 // Fills an id without a token, as llama.cpp's conversion does.
@@ -55,8 +68,9 @@ std::optional<std::vector<int32_t>> token_types(const GgufFile& file, size_t cou
 TokenizerSpec byte_level_spec(const GgufFile& file) {
   TokenizerSpec spec;
   spec.vocab = file.metadata.get_strings("tokenizer.ggml.tokens");
-  spec.pre_tokenizer = pre_tokenizer_of(file);
-  spec.ignore_merges = spec.pre_tokenizer == PreTokenizer::kLlama3;
+  const PreTokenizerName& pre = pre_tokenizer_of(file);
+  spec.pre_tokenizer = pre.kind;
+  spec.ignore_merges = pre.ignore_merges;
   if (spec.pre_tokenizer == PreTokenizer::kQwen2)
     spec.normalizer.push_back({NormalizerStep::Kind::kNfc, "", ""});
   for (const std::string& merge : file.metadata.get_strings("tokenizer.ggml.merges")) {
@@ -122,7 +136,7 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
          file.name, model);
   TokenizerSpec spec = model == "gpt2" ? byte_level_spec(file) : sentencepiece_spec_from(file);
   // Without the key, llama.cpp puts a BOS before the text for these only.
-  const bool default_bos = (model == "llama" || spec.pre_tokenizer == PreTokenizer::kLlama3) &&
+  const bool default_bos = (model == "llama" || pre_tokenizer_of(file).adds_bos) &&
                            file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
   if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(default_bos))
     spec.prefix.push_back(static_cast<int32_t>(file.metadata.get_u32("tokenizer.ggml.bos_token_id")));
@@ -160,7 +174,7 @@ std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_
     std::vector<std::string> merges;
     for (const auto& [left, right] : spec.merges) merges.push_back(fmt::format("{} {}", left, right));
     entries.push_back({"tokenizer.ggml.model", std::string("gpt2")});
-    entries.push_back({"tokenizer.ggml.pre", gguf_name_of(spec.pre_tokenizer)});
+    entries.push_back({"tokenizer.ggml.pre", gguf_name_of(spec)});
     entries.push_back({"tokenizer.ggml.merges", GgufArray{std::move(merges)}});
   } else {
     for (size_t id = 0; id < tokens.size(); ++id)

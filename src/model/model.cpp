@@ -38,10 +38,12 @@ void update_config(Model& model) {
   config.tied = model.head.empty();
   config.head_bias = !model.head_bias.empty();
   config.learned_positions = !model.positions.empty();
-  config.design.norm = model.final_norm.kind;
+  config.embedding_transform = !model.embedding_transform.empty();
+  config.final_norm = model.final_norm.kind != NormKind::kNone;
+  if (config.final_norm) config.design.norm = model.final_norm.kind;
   config.head_transform = !model.head_transform.empty();
   config.bias = {};
-  int64_t width = config.embedding_width;
+  int64_t width = config.embedding_transform ? model.embedding_transform.rows : config.embedding_width;
   for (size_t b = 0; b < model.blocks.size(); ++b) {
     const auto& stages = model.blocks[b].stages;
     config.design.parallel = stages.size() == 1;
@@ -54,10 +56,12 @@ void update_config(Model& model) {
     shape.attention_output_width = shape.attention_skip ? stages[0].skip.rows : width;
     shape.output_width = shape.mlp_skip ? mlp_skip.rows : shape.attention_output_width;
     for (const Stage& stage : stages) {
-      PARE_CHECK(stage.branches.empty() || stage.norm.kind == config.design.norm);
+      if (stage.branches.empty()) continue;
+      PARE_CHECK(stage.norm.kind == config.design.norm && stage.norm_place == config.design.norm_place);
       for (const Branch& branch : stage.branches) {
         if (const auto* attention = std::get_if<Attention>(&branch)) {
           shape.value_head_dim = attention->value_head_dim;
+          PARE_CHECK(attention->norms == config.design.query_key_norm);
           config.bias.q |= !attention->q.bias.empty();
           config.bias.k |= !attention->k.bias.empty();
           config.bias.v |= !attention->v.bias.empty();

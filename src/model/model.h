@@ -1,4 +1,4 @@
-// A model is data: blocks are lists of stages, x ← skip·x + Σ branch(norm(x)).
+// A model is data: blocks are lists of stages, x ← skip·x + Σ branch(norm(x)), or with the norm elsewhere.
 #pragma once
 
 #include <span>
@@ -34,6 +34,8 @@ struct Attention {
   int64_t head_dim = 0;        // of queries and keys
   int64_t value_head_dim = 0;  // of values: o reads heads * value_head_dim
   Linear q, k, v, o;
+  QueryKeyNorm norms = QueryKeyNorm::kNone;  // of queries and keys; their weights fit a head or all heads
+  Norm q_norm = {}, k_norm = {};
 };
 
 struct Mlp {
@@ -48,6 +50,7 @@ struct Stage {
   Norm norm;
   std::vector<Branch> branches;  // empty: the stage only applies its skip
   Weight skip;                   // (width out, width in); empty: identity
+  NormPlace norm_place = NormPlace::kInput;
 };
 
 struct Block {
@@ -57,11 +60,12 @@ struct Block {
 // Canonical weights, as on disk (usually mapped). Copying is cheap: weights are shared and immutable.
 struct Model {
   ModelConfig config;
-  Weight embedding;  // (vocab, embedding_width)
-  Weight positions;  // (position_offset + max_positions, embedding_width), added by position; empty: none
+  Weight embedding;            // (vocab, embedding_width)
+  Weight embedding_transform;  // (stream width, embedding_width); empty: identity
+  Weight positions;  // (position_offset + max_positions, stream width), added by position; empty: none
   std::vector<Block> blocks;
   Norm final_norm;
-  Weight head_transform;         // (width read by the head, output width); empty: identity
+  Weight head_transform;         // (head width, output width); empty: identity
   Weight head;                   // (vocab, width); empty: tied to the embedding
   std::vector<float> head_bias;  // (vocab) or empty
 

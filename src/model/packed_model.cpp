@@ -33,6 +33,7 @@ void PackedAffine::apply(MatrixView<const float> x, MatrixView<float> y) const {
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute) {
   PackedStage packed;
   packed.norm = stage.norm;
+  packed.norm_place = stage.norm_place;
   packed.width_in = width_in;
   packed.width_out = stage.skip.empty() ? width_in : stage.skip.rows;
   if (!stage.skip.empty()) packed.skip = pack_linear(stage.skip, compute);
@@ -40,7 +41,8 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
     if (const auto* a = std::get_if<Attention>(&branch)) {
       packed.branches.emplace_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
                                                    compute, pack_affine({&a->q, &a->k, &a->v}, compute),
-                                                   pack_affine({&a->o}, compute)});
+                                                   pack_affine({&a->o}, compute), a->norms, a->q_norm,
+                                                   a->k_norm});
     } else {
       const Mlp& m = std::get<Mlp>(branch);
       const bool gated = !m.gate.weight.empty();
@@ -52,25 +54,29 @@ PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute
   return packed;
 }
 
+PackedEmbedding::PackedEmbedding(const Model& model, ComputeType compute)
+    : table(model.embedding), positions(model.positions), position_offset(model.config.position_offset) {
+  if (!model.embedding_transform.empty()) transform = pack_linear(model.embedding_transform, compute);
+}
+
 PackedModel::PackedModel(const Model& model, ComputeType compute)
     : PackedModel(model, compute, {0, model.blocks.size()}, nullptr) {}
 
 PackedModel::PackedModel(const Model& model, ComputeType compute, const ModelShare& share,
                          std::shared_ptr<Pipeline> pipeline)
     : config(model.config),
-      embedding(model.embedding),
-      positions(model.positions),
+      embedding(model, compute),
       final_norm(model.final_norm),
       head_bias(model.head_bias),
       hidden_width(model.head_weight().cols),
       rest(std::move(pipeline)) {
-  int64_t width = share.begin == 0 ? model.embedding.cols : model.config.blocks[share.begin - 1].output_width;
+  int64_t width = share.begin == 0 ? embedding.width() : model.config.blocks[share.begin - 1].output_width;
   for (size_t b = share.begin; b < share.end; ++b)
     for (const Stage& stage : model.blocks[b].stages) {
       stages.push_back(pack_stage(stage, width, compute));
       width = stages.back().width_out;
     }
-  if (share.begin > 0) embedding = positions = {};
+  if (share.begin > 0) embedding = {};
   if (share.end < model.blocks.size()) return;
   if (!model.head_transform.empty()) head_transform = pack_linear(model.head_transform, compute);
   head = pack_linear(model.head_weight(), compute);
@@ -78,6 +84,7 @@ PackedModel::PackedModel(const Model& model, ComputeType compute, const ModelSha
 
 std::vector<const PackedLinear*> PackedModel::linears() const {
   std::vector<const PackedLinear*> all;
+  if (embedding.transform) all.push_back(embedding.transform.get());
   for (const PackedStage& stage : stages) {
     if (stage.skip) all.push_back(stage.skip.get());
     for (const auto& branch : stage.branches) {

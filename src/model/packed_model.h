@@ -23,6 +23,8 @@ struct PackedAttention {
   ComputeType compute = ComputeType::kF32;  // of scores and values
   PackedAffine qkv;                         // queries of all heads, then keys, then values
   PackedAffine o;
+  QueryKeyNorm norms = QueryKeyNorm::kNone;
+  Norm q_norm = {}, k_norm = {};
 };
 struct PackedMlp {
   Activation activation = Activation::kSilu;
@@ -37,9 +39,23 @@ struct PackedStage {
   std::unique_ptr<PackedLinear> skip;  // null: identity
   int64_t width_in = 0;
   int64_t width_out = 0;
+  NormPlace norm_place = NormPlace::kInput;
 };
 
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute);
+
+// What makes tokens the residual stream that enters the first stage. Tables are read row by row from their
+// canonical weights.
+struct PackedEmbedding {
+  Weight table;                             // (vocab, embedding_width)
+  std::unique_ptr<PackedLinear> transform;  // null: identity
+  Weight positions;                         // (rows, width); empty: none
+  int64_t position_offset = 0;              // row of position 0
+
+  PackedEmbedding() = default;
+  PackedEmbedding(const Model& model, ComputeType compute);
+  int64_t width() const { return transform ? transform->out_features() : table.cols; }
+};
 
 // Blocks [begin, end) of a model, and what stands behind the last block.
 struct ModelShare {
@@ -49,11 +65,9 @@ struct ModelShare {
 
 class Pipeline;
 
-// Everything but the embedding and the positions, which are read row by row from their canonical weights.
 struct PackedModel {
   ModelConfig config;
-  Weight embedding;
-  Weight positions;                 // empty: none
+  PackedEmbedding embedding;        // empty where the share does not begin with the first block
   std::vector<PackedStage> stages;  // of the blocks of its share (all, as a rule), in order
   Norm final_norm;
   std::unique_ptr<PackedLinear> head_transform;  // null: identity

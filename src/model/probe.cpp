@@ -53,6 +53,8 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   const Weight seen = edited(edit, Role::kEmbedding, -1, gather_rows(model.embedding, rows));
   Matrix<float> x = decode(seen);
   PARE_CHECK(x.rows() == count);
+  if (!model.embedding_transform.empty())
+    x = apply_streamed(model.embedding_transform, edit, Role::kEmbeddingTransform, x.view());
   add_positions(edited(edit, Role::kPositions, -1, model.positions), model.config.position_offset, positions,
                 x.view());
   for (size_t b = 0; b < model.blocks.size(); ++b)

@@ -6,12 +6,15 @@
 namespace pare {
 
 enum class Role {
-  kEmbedding,      // (vocab, width)
-  kPositions,      // (positions, width)
-  kAttentionNorm,  // norm of the attention stage, or of the only stage of a parallel block
+  kEmbedding,           // (vocab, width)
+  kEmbeddingTransform,  // between the embedding and the residual stream
+  kPositions,           // (positions, width)
+  kAttentionNorm,       // norm of the attention stage, or of the only stage of a parallel block
   kQuery,
   kKey,
   kValue,
+  kQueryNorm,
+  kKeyNorm,
   kAttentionOutput,
   kAttentionSkip,  // residual matrix beside that stage
   kMlpNorm,
@@ -26,10 +29,25 @@ enum class Role {
 
 // Short lower-case name, as --targets and reports spell it: "q", "o", "down", …
 constexpr std::string_view role_name(Role role) {
-  constexpr std::string_view kNames[] = {
-      "embedding", "positions",      "attention_norm", "q",    "k",  "v",
-      "o",         "attention_skip", "mlp_norm",       "gate", "up", "down",
-      "mlp_skip",  "final_norm",     "head_transform", "head"};
+  constexpr std::string_view kNames[] = {"embedding",
+                                         "embedding_transform",
+                                         "positions",
+                                         "attention_norm",
+                                         "q",
+                                         "k",
+                                         "v",
+                                         "q_norm",
+                                         "k_norm",
+                                         "o",
+                                         "attention_skip",
+                                         "mlp_norm",
+                                         "gate",
+                                         "up",
+                                         "down",
+                                         "mlp_skip",
+                                         "final_norm",
+                                         "head_transform",
+                                         "head"};
   return kNames[static_cast<int>(role)];
 }
 

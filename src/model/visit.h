@@ -56,6 +56,7 @@ void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
     if (!weight.empty()) matrix(TensorPlace{role, block, false}, weight);
   };
   visit_weight(Role::kEmbedding, -1, model.embedding);
+  visit_weight(Role::kEmbeddingTransform, -1, model.embedding_transform);
   visit_weight(Role::kPositions, -1, model.positions);
   for (size_t b = 0; b < model.blocks.size(); ++b) {
     const auto block = static_cast<int64_t>(b);
@@ -66,6 +67,12 @@ void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
         visit_weight(role, block, linear.weight);
         if (!linear.bias.empty()) vector(TensorPlace{role, block, true}, linear.bias);
       });
+      for (auto& branch : stage.branches) {
+        auto* attention = std::get_if<Attention>(&branch);
+        if (attention == nullptr) continue;
+        visit_norm(Role::kQueryNorm, block, attention->q_norm);
+        visit_norm(Role::kKeyNorm, block, attention->k_norm);
+      }
       visit_weight(skip_role(s), block, stage.skip);
     }
   }

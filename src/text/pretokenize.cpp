@@ -48,6 +48,13 @@ size_t contraction_length(std::string_view rest, bool any_case) {
 
 bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
+// From the space at `pos` on: \s*[\r\n]+|\s+(?!\S)|\s+
+size_t newlines_or_space_end(std::string_view text, size_t pos) {
+  const size_t spaces_end = run_end(text, pos, kSpace);
+  const size_t newline = text.substr(pos, spaces_end - pos).find_last_of("\r\n");
+  return newline != std::string_view::npos ? pos + newline + 1 : space_end(text, pos);
+}
+
 // The regexes of LLaMA-3 and its relatives, which differ in how many numbers make a word.
 size_t llama3_like_word_end(std::string_view text, size_t pos, int max_numbers) {
   if (text[pos] == '\'') {
@@ -72,12 +79,66 @@ size_t llama3_like_word_end(std::string_view text, size_t pos, int max_numbers) 
     while (end < text.size() && is_newline(text[end])) ++end;
     return end;
   }
-  const size_t spaces_end = run_end(text, pos, kSpace);
-  const size_t newline = text.substr(pos, spaces_end - pos).find_last_of("\r\n");
-  return newline != std::string_view::npos ? pos + newline + 1 : space_end(text, pos);
+  return newlines_or_space_end(text, pos);
+}
+
+constexpr uint8_t kCased = kUpper | kLower;
+
+// Whether a character is in the U and W of Tekken's regex: letters without a case and marks are in both.
+bool begins_word(const ClassedChar& c) {
+  return (c.classes & kUpper) != 0 || ((c.classes & (kLetter | kMark)) != 0 && (c.classes & kCased) == 0);
+}
+bool ends_word(const ClassedChar& c) {
+  return (c.classes & kLower) != 0 || ((c.classes & (kLetter | kMark)) != 0 && (c.classes & kCased) == 0);
+}
+
+template <typename Member>
+size_t run_of(std::string_view text, size_t pos, Member member) {
+  while (pos < text.size()) {
+    const ClassedChar c = char_at(text, pos);
+    if (!member(c)) break;
+    pos += c.length;
+  }
+  return pos;
+}
+
+// U*W+ at `pos`: 0 when it does not match. What U* took too much it gives back.
+size_t lower_word_end(std::string_view text, size_t pos) {
+  size_t end = 0;  // behind the last character of the run that is in W too
+  while (pos < text.size()) {
+    const ClassedChar c = char_at(text, pos);
+    if (!begins_word(c)) break;
+    pos += c.length;
+    if (ends_word(c)) end = pos;
+  }
+  const size_t lower = run_of(text, pos, ends_word);
+  return lower > pos ? lower : end;
+}
+
+// U+W* at `pos`: 0 when it does not match.
+size_t upper_word_end(std::string_view text, size_t pos) {
+  const size_t upper = run_of(text, pos, begins_word);
+  return upper > pos ? run_of(text, upper, ends_word) : 0;
 }
 
 }  // namespace
+
+size_t tekken_word_end(std::string_view text, size_t pos) {
+  const ClassedChar c = char_at(text, pos);
+  const size_t next = pos + c.length;
+  const bool prefix = !is_newline(text[pos]) && (c.classes & (kLetter | kNumber)) == 0;
+  for (const auto word_end : {lower_word_end, upper_word_end}) {
+    if (const size_t end = prefix ? word_end(text, next) : 0; end != 0) return end;
+    if (const size_t end = word_end(text, pos); end != 0) return end;
+  }
+  if ((c.classes & kNumber) != 0) return next;
+  const bool before_symbol =
+      text[pos] == ' ' && next < text.size() && (char_at(text, next).classes & kKinds) == 0;
+  if ((c.classes & kSpace) != 0 && !before_symbol) return newlines_or_space_end(text, pos);
+  size_t end = run_end(text, next, 0);
+  while (end < text.size() && (is_newline(text[end]) || text[end] == '/')) ++end;
+  return end;
+}
 
 size_t gpt2_word_end(std::string_view text, size_t pos) {
   if (text[pos] == '\'') {

@@ -12,6 +12,7 @@ enum class PreTokenizer {
   kSmolLM,         // each digit on its own, then as GPT-2
   kLlama3,         // the regex of LLaMA-3
   kQwen2,          // the same with each number on its own
+  kTekken,         // the regex of Mistral's Tekken: words also end where their case changes
   kWhole,          // not at all (SentencePiece)
   kMetaspace,      // the same, after spaces became U+2581
   kMetaspaceSplit  // at every U+2581
@@ -29,6 +30,9 @@ size_t gpt2_word_end(std::string_view text, size_t pos);
 size_t llama3_word_end(std::string_view text, size_t pos);
 // The same with \p{N} for \p{N}{1,3}
 size_t qwen2_word_end(std::string_view text, size_t pos);
+// With U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and W = [\p{Ll}\p{Lm}\p{Lo}\p{M}]:
+// [^\r\n\p{L}\p{N}]?U*W+|[^\r\n\p{L}\p{N}]?U+W*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+
+size_t tekken_word_end(std::string_view text, size_t pos);
 // First numeric character at or after `pos`; text.size() if there is none.
 size_t find_numeric(std::string_view text, size_t pos);
 // Bytes of the character at `pos`.
@@ -52,6 +56,7 @@ void for_each_word(PreTokenizer kind, std::string_view text, Emit&& emit) {
   if (kind == PreTokenizer::kGpt2) return internal::cut(text, gpt2_word_end, emit);
   if (kind == PreTokenizer::kLlama3) return internal::cut(text, llama3_word_end, emit);
   if (kind == PreTokenizer::kQwen2) return internal::cut(text, qwen2_word_end, emit);
+  if (kind == PreTokenizer::kTekken) return internal::cut(text, tekken_word_end, emit);
   for (size_t pos = 0; pos < text.size();) {
     const size_t digit = find_numeric(text, pos);
     // The pieces between digits are cut on their own: a look-ahead does not see the digit.

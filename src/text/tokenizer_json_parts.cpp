@@ -30,6 +30,7 @@ PreTokenizer pre_tokenizer_of_regex(const std::string& regex) {
   if (regex == kGpt2Regex) return PreTokenizer::kGpt2;
   if (regex == kLlama3Regex) return PreTokenizer::kLlama3;
   if (regex == kQwen2Regex) return PreTokenizer::kQwen2;
+  if (regex == kTekkenRegex) return PreTokenizer::kTekken;
   unsupported("pre_tokenizer Split with the regex {}", regex.substr(0, 300));
 }
 

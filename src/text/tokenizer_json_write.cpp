@@ -62,6 +62,8 @@ Json pre_tokenizer_json(const TokenizerSpec& spec) {
       return sequence(split(kLlama3Regex), byte_level(false, false));
     case PreTokenizer::kQwen2:
       return sequence(split(kQwen2Regex), byte_level(false, false));
+    case PreTokenizer::kTekken:
+      return sequence(split(kTekkenRegex), byte_level(false, false));
     case PreTokenizer::kWhole:
       return nullptr;
     default:

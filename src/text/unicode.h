@@ -13,11 +13,14 @@ namespace pare {
 // A set of classes is the sum of these bits; 0 is everything else (punctuation, symbols, controls, bad
 // bytes).
 enum CharClass : uint8_t {
-  kLetter = 1,    // \p{L}
-  kNumber = 2,    // \p{N}
-  kSpace = 4,     // \s
-  kNumeric = 8,   // what the Digits pre-tokenizer cuts out: \p{N} of a newer Unicode version
-  kWordChar = 16  // \w, beside which a single_word added token does not match
+  kLetter = 1,     // \p{L}
+  kNumber = 2,     // \p{N}
+  kSpace = 4,      // \s
+  kNumeric = 8,    // what the Digits pre-tokenizer cuts out: \p{N} of a newer Unicode version
+  kWordChar = 16,  // \w, beside which a single_word added token does not match
+  kUpper = 32,     // [\p{Lu}\p{Lt}]
+  kLower = 64,     // \p{Ll}
+  kMark = 128      // \p{M}
 };
 
 struct CharRange {
@@ -35,7 +38,8 @@ uint8_t char_classes(char32_t code);
 namespace internal {
 constexpr std::array<uint8_t, 128> make_ascii_classes() {
   std::array<uint8_t, 128> classes{};
-  for (int c = 'a'; c <= 'z'; ++c) classes[c] = classes[c - 'a' + 'A'] = kLetter | kWordChar;
+  for (int c = 'a'; c <= 'z'; ++c) classes[c] = kLetter | kWordChar | kLower;
+  for (int c = 'A'; c <= 'Z'; ++c) classes[c] = kLetter | kWordChar | kUpper;
   for (int c = '0'; c <= '9'; ++c) classes[c] = kNumber | kNumeric | kWordChar;
   for (int c = '\t'; c <= '\r'; ++c) classes[c] = kSpace;
   classes[' '] = kSpace;

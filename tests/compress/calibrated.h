@@ -47,7 +47,7 @@ inline StageSignals signals_of(const Model& model, const CalibrationSet& set, si
       stream_kind(target) == StreamKind::kHidden ? Signal::kHiddenStream : Signal::kValueStream;
   StageSignals result;
   result.stream = Matrix<float>(walk.tokens(), stream_columns(target));
-  result.branch = Matrix<float>(walk.tokens(), model.config.embedding_width);
+  result.branch = Matrix<float>(walk.tokens(), model.config.stream_width());
   result.gram = Matrix<double>::zeros(stream_columns(target), stream_columns(target));
   int64_t streamed = 0;
   int64_t branched = 0;

@@ -3,6 +3,7 @@
 
 #include "compress/calibrated.h"
 #include "compress/slice/fuse.h"
+#include "model/arch/architecture.h"
 #include "model/load.h"
 #include "model/save.h"
 #include "support/expect_error.h"
@@ -45,6 +46,14 @@ std::vector<Case> all_cases() {
         cases.push_back({Rotation::kBlock, false, tied, keep_tie, covariance, true, like});
         cases.push_back({Rotation::kGlobal, true, tied, keep_tie, covariance, true, like});
       }
+  for (const bool biases : {false, true})
+    for (const auto& [tied, keep_tie] :
+         std::vector<std::pair<bool, bool>>{{true, true}, {true, false}, {false, true}}) {
+      cases.push_back(
+          {Rotation::kBlock, true, tied, keep_tie, Covariance::kNormalized, biases, qwen3_like()});
+      cases.push_back(
+          {Rotation::kGlobal, true, tied, keep_tie, Covariance::kNormalized, biases, qwen3_like()});
+    }
   return cases;
 }
 
@@ -179,6 +188,39 @@ TEST(SliceResidualModel, GlobalUntiedSliceIsAPlainCheckpoint) {
   EXPECT_FALSE(is_plain(sliced_residual(dense, set, options, report)));
   options = {24, Rotation::kBlock, Covariance::kNormalized, true, false};
   EXPECT_FALSE(is_plain(sliced_residual(dense, set, options, report)));
+}
+
+// Norms of queries and keys share the eps that the plain norms get: so large an eps shows what it changes.
+TEST(SliceResidualModel, PlainCheckpointsKeepTheNormsOfQueriesAndKeys) {
+  Model dense = make_tiny_model(qwen3_like());
+  for (Block& block : dense.blocks)
+    for (Stage& stage : block.stages) {
+      stage.norm.eps = 0.3;
+      for (Branch& branch : stage.branches)
+        if (auto* a = std::get_if<Attention>(&branch)) a->q_norm.eps = a->k_norm.eps = 0.3;
+    }
+  dense.config.norm_eps = dense.final_norm.eps = 0.3;
+  // 12 of 32 channels of the stream are nothing, so cutting them is exact.
+  const Matrix<double> basis = random_orthogonal(32, 3);
+  const MatrixView<const double> kept = basis.view().block(0, 0, 32, 20);
+  const Matrix<double> projector = matmul_nt(kept, kept);
+  project(dense.embedding, projector, false);
+  for (Block& block : dense.blocks) {
+    project(std::get<Attention>(block.stages[0].branches[0]).o.weight, projector, true);
+    project(std::get<Mlp>(block.stages[1].branches[0]).down.weight, projector, true);
+  }
+  const CalibrationSet set = random_calibration(3, 40);
+  Report report;
+  const ResidualOptions options{20, Rotation::kGlobal, Covariance::kNormalized, true, false};
+  const Model sliced = sliced_residual(dense, set, options, report);
+  EXPECT_TRUE(is_plain(sliced));
+  EXPECT_EQ(writing_architecture(sliced.config).name, "qwen3");
+  EXPECT_DOUBLE_EQ(std::get<Attention>(sliced.blocks[1].stages[0].branches[0]).q_norm.eps, 0.3 * 32 / 20);
+  const bool rounds = calibration_compute() == ComputeType::kBF16;
+  EXPECT_LT(logit_difference(dense, sliced, set), rounds ? 0x1p-8 : 1e-4);
+  const TempDir folder;
+  save_hf(sliced, folder.path(), {.dtype = Encoding::kF32});
+  EXPECT_LT(logit_difference(sliced, load_model(folder.path()), set), 1e-6);
 }
 
 TEST(SliceResidualModel, RefusesWidthsAndModelsItCannotSlice) {

@@ -46,6 +46,18 @@ std::vector<SliceOptions> every_way(double share) {
           residual_to_target(share, Rotation::kGlobal)};
 }
 
+// Those that a model can go.
+std::vector<SliceOptions> every_way(double share, const TinyModelOptions& like) {
+  std::vector<SliceOptions> ways = every_way(share);
+  if (like.design.norm_place != NormPlace::kInput) ways.resize(2);
+  return ways;
+}
+
+std::vector<TinyModelOptions> every_design() {
+  return {
+      TinyModelOptions{.biases = true}, opt_like(), phi_like(), qwen3_like(), olmo2_like(), post_norm_like()};
+}
+
 bool same_weights(const Model& a, const Model& b) {
   std::vector<std::pair<const void*, size_t>> parts;
   const auto collect = [&](const Model& model) {
@@ -68,9 +80,9 @@ bool same_weights(const Model& a, const Model& b) {
 }
 
 TEST(Slice, MeetsTheTargetAndReportsIt) {
-  for (const TinyModelOptions& like : {TinyModelOptions{.biases = true}, opt_like(), phi_like()})
+  for (const TinyModelOptions& like : every_design())
     for (const double share : {0.97, 0.9, 0.8})
-      for (SliceOptions options : every_way(share)) {
+      for (SliceOptions options : every_way(share, like)) {
         const Model dense = make_tiny_model(like);
         const CalibrationSet set = random_calibration(6, 32);
         SCOPED_TRACE(fmt::format("{} {} {}", like.architecture, share, to_json(options).dump()));
@@ -89,8 +101,8 @@ TEST(Slice, MeetsTheTargetAndReportsIt) {
 
 TEST(Slice, GivesTheSameBytesWithAnyNumberOfThreads) {
   const CalibrationSet set = random_calibration(6, 32);
-  for (const TinyModelOptions& like : {TinyModelOptions{.biases = true}, opt_like(), phi_like()})
-    for (const SliceOptions& options : every_way(0.8)) {
+  for (const TinyModelOptions& like : every_design())
+    for (const SliceOptions& options : every_way(0.8, like)) {
       const Model dense = make_tiny_model(like);
       const auto with = [&](int threads) {
         const WithThreads scope(threads);
@@ -173,6 +185,28 @@ TEST(Slice, SaysWhenATargetCannotBeMet) {
                     "parameters too many");
   EXPECT_PARE_ERROR(sliced_model(dense, set, residual_to_target(0.01, Rotation::kBlock), report),
                     ErrorCode::kInvalid, "no residual width of at least 8");
+}
+
+TEST(Slice, StreamsWithoutARotationAreRefusedWithTheReason) {
+  const CalibrationSet set = random_calibration(2, 16);
+  TinyModelOptions bare = opt_like();
+  bare.final_norm = false;
+  TinyModelOptions narrow = opt_like();
+  narrow.embedding_width = 20;
+  for (const auto& [like, reason] : std::vector<std::pair<TinyModelOptions, const char*>>{
+           {olmo2_like(), "norms stand behind its branches"},
+           {post_norm_like(), "norms stand behind the residual"},
+           {bare, "by the head without a norm"},
+           {narrow, "a matrix behind its embedding"}}) {
+    const Model dense = make_tiny_model(like);
+    for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
+      Report report;
+      EXPECT_PARE_ERROR(sliced_model(dense, set, residual_to_target(0.9, rotation), report),
+                        ErrorCode::kUnsupported, reason);
+      EXPECT_PARE_ERROR(require_reachable(dense, residual_to_target(0.9, rotation)), ErrorCode::kUnsupported,
+                        "--streams hidden,value");
+    }
+  }
 }
 
 TEST(Slice, ModelsWithoutTheStreamAreRefused) {

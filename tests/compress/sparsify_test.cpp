@@ -74,8 +74,8 @@ const std::vector<SparsifyOptions>& every_way() {
 
 TEST(Sparsify, EveryLinearFollowsThePatternAndIsReported) {
   const CalibrationSet set = random_calibration(6, 32);
-  for (const TinyModelOptions& like :
-       {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(), phi_like()}) {
+  for (const TinyModelOptions& like : {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(),
+                                       phi_like(), qwen3_like(), olmo2_like(), post_norm_like()}) {
     const Model dense = make_tiny_model(like);
     const int64_t linears = like.design.gated ? 14 : 12;
     for (const SparsifyOptions& options : every_way()) {
@@ -107,8 +107,8 @@ TEST(Sparsify, UpdatesBringOutputsCloserThanMasksAlone) {
 
 // With 3:4 in one layer only, what follows must win back some of what it lost, with biases as without.
 TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
-  for (TinyModelOptions like :
-       {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(), phi_like()}) {
+  for (TinyModelOptions like : {TinyModelOptions{}, TinyModelOptions{.biases = true}, opt_like(), phi_like(),
+                                qwen3_like(), olmo2_like(), post_norm_like()}) {
     SCOPED_TRACE(like.architecture);
     like.layers = 4;
     const Model dense = make_tiny_model(like);

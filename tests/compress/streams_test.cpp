@@ -4,6 +4,7 @@
 #include <algorithm>
 
 #include "compress/calibrated.h"
+#include "compress/slice/stream_slicing.h"
 #include "support/expect_error.h"
 
 namespace pare::test {
@@ -195,6 +196,66 @@ TEST_P(Streams, ValueStreamOfLowRankIsCutToItExactly) {
   EXPECT_EQ(stream_width(cut.stage), kRank);
   EXPECT_LT(logit_difference(dense, with_stage(dense, 1, kAttention, cut.stage), set), 1e-4);
   EXPECT_GT(cut_stream(original, signals.gram.view(), kRank - 1, 0.0).relative_error, 1e-3);
+}
+
+Model cut_streams(const Model& model, const CalibrationSet& set, const std::vector<int64_t>& widths,
+                  Report& report) {
+  WorkArea area;
+  StageEditors editors;
+  editors.push_back(stream_cutter(model, set, widths, 1e-3, area));
+  return edit_stages(model, set, editors, area, report);
+}
+
+// Whatever stands around them: norms behind the branches or the sums, norms of queries and keys.
+TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const TinyModelOptions& like :
+       {opt_like(), phi_like(), qwen3_like(), olmo2_like(), post_norm_like()}) {
+    SCOPED_TRACE(fmt::format("{} {}", like.architecture, static_cast<int>(like.design.norm_place)));
+    const Model dense = make_tiny_model(like);
+    std::vector<int64_t> widths;
+    Model cut = dense;
+    for (const auto [stage, branch] : streams_of(dense)) {
+      widths.push_back(stream_width(stage_at(dense, stage), branch));
+      WorkArea area;
+      CalibrationWalk walk(set, dense.config, area, "walk", ComputeType::kF32);
+      walk.start(dense);
+      for (size_t before = 0; before < stage; ++before) walk.run(stage_at(dense, before), "before");
+      const std::vector<Matrix<double>> grams =
+          run_for_grams(stage_at(dense, stage), {branch}, [&](const Observer& observer) {
+            walk.run(stage_at(dense, stage), "target", {observer, {}, {}});
+          });
+      Stage& target = stage_at(cut, stage);
+      target = cut_stream(target, grams.front().view(), widths.back(), 0.0, branch).stage;
+    }
+    EXPECT_LT(logit_difference(dense, cut, set), 1e-5);
+    // One unit less is another function.
+    Report report;
+    widths.front() -= 1;
+    EXPECT_GT(logit_difference(dense, cut_streams(dense, set, widths, report), set), 1e-5);
+    ASSERT_EQ(report.errors.size(), 1u);
+    EXPECT_GT(report.errors.front().relative_error, 0.0);
+  }
+}
+
+// What a later cut sees is the stream behind the cut stage, whether that was corrected or ran again.
+TEST(StreamCuts, LaterCutsSeeTheEarlierOnesInEveryDesign) {
+  const CalibrationSet set = random_calibration(4, 48);
+  for (const TinyModelOptions& like : {TinyModelOptions{}, olmo2_like(), post_norm_like()}) {
+    SCOPED_TRACE(like.architecture);
+    const Model dense = make_tiny_model(like);
+    const auto cut = [&](const std::vector<int64_t>& widths, const Model& model) {
+      Report report;
+      return cut_streams(model, set, widths, report);
+    };
+    // Both at once, and the second on the result of the first.
+    const Model both = cut({5, 48, 8, 30}, dense);
+    const Model first = cut({5, 48, 8, 48}, dense);
+    const Model second = cut({5, 48, 8, 30}, first);
+    const bool rounds = calibration_compute() == ComputeType::kBF16;
+    EXPECT_LT(logit_difference(both, second, set), rounds ? 0x1p-6 : 1e-4);
+    EXPECT_GT(logit_difference(both, first, set), 0x1p-5);
+  }
 }
 
 TEST(StreamCuts, AParallelStageHasTwoStreams) {

@@ -215,8 +215,12 @@ Json golden_config(const char* name) {
 }
 
 TEST(Config, SlicedModelsOfAnyFamilyAreWrittenAlike) {
-  for (const Json& json : {of_kind("mistral"), of_kind("qwen2"), golden_config("opt/relu"),
-                           golden_config("opt/bare-linears"), golden_config("phi/quarter-rotary-gqa")}) {
+  for (const Json& json :
+       {of_kind("mistral"), of_kind("qwen2"), golden_config("opt/relu"), golden_config("opt/bare-linears"),
+        golden_config("opt/post-norm"), golden_config("opt/post-norm-untied"),
+        golden_config("opt/no-final-norm"), golden_config("qwen3/gqa"), golden_config("qwen3/tied-bias"),
+        golden_config("olmo2/mha"), golden_config("olmo2/gqa-tied"),
+        golden_config("phi/quarter-rotary-gqa")}) {
     ModelConfig config = read(json);
     config.blocks[1].intermediate_size = 20;
     const Json written = writing_architecture(config).write_config(config);
@@ -228,6 +232,10 @@ TEST(Config, SlicedModelsOfAnyFamilyAreWrittenAlike) {
     EXPECT_EQ(again.learned_positions, config.learned_positions);
     EXPECT_EQ(again.position_offset, config.position_offset);
     EXPECT_EQ(again.head_bias, config.head_bias);
+    EXPECT_EQ(again.embedding_width, config.embedding_width);
+    EXPECT_EQ(again.embedding_transform, config.embedding_transform);
+    EXPECT_EQ(again.head_transform, config.head_transform);
+    EXPECT_EQ(again.final_norm, config.final_norm);
     EXPECT_EQ(again.blocks, config.blocks);
     EXPECT_EQ(again.bias, config.bias);
   }
@@ -237,8 +245,9 @@ TEST(Config, SlicedModelsOfAnyFamilyAreWrittenAlike) {
 TEST(Config, OlderSlicedModelsAreLlamas) {
   Json json = golden_config("sliced/all-streams");
   const ModelConfig config = read(json);
-  for (const char* key : {"family", "norm", "gated", "parallel", "rotary_dim", "learned_positions",
-                          "position_offset", "head_bias"})
+  for (const char* key :
+       {"family", "norm", "norm_place", "query_key_norm", "final_norm", "embedding_transform", "gated",
+        "parallel", "rotary_dim", "learned_positions", "position_offset", "head_bias"})
     json["pare"].erase(key);
   json["model_type"] = "pare_llama";
   const ModelConfig older = read(json);
@@ -262,14 +271,21 @@ TEST(Config, OptReadsWhatItsStagesExpress) {
   EXPECT_EQ(config.position_offset, 2);
   EXPECT_EQ(config.rotary_dim, 0);
   EXPECT_TRUE(config.tied);
-  EXPECT_PARE_ERROR(read(with(json, "do_layer_norm_before", false)), ErrorCode::kUnsupported,
-                    "do_layer_norm_before false");
-  EXPECT_PARE_ERROR(read(with(json, "_remove_final_layer_norm", true)), ErrorCode::kUnsupported,
-                    "_remove_final_layer_norm true");
+  EXPECT_TRUE(config.final_norm);
+  const ModelConfig post = read(with(json, "do_layer_norm_before", false));
+  EXPECT_EQ(post.design.norm_place, NormPlace::kSum);
+  EXPECT_FALSE(post.final_norm);
+  EXPECT_FALSE(post.embedding_transform);
+  EXPECT_FALSE(read(with(json, "_remove_final_layer_norm", true)).final_norm);
+  const ModelConfig narrow = read(with(json, "word_embed_proj_dim", 10));
+  EXPECT_EQ(narrow.embedding_width, 10);
+  EXPECT_EQ(narrow.stream_width(), config.stream_width());
+  EXPECT_TRUE(narrow.embedding_transform && narrow.head_transform);
+  EXPECT_EQ(narrow.head_width(), 10);
+  EXPECT_EQ(read(with(json, "word_embed_proj_dim", nullptr)).embedding_width, config.embedding_width);
+  EXPECT_PARE_ERROR(read(with(json, "word_embed_proj_dim", 0)), ErrorCode::kFormat, "embedding width is 0");
   EXPECT_PARE_ERROR(read(with(json, "layer_norm_elementwise_affine", false)), ErrorCode::kUnsupported,
                     "layer_norm_elementwise_affine false");
-  EXPECT_PARE_ERROR(read(with(json, "word_embed_proj_dim", 10)), ErrorCode::kUnsupported,
-                    "word_embed_proj_dim 10");
   EXPECT_PARE_ERROR(read(with(json, "activation_function", "mish")), ErrorCode::kUnsupported, "mish");
   EXPECT_PARE_ERROR(read(with(json, "num_attention_heads", 3)), ErrorCode::kFormat, "3 heads");
   EXPECT_PARE_ERROR(read(with(json, "ffn_dim", 0)), ErrorCode::kFormat, "ffn_dim");
@@ -290,6 +306,52 @@ TEST(Config, PhiReadsWhatItsStagesExpress) {
                     "partial_rotary_factor");
   EXPECT_PARE_ERROR(read(with(json, "qk_layernorm", true)), ErrorCode::kUnsupported, "qk_layernorm");
   EXPECT_PARE_ERROR(read(with(json, "hidden_act", "silu")), ErrorCode::kUnsupported, "silu without a gate");
+}
+
+TEST(Config, Qwen3AndOlmo2HaveTheirNorms) {
+  Json json = of_kind("qwen3");
+  ModelConfig config = read(json);
+  EXPECT_EQ(config.architecture, "qwen3");
+  EXPECT_EQ(config.head_dim, 128);  // whatever the hidden size
+  EXPECT_EQ(config.design, (BlockDesign{.query_key_norm = QueryKeyNorm::kHead}));
+  EXPECT_EQ(config.bias, BiasConfig());
+  EXPECT_EQ(read(with(json, "attention_bias", true)).bias,
+            (BiasConfig{true, true, true, true, false, false, false}));
+  EXPECT_EQ(read(with(with(json, "use_sliding_window", true), "sliding_window", 64)).max_positions, 64);
+  json.erase("model_type");
+  json["architectures"] = {"Qwen3ForCausalLM"};
+  EXPECT_EQ(read(json).architecture, "qwen3");
+  json = of_kind("olmo2");
+  config = read(json);
+  EXPECT_EQ(config.design,
+            (BlockDesign{.norm_place = NormPlace::kBranch, .query_key_norm = QueryKeyNorm::kWhole}));
+  EXPECT_EQ(config.norm_eps, 1e-5);
+  EXPECT_EQ(config.head_dim, 8);
+  for (const char* other : {"qwen3_moe", "olmo", "olmo3", "olmoe"})
+    EXPECT_PARE_ERROR(read(of_kind(other)), ErrorCode::kUnsupported, fmt::format("\"{}\"", other));
+}
+
+TEST(Config, TheNewerKeysOfSlicedModelsAreChecked) {
+  const Json json = golden_config("sliced/opt-post-norm");
+  const auto with_key = [&](const char* key, const Json& value) {
+    Json changed = json;
+    changed["pare"][key] = value;
+    return changed;
+  };
+  const ModelConfig config = read(json);
+  EXPECT_EQ(config.design.norm_place, NormPlace::kSum);
+  EXPECT_EQ(config.stream_width(), 20);
+  EXPECT_EQ(config.embedding_width, 12);
+  EXPECT_PARE_ERROR(read(with_key("norm_place", "after")), ErrorCode::kUnsupported,
+                    "\"norm_place\" is \"after\", expected input, branch, sum");
+  EXPECT_PARE_ERROR(read(with_key("norm_place", 1)), ErrorCode::kFormat, "norm_place");
+  EXPECT_PARE_ERROR(read(with_key("query_key_norm", "heads")), ErrorCode::kUnsupported, "none, head, whole");
+  EXPECT_PARE_ERROR(read(with_key("final_norm", "no")), ErrorCode::kFormat, "final_norm");
+  EXPECT_PARE_ERROR(read(with_key("embedding_transform", false)), ErrorCode::kFormat,
+                    "layer 0 reads a width of 20");
+  EXPECT_PARE_ERROR(read(with_key("head_transform", false)), ErrorCode::kFormat, "a tied head");
+  EXPECT_PARE_ERROR(read(with_key("embedding_width", -1)), ErrorCode::kFormat, "embedding width is -1");
+  EXPECT_PARE_ERROR(read(with_key("parallel", true)), ErrorCode::kUnsupported, "parallel block");
 }
 
 TEST(Config, LayerNormsAndParallelBlocksHaveNoSkips) {
@@ -328,10 +390,29 @@ TEST(Config, DivisorsOfTheRotaryEmbedding) {
 }
 
 TEST(Config, WhatIsWrittenIsReadBack) {
-  for (const char* name :
-       {"llama/mha", "llama/gqa-tied", "llama/bias", "llama/rope-linear", "llama/rope-llama3",
-        "mistral/window", "mistral/no-window", "qwen2/gqa", "opt/relu", "opt/bare-linears", "opt/untied-gelu",
-        "phi/half-rotary", "phi/quarter-rotary-gqa", "sliced/all-streams", "sliced/global-rotation"}) {
+  for (const char* name : {"llama/mha",
+                           "llama/gqa-tied",
+                           "llama/bias",
+                           "llama/rope-linear",
+                           "llama/rope-llama3",
+                           "mistral/window",
+                           "mistral/no-window",
+                           "qwen2/gqa",
+                           "qwen3/gqa",
+                           "qwen3/tied-bias",
+                           "olmo2/mha",
+                           "olmo2/gqa-tied",
+                           "opt/relu",
+                           "opt/bare-linears",
+                           "opt/untied-gelu",
+                           "opt/post-norm",
+                           "opt/post-norm-untied",
+                           "opt/no-final-norm",
+                           "sliced/opt-post-norm",
+                           "phi/half-rotary",
+                           "phi/quarter-rotary-gqa",
+                           "sliced/all-streams",
+                           "sliced/global-rotation"}) {
     const auto path = golden_folder(name) / "config.json";
     const ModelConfig config = read(parse_json(read_file(path, 1 << 20), name));
     const Json written = writing_architecture(config).write_config(config);

@@ -17,7 +17,9 @@ Tokenizer through_gguf(const Tokenizer& tokenizer) {
   file.name = "x.gguf";
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, tokenizer.vocab_size()))
     file.metadata.add(entry.key, entry.value);
-  file.metadata.add("tokenizer.ggml.bos_token_id", uint32_t{1});
+  const auto& prefix = tokenizer.spec().prefix;
+  file.metadata.add("tokenizer.ggml.bos_token_id",
+                    prefix.empty() ? uint32_t{1} : static_cast<uint32_t>(prefix.front()));
   return tokenizer_from_gguf(file);
 }
 
@@ -52,6 +54,28 @@ TEST(GgufTokenizer, KeepsQwen2) {
   const Tokenizer again = through_gguf(original);
   EXPECT_EQ(again.spec().pre_tokenizer, PreTokenizer::kQwen2);
   expect_same(original, again);
+}
+
+TEST(GgufTokenizer, KeepsTekken) {
+  const Tokenizer original =
+      Tokenizer::from_json(read_file(PARE_GOLDEN_DIR "/tokenizer/tekken.tokenizer.json", 1 << 20));
+  const Tokenizer again = through_gguf(original);
+  EXPECT_EQ(again.spec().pre_tokenizer, PreTokenizer::kTekken);
+  EXPECT_TRUE(again.spec().ignore_merges);
+  expect_same(original, again);
+}
+
+// The regex of LLaMA-3 without its rule of whole words has another name.
+TEST(GgufTokenizer, NamesSayWhetherMergesAreIgnored) {
+  for (const bool ignore : {true, false}) {
+    TokenizerSpec spec =
+        Tokenizer::from_json(read_file(PARE_GOLDEN_DIR "/tokenizer/llama3.tokenizer.json", 1 << 20)).spec();
+    spec.ignore_merges = ignore;
+    const Tokenizer original(std::move(spec));
+    const Tokenizer again = through_gguf(original);
+    EXPECT_EQ(again.spec().ignore_merges, ignore);
+    expect_same(original, again);
+  }
 }
 
 TEST(GgufTokenizer, RejectsScoresAndTypesThatDoNotFit) {

@@ -70,6 +70,50 @@ TEST(Load, WrongShapes) {
   EXPECT_PARE_ERROR(load_model(rank.path()), ErrorCode::kFormat, "model.norm.weight");
 }
 
+// Norms that LLaMA does not have, or not there, and matrices at the ends.
+TEST(Load, PartsOfOtherFamiliesAreMissingOrOfTheWrongShape) {
+  const std::pair<const char*, const char*> parts[] = {
+      {"qwen3/gqa", "model.layers.1.self_attn.q_norm.weight"},
+      {"qwen3/gqa", "model.layers.0.self_attn.k_norm.weight"},
+      {"olmo2/mha", "model.layers.0.self_attn.q_norm.weight"},
+      {"olmo2/mha", "model.layers.1.self_attn.k_norm.weight"},
+      {"olmo2/mha", "model.layers.1.post_attention_layernorm.weight"},
+      {"olmo2/mha", "model.layers.0.post_feedforward_layernorm.weight"},
+      {"opt/post-norm", "model.decoder.project_in.weight"},
+      {"opt/post-norm", "model.decoder.project_out.weight"},
+      {"opt/post-norm", "model.decoder.layers.1.final_layer_norm.bias"},
+      {"opt/post-norm", "model.decoder.embed_positions.weight"},
+      {"sliced/opt-post-norm", "model.embedding_transform.weight"},
+      {"sliced/qwen3-rotated", "model.layers.1.self_attn.q_norm.weight"}};
+  for (const auto& [golden, name] : parts) {
+    const DamagedModel without(
+        [&](auto& plan) { std::erase_if(plan, [&](const TensorPlan& t) { return t.name == name; }); },
+        golden);
+    EXPECT_PARE_ERROR(load_model(without.path()), ErrorCode::kNotFound,
+                      fmt::format("\"{}\" is missing", name));
+    for (const bool last : {false, true}) {
+      const DamagedModel wrong(
+          [&](auto& plan) {
+            auto& shape = tensor(plan, name).shape;
+            (last ? shape.back() : shape.front()) += 1;
+          },
+          golden);
+      EXPECT_PARE_ERROR(load_model(wrong.path()), ErrorCode::kFormat, name);
+    }
+  }
+}
+
+// A norm of all queries where that of a head belongs, and the other way round.
+TEST(Load, NormsOfHeadsAndOfAllHeadsAreNotMixedUp) {
+  for (const char* golden : {"qwen3/gqa", "olmo2/mha"}) {
+    const int64_t width =
+        load_model(golden_folder(golden)).config.head_dim * (golden == std::string_view("qwen3/gqa") ? 4 : 1);
+    const DamagedModel model(
+        [&](auto& plan) { tensor(plan, "model.layers.0.self_attn.q_norm.weight").shape = {width}; }, golden);
+    EXPECT_PARE_ERROR(load_model(model.path()), ErrorCode::kFormat, "model.layers.0.self_attn.q_norm.weight");
+  }
+}
+
 TEST(Load, ASurplusBiasIsAnError) {
   const DamagedModel model(
       [](auto& plan) {

@@ -45,7 +45,10 @@ INSTANTIATE_TEST_SUITE_P(
                       "opt/untied-gelu", "opt/bare-linears", "phi/half-rotary", "phi/quarter-rotary-gqa",
                       "phi/minimal-config", "sliced/all-streams", "sliced/block-rotation",
                       "sliced/global-rotation", "sliced/first-layer-bare", "sliced/opt-rotated",
-                      "sliced/opt-streams", "sliced/phi-rotated", "sliced/phi-streams", "tiny-model"));
+                      "sliced/opt-streams", "sliced/phi-rotated", "sliced/phi-streams", "opt/post-norm",
+                      "opt/post-norm-untied", "opt/no-final-norm", "qwen3/gqa", "qwen3/tied-bias",
+                      "qwen3/minimal-config", "olmo2/mha", "olmo2/gqa-tied", "olmo2/minimal-config",
+                      "sliced/qwen3-rotated", "sliced/olmo2-streams", "sliced/opt-post-norm", "tiny-model"));
 
 TEST(SaveHf, ShardsAndOneFileHoldTheSame) {
   const Model sharded = load_model(golden_folder("llama/sharded"));
@@ -69,6 +72,27 @@ TEST(SaveHf, VectorsThatTheTypeCannotHoldStayF32) {
   EXPECT_EQ(file.tensors.at("model.layers.0.input_layernorm.weight").encoding, Encoding::kF32);
   EXPECT_EQ(load_model(folder.path()).blocks[0].stages[0].norm.weight, model.blocks[0].stages[0].norm.weight);
   EXPECT_EQ(parse_json(contents(folder / "config.json"), "config.json")["torch_dtype"], "bfloat16");
+}
+
+// Also those of queries and keys, and those behind a stage.
+TEST(SaveHf, EveryNormWithoutWeightsIsWrittenAsOnes) {
+  for (const TinyModelOptions& like : {qwen3_like(), olmo2_like(), post_norm_like()}) {
+    SCOPED_TRACE(like.architecture);
+    Model model = make_tiny_model(like);
+    for (Block& block : model.blocks)
+      for (Stage& stage : block.stages) {
+        stage.norm.weight.clear();
+        stage.norm.bias.clear();
+        for (Branch& branch : stage.branches)
+          if (auto* a = std::get_if<Attention>(&branch)) a->q_norm.weight = a->k_norm.weight = {};
+      }
+    const TempDir folder;
+    save_hf(model, folder.path());
+    const Model again = load_model(folder.path());
+    EXPECT_EQ(model_size(again).parameters, model_size(model).parameters);
+    const auto tokens = some_tokens(9, 64);
+    EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
+  }
 }
 
 TEST(SaveHf, NormsWithoutWeightsAreWrittenAsOnes) {
@@ -147,9 +171,41 @@ Model with_rows(const std::string& golden) {
 }
 
 TEST(SaveGguf, OtherFamilies) {
-  for (const char* golden : {"mistral/window", "mistral/no-window", "qwen2/gqa", "qwen2/tied"}) {
+  for (const char* golden : {"mistral/window", "mistral/no-window", "qwen2/gqa", "qwen2/tied", "qwen3/gqa",
+                             "qwen3/minimal-config", "olmo2/mha"}) {
     SCOPED_TRACE(golden);
     expect_gguf_keeps(with_rows(golden));
+  }
+}
+
+// llama.cpp would leave these tensors out, or ask for one that is not there.
+TEST(SaveGguf, RefusesWhatTheFamilysLoaderDoesNotRead) {
+  const TempDir folder;
+  const auto save = [&](const Model& model) {
+    save_gguf(model, tiny_tokenizer(), folder / "model.gguf", std::nullopt);
+  };
+  EXPECT_PARE_ERROR(save(with_rows("qwen3/tied-bias")), ErrorCode::kUnsupported, "qwen3 have no biases");
+  EXPECT_PARE_ERROR(save(with_rows("olmo2/gqa-tied")), ErrorCode::kUnsupported, "olmo2 have no biases");
+  TinyModelOptions tied = olmo2_like();
+  tied.vocab = 400;
+  tied.tied = true;
+  EXPECT_PARE_ERROR(save(make_tiny_model(tied)), ErrorCode::kUnsupported, "a head of their own");
+  EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
+}
+
+TEST(SaveGguf, NormsOfQueriesAndKeysHaveTheirNames) {
+  const TempDir folder;
+  for (const auto& [golden, norm] : {std::pair("qwen3/gqa", "blk.1.ffn_norm.weight"),
+                                     std::pair("olmo2/mha", "blk.1.post_ffw_norm.weight")}) {
+    const Model model = with_rows(golden);
+    save_gguf(model, tiny_tokenizer(), folder / "model.gguf", std::nullopt);
+    const GgufFile file = read_gguf(folder / "model.gguf");
+    EXPECT_EQ(file.metadata.get_string("general.architecture"), model.config.architecture);
+    EXPECT_EQ(file.tensors.count(norm), 1u);
+    const auto& a = std::get<Attention>(model.blocks[1].stages[0].branches[0]);
+    const auto width = static_cast<int64_t>(a.k_norm.weight.size());
+    EXPECT_EQ(as_vector(file.tensors.at("blk.1.attn_k_norm.weight"), width), a.k_norm.weight);
+    std::filesystem::remove(folder / "model.gguf");
   }
 }
 

@@ -32,6 +32,12 @@ Norm random_norm(const ModelConfig& config, int64_t width, Rng& rng) {
   return norm;
 }
 
+// Of queries or keys.
+Norm random_heads_norm(const TinyModelOptions& o, int64_t heads, Rng& rng) {
+  const int64_t width = o.head_dim * (o.design.query_key_norm == QueryKeyNorm::kWhole ? heads : 1);
+  return {random_vector(width, 1.0, 0.3, rng), static_cast<double>(width), ModelConfig().norm_eps};
+}
+
 Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rng) {
   const int64_t queries = o.heads * o.head_dim;
   const int64_t keys = o.kv_heads * o.head_dim;
@@ -40,6 +46,11 @@ Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rn
   attention.k = random_linear(keys, o.width, o.biases, rng);
   attention.v = random_linear(keys, o.width, o.biases, rng);
   attention.o = random_linear(o.width, queries, o.biases, rng);
+  attention.norms = o.design.query_key_norm;
+  if (attention.norms != QueryKeyNorm::kNone) {
+    attention.q_norm = random_heads_norm(o, o.heads, rng);
+    attention.k_norm = random_heads_norm(o, o.kv_heads, rng);
+  }
   Mlp mlp;
   mlp.activation = o.design.activation;
   if (o.design.gated) mlp.gate = random_linear(o.intermediate, o.width, o.biases, rng);
@@ -50,8 +61,9 @@ Block random_block(const TinyModelOptions& o, const ModelConfig& config, Rng& rn
     block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention), std::move(mlp)}, {}});
     return block;
   }
-  block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention)}, {}});
-  block.stages.push_back({random_norm(config, o.width, rng), {std::move(mlp)}, {}});
+  const NormPlace place = o.design.norm_place;
+  block.stages.push_back({random_norm(config, o.width, rng), {std::move(attention)}, {}, place});
+  block.stages.push_back({random_norm(config, o.width, rng), {std::move(mlp)}, {}, place});
   return block;
 }
 
@@ -80,6 +92,31 @@ TinyModelOptions phi_like() {
   return o;
 }
 
+TinyModelOptions qwen3_like() {
+  TinyModelOptions o;
+  o.architecture = "qwen3";
+  o.head_dim = 12;
+  o.design.query_key_norm = QueryKeyNorm::kHead;
+  return o;
+}
+
+TinyModelOptions olmo2_like() {
+  TinyModelOptions o;
+  o.architecture = "olmo2";
+  o.tied = false;
+  o.design.norm_place = NormPlace::kBranch;
+  o.design.query_key_norm = QueryKeyNorm::kWhole;
+  return o;
+}
+
+TinyModelOptions post_norm_like() {
+  TinyModelOptions o = opt_like();
+  o.design.norm_place = NormPlace::kSum;
+  o.embedding_width = 20;
+  o.final_norm = false;
+  return o;
+}
+
 Model make_tiny_model(const TinyModelOptions& o) {
   Rng rng(o.seed);
   Model model;
@@ -97,10 +134,20 @@ Model make_tiny_model(const TinyModelOptions& o) {
   config.eos = {1};
   config.blocks.resize(static_cast<size_t>(o.layers));
   const double deviation = 2.0 / std::sqrt(static_cast<double>(o.width));
-  model.embedding = random_weight(o.vocab, o.width, deviation, rng);
+  const int64_t columns = o.embedding_width == 0 ? o.width : o.embedding_width;
+  model.embedding = random_weight(o.vocab, columns, deviation, rng);
   for (int64_t b = 0; b < o.layers; ++b) model.blocks.push_back(random_block(o, config, rng));
-  model.final_norm = random_norm(config, o.width, rng);
-  if (!o.tied) model.head = random_weight(o.vocab, o.width, deviation, rng);
+  if (o.final_norm)
+    model.final_norm = random_norm(config, o.width, rng);
+  else
+    model.final_norm.kind = NormKind::kNone;
+  if (!o.tied) model.head = random_weight(o.vocab, columns, deviation, rng);
+  if (columns != o.width) {
+    model.embedding_transform =
+        random_weight(o.width, columns, 1.0 / std::sqrt(static_cast<double>(columns)), rng);
+    model.head_transform =
+        random_weight(columns, o.width, 1.0 / std::sqrt(static_cast<double>(o.width)), rng);
+  }
   if (o.learned_positions) {
     config.position_offset = 2;
     model.positions = random_weight(o.max_positions + config.position_offset, o.width, deviation, rng);

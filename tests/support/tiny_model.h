@@ -23,12 +23,20 @@ struct TinyModelOptions {
   int64_t rotary_dim = -1;  // −1: all of head_dim
   bool learned_positions = false;
   bool head_bias = false;
+  int64_t embedding_width = 0;  // 0: width; else matrices stand between it and the layers, at both ends
+  bool final_norm = true;
 };
 
 // What OPT is made of: layer norms, relu without a gate, learned positions, biases.
 TinyModelOptions opt_like();
 // What Phi is made of: one stage a block, gelu without a gate, half of each head rotated, biases, head too.
 TinyModelOptions phi_like();
+// What Qwen3 is made of: norms of each head's queries and keys, heads wider than their share.
+TinyModelOptions qwen3_like();
+// What OLMo-2 is made of: norms behind the branches and of all queries and keys.
+TinyModelOptions olmo2_like();
+// What OPT-350m is made of: OPT with norms behind the sums, none behind the layers, a narrower embedding.
+TinyModelOptions post_norm_like();
 
 // Weights are normal with variance 1/in, norms and biases random around 1 and 0; f32, seeded. The embedding
 // is wide enough for logits of an ordinary spread. Token 0 is BOS, token 1 EOS.

@@ -42,8 +42,8 @@ TEST_P(TokenizerGolden, UserTextNeverBecomesASpecialToken) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerGolden,
-                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space", "qwen2", "prepend",
-                                           "metaspace", "metaspace_split"));
+                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space", "qwen2", "tekken",
+                                           "prepend", "metaspace", "metaspace_split"));
 
 }  // namespace
 }  // namespace pare

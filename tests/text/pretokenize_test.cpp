@@ -59,10 +59,31 @@ TEST(PreTokenize, Qwen2IsolatesNumbers) {
   EXPECT_THAT(cut("x 123 DON'T"), ElementsAre("x", " ", "1", "2", "3", " DON", "'T"));
 }
 
+TEST(PreTokenize, TekkenCutsWhereTheCaseChanges) {
+  const auto cut = [](std::string_view text) { return words(PreTokenizer::kTekken, text); };
+  EXPECT_THAT(cut(""), ElementsAre());
+  EXPECT_THAT(cut("camelCase HTTPServer"), ElementsAre("camel", "Case", " HTTPServer"));
+  EXPECT_THAT(cut("ABcD don'T x's"), ElementsAre("ABc", "D", " don", "'T", " x", "'s"));
+  EXPECT_THAT(cut("x 12,3"), ElementsAre("x", " ", "1", "2", ",", "3"));
+  EXPECT_THAT(cut("a://\n/b \n c"), ElementsAre("a", "://\n/", "b", " \n", " c"));
+  EXPECT_THAT(cut("\tint(x) !"), ElementsAre("\tint", "(x", ")", " !"));
+  // A modifier letter and an ideograph have no case: they end a word in capitals as well as begin one.
+  EXPECT_THAT(cut("A\u02b0BC"), ElementsAre("A\u02b0", "BC"));
+  EXPECT_THAT(cut("文A文a"), ElementsAre("文A文a"));
+  EXPECT_THAT(cut("\u01c5a"), ElementsAre("\u01c5a"));  // a letter of title case
+  // Marks are letters here, and may stand before a word as well.
+  EXPECT_THAT(cut("e\u0301A"), ElementsAre("e\u0301", "A"));
+  EXPECT_THAT(cut("\u0301AB"), ElementsAre("\u0301", "AB"));
+  EXPECT_THAT(cut(" \u0301"), ElementsAre(" \u0301"));
+  EXPECT_THAT(cut("a\xff\xfe B"), ElementsAre("a", "\xff\xfe", " B"));
+}
+
 // Scanners that look ahead over a run for each of its characters would need hours here.
 TEST(PreTokenize, TakesLinearTime) {
-  for (const auto kind : {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3}) {
-    for (const char* unit : {"a", " ", "\n", "1", "'", " \n", " a", "\xff", "\u3000"}) {
+  for (const auto kind :
+       {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3, PreTokenizer::kTekken}) {
+    for (const char* unit :
+         {"a", " ", "\n", "1", "'", " \n", " a", "\xff", "\u3000", "A", "aA", "\u0301", "\u0301A"}) {
       std::string text;
       while (text.size() < 1000000) text += unit;
       size_t bytes = 0;

@@ -44,8 +44,8 @@ TEST_P(TokenizerJsonWrite, GivesTheIdsOfTheLibrary) {
 }
 
 INSTANTIATE_TEST_SUITE_P(Kinds, TokenizerJsonWrite,
-                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space", "qwen2", "prepend",
-                                           "metaspace", "metaspace_split"));
+                         ::testing::Values("gpt2", "smollm", "llama3", "prefix_space", "qwen2", "tekken",
+                                           "prepend", "metaspace", "metaspace_split"));
 
 TEST(TokenizerJsonWrite, TemplateOnBothSides) {
   TokenizerSpec spec;

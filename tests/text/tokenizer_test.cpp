@@ -55,7 +55,8 @@ TEST(Tokenizer, AnyBytesSurviveEncodingAndDecoding) {
   spec.added = {{.text = "<s>", .id = 260, .special = true},
                 {.text = "<x y>", .id = 262, .normalized = true}};
   Rng rng(1);
-  for (const auto kind : {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3}) {
+  for (const auto kind :
+       {PreTokenizer::kGpt2, PreTokenizer::kSmolLM, PreTokenizer::kLlama3, PreTokenizer::kTekken}) {
     spec.pre_tokenizer = kind;
     const Tokenizer tokenizer(spec);
     for (int round = 0; round < 2000; ++round) {

@@ -4,6 +4,11 @@
 from transformers import PretrainedConfig
 
 _BIASES = ("q", "k", "v", "o", "gate", "up", "down")
+_CHOICES = {
+    "norm": ("rms", "layer"),
+    "norm_place": ("input", "branch", "sum"),
+    "query_key_norm": ("none", "head", "whole"),
+}
 _LAYER_WIDTHS = (
     "input_width",
     "attention_output_width",
@@ -20,14 +25,19 @@ class PareConfig(PretrainedConfig):
     family            the model's family before it was cut; not used here
     norm              "rms": x * rsqrt(sum(x^2) / norm_width + eps) * weight; "layer": LayerNorm with a bias
     norm_width        the divisor of every RMS norm
+    norm_place        where the norm of a stage stands: "input": skip(x) + branch(norm(x)); "branch": skip(x) +
+                      norm(branch(x)); "sum": norm(skip(x) + branch(x))
+    query_key_norm    RMS norms of queries and keys, before they are rotated: "none", of each "head", or of the "whole"
+    final_norm        whether there is a norm behind the layers; missing is true
     gated             whether the MLP is down(act(gate(x)) * up(x)); else it is down(act(up(x)))
     parallel          whether attention and MLP read one norm and are added together; else the MLP follows
     rotary_dim        first values of a head that are rotated; 0: none
     learned_positions whether a learned vector is added for each position, from row position_offset of its table on
     position_offset   rows before that of position 0
     embedding_width   columns of the embedding (and of a tied head)
+    embedding_transform  whether a matrix stands behind the embedding: (first input_width, embedding_width)
     head_transform    whether a matrix stands between the last norm and the head: (embedding_width, last width) where the
-                      head is tied, else square
+                      head is tied or the embedding has a matrix, else square
     head_bias         whether the head has a bias
     biases            {"q", "k", "v", "o", "gate", "up", "down"}: which linears have one, in every layer; missing is false
     layers            for each layer
@@ -108,6 +118,22 @@ class PareConfig(PretrainedConfig):
             return 0
         return self.max_position_embeddings + self.pare.get("position_offset", 0)
 
+    @property
+    def stream_width(self):
+        """Width of the residual stream that enters the first layer."""
+        if self.pare.get("embedding_transform", False):
+            return self.pare["layers"][0]["input_width"]
+        return self.pare["embedding_width"]
+
+    @property
+    def head_width(self):
+        """Columns of the head."""
+        layers = self.pare["layers"]
+        ends = self.tie_word_embeddings or self.pare.get("embedding_transform", False)
+        if (self.pare.get("head_transform", False) and ends) or not layers:
+            return self.pare["embedding_width"]
+        return layers[-1]["output_width"]
+
     def has_bias(self, linear):
         return bool(self.pare.get("biases", {}).get(linear, False))
 
@@ -120,11 +146,14 @@ class PareConfig(PretrainedConfig):
         unknown = set(self.pare.get("biases", {})) - set(_BIASES)
         if unknown:
             raise ValueError(f"pare.biases names unknown linears: {sorted(unknown)}")
-        if self.pare.get("norm", "rms") not in ("rms", "layer"):
-            raise ValueError(f"pare.norm is '{self.pare['norm']}', expected rms or layer")
+        for key, choices in _CHOICES.items():
+            if self.pare.get(key, choices[0]) not in choices:
+                raise ValueError(f"pare.{key} is '{self.pare[key]}', expected one of {choices}")
+        if self.pare.get("parallel", False) and self.pare.get("norm_place", "input") != "input":
+            raise ValueError("norms behind the branches of parallel layers are not supported")
         if self.rotary_dim and self.rope_parameters["rope_type"] not in ("default", "linear", "llama3"):
             raise ValueError(f"rope type '{self.rope_parameters['rope_type']}' is not supported")
-        width = self.pare["embedding_width"]
+        width = self.stream_width
         for i, layer in enumerate(layers):
             missing = [key for key in _LAYER_WIDTHS if key not in layer]
             if missing:

@@ -2,8 +2,8 @@
 """A model that no plain checkpoint of its family expresses, as written by pare.
 
 Every layer is two stages, x <- skip(x) + branch(norm(x)): attention, then MLP; or one with both branches (`parallel`).
-`skip` is the identity unless the layer has an `attention_skip` / `mlp_skip` matrix. RMS norms divide by the width of the
-original model.
+`skip` is the identity unless the layer has an `attention_skip` / `mlp_skip` matrix; the norm may stand elsewhere
+(`norm_place`). RMS norms divide by the width of the original model.
 """
 
 import math
@@ -73,6 +73,7 @@ class PareAttention(nn.Module):
         self.head_dim = config.head_dim
         self.value_head_dim = layer["value_head_dim"]
         self.dropout = config.attention_dropout
+        self.norms = config.pare.get("query_key_norm", "none")
         self.cache_index = cache_index
         width = layer["input_width"]
         self.q_proj = nn.Linear(width, self.heads * self.head_dim, bias=config.has_bias("q"))
@@ -81,11 +82,22 @@ class PareAttention(nn.Module):
         self.o_proj = nn.Linear(
             self.heads * self.value_head_dim, layer["attention_output_width"], bias=config.has_bias("o")
         )
+        if self.norms != "none":
+            whole = self.norms == "whole"
+            queries, keys = (self.head_dim * (n if whole else 1) for n in (self.heads, self.kv_heads))
+            self.q_norm = PareRMSNorm(queries, queries, config.rms_norm_eps)
+            self.k_norm = PareRMSNorm(keys, keys, config.rms_norm_eps)
 
     def forward(self, x, cos, sin, mask, cache):
         batch, tokens, _ = x.shape
-        q = self.q_proj(x).view(batch, tokens, self.heads, self.head_dim).transpose(1, 2)
-        k = self.k_proj(x).view(batch, tokens, self.kv_heads, self.head_dim).transpose(1, 2)
+        q, k = self.q_proj(x), self.k_proj(x)
+        if self.norms == "whole":
+            q, k = self.q_norm(q), self.k_norm(k)
+        q = q.view(batch, tokens, self.heads, self.head_dim)
+        k = k.view(batch, tokens, self.kv_heads, self.head_dim)
+        if self.norms == "head":
+            q, k = self.q_norm(q), self.k_norm(k)
+        q, k = q.transpose(1, 2), k.transpose(1, 2)
         v = self.v_proj(x).view(batch, tokens, self.kv_heads, self.value_head_dim).transpose(1, 2)
         q, k = rotate(q, cos, sin), rotate(k, cos, sin)
         if cache is not None:
@@ -125,30 +137,39 @@ class PareLayer(nn.Module):
         super().__init__()
         before, middle, after = layer["input_width"], layer["attention_output_width"], layer["output_width"]
         self.parallel = config.pare.get("parallel", False)
+        self.norm_place = config.pare.get("norm_place", "input")
         self.self_attn = self.mlp = self.attention_skip = self.mlp_skip = None
+        behind = self.norm_place != "input"
         if layer["value_head_dim"] > 0:
             self.self_attn = PareAttention(config, layer, cache_index)
         if layer["intermediate_size"] > 0:
             self.mlp = PareMLP(config, layer)
         if self.self_attn is not None or (self.parallel and self.mlp is not None):
-            self.input_layernorm = make_norm(config, before)
+            self.input_layernorm = make_norm(config, middle if behind else before)
         if self.mlp is not None and not self.parallel:
-            self.post_attention_layernorm = make_norm(config, middle)
+            self.post_attention_layernorm = make_norm(config, after if behind else middle)
         if layer.get("attention_skip", False):
             self.attention_skip = nn.Linear(before, middle, bias=False)
         if layer.get("mlp_skip", False):
             self.mlp_skip = nn.Linear(middle, after, bias=False)
 
+    def add_branch(self, residual, x, norm, branch, *args):
+        if self.norm_place == "input":
+            return residual + branch(norm(x), *args)
+        if self.norm_place == "branch":
+            return residual + norm(branch(x, *args))
+        return norm(residual + branch(x, *args))
+
     def forward(self, x, cos, sin, mask, cache):
         residual = x if self.attention_skip is None else self.attention_skip(x)
         if self.self_attn is not None:
-            residual = residual + self.self_attn(self.input_layernorm(x), cos, sin, mask, cache)
+            residual = self.add_branch(residual, x, self.input_layernorm, self.self_attn, cos, sin, mask, cache)
         if self.parallel:
             return residual if self.mlp is None else residual + self.mlp(self.input_layernorm(x))
         x = residual
         residual = x if self.mlp_skip is None else self.mlp_skip(x)
         if self.mlp is not None:
-            residual = residual + self.mlp(self.post_attention_layernorm(x))
+            residual = self.add_branch(residual, x, self.post_attention_layernorm, self.mlp)
         return residual
 
 
@@ -175,8 +196,11 @@ class ParePreTrainedModel(PreTrainedModel):
 class PareModel(ParePreTrainedModel):
     def __init__(self, config):
         super().__init__(config)
-        width, layers, cache_index = config.pare["embedding_width"], [], 0
-        self.embed_tokens = nn.Embedding(config.vocab_size, width, config.pad_token_id)
+        width, layers, cache_index = config.stream_width, [], 0
+        self.embed_tokens = nn.Embedding(config.vocab_size, config.pare["embedding_width"], config.pad_token_id)
+        self.embedding_transform = None
+        if config.pare.get("embedding_transform", False):
+            self.embedding_transform = nn.Linear(config.pare["embedding_width"], width, bias=False)
         self.embed_positions = nn.Embedding(config.position_rows, width) if config.position_rows else None
         for layer in config.pare["layers"]:
             # Layers without attention take no place in the cache, whose first place tells how long it is.
@@ -184,11 +208,10 @@ class PareModel(ParePreTrainedModel):
             cache_index += layer["value_head_dim"] > 0
             width = layer["output_width"]
         self.layers = nn.ModuleList(layers)
-        self.norm = make_norm(config, width)
+        self.norm = make_norm(config, width) if config.pare.get("final_norm", True) else None
         self.head_transform = None
         if config.pare.get("head_transform", False):
-            head_width = config.pare["embedding_width"] if config.tie_word_embeddings else width
-            self.head_transform = nn.Linear(width, head_width, bias=False)
+            self.head_transform = nn.Linear(width, config.head_width, bias=False)
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -229,6 +252,8 @@ class PareModel(ParePreTrainedModel):
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        if self.embedding_transform is not None:
+            x = self.embedding_transform(x)
         checkpointing = self.gradient_checkpointing and self.training
         use_cache = (self.config.use_cache if use_cache is None else use_cache) and not checkpointing
         if use_cache and past_key_values is None:
@@ -248,7 +273,8 @@ class PareModel(ParePreTrainedModel):
             else:
                 x = layer(x, cos, sin, mask, past_key_values)
             states.append(x)
-        x = self.norm(x)
+        if self.norm is not None:
+            x = self.norm(x)
         if self.head_transform is not None:
             x = self.head_transform(x)
         return BaseModelOutputWithPast(
@@ -269,13 +295,12 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
     def __init__(self, config):
         super().__init__(config)
         self.model = PareModel(config)
-        last = self.model.head_transform or self.model.norm
-        width, bias = last.weight.shape[0], config.pare.get("head_bias", False)
+        width = config.head_width
         if config.tie_word_embeddings and width != config.pare["embedding_width"]:
             raise ValueError(
                 f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}"
             )
-        self.lm_head = nn.Linear(width, config.vocab_size, bias=bias)
+        self.lm_head = nn.Linear(width, config.vocab_size, bias=config.pare.get("head_bias", False))
         self.post_init()
 
     def get_input_embeddings(self):

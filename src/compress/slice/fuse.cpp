@@ -134,10 +134,32 @@ void use_plain_norms(Model& model) {
   PARE_CHECK(model.config.is_uniform());
   const int64_t width = model.config.embedding_width;
   for (Block& block : model.blocks)
-    for (Stage& stage : block.stages) convert(stage.norm, width);
+    for (Stage& stage : block.stages) {
+      for (Branch& branch : stage.branches)
+        if (auto* attention = std::get_if<Attention>(&branch))
+          for (Norm* norm : {&attention->q_norm, &attention->k_norm})
+            norm->eps *= stage.norm.divisor / static_cast<double>(width);
+      convert(stage.norm, width);
+    }
   convert(model.final_norm, width);
   model.config.norm_width = width;
   model.config.norm_eps = model.final_norm.eps;
+}
+
+Stage with_plain_heads(const Stage& stage, int64_t width) {
+  Stage scaled = stage;
+  const auto factor = static_cast<float>(std::sqrt(stage.norm.divisor / static_cast<double>(width)));
+  for (Branch& branch : scaled.branches) {
+    auto* attention = std::get_if<Attention>(&branch);
+    if (attention == nullptr || attention->norms == QueryKeyNorm::kNone) continue;
+    for (Linear* linear : {&attention->q, &attention->k}) {
+      Matrix<float> weight = decode(linear->weight);
+      for (int64_t i = 0; i < weight.size(); ++i) weight.data()[i] *= factor;
+      linear->weight = Weight::from_matrix(std::as_const(weight).view());
+      for (float& b : linear->bias) b *= factor;
+    }
+  }
+  return scaled;
 }
 
 }  // namespace pare

@@ -30,7 +30,11 @@ std::vector<float> fused_head_bias(const Model& model);
 // Whether a model of these widths becomes a plain checkpoint of its family by use_plain_norms.
 bool plain_norms_suffice(ModelConfig config);
 // Turns the divisor of sliced norms into a plain norm of the sliced width: weights · sqrt(D/d), eps · D/d.
-// Exact; makes a uniformly sliced model without skips an ordinary checkpoint.
+// Exact; makes a uniformly sliced model without skips an ordinary checkpoint. Norms of queries and keys share
+// that eps, so their stages must have come through with_plain_heads.
 void use_plain_norms(Model& model);
+// Queries and keys that have norms are scaled by sqrt(D/d), d = `width`, D the divisor of the stage's norm: a
+// norm with an eps of D/d times as much then gives what it gave before. Needs f32 weights.
+Stage with_plain_heads(const Stage& stage, int64_t width);
 
 }  // namespace pare

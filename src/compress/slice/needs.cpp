@@ -87,7 +87,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
                   Encoding dtype) {
   Needs needs;
   const ModelConfig& config = model.config;
-  const int64_t width = config.embedding_width;
+  const int64_t width = config.stream_width();
   const int64_t tokens = plan.own_tokens();
   int64_t work = 0;
   int64_t cuts = 0;
@@ -102,7 +102,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
       }
     }
   // Ends: embedding or head in f32 and in what is written. Probes: logits.
-  const int64_t table = config.vocab_size * width;
+  const int64_t table = config.vocab_size * config.embedding_width;
   if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
   if (measures(options)) work = std::max(work, table * 2 + 4 * kLogitRows * config.vocab_size * 4);
   needs.memory = kProgramMemory + work;

@@ -40,6 +40,15 @@ bool stays_tied(const Model& model, const ResidualOptions& options) {
   return model.head.empty() && options.keep_tie;
 }
 
+// Whether use_plain_norms gives the norms weights √(D/d).
+bool becomes_plain(const Model& model, const ResidualOptions& options) {
+  ModelConfig config = model.config;
+  config.head_transform = stays_tied(model, options);
+  config.design.norm = NormKind::kRms;
+  return options.rotation == Rotation::kGlobal && config.norm_width != options.width &&
+         plain_norms_suffice(config);
+}
+
 bool has_layer_norms(const Model& model) { return model.final_norm.kind == NormKind::kLayer; }
 
 // x·Q for f32 x (tokens, D), Q (D, d).
@@ -73,6 +82,7 @@ class ResidualSlicer {
         full_(original.config.embedding_width),
         centers_(has_layer_norms(original)),
         mean_left_(centers_ && stays_tied(original, options) ? kMeanLeft : 0.0),
+        plain_norms_(becomes_plain(original, options)),
         model_(original) {
     for (const Block& block : original.blocks)
       for (const Stage& stage : block.stages) stages_.push_back(&stage);
@@ -88,7 +98,9 @@ class ResidualSlicer {
     model_.final_norm.bias.clear();
     model_.final_norm.kind = NormKind::kRms;
     update_config(model_);
-    if (plain_norms_suffice(model_.config)) use_plain_norms(model_);
+    const bool plain = plain_norms_suffice(model_.config);
+    PARE_CHECK(plain_norms_ == (plain && original_.config.norm_width != options_.width));
+    if (plain) use_plain_norms(model_);
     return std::move(model_);
   }
 
@@ -168,7 +180,9 @@ class ResidualSlicer {
         project(run_stage(stage, x, config, ComputeType::kF32).view(), q_out.view());
     const Matrix<float> got = run_stage(rotated, project(x, q_in.view()).view(), config, ComputeType::kF32);
     require_exact(fmt::format("{} rotation", stage_name(s)), expected.view(), got.view(), report_);
-    result(s) = area_.keep(file_name(s), leading_part(rotated, options_.width, width_out));
+    Stage part = leading_part(rotated, options_.width, width_out);
+    if (plain_norms_) part = with_plain_heads(part, options_.width);
+    result(s) = area_.keep(file_name(s), part);
   }
 
   // Embedding and head in the first and last basis, of which `width` and `head_width` columns stay. `x`: the
@@ -347,6 +361,7 @@ class ResidualSlicer {
   int64_t full_;
   bool centers_;      // the stream has layer norms: its mean is taken away
   double mean_left_;  // but for this share
+  bool plain_norms_;  // use_plain_norms will change them
   Model model_;
   std::vector<const Stage*> stages_;
 };
@@ -356,16 +371,38 @@ int64_t head_input_width(const Model& model, const ResidualOptions& options) {
   return whole ? model.config.embedding_width : options.width;
 }
 
-// Whether use_plain_norms gives the norms weights √(D/d).
-bool becomes_plain(const Model& model, const ResidualOptions& options) {
-  ModelConfig config = model.config;
-  config.head_transform = stays_tied(model, options);
-  config.design.norm = NormKind::kRms;
-  return options.rotation == Rotation::kGlobal && config.norm_width != options.width &&
-         plain_norms_suffice(config);
-}
-
 }  // namespace
+
+void require_rotatable(const Model& model) {
+  const ModelConfig& config = model.config;
+  constexpr const char* kInstead = "; --streams hidden,value cuts the streams inside the stages";
+  if (config.design.norm_place == NormPlace::kBranch)
+    fail(ErrorCode::kUnsupported,
+         "the residual stream of this model has no rotation to slice along: norms stand behind its branches, "
+         "and their scales act on each channel of what is written, so that a rotated stream would need a "
+         "matrix "
+         "behind every norm{}",
+         kInstead);
+  if (config.design.norm_place == NormPlace::kSum)
+    fail(ErrorCode::kUnsupported,
+         "the residual stream of this model has no rotation to slice along: norms stand behind the residual "
+         "sums, and their scales act on each channel of the stream itself, so that a rotated stream would "
+         "need "
+         "a matrix behind every norm{}",
+         kInstead);
+  if (!config.final_norm)
+    fail(ErrorCode::kUnsupported,
+         "the residual stream of this model is read by the head without a norm, which slicing it needs{}",
+         kInstead);
+  if (config.embedding_transform)
+    fail(ErrorCode::kUnsupported,
+         "slicing the residual stream of a model with a matrix behind its embedding is not supported{}",
+         kInstead);
+  const int64_t full = config.embedding_width;
+  for (const BlockShape& shape : config.blocks)
+    if (shape.input_width != full || shape.attention_output_width != full || shape.output_width != full)
+      fail(ErrorCode::kUnsupported, "the residual stream of this model is already of several widths");
+}
 
 int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options) {
   const int64_t d = options.width;
@@ -386,6 +423,9 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
         if (reads_residual(role)) count += linear.weight.rows * (d + (fused_bias ? 1 : 0));
         if (writes_residual(role)) count += (linear.weight.cols + (bias ? 1 : 0)) * d_out;
       });
+      for (const Branch& branch : stages[s].branches)
+        if (const auto* a = std::get_if<Attention>(&branch))
+          count += static_cast<int64_t>(a->q_norm.weight.size() + a->k_norm.weight.size());
       if (options.rotation == Rotation::kBlock || !stages[s].skip.empty()) count += d * d_out;
     }
   }
@@ -396,12 +436,10 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
 
 Model slice_residual(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
                      WorkArea& area, Report& report, const PassProgress& progress) {
+  require_rotatable(original);
   const int64_t full = original.config.embedding_width;
   if (options.width < 1 || options.width > full)
     fail(ErrorCode::kUsage, "the residual width must be 1..{}, got {}", full, options.width);
-  for (const BlockShape& shape : original.config.blocks)
-    if (shape.input_width != full || shape.attention_output_width != full || shape.output_width != full)
-      fail(ErrorCode::kUnsupported, "the residual stream of this model is already of several widths");
   return ResidualSlicer(original, set, options, area, report, progress).run();
 }
 

@@ -23,6 +23,9 @@ struct ResidualOptions {
   bool keep_tie = true;    // a tied head stays tied, with a matrix in front of it
 };
 
+// Throws kUnsupported saying why when the residual stream of a model cannot be rotated.
+void require_rotatable(const Model& model);
+
 // Parameters of `model` after slice_residual, without doing it.
 int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options);
 

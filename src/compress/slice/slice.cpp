@@ -139,6 +139,7 @@ void validate(const SliceOptions& o) {
 
 void require_reachable(const Model& model, const SliceOptions& options) {
   if (options.residual) {
+    require_rotatable(model);
     residual_options(model, options);
   } else if (options.uniform) {
     uniform_widths(model, options);

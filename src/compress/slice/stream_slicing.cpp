@@ -13,8 +13,11 @@ struct StageCuts {
   std::vector<size_t> branches;
   std::vector<int64_t> widths;
 
-  bool only_values(const Stage& stage) const {
-    return branches.size() == 1 && stream_kind(stage, branches.front()) == StreamKind::kValue;
+  // Whether the outputs of the uncut stage can be corrected: only a value stream is cut, and what its reader
+  // makes of it is added to the residual stream as it is.
+  bool correctable(const Stage& stage) const {
+    return branches.size() == 1 && stream_kind(stage, branches.front()) == StreamKind::kValue &&
+           stage.norm_place == NormPlace::kInput;
   }
 };
 
@@ -38,7 +41,7 @@ int64_t widest_value_stream(const Model& model, const std::vector<StageCuts>& cu
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       const StageCuts& own = cuts[index++];
-      if (own.only_values(stage)) columns = std::max(columns, stream_columns(stage, own.branches.front()));
+      if (own.correctable(stage)) columns = std::max(columns, stream_columns(stage, own.branches.front()));
     }
   return columns;
 }
@@ -79,7 +82,7 @@ class StreamCutEditor final : public StageEditor {
   // Runs the stage and cuts its streams by the Gram matrices seen on the way; the last cut has the stage.
   std::vector<StreamCut> cut(const Stage& stage, const StageCuts& cuts, CalibrationWalk& walk,
                              const std::string& label, bool advance) {
-    const bool correct = advance && cuts.only_values(stage);
+    const bool correct = advance && cuts.correctable(stage);
     int64_t seen = 0;
     const auto keep = [&](MatrixView<const float> x) {
       const MatrixView<float> rows = values_.rows(seen, x.rows, x.cols);

@@ -54,14 +54,16 @@ int64_t gram_bytes(const SparsifyOptions& options, int64_t width) {
 Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const CalibrationPlan& plan,
                      Encoding dtype) {
   const Widths w = widths_of(model);
-  const int64_t width = model.config.embedding_width;
+  const int64_t width = model.config.stream_width();
   const bool dense = options.match == MatchOutput::kModel;
   const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
   needs.memory = kProgramMemory + gram_bytes(options, w.widest) + shuffled + 9 * kRowsAtOnce * w.widest * 8 +
                  4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
-  needs.activations = plan.own_tokens() * ((dense ? 4 : 2) * width + w.widest) * 4;
+  const bool behind = model.config.design.norm_place != NormPlace::kInput;
+  const int64_t streams = dense ? (behind ? 5 : 4) : 2;
+  needs.activations = plan.own_tokens() * (streams * width + w.widest) * 4;
   if (options.target_bytes) {
     const int64_t variants = 2 * static_cast<int64_t>(model.blocks.size());
     needs.memory =

@@ -80,8 +80,13 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
       fail(ErrorCode::kUnsupported, "a residual stream of several widths ({} and {}) has no one order", width,
            found);
   };
-  require_width(model.embedding.cols);
-  model.embedding = with_columns(model.embedding, order);
+  if (model.embedding_transform.empty()) {
+    require_width(model.embedding.cols);
+    model.embedding = with_columns(model.embedding, order);
+  } else {
+    require_width(model.embedding_transform.rows);
+    model.embedding_transform = gather_rows(model.embedding_transform, order);
+  }
   if (!model.positions.empty()) model.positions = with_columns(model.positions, order);
   for (Block& block : model.blocks)
     for (Stage& stage : block.stages) {
@@ -102,9 +107,10 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
     }
   permute_norm(model.final_norm, order);
   if (!model.head_transform.empty()) {
-    // A tied head reads the embedding's channels, which have the new order too.
+    // A tied head reads the embedding's channels, which have the new order too unless a matrix hides it.
     model.head_transform = with_columns(model.head_transform, order);
-    if (model.head.empty()) model.head_transform = gather_rows(model.head_transform, order);
+    if (model.head.empty() && model.embedding_transform.empty())
+      model.head_transform = gather_rows(model.head_transform, order);
   } else if (!model.head.empty()) {
     model.head = with_columns(model.head, order);
   }

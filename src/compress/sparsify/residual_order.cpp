@@ -19,7 +19,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
                                 WorkArea& area, const PassProgress& progress) {
   const Selection selection(options.targets, options.ignore);
   const bool entropies = options.prune.score.method == SparseMethod::kEsparse;
-  const int64_t width = model.config.embedding_width;
+  const int64_t width = model.config.stream_width();
   int64_t rows = 0;
   int64_t stages = 0;
   const auto selects = [&](size_t b, Role role) {
@@ -88,7 +88,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
 std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet& set,
                                              const SparsifyOptions& options, WorkArea& area, Report& report,
                                              const PassProgress& progress) {
-  if (model.config.embedding_width % options.prune.pattern.group != 0) return {};
+  if (model.config.stream_width() % options.prune.pattern.group != 0) return {};
   const Json* record = area.find(kStep);
   if (record == nullptr) {
     const std::vector<int64_t> order = find_order(model, set, options, area, progress);

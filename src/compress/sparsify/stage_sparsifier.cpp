@@ -186,6 +186,10 @@ void StageSparsifier::finish(const CalibrationWalk& walk, Input& input) const {
 void StageSparsifier::collect_normed(const Stage& stage, const CalibrationWalk& walk, Input& input) {
   for (int64_t s = 0; s < walk.sequences(); ++s) {
     const MatrixView<const float> x = walk.stream(s);
+    if (stage.norm_place != NormPlace::kInput) {
+      see(input, x);
+      continue;
+    }
     Matrix<float> normed(x.rows, x.cols);
     apply_norm(stage.norm, x, normed.view());
     see(input, std::as_const(normed).view());
@@ -201,8 +205,8 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
   const Linear& writer = linear_of(stage, input.group.roles.front());
   const std::vector<float>& bias = writer.bias;
   if (match) input.cross_sum.emplace(streams.walk.split(), writer.weight.rows, input.group.width);
-  // What the weight has to add to bring the stream of the current sequence to the dense model's: the other
-  // branches' outputs are taken away as they come.
+  // What the weight has to add to bring the current sequence to what the dense model has: the other branches'
+  // outputs are taken away as they come.
   Matrix<float> change;
   Matrix<float> seen;   // the weight's input
   bool is_own = false;  // whether the branch that runs is the weight's
@@ -213,15 +217,11 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
       for (int64_t r = 0; r < change.rows(); ++r)
         for (int64_t c = 0; c < change.cols(); ++c) change(r, c) -= x(r, c);
     if (signal == Signal::kStageInput && match) {
-      const MatrixView<const float> wanted = streams.dense->stream(input.tokens / streams.walk.seqlen());
-      change = Matrix<float>(wanted.rows, wanted.cols);
-      if (skip)
-        skip->apply(x, change.view());
-      else
-        copy_rows(x, change.view());
+      const MatrixView<const float> target = streams.target(stage, input.tokens / streams.walk.seqlen());
+      change = carried(stage, skip.get(), x);
       for (int64_t r = 0; r < change.rows(); ++r)
         for (int64_t c = 0; c < change.cols(); ++c)
-          change(r, c) = wanted(r, c) - change(r, c) - (bias.empty() ? 0.0f : bias[static_cast<size_t>(c)]);
+          change(r, c) = target(r, c) - change(r, c) - (bias.empty() ? 0.0f : bias[static_cast<size_t>(c)]);
     }
     if (signal != input.group.signal) return;
     see(input, x);
@@ -378,11 +378,16 @@ Stage StageSparsifier::edit(const Stage& stage, StagePosition position, const St
     Input input(inner[i], streams.walk.split());
     const Role writer = input.group.roles.front();
     const Linear before = linear_of(sparse, writer);
-    collect_inner(running, label, streams, input, last);
+    // Outputs that a norm reads cannot be corrected: the stage runs again.
+    const bool again = options_.sequential && stage.norm_place != NormPlace::kInput;
+    collect_inner(running, label, streams, input, last && !again);
     if (options_.shuffle.any() && options_.shuffle_inner)
       shuffle(sparse, linear_name(block, writer), streams.walk, input, report);
     prune_group(sparse, block, input, report);
-    if (last && options_.sequential) correct(streams.walk, before, linear_of(sparse, writer), input, label);
+    if (last && again)
+      streams.walk.run(sparse, label);
+    else if (last && options_.sequential)
+      correct(streams.walk, before, linear_of(sparse, writer), input, label);
   }
   return sparse;
 }

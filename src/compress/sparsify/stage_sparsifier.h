@@ -24,7 +24,8 @@ int64_t widest_input(const Model& model);
 
 // A stage is run once for every linear that writes the stream, the readers of the stream need only its norm.
 // After the last of these runs the walk is behind the stage: its output is corrected by the change of the
-// last writer, whose input is kept.
+// last writer, whose input is kept. Where a norm stands behind the branches, the stage runs once more
+// instead.
 //
 // The walk carries the stream of the sparse model, that of the dense one when the options are not sequential.
 class StageSparsifier final : public StageEditor {

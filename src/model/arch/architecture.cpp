@@ -6,9 +6,9 @@ namespace pare {
 namespace {
 
 // Every family pare knows: adding one is a file beside this and a line here.
-const Architecture* const kArchitectures[] = {&llama_architecture(), &mistral_architecture(),
-                                              &qwen2_architecture(), &opt_architecture(),
-                                              &phi_architecture(),   &sliced_architecture()};
+const Architecture* const kArchitectures[] = {
+    &llama_architecture(), &mistral_architecture(), &qwen2_architecture(), &qwen3_architecture(),
+    &olmo2_architecture(), &opt_architecture(),     &phi_architecture(),   &sliced_architecture()};
 
 const RoleName& role_entry(const Architecture& architecture, Role role) {
   for (const RoleName& entry : architecture.names)

@@ -45,6 +45,8 @@ struct Architecture {
 const Architecture& llama_architecture();
 const Architecture& mistral_architecture();
 const Architecture& qwen2_architecture();
+const Architecture& qwen3_architecture();
+const Architecture& olmo2_architecture();
 const Architecture& opt_architecture();
 const Architecture& phi_architecture();
 // `pare`: what no plain checkpoint of its family expresses.

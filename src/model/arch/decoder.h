@@ -12,11 +12,14 @@ namespace pare::decoder {
 
 inline constexpr RoleName kNames[] = {
     {Role::kEmbedding, "model.embed_tokens", "token_embd"},
+    {Role::kEmbeddingTransform, "model.embedding_transform", ""},
     {Role::kPositions, "model.embed_positions", ""},
     {Role::kAttentionNorm, "model.layers.{}.input_layernorm", "blk.{}.attn_norm"},
     {Role::kQuery, "model.layers.{}.self_attn.q_proj", "blk.{}.attn_q"},
     {Role::kKey, "model.layers.{}.self_attn.k_proj", "blk.{}.attn_k"},
     {Role::kValue, "model.layers.{}.self_attn.v_proj", "blk.{}.attn_v"},
+    {Role::kQueryNorm, "model.layers.{}.self_attn.q_norm", "blk.{}.attn_q_norm"},
+    {Role::kKeyNorm, "model.layers.{}.self_attn.k_norm", "blk.{}.attn_k_norm"},
     {Role::kAttentionOutput, "model.layers.{}.self_attn.o_proj", "blk.{}.attn_output"},
     {Role::kAttentionSkip, "model.layers.{}.attention_skip", ""},
     {Role::kMlpNorm, "model.layers.{}.post_attention_layernorm", "blk.{}.ffn_norm"},
@@ -33,6 +36,8 @@ inline constexpr RoleName kNames[] = {
 struct Defaults {
   int64_t max_positions = 2048;
   int64_t kv_heads = 0;  // 0: as many as heads
+  int64_t head_dim = 0;  // 0: hidden size / heads
+  double norm_eps = 1e-6;
 };
 
 // By "model_type", else by the class in "architectures".
@@ -68,7 +73,9 @@ std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const
 
 // One shape for all blocks, norms of its width and values as wide as keys.
 bool has_plain_shape(const ModelConfig& config);
-// And blocks of LLaMA's design: what remains are the biases.
-bool is_plain_decoder(const ModelConfig& config);
+// And blocks of LLaMA's design, or of `design`: what remains are the biases.
+bool is_plain_decoder(const ModelConfig& config, const BlockDesign& design = {});
+// llama.cpp has no biases in some families: throws kUnsupported when the model has one.
+void require_no_biases(const ModelConfig& config);
 
 }  // namespace pare::decoder

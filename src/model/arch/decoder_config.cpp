@@ -175,9 +175,10 @@ ModelConfig read_config(const Json& json, std::string_view architecture, const D
   if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
   config.kv_heads =
       get_int(json, "num_key_value_heads", defaults.kv_heads == 0 ? config.heads : defaults.kv_heads);
-  config.head_dim = get_int(json, "head_dim", hidden / config.heads);
+  config.head_dim =
+      get_int(json, "head_dim", defaults.head_dim == 0 ? hidden / config.heads : defaults.head_dim);
   config.max_positions = get_int(json, "max_position_embeddings", defaults.max_positions);
-  config.norm_eps = get_number(json, "rms_norm_eps", 1e-6);
+  config.norm_eps = get_number(json, "rms_norm_eps", defaults.norm_eps);
   config.norm_width = hidden;
   config.embedding_width = hidden;
   double rotary_share = 1.0;
@@ -235,12 +236,19 @@ Json write_config(const ModelConfig& config, std::string_view model_type, std::s
 }
 
 bool has_plain_shape(const ModelConfig& config) {
-  return config.is_uniform() && config.norm_width == config.embedding_width;
+  return config.is_uniform() && !config.embedding_transform && config.norm_width == config.embedding_width &&
+         config.final_norm;
 }
 
-bool is_plain_decoder(const ModelConfig& config) {
-  return has_plain_shape(config) && config.design == BlockDesign() && config.rotary_dim == config.head_dim &&
+bool is_plain_decoder(const ModelConfig& config, const BlockDesign& design) {
+  return has_plain_shape(config) && config.design == design && config.rotary_dim == config.head_dim &&
          !config.learned_positions && !config.head_bias;
+}
+
+void require_no_biases(const ModelConfig& config) {
+  if (config.bias != BiasConfig())
+    fail(ErrorCode::kUnsupported, "GGUF files of architecture {} have no biases, this model does",
+         config.architecture);
 }
 
 }  // namespace pare::decoder

@@ -1,4 +1,5 @@
-// OPT: layer norms, biases on every linear, learned positions, an MLP without a gate.
+// OPT: layer norms, biases on every linear, learned positions, an MLP without a gate. In OPT-350m norms stand
+// behind the residual sums, there is no final one, and the embedding is narrower than the residual stream.
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
 
@@ -15,6 +16,7 @@ constexpr int64_t kPadToken = 1;
 
 constexpr RoleName kNames[] = {
     {Role::kEmbedding, "model.decoder.embed_tokens", ""},
+    {Role::kEmbeddingTransform, "model.decoder.project_in", ""},
     {Role::kPositions, "model.decoder.embed_positions", ""},
     {Role::kAttentionNorm, "model.decoder.layers.{}.self_attn_layer_norm", ""},
     {Role::kQuery, "model.decoder.layers.{}.self_attn.q_proj", ""},
@@ -25,6 +27,7 @@ constexpr RoleName kNames[] = {
     {Role::kUp, "model.decoder.layers.{}.fc1", ""},
     {Role::kDown, "model.decoder.layers.{}.fc2", ""},
     {Role::kFinalNorm, "model.decoder.final_layer_norm", ""},
+    {Role::kHeadTransform, "model.decoder.project_out", ""},
     {Role::kHead, "lm_head", ""},
 };
 
@@ -32,30 +35,17 @@ BiasConfig all_biases(bool enabled) { return {enabled, enabled, enabled, enabled
 
 bool matches(const Json& config) { return decoder::is_kind(config, kName, kClass); }
 
-void require_flag(const Json& json, const char* key, bool expected, const char* why) {
-  if (get_bool(json, key, expected) != expected)
-    fail(ErrorCode::kUnsupported, "{}: {} {} is not supported: {}", kWhat, key, !expected, why);
-}
-
-void require_pre_norm(const Json& json, int64_t hidden) {
-  require_flag(json, "do_layer_norm_before", true, "norms would stand behind the residual sum (OPT-350m)");
-  require_flag(json, "_remove_final_layer_norm", false, "the head would read the stream without a norm");
-  require_flag(json, "layer_norm_elementwise_affine", true, "the norms would have no weights");
-  if (const int64_t width = get_int(json, "word_embed_proj_dim", hidden); width != hidden)
-    fail(
-        ErrorCode::kUnsupported,
-        "{}: word_embed_proj_dim {} beside hidden_size {} is not supported: matrices would stand between the "
-        "embedding and the layers",
-        kWhat, width, hidden);
-}
-
 ModelConfig read_config(const Json& json) {
   ModelConfig config;
   config.architecture = kName;
   const int64_t hidden = get_int(json, "hidden_size");
-  require_pre_norm(json, hidden);
+  if (!get_bool(json, "layer_norm_elementwise_affine", true))
+    fail(ErrorCode::kUnsupported,
+         "{}: layer_norm_elementwise_affine false is not supported: the norms would have no weights", kWhat);
+  const bool norm_before = get_bool(json, "do_layer_norm_before", true);
   config.design = {NormKind::kLayer, decoder::read_activation(json, "activation_function", "relu"), false,
-                   false};
+                   false, norm_before ? NormPlace::kInput : NormPlace::kSum};
+  config.final_norm = norm_before && !get_bool(json, "_remove_final_layer_norm", false);
   config.heads = get_int(json, "num_attention_heads");
   if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
   config.kv_heads = config.heads;
@@ -67,7 +57,8 @@ ModelConfig read_config(const Json& json) {
   config.position_offset = kPositionOffset;
   config.norm_width = hidden;
   config.norm_eps = kNormEps;
-  config.embedding_width = hidden;
+  config.embedding_width = get_int(json, "word_embed_proj_dim", hidden);
+  config.embedding_transform = config.head_transform = config.embedding_width != hidden;
   config.bias = all_biases(get_bool(json, "enable_bias", true));
   const int64_t intermediate = get_int(json, "ffn_dim");
   if (intermediate < 1) fail(ErrorCode::kFormat, "{}: ffn_dim is {}", kWhat, intermediate);
@@ -80,10 +71,14 @@ ModelConfig read_config(const Json& json) {
 
 bool is_plain(const ModelConfig& config) {
   const BlockDesign& design = config.design;
-  return decoder::has_plain_shape(config) && design.norm == NormKind::kLayer && !design.gated &&
-         !design.parallel && config.kv_heads == config.heads &&
-         config.heads * config.head_dim == config.embedding_width && config.rotary_dim == 0 &&
-         config.learned_positions && config.position_offset == kPositionOffset &&
+  const int64_t hidden = config.stream_width();
+  return config.is_uniform() && config.norm_width == hidden && design.norm == NormKind::kLayer &&
+         !design.gated && !design.parallel && design.norm_place != NormPlace::kBranch &&
+         design.query_key_norm == QueryKeyNorm::kNone &&
+         (design.norm_place == NormPlace::kInput || !config.final_norm) &&
+         config.embedding_transform == (config.embedding_width != hidden) &&
+         config.kv_heads == config.heads && config.heads * config.head_dim == hidden &&
+         config.rotary_dim == 0 && config.learned_positions && config.position_offset == kPositionOffset &&
          config.bias == all_biases(config.bias.q) && !config.head_bias && config.norm_eps == kNormEps;
 }
 
@@ -91,14 +86,16 @@ Json write_config(const ModelConfig& config) {
   Json json;
   json["architectures"] = Json::array({kClass});
   json["model_type"] = kName;
-  json["hidden_size"] = config.embedding_width;
+  json["hidden_size"] = config.stream_width();
   json["word_embed_proj_dim"] = config.embedding_width;
   json["ffn_dim"] = config.blocks.front().intermediate_size;
   json["num_hidden_layers"] = config.blocks.size();
   json["num_attention_heads"] = config.heads;
   json["max_position_embeddings"] = config.max_positions;
   json["activation_function"] = decoder::activation_name(config.design.activation);
-  json["do_layer_norm_before"] = true;
+  const bool norm_before = config.design.norm_place == NormPlace::kInput;
+  json["do_layer_norm_before"] = norm_before;
+  if (norm_before && !config.final_norm) json["_remove_final_layer_norm"] = true;
   json["enable_bias"] = config.bias.q;
   json["pad_token_id"] = kPadToken;
   decoder::write_vocabulary(config, json);

@@ -67,8 +67,10 @@ ModelConfig read_config(const Json& json) {
 bool is_plain(const ModelConfig& config) {
   const BlockDesign& design = config.design;
   return decoder::has_plain_shape(config) && design.norm == NormKind::kLayer && !design.gated &&
-         design.parallel && config.heads * config.head_dim == config.embedding_width &&
-         config.rotary_dim > 0 && !config.learned_positions && config.bias == kBias && config.head_bias;
+         design.parallel && design.norm_place == NormPlace::kInput &&
+         design.query_key_norm == QueryKeyNorm::kNone &&
+         config.heads * config.head_dim == config.embedding_width && config.rotary_dim > 0 &&
+         !config.learned_positions && config.bias == kBias && config.head_bias;
 }
 
 Json write_config(const ModelConfig& config) {

@@ -1,6 +1,7 @@
 // `pare`: models that no plain checkpoint of their family expresses, above all sliced ones. The keys and
 // names of LLaMA, and an object "pare" that says what the blocks are made of and how wide they are
 // (docs/file_format.md).
+#include "io/checks.h"
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
 
@@ -13,17 +14,28 @@ constexpr const char* kName = "pare";
 constexpr const char* kClass = "PareForCausalLM";
 constexpr const char* kOlderName = "pare_llama";  // LLaMA's design only
 constexpr const char* kOlderClass = "PareLlamaForCausalLM";
-constexpr const char* kNorms[] = {"rms", "layer"};
+// By NormKind, NormPlace and QueryKeyNorm.
+constexpr std::string_view kNorms[] = {"rms", "layer"};
+constexpr std::string_view kNormPlaces[] = {"input", "branch", "sum"};
+constexpr std::string_view kQueryKeyNorms[] = {"none", "head", "whole"};
 
 bool matches(const Json& config) {
   return decoder::is_kind(config, kName, kClass) || decoder::is_kind(config, kOlderName, kOlderClass);
 }
 
-NormKind read_norm(const Json& pare) {
-  const auto name = json_find<std::string>(pare, "norm", kWhat).value_or(kNorms[0]);
-  for (const NormKind kind : {NormKind::kRms, NormKind::kLayer})
-    if (name == kNorms[static_cast<int>(kind)]) return kind;
-  fail(ErrorCode::kUnsupported, "{}: \"pare\".\"norm\" is \"{}\", expected rms or layer", kWhat, name);
+// One of `names`, by default the first, as the enumerator of that number.
+template <typename Enum>
+Enum read_enum(const Json& pare, const char* key, std::span<const std::string_view> names) {
+  const auto name = json_find<std::string>(pare, key, kWhat).value_or(std::string(names.front()));
+  for (size_t i = 0; i < names.size(); ++i)
+    if (name == names[i]) return static_cast<Enum>(i);
+  fail(ErrorCode::kUnsupported, "{}: \"pare\".\"{}\" is \"{}\", expected {}", kWhat, key, printable(name),
+       fmt::join(names, ", "));
+}
+
+template <typename Enum>
+std::string_view enum_name(Enum value, std::span<const std::string_view> names) {
+  return names[static_cast<size_t>(value)];
 }
 
 void read_layers(const Json& pare, ModelConfig& config) {
@@ -52,11 +64,15 @@ ModelConfig read_config(const Json& json) {
   require_object(pare, "pare");
   const auto family = json_find<std::string>(pare, "family", kWhat).value_or("llama");
   ModelConfig config = decoder::read_config(json, architecture_named(family).name, {});
-  config.design.norm = read_norm(pare);
+  config.design.norm = read_enum<NormKind>(pare, "norm", kNorms);
+  config.design.norm_place = read_enum<NormPlace>(pare, "norm_place", kNormPlaces);
+  config.design.query_key_norm = read_enum<QueryKeyNorm>(pare, "query_key_norm", kQueryKeyNorms);
   config.design.gated = get_bool(pare, "gated", true);
   config.design.parallel = get_bool(pare, "parallel", false);
   config.norm_width = get_int(pare, "norm_width");
   config.embedding_width = get_int(pare, "embedding_width");
+  config.embedding_transform = get_bool(pare, "embedding_transform", false);
+  config.final_norm = get_bool(pare, "final_norm", true);
   config.rotary_dim = get_int(pare, "rotary_dim", config.head_dim);
   config.learned_positions = get_bool(pare, "learned_positions", false);
   config.position_offset = get_int(pare, "position_offset", 0);
@@ -97,7 +113,9 @@ Json write_config(const ModelConfig& config) {
                       {"AutoModelForCausalLM", "modeling_pare.PareForCausalLM"}};
   const BiasConfig& bias = config.bias;
   json["pare"] = {{"family", config.architecture},
-                  {"norm", kNorms[static_cast<int>(config.design.norm)]},
+                  {"norm", enum_name(config.design.norm, kNorms)},
+                  {"norm_place", enum_name(config.design.norm_place, kNormPlaces)},
+                  {"query_key_norm", enum_name(config.design.query_key_norm, kQueryKeyNorms)},
                   {"norm_width", config.norm_width},
                   {"gated", config.design.gated},
                   {"parallel", config.design.parallel},
@@ -105,6 +123,8 @@ Json write_config(const ModelConfig& config) {
                   {"learned_positions", config.learned_positions},
                   {"position_offset", config.position_offset},
                   {"embedding_width", config.embedding_width},
+                  {"embedding_transform", config.embedding_transform},
+                  {"final_norm", config.final_norm},
                   {"head_transform", config.head_transform},
                   {"head_bias", config.head_bias},
                   {"biases",
