@@ -28,11 +28,14 @@ TEST(Unicode, RangesAreSortedAndEveryEdgeIsClassed) {
 }
 
 TEST(Unicode, ClassesOfKnownCharacters) {
-  EXPECT_EQ(char_classes(U'é'), kLetter | kWordChar);
+  EXPECT_EQ(char_classes(U'é'), kLetter | kWordChar | kLower);
+  EXPECT_EQ(char_classes(U'É'), kLetter | kWordChar | kUpper);
+  EXPECT_EQ(char_classes(U'\u01c5'), kLetter | kWordChar | kUpper);  // of title case
+  EXPECT_EQ(char_classes(U'\u02b0'), kLetter | kWordChar);           // a modifier has no case
   EXPECT_EQ(char_classes(U'漢'), kLetter | kWordChar);
   EXPECT_EQ(char_classes(U'٣'), kNumber | kNumeric | kWordChar);
   EXPECT_EQ(char_classes(U'½'), kNumber | kNumeric);
-  EXPECT_EQ(char_classes(U'\u0301'), kWordChar);  // a combining accent is no letter
+  EXPECT_EQ(char_classes(U'\u0301'), kWordChar | kMark);  // a combining accent is no letter
   EXPECT_EQ(char_classes(U'\u00a0'), kSpace);
   EXPECT_EQ(char_classes(U'\u0085'), kSpace);
   EXPECT_EQ(char_classes(U'\u200b'), 0);  // the zero-width space is no space
@@ -43,7 +46,7 @@ TEST(Unicode, InvalidBytesAreCharactersWithoutAClass) {
   const std::string_view text = "\xe2\x82z";
   EXPECT_EQ(char_at(text, 0).classes, 0);
   EXPECT_EQ(char_at(text, 0).length, 2);
-  EXPECT_EQ(char_at(text, 2).classes, kLetter | kWordChar);
+  EXPECT_EQ(char_at(text, 2).classes, kLetter | kWordChar | kLower);
 }
 
 }  // namespace
