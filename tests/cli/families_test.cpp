@@ -50,6 +50,8 @@ class Families : public ::testing::TestWithParam<Family> {
   std::string model_ = (folder_ / "model").string();
 };
 
+std::string family_name(const ::testing::TestParamInfo<Family>& info) { return info.param.name; }
+
 INSTANTIATE_TEST_SUITE_P(
     Families, Families,
     ::testing::Values(Family{"opt", opt_like(), "layer", "without a gate"},
@@ -59,7 +61,7 @@ INSTANTIATE_TEST_SUITE_P(
                       Family{"olmo2", olmo2_like(), "RMS", "norms behind the branches, norms of all queries",
                              "branch", true},
                       Family{"opt350m", post_norm_like(), "layer", "norms behind the sums", "sum"}),
-    [](const auto& info) { return std::string(info.param.name); });
+    family_name);
 
 TEST_P(Families, RunAsAnyOther) {
   const Json facts = pare_json({"inspect", model_});
