@@ -104,8 +104,8 @@ TEST(ChannelEntropies, AreThoseOfAllTokens) {
       const int64_t first = comm.rank() * x.rows() / comm.size();
       const int64_t end = (comm.rank() + 1) * x.rows() / comm.size();
       EXPECT_EQ(channel_entropies(x.view().rows_of(first, end - first), 20, comm), alone);
-      const int64_t count = comm.rank() + 1 == comm.size() ? x.rows() : 0;
-      EXPECT_EQ(channel_entropies(x.view().rows_of(0, count), 20, comm), alone);
+      const int64_t rows = comm.rank() + 1 == comm.size() ? x.rows() : 0;
+      EXPECT_EQ(channel_entropies(x.view().rows_of(0, rows), 20, comm), alone);
     });
 }
 
