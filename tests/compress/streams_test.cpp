@@ -222,7 +222,7 @@ TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
       walk.start(dense);
       for (size_t before = 0; before < stage; ++before) walk.run(stage_at(dense, before), "before");
       const std::vector<Matrix<double>> grams =
-          run_for_grams(stage_at(dense, stage), {branch}, [&](const Observer& observer) {
+          run_for_grams(stage_at(dense, stage), {branch}, walk.split(), [&](const Observer& observer) {
             walk.run(stage_at(dense, stage), "target", {observer, {}, {}});
           });
       Stage& target = stage_at(cut, stage);

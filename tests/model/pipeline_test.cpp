@@ -85,7 +85,7 @@ TEST(Pipeline, EveryRankPacksItsShareOnly) {
   for (const ModelShare& share : split_blocks(model, 3)) {
     const PackedModel part(model, ComputeType::kF32, share, nullptr);
     EXPECT_EQ(part.stages.size(), 2 * (share.end - share.begin));
-    EXPECT_EQ(part.embedding.empty(), share.begin > 0);
+    EXPECT_EQ(part.embedding.table.empty(), share.begin > 0);
     EXPECT_EQ(part.head != nullptr, share.end == model.blocks.size());
     stages += part.stages.size();
     for (const PackedLinear* linear : part.linears()) bytes += linear->bytes();
