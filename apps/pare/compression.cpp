@@ -18,7 +18,7 @@
 #include "base/log.h"
 #include "compress/fingerprint.h"
 #include "compress/output.h"
-#include "compress/pipeline.h"
+#include "compress/run_passes.h"
 #include "compress/sample_split.h"
 #include "io/output_folder.h"
 #include "kernels/cpu_features.h"
@@ -139,7 +139,7 @@ Resources check_resources(const Options& options, const Passes& passes, const Mo
                           Encoding dtype, uint64_t there) {
   Resources r;
   const CalibrationPlan plan = plan_of(options, model, ranks);
-  r.needs = pipeline_needs(model, passes, plan, dtype);
+  r.needs = needs_of(model, passes, plan, dtype);
   const int64_t ram = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
   r.memory_limit = options.memory.value_or(ram / 2);
   const auto parent = std::filesystem::absolute(options.out).lexically_normal();
@@ -158,7 +158,7 @@ Resources check_resources(const Options& options, const Passes& passes, const Mo
 void dry_run(const Options& options, const Passes& passes, const Model& model, int ranks, Encoding dtype) {
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const Resources r = check_resources(options, passes, model, ranks, dtype, 0);
-  const double seconds = pipeline_seconds(model, tokenizer, passes, plan_of(options, model, ranks));
+  const double seconds = seconds_of(model, tokenizer, passes, plan_of(options, model, ranks));
   if (options.json) {
     print_json({{"ranks", ranks},
                 {"memory", r.needs.memory},
@@ -194,7 +194,7 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
                 {"--seed", options.seed},
                 {"--dtype", encoding_info(options.dtype.value_or(dtype)).name},
                 {"--format", options.format}};
-  parts.update(pipeline_options(passes));
+  parts.update(options_of(passes));
   return parts;
 }
 

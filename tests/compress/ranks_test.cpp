@@ -4,7 +4,7 @@
 #include <mutex>
 
 #include "compress/calibrated.h"
-#include "compress/pipeline.h"
+#include "compress/run_passes.h"
 #include "compress/sample_split.h"
 #include "compress/slice/slice_pass.h"
 #include "compress/sparsify/scores.h"

@@ -5,7 +5,7 @@
 #include <limits>
 
 #include "compress/calibrated.h"
-#include "compress/pipeline.h"
+#include "compress/run_passes.h"
 #include "compress/slice/slice_pass.h"
 #include "model/save.h"
 #include "model/visit.h"

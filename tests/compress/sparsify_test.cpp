@@ -6,7 +6,7 @@
 #include <set>
 
 #include "compress/calibrated.h"
-#include "compress/pipeline.h"
+#include "compress/run_passes.h"
 #include "compress/slice/slice_pass.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/sparsify_pass.h"
@@ -248,7 +248,7 @@ TEST(RunPasses, SlicesThenMakesSparseInOneRun) {
   EXPECT_EQ(report.recipe["passes"][0]["method"], "slice");
   EXPECT_EQ(report.recipe["passes"][1]["method"], "sparsify");
   EXPECT_EQ(report.recipe["calibration"]["nsamples"], 6);
-  EXPECT_EQ(pipeline_options(passes).size(), 2u);
+  EXPECT_EQ(options_of(passes).size(), 2u);
 }
 
 TEST(RunPasses, EditsStagesInOneWalkUnlessTheSecondPassNeedsTheWholeFirst) {

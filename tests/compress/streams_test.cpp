@@ -215,18 +215,18 @@ TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
     const Model dense = make_tiny_model(like);
     std::vector<int64_t> widths;
     Model cut = dense;
-    for (const auto [stage, branch] : streams_of(dense)) {
-      widths.push_back(stream_width(stage_at(dense, stage), branch));
+    for (const StreamPlace place : streams_of(dense)) {
+      widths.push_back(stream_width(stage_at(dense, place.stage), place.branch));
       WorkArea area;
       CalibrationWalk walk(set, dense.config, area, "walk", ComputeType::kF32);
       walk.start(dense);
-      for (size_t before = 0; before < stage; ++before) walk.run(stage_at(dense, before), "before");
-      const std::vector<Matrix<double>> grams =
-          run_for_grams(stage_at(dense, stage), {branch}, walk.split(), [&](const Observer& observer) {
-            walk.run(stage_at(dense, stage), "target", {observer, {}, {}});
+      for (size_t before = 0; before < place.stage; ++before) walk.run(stage_at(dense, before), "before");
+      const std::vector<Matrix<double>> grams = run_for_grams(
+          stage_at(dense, place.stage), {place.branch}, walk.split(), [&](const Observer& observer) {
+            walk.run(stage_at(dense, place.stage), "target", {observer, {}, {}});
           });
-      Stage& target = stage_at(cut, stage);
-      target = cut_stream(target, grams.front().view(), widths.back(), 0.0, branch).stage;
+      Stage& target = stage_at(cut, place.stage);
+      target = cut_stream(target, grams.front().view(), widths.back(), 0.0, place.branch).stage;
     }
     EXPECT_LT(logit_difference(dense, cut, set), 1e-5);
     // One unit less is another function.

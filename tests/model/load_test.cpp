@@ -85,7 +85,9 @@ TEST(Load, PartsOfOtherFamiliesAreMissingOrOfTheWrongShape) {
       {"opt/post-norm", "model.decoder.embed_positions.weight"},
       {"sliced/opt-post-norm", "model.embedding_transform.weight"},
       {"sliced/qwen3-rotated", "model.layers.1.self_attn.q_norm.weight"}};
-  for (const auto& [golden, name] : parts) {
+  for (const auto& part : parts) {
+    const std::string golden = part.first;
+    const std::string name = part.second;
     const DamagedModel without(
         [&](auto& plan) { std::erase_if(plan, [&](const TensorPlan& t) { return t.name == name; }); },
         golden);

@@ -36,19 +36,25 @@ Matrix<double> transposed(MatrixView<const double> m) {
 }  // namespace
 
 FloatProduct::FloatProduct(MatrixView<const double> m) {
-  Matrix<float> part(m.rows, m.cols);
   const bool split = active_isa() >= Isa::kAmx;
-  const auto fill = [&](auto&& value) {
-    parallel_for(m.rows, [&](int64_t r) {
-      for (int64_t c = 0; c < m.cols; ++c) part(r, c) = value(m(r, c));
-    });
-    return pack_linear(Weight::from_matrix(std::as_const(part).view()),
-                       split ? ComputeType::kBF16 : ComputeType::kF32);
+  // By rows: a large matrix is not held in f32 as a whole.
+  const auto pack = [&](auto&& value) {
+    constexpr int64_t kRows = 512;
+    std::vector<Weight> stack;
+    for (int64_t first = 0; first < m.rows; first += kRows) {
+      Matrix<float> part(std::min(kRows, m.rows - first), m.cols);
+      parallel_for(part.rows(), [&](int64_t r) {
+        for (int64_t c = 0; c < m.cols; ++c) part(r, c) = value(m(first + r, c));
+      });
+      stack.push_back(
+          Weight::from_matrix(std::as_const(part).view(), split ? Encoding::kBF16 : Encoding::kF32));
+    }
+    return pack_linear(stack, split ? ComputeType::kBF16 : ComputeType::kF32);
   };
-  packed_ = fill([](double value) { return static_cast<float>(value); });
+  packed_ = pack([](double value) { return static_cast<float>(value); });
   if (split)
     rest_ =
-        fill([](double value) { return static_cast<float>(value - bf16_part(static_cast<float>(value))); });
+        pack([](double value) { return static_cast<float>(value - bf16_part(static_cast<float>(value))); });
 }
 
 void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {

@@ -291,6 +291,7 @@ void StageSparsifier::shuffle(Stage& stage, const std::string& label, const Cali
           order[static_cast<size_t>(h * dim + i)] = h * dim + head[static_cast<size_t>(i)];
     }
   }
+  readers = {};
   input.order = order;
   input.gram = with_rows_and_columns(input.gram, order);
   if (!input.cross.empty()) input.cross = with_columns(input.cross, order);

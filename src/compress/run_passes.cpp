@@ -1,4 +1,4 @@
-#include "compress/pipeline.h"
+#include "compress/run_passes.h"
 
 #include <algorithm>
 
@@ -42,14 +42,14 @@ std::string scope_of(const Passes& passes, size_t i) {
 
 }  // namespace
 
-Json pipeline_options(const Passes& passes) {
+Json options_of(const Passes& passes) {
   if (passes.size() == 1) return passes.front()->options();
   Json json;
   for (size_t i = 0; i < passes.size(); ++i) json[scope_of(passes, i)] = passes[i]->options().dump();
   return json;
 }
 
-Needs pipeline_needs(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype) {
+Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype) {
   Needs needs;
   for (const auto& pass : passes) {
     const Needs one = pass->needs(model, plan, dtype);
@@ -62,8 +62,8 @@ Needs pipeline_needs(const Model& model, const Passes& passes, const Calibration
   return needs;
 }
 
-double pipeline_seconds(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
-                        const CalibrationPlan& plan) {
+double seconds_of(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
+                  const CalibrationPlan& plan) {
   double seconds = plan.self_samples > 0 ? writing_seconds(model, tokenizer, plan) : 0.0;
   for (const auto& pass : passes) seconds += pass->seconds(model, plan);
   return seconds;

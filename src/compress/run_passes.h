@@ -7,13 +7,13 @@
 namespace pare {
 
 // The options of all passes; those of a pass that is not alone are under its place and name ("2-sparsify").
-Json pipeline_options(const Passes& passes);
+Json options_of(const Passes& passes);
 
 // Of the whole run: the most that a pass, or writing the calibration text, takes.
-Needs pipeline_needs(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
+Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
 // Of the whole run; a few tokens are written where the model writes its own text.
-double pipeline_seconds(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
-                        const CalibrationPlan& plan);
+double seconds_of(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
+                  const CalibrationPlan& plan);
 
 // Runs the passes in order, each on what the one before it made: stage by stage in one walk where they can,
 // else one after the other. The report's recipe is that of the only pass, or {"passes": […]}; its sizes are
