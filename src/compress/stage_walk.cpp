@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "compress/stage_at.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -92,7 +93,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   const size_t per_block = model.blocks.front().stages.size();
   const size_t count = model.blocks.size() * per_block;
   for (size_t s = 0; s < count; ++s) {
-    Stage& stage = model.blocks[s / per_block].stages[s % per_block];
+    Stage& stage = stage_at(model, s);
     const std::string step = fmt::format("stages/{}", s + 1);
     const std::string file = fmt::format("stage-{}", s);
     if (s + 1 < done) {

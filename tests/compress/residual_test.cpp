@@ -146,9 +146,8 @@ void project(Weight& weight, const Matrix<double>& projector, bool rows) {
   weight = Weight::from_matrix(projected.view());
 }
 
-TEST(SliceResidualModel, CutsAnUnusedSubspaceExactly) {
-  // Embedding and writers stay in 20 of 32 dimensions.
-  Model dense = make_tiny_model();
+// Embedding and writers stay in 20 of 32 dimensions.
+void keep_to_subspace(Model& dense) {
   const Matrix<double> basis = random_orthogonal(32, 3);
   const MatrixView<const double> kept = basis.view().block(0, 0, 32, 20);
   const Matrix<double> projector = matmul_nt(kept, kept);
@@ -157,6 +156,11 @@ TEST(SliceResidualModel, CutsAnUnusedSubspaceExactly) {
     project(std::get<Attention>(block.stages[0].branches[0]).o.weight, projector, true);
     project(std::get<Mlp>(block.stages[1].branches[0]).down.weight, projector, true);
   }
+}
+
+TEST(SliceResidualModel, CutsAnUnusedSubspaceExactly) {
+  Model dense = make_tiny_model();
+  keep_to_subspace(dense);
   const CalibrationSet set = random_calibration(3, 40);
   for (const Rotation rotation : {Rotation::kBlock, Rotation::kGlobal}) {
     Report report;
@@ -201,14 +205,7 @@ TEST(SliceResidualModel, PlainCheckpointsKeepTheNormsOfQueriesAndKeys) {
     }
   dense.config.norm_eps = dense.final_norm.eps = 0.3;
   // 12 of 32 channels of the stream are nothing, so cutting them is exact.
-  const Matrix<double> basis = random_orthogonal(32, 3);
-  const MatrixView<const double> kept = basis.view().block(0, 0, 32, 20);
-  const Matrix<double> projector = matmul_nt(kept, kept);
-  project(dense.embedding, projector, false);
-  for (Block& block : dense.blocks) {
-    project(std::get<Attention>(block.stages[0].branches[0]).o.weight, projector, true);
-    project(std::get<Mlp>(block.stages[1].branches[0]).down.weight, projector, true);
-  }
+  keep_to_subspace(dense);
   const CalibrationSet set = random_calibration(3, 40);
   Report report;
   const ResidualOptions options{20, Rotation::kGlobal, Covariance::kNormalized, true, false};

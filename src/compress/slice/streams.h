@@ -9,6 +9,7 @@
 
 #include "compress/report.h"
 #include "compress/sample_split.h"
+#include "compress/stage_at.h"
 #include "linalg/linalg.h"
 #include "model/forward.h"
 
@@ -36,12 +37,6 @@ struct StreamPlace {
 
   bool operator==(const StreamPlace&) const = default;
 };
-// The stage of that index, of a Model or a const Model; all blocks have equally many.
-template <typename ModelT>
-auto& stage_at(ModelT& model, size_t index) {
-  const size_t stages = model.blocks.front().stages.size();
-  return model.blocks[index / stages].stages[index % stages];
-}
 // All streams, in order.
 std::vector<StreamPlace> streams_of(const Model& model);
 

@@ -61,6 +61,10 @@ void read_dense_blocks(const Json& json, ModelConfig& config);
 // "sliding_window" tokens back is all that a query sees: pare computes full attention, so sequences must end
 // there, which is logged.
 void limit_to_window(int64_t window, ModelConfig& config);
+// The same where "use_sliding_window" gives some layers a window: it is right for all of them.
+void limit_to_optional_window(const Json& json, ModelConfig& config);
+// A bias on all linears of attention, or on none.
+constexpr BiasConfig attention_bias(bool there) { return {there, there, there, there, false, false, false}; }
 // The keys of read_config and read_dense_blocks.
 Json write_config(const ModelConfig& config, std::string_view model_type, std::string_view class_name);
 

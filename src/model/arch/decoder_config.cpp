@@ -212,6 +212,13 @@ void limit_to_window(int64_t window, ModelConfig& config) {
   config.max_positions = window;
 }
 
+void limit_to_optional_window(const Json& json, ModelConfig& config) {
+  constexpr int64_t kDefaultWindow = 4096;
+  const auto window = json.find("sliding_window");
+  if (get_bool(json, "use_sliding_window", false) && (window == json.end() || !window->is_null()))
+    limit_to_window(get_int(json, "sliding_window", kDefaultWindow), config);
+}
+
 Json write_config(const ModelConfig& config, std::string_view model_type, std::string_view class_name) {
   Json json;
   json["architectures"] = Json::array({class_name});

@@ -34,17 +34,15 @@ ModelConfig read_config(const Json& json) {
   decoder::read_dense_blocks(json, config);
   config.design.norm_place = kDesign.norm_place;
   config.design.query_key_norm = kDesign.query_key_norm;
-  const bool bias = config_keys::get_bool(json, "attention_bias", false);
-  config.bias = {bias, bias, bias, bias, false, false, false};
+  config.bias = decoder::attention_bias(config_keys::get_bool(json, "attention_bias", false));
   validate(config);
   return config;
 }
 
 bool is_plain(const ModelConfig& config) {
-  const bool bias = config.bias.q;
   return decoder::is_plain_decoder(config, kDesign) &&
          config.heads * config.head_dim == config.embedding_width &&
-         config.bias == BiasConfig{bias, bias, bias, bias, false, false, false};
+         config.bias == decoder::attention_bias(config.bias.q);
 }
 
 Json write_config(const ModelConfig& config) {

@@ -1,5 +1,4 @@
 // Qwen2 and Qwen2.5: LLaMA with biases on queries, keys and values.
-#include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
 
 namespace pare {
@@ -7,7 +6,6 @@ namespace {
 
 constexpr const char* kName = "qwen2";
 constexpr const char* kClass = "Qwen2ForCausalLM";
-constexpr int64_t kDefaultWindow = 4096;
 constexpr BiasConfig kBias = {true, true, true, false, false, false, false};
 
 bool matches(const Json& config) { return decoder::is_kind(config, kName, kClass); }
@@ -16,11 +14,7 @@ ModelConfig read_config(const Json& json) {
   ModelConfig config = decoder::read_config(json, kName, {.max_positions = 32768, .kv_heads = 32});
   decoder::read_dense_blocks(json, config);
   config.bias = kBias;
-  // Only some layers then have a window; limiting sequences to it is right for all of them.
-  const auto window = json.find("sliding_window");
-  if (config_keys::get_bool(json, "use_sliding_window", false) &&
-      (window == json.end() || !window->is_null()))
-    decoder::limit_to_window(config_keys::get_int(json, "sliding_window", kDefaultWindow), config);
+  decoder::limit_to_optional_window(json, config);
   validate(config);
   return config;
 }

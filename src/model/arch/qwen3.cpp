@@ -7,7 +7,6 @@ namespace {
 
 constexpr const char* kName = "qwen3";
 constexpr const char* kClass = "Qwen3ForCausalLM";
-constexpr int64_t kDefaultWindow = 4096;
 constexpr BlockDesign kDesign = {.query_key_norm = QueryKeyNorm::kHead};
 
 bool matches(const Json& config) { return decoder::is_kind(config, kName, kClass); }
@@ -17,21 +16,14 @@ ModelConfig read_config(const Json& json) {
       decoder::read_config(json, kName, {.max_positions = 32768, .kv_heads = 32, .head_dim = 128});
   decoder::read_dense_blocks(json, config);
   config.design.query_key_norm = kDesign.query_key_norm;
-  const bool bias = config_keys::get_bool(json, "attention_bias", false);
-  config.bias = {bias, bias, bias, bias, false, false, false};
-  // Only some layers then have a window; limiting sequences to it is right for all of them.
-  const auto window = json.find("sliding_window");
-  if (config_keys::get_bool(json, "use_sliding_window", false) &&
-      (window == json.end() || !window->is_null()))
-    decoder::limit_to_window(config_keys::get_int(json, "sliding_window", kDefaultWindow), config);
+  config.bias = decoder::attention_bias(config_keys::get_bool(json, "attention_bias", false));
+  decoder::limit_to_optional_window(json, config);
   validate(config);
   return config;
 }
 
 bool is_plain(const ModelConfig& config) {
-  const bool bias = config.bias.q;
-  return decoder::is_plain_decoder(config, kDesign) &&
-         config.bias == BiasConfig{bias, bias, bias, bias, false, false, false};
+  return decoder::is_plain_decoder(config, kDesign) && config.bias == decoder::attention_bias(config.bias.q);
 }
 
 Json write_config(const ModelConfig& config) {
