@@ -222,23 +222,31 @@ void print_result(const Options& options, const Report& report) {
     print_report(report, options.out);
 }
 
-// Where this rank writes: the first the result, the others what they need on the way, in a folder beside it
-// that goes with what the first has.
-std::unique_ptr<OutputFolder> open_output(const Options& options, Comm& comm) {
-  std::unique_ptr<OutputFolder> output;
-  if (comm.is_first())
-    output = std::make_unique<OutputFolder>(options.out, options.model,
-                                            options.resume    ? Leftover::kContinue
-                                            : options.restart ? Leftover::kDiscard
-                                                              : Leftover::kRefuse);
-  const bool goes_on = comm.broadcast(0, output && output->continued() ? "on" : "") == "on";
-  if (!output) {
-    auto path = std::filesystem::absolute(options.out).lexically_normal();
-    if (!path.has_filename()) path = path.parent_path();
-    path += fmt::format(".rank-{}", comm.rank());
-    output = std::make_unique<OutputFolder>(path, "", goes_on ? Leftover::kContinue : Leftover::kDiscard);
-  }
-  return output;
+// The folder of the result.
+std::unique_ptr<OutputFolder> open_output(const Options& options) {
+  return std::make_unique<OutputFolder>(options.out, options.model,
+                                        options.resume    ? Leftover::kContinue
+                                        : options.restart ? Leftover::kDiscard
+                                                          : Leftover::kRefuse);
+}
+
+// Where a rank other than the first keeps what it needs on the way: beside the result.
+std::filesystem::path rank_folder(const Options& options, int rank) {
+  auto path = std::filesystem::absolute(options.out).lexically_normal();
+  if (!path.has_filename()) path = path.parent_path();
+  path += fmt::format(".rank-{}", rank);
+  return path;
+}
+
+// What the first rank has found where it writes, on every rank.
+enum class Found { kNothing, kWork, kComplete };
+
+Found found_by_first(const OutputFolder* output, Comm& comm) {
+  auto found = static_cast<int>(Found::kNothing);
+  if (output != nullptr && output->continued()) found = static_cast<int>(Found::kWork);
+  if (output != nullptr && output->is_complete()) found = static_cast<int>(Found::kComplete);
+  comm.broadcast(0, bytes_of(&found, 1));
+  return static_cast<Found>(found);
 }
 
 // The interrupted run had written everything but its name.
@@ -319,17 +327,27 @@ void run_compression(const Options& options, const Passes& passes, Comm& comm) {
     return;
   }
   // Refused before hours are spent.
-  const std::unique_ptr<OutputFolder> output = open_output(options, comm);
-  if (comm.broadcast(0, output->is_complete() ? "complete" : "") == "complete") {
-    if (comm.is_first()) finish_complete(options, *output);
-    return output->discard();
+  std::unique_ptr<OutputFolder> output = comm.is_first() ? open_output(options) : nullptr;
+  const Found found = found_by_first(output.get(), comm);
+  const auto open_rank_folder = [&] {
+    output = std::make_unique<OutputFolder>(rank_folder(options, comm.rank()), "",
+                                            found == Found::kWork ? Leftover::kContinue : Leftover::kDiscard);
+  };
+  if (found == Found::kComplete) {
+    if (comm.is_first()) return finish_complete(options, *output);
+    return open_rank_folder();  // which removes it
   }
+  const auto own_folder =
+      output ? output->path() : OutputFolder::partial_of(rank_folder(options, comm.rank()));
   const Resources resources =
-      check_resources(options, passes, model, comm.size(), dtype, folder_bytes(output->work()));
+      check_resources(options, passes, model, comm.size(), dtype, folder_bytes(own_folder));
   check_finite(model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const CalibrationPlan plan = plan_of(options, model, comm.size());
   std::vector<CalibrationSet> sets = text_sets(options, tokenizer, plan.seqlen);
+  // What is wrong for all ranks was found by now, so that it leaves no folders behind.
+  comm.barrier();
+  if (!output) open_rank_folder();
   if (options.resume && !output->continued()) log_info("there is nothing to resume: starting");
 
   WorkArea area(output->work(), dtype, resources.spills(), comm);

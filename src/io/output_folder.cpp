@@ -103,10 +103,14 @@ void remove_results(const fs::path& partial) {
 
 }  // namespace
 
+fs::path OutputFolder::partial_of(const fs::path& final_path) {
+  fs::path partial = resolve(final_path);
+  partial += ".partial";
+  return partial;
+}
+
 OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Leftover leftover)
-    : final_(resolve(final_path)) {
-  partial_ = final_;
-  partial_ += ".partial";
+    : final_(resolve(final_path)), partial_(partial_of(final_path)) {
   if (!input.empty()) {
     const fs::path source = resolve(input);
     if (source == final_) fail(ErrorCode::kInvalid, "the output {} is the input", final_.string());

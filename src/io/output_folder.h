@@ -21,6 +21,8 @@ class OutputFolder {
   // or another process is writing there. A FOLDER.partial that no run of pare made is refused.
   OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input,
                Leftover leftover = Leftover::kRefuse);
+  // Where the files of an output of that name are until it is complete.
+  static std::filesystem::path partial_of(const std::filesystem::path& final_path);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
   OutputFolder& operator=(const OutputFolder&) = delete;
