@@ -46,7 +46,7 @@ void add_method(CLI::App& command, Options& o) {
   command.add_option("--bins", prune.score.bins, "esparse: bins of the histogram of a channel (default 100)")
       ->check(CLI::Range(int64_t{1}, kMaxOption));
   command.add_option("--alpha", prune.score.alpha,
-                     "esparse: weight of the norm beside the entropy (default 10)");
+                     "esparse: weight of the norm beside the entropy (default 100)");
   command
       .add_option(
           "--norm", prune.score.norm,

@@ -1,15 +1,17 @@
 // Sums of products of activations over calibration tokens.
 #pragma once
 
-#include "linalg/linalg.h"
+#include "compress/sample_split.h"
 
 namespace pare {
 
-// H += XᵀX for X (tokens, n) in f32, H (n, n) full symmetric. `row_weights` (tokens), if given, multiplies
-// each token's contribution. Products and sums of some hundred tokens in f32, these added up in fp64
-// (gram_accumulate_f32); for many channels, where there are tiles, products of two bf16 parts of each factor:
-// 2⁻¹⁷ of a product's magnitude is lost.
+// H += XᵀX for X (tokens, n) in f32, H (n, n), of which what is right of the diagonal is left undefined until
+// gram_total. `row_weights` (tokens), if given, multiplies each token's contribution. Products and sums of
+// some hundred tokens in f32, these added up in fp64 (gram_accumulate_f32); where there are tiles, products
+// of two bf16 parts of each factor: 2⁻¹⁷ of a product's magnitude is lost.
 void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
+// The total of Gram matrices, full symmetric.
+Matrix<double> gram_total(ChunkSum&& sum);
 // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                       MatrixView<double> c);

@@ -82,7 +82,6 @@ void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, M
     const MatrixView<const float> b = columns(x, col);
     add_block(a, b, h.block(row, col, a.cols, b.cols));
   });
-  mirror_lower(h);
 }
 
 void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,

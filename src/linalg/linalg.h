@@ -51,8 +51,9 @@ Matrix<double> matmul(MatrixView<const double> a, MatrixView<const double> b);  
 Matrix<double> matmul_nt(MatrixView<const double> a, MatrixView<const double> b);  // A · Bᵀ
 Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b);  // Aᵀ · B
 
-// H += XᵀX for X (tokens, n) in f32, H (n, n) full symmetric: f32 sums of up to 256 tokens, added up in fp64.
-// `row_weights` (tokens), if given, multiplies each token's contribution.
+// H += XᵀX for X (tokens, n) in f32, H (n, n): f32 sums of up to 256 tokens, added up in fp64. What is right
+// of the diagonal is left undefined: mirror_lower makes it the other half. `row_weights` (tokens), if given,
+// multiplies each token's contribution.
 void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
 // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,

@@ -144,10 +144,12 @@ Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
                             const Observer& observer) {
   PARE_CHECK(x.cols == stage.width_in);
   notify(observer, Signal::kStageInput, x);
-  Matrix<float> result(x.rows, stage.width_out);
+  Matrix<float> result;
   if (stage.skip) {
+    result = Matrix<float>(x.rows, stage.width_out);
     stage.skip->apply(x, result.view());
-  } else {
+  } else if (stage.branches.empty()) {
+    result = Matrix<float>(x.rows, x.cols);
     for (int64_t t = 0; t < x.rows; ++t)
       std::memcpy(result.row(t), x.row(t), static_cast<size_t>(x.cols) * sizeof(float));
   }
@@ -166,7 +168,12 @@ Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
                                              : run_mlp(std::get<PackedMlp>(branch), in, observer);
     notify(observer, Signal::kBranchOutput, out.view());
     if (stage.norm_place == NormPlace::kBranch) apply_norm(stage.norm, out.view(), out.view());
-    for_each_row(x.rows, [&](int64_t t) { vector_ops().add(out.row(t), result.row(t), result.cols()); });
+    if (result.empty()) {
+      for_each_row(x.rows, [&](int64_t t) { vector_ops().add(x.row(t), out.row(t), x.cols); });
+      result = std::move(out);
+    } else {
+      for_each_row(x.rows, [&](int64_t t) { vector_ops().add(out.row(t), result.row(t), result.cols()); });
+    }
   }
   if (stage.norm_place == NormPlace::kSum) apply_norm(stage.norm, result.view(), result.view());
   return result;

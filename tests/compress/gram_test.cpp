@@ -52,9 +52,8 @@ TEST(GramAccumulate, AddsProductsOfActivations) {
         Matrix<double> h(channels, channels);
         std::fill_n(h.data(), h.size(), 3.0);
         gram_accumulate(x.view(), w, h.view());
+        mirror_lower(h.view());
         expect_sums(x.view(), x.view(), w, 3.0, std::as_const(h).view());
-        for (int64_t i = 0; i < channels; ++i)
-          for (int64_t j = 0; j < i; ++j) ASSERT_EQ(h(i, j), h(j, i));
         Matrix<double> c(channels, y.cols());
         std::fill_n(c.data(), c.size(), -2.0);
         cross_accumulate(x.view(), y.view(), w, c.view());
@@ -70,6 +69,7 @@ TEST(GramAccumulate, SameBitsForEveryThreadCount) {
     const WithThreads scope(threads);
     sums.push_back(Matrix<double>::zeros(1030, 1030));
     gram_accumulate(x.view(), nullptr, sums.back().view());
+    mirror_lower(sums.back().view());
   }
   EXPECT_TRUE(std::equal(sums[0].data(), sums[0].data() + sums[0].size(), sums[1].data()));
 }

@@ -126,6 +126,7 @@ TEST(Gram, ExactOnIntegers) {
       auto h = Matrix<double>::zeros(n, n);
       for (int64_t i = 0; i < n; ++i) h(i, i) = 5.0;
       gram_accumulate_f32(x.view(), weighted ? w.data() : nullptr, h.view());
+      mirror_lower(h.view());
       auto expected = Matrix<double>::zeros(n, n);
       for (int64_t t = 0; t < tokens; ++t)
         for (int64_t i = 0; i < n; ++i)
@@ -156,14 +157,13 @@ TEST(Gram, CrossIsExactOnIntegers) {
   }
 }
 
-TEST(Gram, ThreadsDoNotChangeResultsAndTheResultIsSymmetric) {
+TEST(Gram, ThreadsDoNotChangeResults) {
   const auto x = random_matrix<float>(1300, 520, 1);
   const auto y = random_matrix<float>(1300, 70, 2);
   expect_thread_independent([&] {
     auto h = Matrix<double>::zeros(520, 520);
     gram_accumulate_f32(x.view(), nullptr, h.view());
-    for (int64_t i = 0; i < 520; ++i)
-      for (int64_t j = 0; j < i; ++j) EXPECT_EQ(h(i, j), h(j, i));
+    mirror_lower(h.view());
     return h;
   });
   expect_thread_independent([&] {

@@ -141,7 +141,7 @@ class ResidualSlicer {
     ChunkSum h(walk.split(), full_, full_);
     for (int64_t i = 0; i < walk.sequences(); ++i)
       add_covariance(walk.stream(i), stages_.front()->norm, options_.covariance, h.next());
-    return std::move(h).total();
+    return gram_total(std::move(h));
   }
 
   // Runs stage `s` on the stream, which `prepare` may change before; returns the covariance at the norm
@@ -153,7 +153,7 @@ class ResidualSlicer {
       add_covariance(out, next_norm(s), options_.covariance, h.next());
     };
     walk.run(source(s), stage_name(s), {{}, prepare, add});
-    return std::move(h).total();
+    return gram_total(std::move(h));
   }
 
   // Principal components of a covariance, the largest first; the mean before all others where some is left.

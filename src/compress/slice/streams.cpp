@@ -135,7 +135,7 @@ std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<
     }
   });
   std::vector<Matrix<double>> grams;
-  for (ChunkSum& sum : sums) grams.push_back(std::move(sum).total());
+  for (ChunkSum& sum : sums) grams.push_back(gram_total(std::move(sum)));
   return grams;
 }
 

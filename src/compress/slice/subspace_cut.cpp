@@ -1,7 +1,5 @@
 #include "compress/slice/subspace_cut.h"
 
-#include <algorithm>
-
 namespace pare {
 
 SubspaceCut::SubspaceCut(const Matrix<double>& q, int64_t kept, ComputeType compute)
@@ -20,17 +18,14 @@ SubspaceCut::SubspaceCut(const Matrix<double>& q, int64_t kept, ComputeType comp
 void SubspaceCut::apply(MatrixView<float> x) const {
   if (!into_) return;
   Matrix<float> components(x.rows, into_->out_features());
-  Matrix<float> part(x.rows, x.cols);
   into_->apply(x, components.view());
+  if (!removes_) return back_->apply(components.view(), x);
+  Matrix<float> part(x.rows, x.cols);
   back_->apply(components.view(), part.view());
   for (int64_t t = 0; t < x.rows; ++t) {
     float* row = x.row(t);
     const float* p = part.row(t);
-    if (removes_) {
-      for (int64_t c = 0; c < x.cols; ++c) row[c] -= p[c];
-    } else {
-      std::copy_n(p, x.cols, row);
-    }
+    for (int64_t c = 0; c < x.cols; ++c) row[c] -= p[c];
   }
 }
 

@@ -31,7 +31,7 @@ enum class NormScale {
 struct ScoreOptions {
   SparseMethod method = SparseMethod::kEsparse;
   int64_t bins = 100;  // of the histogram whose entropy is taken
-  double alpha = 10.0;
+  double alpha = 100.0;
   NormScale norm = NormScale::kRelative;
 };
 

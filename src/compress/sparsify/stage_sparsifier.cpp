@@ -168,7 +168,7 @@ void StageSparsifier::see(Input& input, MatrixView<const float> x) {
 }
 
 void StageSparsifier::finish(const CalibrationWalk& walk, Input& input) const {
-  input.gram = std::move(input.gram_sum).total();
+  input.gram = gram_total(std::move(input.gram_sum));
   if (input.cross_sum) input.cross = std::move(*input.cross_sum).total();
   input.channels.tokens = walk.all_tokens();
   for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
