@@ -1,7 +1,9 @@
 #include "compress/gram.h"
 
 #include <algorithm>
+#include <numeric>
 #include <utility>
+#include <vector>
 
 #include "base/aligned_buffer.h"
 #include "base/parallel.h"
@@ -61,31 +63,52 @@ class Strips {
   AlignedBuffer<unsigned char> bytes_;
 };
 
-// c += the products of the strips from `left_first` and `right_first` on; of the strips right of the diagonal
-// none when `lower`.
-void add_square(const Strips& left, int64_t left_first, const Strips& right, int64_t right_first, bool lower,
-                MatrixView<double> c) {
+// A square of the result in strips, and where it lies.
+struct Square {
+  int64_t row;
+  int64_t col;
+  int64_t rows;
+  int64_t cols;
+  bool lower;  // of the strips right of the diagonal none
+};
+
+// Calls use(row, col, sums) with the products of each two strips of a square, summed over the chunk's tokens.
+template <typename Use>
+void for_each_product(const Strips& left, const Strips& right, const Square& square, Use&& use) {
   constexpr int64_t kSums = kStripChannels * kStripChannels;
   thread_local AlignedBuffer<float> sums(static_cast<size_t>(kSquare * kSquare));
-  const int64_t rows = ceil_div(c.rows, kStripChannels);
-  const int64_t cols = ceil_div(c.cols, kStripChannels);
-  const auto cols_of = [&](int64_t r) {
-    return lower ? std::min(cols, left_first + r + 1 - right_first) : cols;
+  const auto end_of = [&](int64_t r) {
+    const int64_t end = square.col + square.cols;
+    return square.lower ? std::min(end, r + 1) : end;
+  };
+  const auto sums_of = [&](int64_t r, int64_t c) {
+    return sums.data() + ((r - square.row) * square.cols + c - square.col) * kSums;
   };
   begin_strip_products_amx();
   for (int64_t i = 0; i < left.token_strips(); ++i)
-    for (int64_t r = 0; r < rows; ++r)
-      for (int64_t q = 0; q < cols_of(r); ++q)
-        strip_product_amx(left.at(i, left_first + r), right.at(i, right_first + q), left.tokens_of(i), i > 0,
-                          sums.data() + (r * cols + q) * kSums);
+    for (int64_t r = square.row; r < square.row + square.rows; ++r)
+      for (int64_t c = square.col; c < end_of(r); ++c)
+        strip_product_amx(left.at(i, r), right.at(i, c), left.tokens_of(i), i > 0, sums_of(r, c));
   end_strip_products_amx();
-  for (int64_t r = 0; r < rows; ++r)
-    for (int64_t q = 0; q < cols_of(r); ++q) {
-      const int64_t row = r * kStripChannels;
-      const int64_t col = q * kStripChannels;
-      add_strip_sums_amx(sums.data() + (r * cols + q) * kSums, std::min(kStripChannels, c.rows - row),
-                         std::min(kStripChannels, c.cols - col), c.row(row) + col, c.stride);
-    }
+  for (int64_t r = square.row; r < square.row + square.rows; ++r)
+    for (int64_t c = square.col; c < end_of(r); ++c) use(r, c, sums_of(r, c));
+}
+
+// Calls work(index, square) for the squares of a result (rows, cols), in parallel; left of and on the
+// diagonal only when `lower`.
+template <typename Work>
+void for_each_square(int64_t rows, int64_t cols, bool lower, Work&& work) {
+  constexpr int64_t kStrips = kSquare / kStripChannels;
+  const int64_t row_strips = ceil_div(rows, kStripChannels);
+  const int64_t col_strips = ceil_div(cols, kStripChannels);
+  const int64_t across = ceil_div(cols, kSquare);
+  parallel_for(ceil_div(rows, kSquare) * across, [&](int64_t i) {
+    const int64_t row = i / across * kStrips;
+    const int64_t col = i % across * kStrips;
+    if (!lower || col <= row)
+      work(i,
+           Square{row, col, std::min(kStrips, row_strips - row), std::min(kStrips, col_strips - col), lower});
+  });
 }
 
 // C += XᵀY, by chunks of tokens; below and on the diagonal when `lower`.
@@ -96,15 +119,39 @@ void add_chunks(MatrixView<const float> x, MatrixView<const float> y, const doub
     const Strips left(x.rows_of(t, tokens), row_weights == nullptr ? nullptr : row_weights + t,
                       Strips::Side::kLeft);
     const Strips right(y.rows_of(t, tokens), nullptr, Strips::Side::kRight);
-    const int64_t across = ceil_div(c.cols, kSquare);
-    parallel_for(ceil_div(c.rows, kSquare) * across, [&](int64_t i) {
-      const int64_t row = i / across * kSquare;
-      const int64_t col = i % across * kSquare;
-      if (lower && col > row) return;
-      add_square(left, row / kStripChannels, right, col / kStripChannels, lower,
-                 c.block(row, col, std::min(kSquare, c.rows - row), std::min(kSquare, c.cols - col)));
+    for_each_square(c.rows, c.cols, lower, [&](int64_t, const Square& square) {
+      for_each_product(left, right, square, [&](int64_t r, int64_t q, const float* sums) {
+        const int64_t row = r * kStripChannels;
+        const int64_t col = q * kStripChannels;
+        add_strip_sums_amx(sums, std::min(kStripChannels, c.rows - row),
+                           std::min(kStripChannels, c.cols - col), c.row(row) + col, c.stride);
+      });
     });
   }
+}
+
+// ⟨XᵀX, H⟩ for H (n, n) symmetric.
+double inner_product(MatrixView<const float> x, MatrixView<const double> h) {
+  const int64_t squares = ceil_div(h.rows, kSquare);
+  double total = 0.0;
+  for (int64_t t = 0; t < x.rows; t += kChunkTokens) {
+    const MatrixView<const float> chunk = x.rows_of(t, std::min(kChunkTokens, x.rows - t));
+    const Strips left(chunk, nullptr, Strips::Side::kLeft);
+    const Strips right(chunk, nullptr, Strips::Side::kRight);
+    std::vector<double> parts(static_cast<size_t>(squares * squares), 0.0);
+    for_each_square(h.rows, h.cols, true, [&](int64_t i, const Square& square) {
+      for_each_product(left, right, square, [&](int64_t r, int64_t q, const float* sums) {
+        const int64_t row = r * kStripChannels;
+        const int64_t col = q * kStripChannels;
+        const double part =
+            strip_inner_product_amx(sums, std::min(kStripChannels, h.rows - row),
+                                    std::min(kStripChannels, h.cols - col), h.row(row) + col, h.stride);
+        parts[static_cast<size_t>(i)] += r == q ? part : 2.0 * part;
+      });
+    });
+    total = std::accumulate(parts.begin(), parts.end(), total);
+  }
+  return total;
 }
 
 }  // namespace
@@ -119,6 +166,11 @@ Matrix<double> gram_total(ChunkSum&& sum) {
   Matrix<double> h = std::move(sum).total();
   mirror_lower(h.view());
   return h;
+}
+
+double gram_inner_product(MatrixView<const float> x, MatrixView<const double> h) {
+  PARE_CHECK(h.rows == x.cols && h.cols == x.cols);
+  return use_tiles(x.rows, x.cols) ? inner_product(x, h) : gram_inner_product_f32(x, h);
 }
 
 void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,

@@ -12,6 +12,9 @@ namespace pare {
 void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
 // The total of Gram matrices, full symmetric.
 Matrix<double> gram_total(ChunkSum&& sum);
+// ⟨XᵀX, H⟩ = Σ x·H·xᵀ over the rows x of X (rows, n) in f32, for H (n, n) symmetric in fp64: products as
+// above.
+double gram_inner_product(MatrixView<const float> x, MatrixView<const double> h);
 // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                       MatrixView<double> c);

@@ -4,10 +4,12 @@
 
 namespace pare {
 
-Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit) {
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit,
+                           const StageEdit& stage_edit) {
   constexpr size_t kProbeTokens = 48;
   const auto& sequence = set.sequences.front();
-  return streamed_logits(model, std::span(sequence.data(), std::min(kProbeTokens, sequence.size())), edit);
+  return streamed_logits(model, std::span(sequence.data(), std::min(kProbeTokens, sequence.size())), edit,
+                         stage_edit);
 }
 
 void require_exact(const std::string& name, MatrixView<const float> expected, MatrixView<const float> got,

@@ -11,8 +11,9 @@
 namespace pare {
 
 // Logits (tokens, vocab) in f32 of the first tokens of the calibration set, with no more than one stage
-// packed at a time. `edit`: what to compute with in place of the matrices.
-Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit = {});
+// packed at a time. `edit`, `stage_edit`: what to compute with in place of the matrices or stages.
+Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit = {},
+                           const StageEdit& stage_edit = {});
 
 // Largest relative difference that an exact transformation in f32 may leave: rounding of the weights to f32
 // and other orders of summation, through all layers.

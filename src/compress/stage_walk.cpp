@@ -103,11 +103,15 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
     }
     if (progress) progress(activity, static_cast<int64_t>(s), static_cast<int64_t>(count));
     const ReportMark begin = mark(report);
+    for (const auto& editor : editors) stage = editor->rearranged(stage);
     if (dense) run_dense(*dense, stage, fmt::format("layer {}", s / per_block), sums);
     for (const auto& editor : editors)
       stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
                            report);
     stage = area.keep(file, stage);
+    // Neither is read again before the result is written.
+    release_pages(stage);
+    release_pages(stage_at(original, s));
     area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
   }
   update_config(model);

@@ -40,6 +40,9 @@ class StageEditor {
   virtual ~StageEditor() = default;
   virtual std::string activity() const = 0;  // "cutting"
   virtual bool needs_dense() const { return false; }
+  // The stage with its channels in the order that the editor has given to the rest of the model; what it
+  // computes stays. Comes before all edits.
+  virtual Stage rearranged(const Stage& stage) const { return stage; }
   // Returns the stage changed; adds to the report. The walk stays where it is, or with `advance` is left
   // behind the stage that is returned.
   virtual Stage edit(const Stage& stage, StagePosition position, const StageStreams& streams, bool advance,

@@ -31,5 +31,8 @@ void end_strip_products_amx();
 
 // c (rows, columns) += the first rows and columns of sums.
 void add_strip_sums_amx(const float* sums, int64_t rows, int64_t columns, double* c, int64_t stride);
+// Σ of their products with those of h.
+double strip_inner_product_amx(const float* sums, int64_t rows, int64_t columns, const double* h,
+                               int64_t stride);
 
 }  // namespace pare

@@ -4,6 +4,8 @@
 #include <cblas.h>
 
 #include <algorithm>
+#include <numeric>
+#include <vector>
 
 #include "base/parallel.h"
 #include "linalg/blas.h"
@@ -18,17 +20,46 @@ constexpr int64_t kBlock = 192;        // columns of a piece of the output; fixe
 int as_int(int64_t v) { return static_cast<int>(v); }
 int64_t blocks_of(int64_t n) { return (n + kBlock - 1) / kBlock; }
 
-// C block (rows, cols) += A(tokens, rows)ᵀ · B(tokens, cols)
-void add_block(MatrixView<const float> a, MatrixView<const float> b, MatrixView<double> c) {
+// Calls use(sums) with A(tokens, rows)ᵀ · B(tokens, cols), contiguous, for each chunk of tokens.
+template <typename Use>
+void for_each_chunk(MatrixView<const float> a, MatrixView<const float> b, Use&& use) {
   thread_local Matrix<float> sum;
   if (sum.empty()) sum = Matrix<float>(kBlock, kBlock);
   for (int64_t t = 0; t < a.rows; t += kChunkTokens) {
     const int64_t tokens = std::min(kChunkTokens, a.rows - t);
     cblas_sgemm(CblasRowMajor, CblasTrans, CblasNoTrans, as_int(a.cols), as_int(b.cols), as_int(tokens), 1.0f,
                 a.row(t), as_int(a.stride), b.row(t), as_int(b.stride), 0.0f, sum.data(), as_int(b.cols));
-    for (int64_t r = 0; r < c.rows; ++r)
-      for (int64_t q = 0; q < c.cols; ++q) c(r, q) += static_cast<double>(sum.data()[r * c.cols + q]);
+    use(sum.data());
   }
+}
+
+// C block (rows, cols) += A(tokens, rows)ᵀ · B(tokens, cols)
+void add_block(MatrixView<const float> a, MatrixView<const float> b, MatrixView<double> c) {
+  for_each_chunk(a, b, [&](const float* sum) {
+    for (int64_t r = 0; r < c.rows; ++r)
+      for (int64_t q = 0; q < c.cols; ++q) c(r, q) += static_cast<double>(sum[r * c.cols + q]);
+  });
+}
+
+// Its inner product with a block of H.
+double inner_product(MatrixView<const float> a, MatrixView<const float> b, MatrixView<const double> h) {
+  double total = 0.0;
+  for_each_chunk(a, b, [&](const float* sum) {
+    for (int64_t r = 0; r < h.rows; ++r)
+      for (int64_t q = 0; q < h.cols; ++q) total += static_cast<double>(sum[r * h.cols + q]) * h(r, q);
+  });
+  return total;
+}
+
+// Calls work(pair, row, col) for the blocks of the lower triangle of (n, n), in parallel.
+template <typename Work>
+void for_each_lower_block(int64_t n, Work&& work) {
+  const int64_t blocks = blocks_of(n);
+  parallel_for(blocks * (blocks + 1) / 2, [&](int64_t i) {
+    int64_t r = 0;
+    while ((r + 1) * (r + 2) / 2 <= i) ++r;
+    work(i, r * kBlock, (i - r * (r + 1) / 2) * kBlock);
+  });
 }
 
 // Rows of x, each times its weight.
@@ -70,18 +101,26 @@ void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, M
   detail::use_one_blas_thread();
   const Matrix<float> weighted = row_weights == nullptr ? Matrix<float>() : weighted_rows(x, row_weights);
   const MatrixView<const float> left = row_weights == nullptr ? x : weighted.view();
-  const int64_t n = x.cols;
-  const int64_t blocks = blocks_of(n);
-  // Lower triangle of blocks: pair i is (r, c), c <= r.
-  parallel_for(blocks * (blocks + 1) / 2, [&](int64_t i) {
-    int64_t r = 0;
-    while ((r + 1) * (r + 2) / 2 <= i) ++r;
-    const int64_t row = r * kBlock;
-    const int64_t col = (i - r * (r + 1) / 2) * kBlock;
+  for_each_lower_block(x.cols, [&](int64_t, int64_t row, int64_t col) {
     const MatrixView<const float> a = columns(left, row);
     const MatrixView<const float> b = columns(x, col);
     add_block(a, b, h.block(row, col, a.cols, b.cols));
   });
+}
+
+double gram_inner_product_f32(MatrixView<const float> x, MatrixView<const double> h) {
+  PARE_CHECK(h.rows == x.cols && h.cols == x.cols);
+  if (x.rows == 0 || x.cols == 0) return 0.0;
+  detail::use_one_blas_thread();
+  const int64_t blocks = blocks_of(x.cols);
+  std::vector<double> parts(static_cast<size_t>(blocks * (blocks + 1) / 2));
+  for_each_lower_block(x.cols, [&](int64_t i, int64_t row, int64_t col) {
+    const MatrixView<const float> a = columns(x, row);
+    const MatrixView<const float> b = columns(x, col);
+    const double part = inner_product(a, b, h.block(row, col, a.cols, b.cols));
+    parts[static_cast<size_t>(i)] = row == col ? part : 2.0 * part;
+  });
+  return std::accumulate(parts.begin(), parts.end(), 0.0);
 }
 
 void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,

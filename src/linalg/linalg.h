@@ -55,6 +55,8 @@ Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b)
 // of the diagonal is left undefined: mirror_lower makes it the other half. `row_weights` (tokens), if given,
 // multiplies each token's contribution.
 void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
+// ⟨XᵀX, H⟩, likewise, for H (n, n) symmetric.
+double gram_inner_product_f32(MatrixView<const float> x, MatrixView<const double> h);
 // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                           MatrixView<double> c);

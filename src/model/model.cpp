@@ -98,4 +98,9 @@ void check_finite(const Model& model) {
       });
 }
 
+void release_pages(const Stage& stage) {
+  release_pages(stage.skip);
+  for_each_linear(stage, [](Role, const Linear& linear) { release_pages(linear.weight); });
+}
+
 }  // namespace pare

@@ -88,5 +88,7 @@ void update_config(Model& model);
 
 // Throws kNumeric naming the tensor that holds a NaN or an infinity.
 void check_finite(const Model& model);
+// Takes the pages of a stage's mapped weights out of memory until they are read again.
+void release_pages(const Stage& stage);
 
 }  // namespace pare

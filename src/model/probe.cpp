@@ -28,9 +28,8 @@ Matrix<float> apply_streamed(const Weight& weight, const WeightEdit& edit, Role 
   return y;
 }
 
-Matrix<float> run_stage(const Stage& original, int64_t block, size_t index, const WeightEdit& edit,
+Matrix<float> run_stage(Stage stage, int64_t block, size_t index, const WeightEdit& edit,
                         MatrixView<const float> x, const RopeTable& rope) {
-  Stage stage = original;
   for_each_linear(
       stage, [&](Role role, Linear& linear) { linear.weight = edited(edit, role, block, linear.weight); });
   stage.skip = edited(edit, skip_role(index), block, stage.skip);
@@ -44,7 +43,8 @@ Matrix<float> run_stage(const Stage& original, int64_t block, size_t index, cons
 
 }  // namespace
 
-Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens, const WeightEdit& edit) {
+Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens, const WeightEdit& edit,
+                              const StageEdit& stage_edit) {
   const auto count = static_cast<int64_t>(tokens.size());
   std::vector<int64_t> positions(tokens.size());
   std::iota(positions.begin(), positions.end(), 0);
@@ -58,8 +58,10 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   add_positions(edited(edit, Role::kPositions, -1, model.positions), model.config.position_offset, positions,
                 x.view());
   for (size_t b = 0; b < model.blocks.size(); ++b)
-    for (size_t s = 0; s < model.blocks[b].stages.size(); ++s)
-      x = run_stage(model.blocks[b].stages[s], static_cast<int64_t>(b), s, edit, x.view(), rope);
+    for (size_t s = 0; s < model.blocks[b].stages.size(); ++s) {
+      const Stage& stage = model.blocks[b].stages[s];
+      x = run_stage(stage_edit ? stage_edit(stage) : stage, static_cast<int64_t>(b), s, edit, x.view(), rope);
+    }
   apply_norm(model.final_norm, x.view(), x.view());
   if (!model.head_transform.empty())
     x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());

@@ -12,10 +12,13 @@ namespace pare {
 // What to compute with in place of a matrix, or of some rows of the embedding or head.
 using WeightEdit = std::function<Weight(const TensorPlace& place, const Weight& weight)>;
 
+// What to compute with in place of a stage.
+using StageEdit = std::function<Stage(const Stage& stage)>;
+
 // Logits (tokens, vocab) with f32 products. Only one stage, or some rows of the head, is packed at a time:
 // for models that do not fit otherwise. Products do not differ from those of a PackedModel.
 Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens,
-                              const WeightEdit& edit = {});
+                              const WeightEdit& edit = {}, const StageEdit& stage_edit = {});
 
 // max |a − b| / max |a|, NaN when there is one; shapes must agree.
 double relative_difference(MatrixView<const float> a, MatrixView<const float> b);

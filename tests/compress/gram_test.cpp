@@ -62,6 +62,29 @@ TEST(GramAccumulate, AddsProductsOfActivations) {
     }
 }
 
+TEST(GramInnerProduct, SumsTheQuadraticFormsOfRows) {
+  for (const int64_t rows : {1, 40, 530})
+    for (const int64_t n : {7, 100, 300}) {
+      SCOPED_TRACE(std::to_string(rows) + " x " + std::to_string(n));
+      const Matrix<float> x = random_f32(rows, n, 5);
+      Matrix<double> h(n, n);
+      Rng rng(6);
+      for (int64_t i = 0; i < n; ++i)
+        for (int64_t j = 0; j <= i; ++j) h(i, j) = h(j, i) = rng.normal();
+      double sum = 0.0;
+      double magnitude = 0.0;
+      for (int64_t t = 0; t < rows; ++t)
+        for (int64_t i = 0; i < n; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            const double term = static_cast<double>(x(t, i)) * x(t, j) * h(i, j);
+            sum += term;
+            magnitude += std::abs(term);
+          }
+      EXPECT_NEAR(gram_inner_product(x.view(), std::as_const(h).view()), sum,
+                  magnitude * (3 * 0x1p-18 + static_cast<double>(3 * rows + 2) * 0x1p-24));
+    }
+}
+
 TEST(GramAccumulate, SameBitsForEveryThreadCount) {
   const Matrix<float> x = random_f32(520, 1030, 3);
   std::vector<Matrix<double>> sums;

@@ -26,12 +26,12 @@ ChannelStatistics statistics_of(const Matrix<double>& gram) {
   return statistics;
 }
 
-TEST(Mask, KeepsTheLargestAndTheFirstOfEqualScores) {
+TEST(Mask, KeepsTheLargestAndTheLastOfEqualScores) {
   const double scores[] = {1.0, 3.0, 2.0, 3.0, 0.0, 0.0, 0.0, 0.0};
   EXPECT_EQ(best_of_group(scores, {2, 4}), 0b1010u);
-  EXPECT_EQ(best_of_group(scores, {1, 4}), 0b0010u);
-  EXPECT_EQ(best_of_group(scores + 4, {2, 4}), 0b0011u);
-  EXPECT_EQ(best_of_group(scores, {6, 8}), 0b00111111u);
+  EXPECT_EQ(best_of_group(scores, {1, 4}), 0b1000u);
+  EXPECT_EQ(best_of_group(scores + 4, {2, 4}), 0b1100u);
+  EXPECT_EQ(best_of_group(scores, {6, 8}), 0b11001111u);
 }
 
 TEST(Scores, FollowTheirFormulas) {

@@ -158,7 +158,7 @@ TEST(Sparsify, ABudgetOfBytesIsSpentWherePredictionsSuffer) {
   const auto stages_of = [&](double target) {
     options.target_bytes = target;
     WorkArea area;
-    std::vector<Pattern> patterns = choose_patterns(dense, set, options, area);
+    std::vector<Pattern> patterns = choose_patterns(dense, set, options, {}, area);
     std::vector<int> sparse;
     for (size_t s = 0; s < patterns.size(); ++s)
       if (!patterns[s].dense()) sparse.push_back(static_cast<int>(s));

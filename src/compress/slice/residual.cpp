@@ -183,6 +183,8 @@ class ResidualSlicer {
     Stage part = leading_part(rotated, options_.width, width_out);
     if (plain_norms_) part = with_plain_heads(part, options_.width);
     result(s) = area_.keep(file_name(s), part);
+    release_pages(result(s));
+    release_pages(*stages_[s]);
   }
 
   // Embedding and head in the first and last basis, of which `width` and `head_width` columns stay. `x`: the

@@ -217,6 +217,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
       record["copies"] = 1 + probe.variants();
       work += share.stage(1 + probe.variants());
       area.record(step, std::move(record));
+      release_pages(stage);
     }
     share.show(work);
     losses = probe.losses();

@@ -9,7 +9,7 @@ uint32_t best_of_group(const double* scores, Pattern pattern) {
   for (int32_t n = 0; n < pattern.kept; ++n) {
     int32_t best = -1;
     for (int32_t i = 0; i < pattern.group; ++i)
-      if ((kept >> i & 1u) == 0 && (best < 0 || scores[i] > scores[best])) best = i;
+      if ((kept >> i & 1u) == 0 && (best < 0 || scores[i] >= scores[best])) best = i;
     kept |= 1u << best;
   }
   return kept;

@@ -29,7 +29,8 @@ struct Mask {
   }
 };
 
-// The N of M scores that are largest, the first of equal ones.
+// The N of M scores that are largest, the last of equal ones: an ascending stable sort that drops the first
+// M − N, as most implementations do it. Weights from 4-bit blocks are often equal.
 uint32_t best_of_group(const double* scores, Pattern pattern);
 // Keeps the best scores of every group, scores (rows, cols).
 Mask best_mask(MatrixView<const double> scores, Pattern pattern);

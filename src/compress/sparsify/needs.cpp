@@ -34,19 +34,22 @@ Widths widths_of(const Model& model) {
   return widths;
 }
 
-// Bytes of matrices (in, in) that exist together.
-int64_t gram_bytes(const SparsifyOptions& options, int64_t width) {
+// Bytes of matrices (in, in) that exist together, with what orders of channels are found from before anything
+// is solved: `shuffled`.
+int64_t gram_bytes(const SparsifyOptions& options, int64_t width, int64_t shuffled) {
   const PruneOptions& prune = options.prune;
   int64_t derived = 0;
   if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
     derived = 1;                                               // its factor
   if (prune.score.method == SparseMethod::kAlps) derived = 5;  // what the eigenvectors need
   if (options.match == MatchOutput::kModel) derived += 2;      // its factor, the wanted outputs
-  const int64_t solving = derived * 8 + 4;                     // and the matrix in f32
-  const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that
+  const bool multiplies = prune.update != WeightUpdate::kNone || prune.swap_rounds > 0 ||
+                          prune.score.method == SparseMethod::kAlps;
+  const int64_t solving = derived * 8 + (multiplies ? 4 : 0);  // and the matrix in f32
+  const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that, when `shuffled` is gone
   // While they are summed up: the sum of a chunk of each.
   const int64_t summed = options.match == MatchOutput::kModel ? 24 : 8;
-  return width * width * (8 + std::max({solving, reordered, summed}));
+  return width * width * 8 + std::max(width * width * std::max({solving, reordered, summed}), shuffled);
 }
 
 }  // namespace
@@ -59,8 +62,11 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   Needs needs;
-  needs.memory = kProgramMemory + gram_bytes(options, w.widest) + shuffled + 9 * kRowsAtOnce * w.widest * 8 +
+  needs.memory = kProgramMemory + gram_bytes(options, w.widest, shuffled) + 9 * kRowsAtOnce * w.widest * 8 +
                  4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
+  if (options.shuffle.any() &&
+      options.shuffle_residual)  // the ends, and one of them in f32 while it is permuted
+    needs.memory += model.embedding.values() * 4 + model.head.values() * 2;
   const bool behind = model.config.design.norm_place != NormPlace::kInput;
   const int64_t streams = dense ? (behind ? 5 : 4) : 2;
   needs.activations = plan.own_tokens() * (streams * width + w.widest) * 4;

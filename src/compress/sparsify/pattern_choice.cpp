@@ -35,8 +35,9 @@ int64_t stage_bytes(const Stage& stage, int64_t block, Pattern pattern, const Se
 class PatternMeasurement {
  public:
   PatternMeasurement(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
-                     Pattern pattern, WorkArea& area)
+                     std::span<const int64_t> residual_order, Pattern pattern, WorkArea& area)
       : model_(model),
+        residual_order_(residual_order.begin(), residual_order.end()),
         options_(options),
         area_(area),
         name_(fmt::format("measure-{}of{}", pattern.kept, pattern.group)),
@@ -64,7 +65,7 @@ class PatternMeasurement {
     StageProbe probe(model_, sets_.probe, variants, area_, name_ + "-probe");
     StageSparsifier sparsifier(options_, model_,
                                std::vector<Pattern>(worked_on.size(), options_.prune.pattern), area_,
-                               walk.tokens(), {}, name_ + "-inputs");
+                               walk.tokens(), residual_order_, name_ + "-inputs");
     size_t done = resume_walk(area_, name_, [&](const Json& last) {
       return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
     });
@@ -80,9 +81,10 @@ class PatternMeasurement {
     }
     size_t index = 0;
     for (size_t b = 0; b < model_.blocks.size(); ++b)
-      for (const Stage& stage : model_.blocks[b].stages) {
+      for (const Stage& original : model_.blocks[b].stages) {
         const size_t s = index++;
         if (s + 1 < done) continue;
+        const Stage stage = sparsifier.rearranged(original);
         if (progress)
           progress("measuring " + pattern_name(options_.prune.pattern), static_cast<int64_t>(s),
                    static_cast<int64_t>(worked_on.size()));
@@ -94,12 +96,14 @@ class PatternMeasurement {
         else
           walk.run(stage, fmt::format("layer {}", b));
         probe.advance(stage, sparse);
+        release_pages(original);
         record(s + 1);
       }
     return probe.losses();
   }
 
   const Model& model_;
+  std::vector<int64_t> residual_order_;
   SparsifyOptions options_;
   WorkArea& area_;
   std::string name_;
@@ -123,8 +127,8 @@ std::vector<Pattern> pattern_candidates(const SparsifyOptions& options) {
 }
 
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
-                                     const SparsifyOptions& options, WorkArea& area,
-                                     const PassProgress& progress) {
+                                     const SparsifyOptions& options, std::span<const int64_t> residual_order,
+                                     WorkArea& area, const PassProgress& progress) {
   if (!options.target_bytes) {
     size_t stages = 0;
     for (const Block& block : model.blocks) stages += block.stages.size();
@@ -157,7 +161,8 @@ std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& s
   for (const Pattern pattern : patterns) {
     std::vector<double> losses(curves.size(), 0.0);
     if (!pattern.dense())
-      losses = PatternMeasurement(model, set, options, pattern, area).losses(worked_on, progress);
+      losses =
+          PatternMeasurement(model, set, options, residual_order, pattern, area).losses(worked_on, progress);
     for (size_t i = 0; i < curves.size(); ++i) {
       WidthCurve& curve = curves[i];
       curve.loss.push_back(curve.loss.empty() ? losses[i] : std::max(losses[i], curve.loss.back()));

@@ -1,6 +1,7 @@
 // Which stages may stay denser, and which become sparser, under one budget of bytes.
 #pragma once
 
+#include <span>
 #include <vector>
 
 #include "compress/sparsify/sparsify.h"
@@ -12,10 +13,11 @@ inline constexpr int64_t kBudgetValueBytes = 2;
 
 // A pattern for every stage, in the model's order: makes every stage sparse alone, measures how far the
 // predictions move from the dense model's (StageProbe) and buys bytes where they cost least. Without a
-// budget: the pattern of the options everywhere. Throws kInvalid when even the sparsest patterns take more.
+// budget: the pattern of the options everywhere. `residual_order`: of all but the stages (permute.h), which
+// follow as they are measured. Throws kInvalid when even the sparsest patterns take more.
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
-                                     const SparsifyOptions& options, WorkArea& area,
-                                     const PassProgress& progress = {});
+                                     const SparsifyOptions& options, std::span<const int64_t> residual_order,
+                                     WorkArea& area, const PassProgress& progress = {});
 
 // Of the options, densest first, each once. Throws kUsage when two take the same bytes.
 std::vector<Pattern> pattern_candidates(const SparsifyOptions& options);

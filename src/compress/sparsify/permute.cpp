@@ -14,7 +14,9 @@ Weight with_columns(const Weight& weight, std::span<const int64_t> order) {
   parallel_for(from.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < from.cols(); ++c) to(r, c) = from(r, order[static_cast<size_t>(c)]);
   });
-  return Weight::from_matrix(to.view());
+  release_pages(weight);
+  return Weight::from_matrix(to.view(),
+                             weight.encoding <= Encoding::kBF16 ? weight.encoding : Encoding::kF32);
 }
 
 void permute_vector(std::vector<float>& values, std::span<const int64_t> order) {
@@ -73,13 +75,32 @@ void permute_values(Stage& stage, int64_t kv_head, std::span<const int64_t> orde
   }
 }
 
-void permute_residual(Model& model, std::span<const int64_t> order) {
+Stage permute_residual(const Stage& stage, std::span<const int64_t> order) {
+  Stage result = stage;
+  permute_norm(result.norm, order);
+  for_each_linear(result, [&](Role role, Linear& linear) {
+    if (reads_residual(role)) permute_inputs(linear, order);
+    if (writes_residual(role)) permute_outputs(linear, order);
+  });
+  if (!result.skip.empty()) result.skip = with_columns(gather_rows(result.skip, order), order);
+  return result;
+}
+
+void permute_residual_ends(Model& model, std::span<const int64_t> order) {
   const auto width = static_cast<int64_t>(order.size());
   const auto require_width = [&](int64_t found) {
     if (found != width)
       fail(ErrorCode::kUnsupported, "a residual stream of several widths ({} and {}) has no one order", width,
            found);
   };
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) {
+      for_each_linear(stage, [&](Role role, const Linear& linear) {
+        if (reads_residual(role)) require_width(linear.weight.cols);
+        if (writes_residual(role)) require_width(linear.weight.rows);
+      });
+      if (!stage.skip.empty()) require_width(stage.skip.rows);
+    }
   if (model.embedding_transform.empty()) {
     require_width(model.embedding.cols);
     model.embedding = with_columns(model.embedding, order);
@@ -88,23 +109,6 @@ void permute_residual(Model& model, std::span<const int64_t> order) {
     model.embedding_transform = gather_rows(model.embedding_transform, order);
   }
   if (!model.positions.empty()) model.positions = with_columns(model.positions, order);
-  for (Block& block : model.blocks)
-    for (Stage& stage : block.stages) {
-      permute_norm(stage.norm, order);
-      for_each_linear(stage, [&](Role role, Linear& linear) {
-        if (reads_residual(role)) {
-          require_width(linear.weight.cols);
-          permute_inputs(linear, order);
-        }
-        if (writes_residual(role)) {
-          require_width(linear.weight.rows);
-          permute_outputs(linear, order);
-        }
-      });
-      if (stage.skip.empty()) continue;
-      require_width(stage.skip.rows);
-      stage.skip = with_columns(gather_rows(stage.skip, order), order);
-    }
   permute_norm(model.final_norm, order);
   if (!model.head_transform.empty()) {
     // A tied head reads the embedding's channels, which have the new order too unless a matrix hides it.

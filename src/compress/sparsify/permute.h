@@ -15,8 +15,12 @@ namespace pare {
 void permute_hidden(Stage& stage, std::span<const int64_t> order);
 // Value dimensions of one KV head: rows of v, columns of o for every query head that shares the head.
 void permute_values(Stage& stage, int64_t kv_head, std::span<const int64_t> order);
-// The residual stream of the whole model, of one width everywhere: embedding, positions, norms, readers,
-// writers, matrices beside the stream, head. Throws kUnsupported when the widths differ.
-void permute_residual(Model& model, std::span<const int64_t> order);
+// The residual stream, of one width everywhere. Of a large model the stages are not permuted before they are
+// worked on: together they would not fit into memory. Of a stage: its norm, the columns of readers, the rows
+// of writers, a matrix beside the stream.
+Stage permute_residual(const Stage& stage, std::span<const int64_t> order);
+// All but the stages: embedding, positions, last norm, head. Throws kUnsupported when the stream has several
+// widths, in the stages too.
+void permute_residual_ends(Model& model, std::span<const int64_t> order);
 
 }  // namespace pare

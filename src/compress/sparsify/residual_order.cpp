@@ -62,9 +62,11 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
                 {}});
       const Matrix<double> total = std::move(squares).total();
       statistics.square_sums.assign(total.data(), total.data() + width);
-      if (entropies)
-        statistics.entropies = channel_entropies(std::as_const(inputs).rows(0, walk.tokens(), width),
-                                                 options.prune.score.bins, area.comm());
+      if (entropies) {
+        const MatrixView<const float> all = std::as_const(inputs).rows(0, walk.tokens(), width);
+        statistics.entropies = channel_entropies(all, options.prune.score.bins, area.comm());
+        inputs.release(all);
+      }
       for_each_linear(stage, [&](Role role, const Linear& linear) {
         if (!selects(b, role)) return;
         measure_weights(linear.weight, options.prune.score, statistics);
@@ -74,6 +76,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
         for (int64_t r = 0; r < some.rows(); ++r) std::copy_n(scores.row(r * stride), width, some.row(r));
         sampled.push_back(std::move(some));
       });
+      release_pages(stage);
     }
   if (sampled.empty()) {
     std::vector<int64_t> order(static_cast<size_t>(width));
@@ -97,8 +100,9 @@ std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet&
   }
   const Matrix<float> before = probe_logits(model, set);
   auto order = record->at("order").get<std::vector<int64_t>>();
-  permute_residual(model, order);
-  require_exact("channel shuffle", before.view(), probe_logits(model, set).view(), report);
+  permute_residual_ends(model, order);
+  const auto permuted = [&](const Stage& stage) { return permute_residual(stage, order); };
+  require_exact("channel shuffle", before.view(), probe_logits(model, set, {}, permuted).view(), report);
   return order;
 }
 

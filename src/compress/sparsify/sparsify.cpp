@@ -123,9 +123,9 @@ std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, c
   if (options.shuffle.any() && options.shuffle_residual)
     residual_order = shuffle_residual_stream(model, set, options, area, report, progress);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
-  return std::make_unique<StageSparsifier>(options, model,
-                                           choose_patterns(model, set, options, area, progress), area,
-                                           own_tokens(set, area), std::move(residual_order), "inputs");
+  std::vector<Pattern> patterns = choose_patterns(model, set, options, residual_order, area, progress);
+  return std::make_unique<StageSparsifier>(options, model, std::move(patterns), area, own_tokens(set, area),
+                                           std::move(residual_order), "inputs");
 }
 
 }  // namespace pare

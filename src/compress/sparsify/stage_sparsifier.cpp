@@ -21,21 +21,23 @@ struct Sums {
   double output = 0.0;  // Σ ‖y‖²
 };
 
-// tr(A·H·Aᵀ) for H = damped − damping·I, which only reports show: products in f32.
-double output_energy(const Matrix<double>& a, InputGram& damped, double damping) {
-  Matrix<double> product(a.rows(), a.cols());
-  damped.product().apply(a, product);
-  const double* values = a.data();
-  return std::inner_product(values, values + a.size(), product.data(), 0.0) -
-         damping * std::inner_product(values, values + a.size(), values, 0.0);
+// tr(A·H·Aᵀ) for H = damped − damping·I.
+double output_energy(const Matrix<float>& a, MatrixView<const double> damped, double damping) {
+  double squares = 0.0;
+  for (int64_t i = 0; i < a.size(); ++i) squares += static_cast<double>(a.data()[i]) * a.data()[i];
+  return gram_inner_product(a.view(), damped) - damping * squares;
 }
 
-void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, InputGram& damped, double damping,
-              Sums& sums) {
-  Matrix<double> lost = copy_of(wanted);
-  sums.output += output_energy(lost, damped, damping);
-  for (int64_t i = 0; i < lost.size(); ++i) lost.data()[i] -= sparse.values.data()[i];
-  sums.lost += output_energy(lost, damped, damping);
+void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, MatrixView<const double> damped,
+              double damping, Sums& sums) {
+  Matrix<float> rows(wanted.rows, wanted.cols);
+  for (int64_t r = 0; r < wanted.rows; ++r)
+    for (int64_t c = 0; c < wanted.cols; ++c) rows(r, c) = static_cast<float>(wanted(r, c));
+  sums.output += output_energy(rows, damped, damping);
+  for (int64_t r = 0; r < wanted.rows; ++r)
+    for (int64_t c = 0; c < wanted.cols; ++c)
+      rows(r, c) = static_cast<float>(wanted(r, c) - sparse.values(r, c));
+  sums.lost += output_energy(rows, damped, damping);
   sums.kept_score += sparse.kept_score;
   sums.score += sparse.total_score;
 }
@@ -172,9 +174,11 @@ void StageSparsifier::finish(const CalibrationWalk& walk, Input& input) const {
   if (input.cross_sum) input.cross = std::move(*input.cross_sum).total();
   input.channels.tokens = walk.all_tokens();
   for (int64_t j = 0; j < input.group.width; ++j) input.channels.square_sums.push_back(input.gram(j, j));
-  if (prune_.score.method == SparseMethod::kEsparse)
-    input.channels.entropies = channel_entropies(kept_.rows(0, input.tokens, input.group.width),
-                                                 prune_.score.bins, walk.split().comm());
+  if (prune_.score.method == SparseMethod::kEsparse) {
+    const MatrixView<const float> all = kept_.rows(0, input.tokens, input.group.width);
+    input.channels.entropies = channel_entropies(all, prune_.score.bins, walk.split().comm());
+    kept_.release(all);
+  }
   if (!options_.shuffle.any() || input.channels.entropies.empty()) return;
   std::vector<double> original = input.channels.entropies;
   if (input.group.signal == Signal::kNormed)
@@ -338,7 +342,7 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
       }
       const MatrixView<const double> wanted = match ? std::as_const(target).view() : weight.view();
       const SparseRows sparse = prune({weight.view(), wanted, gram, input.channels}, prune_);
-      add_sums(sparse, wanted, gram, damping, sums);
+      add_sums(sparse, wanted, gram.matrix(), damping, sums);
       for (int64_t i = 0; i < sparse.values.size(); ++i)
         values.row(first)[i] = static_cast<float>(sparse.values.data()[i]);
     }
@@ -353,6 +357,10 @@ void StageSparsifier::prune_group(Stage& stage, int64_t block, Input& input, Rep
     const int raised = std::max(gram.raised(), match ? match->raised() : 0);
     if (raised > 0) report.fallbacks.push_back(fmt::format("{}: damping raised {} times", name, raised));
   }
+}
+
+Stage StageSparsifier::rearranged(const Stage& stage) const {
+  return residual_order_.empty() ? stage : permute_residual(stage, residual_order_);
 }
 
 Stage StageSparsifier::edit(const Stage& stage, StagePosition position, const StageStreams& streams,

@@ -37,6 +37,7 @@ class StageSparsifier final : public StageEditor {
                   int64_t tokens, std::vector<int64_t> residual_order, const std::string& inputs);
   std::string activity() const override { return "making sparse"; }
   bool needs_dense() const override { return options_.match == MatchOutput::kModel; }
+  Stage rearranged(const Stage& stage) const override;
   // Returns the stage with linears of its pattern in f32.
   Stage edit(const Stage& stage, StagePosition position, const StageStreams& streams, bool advance,
              Report& report) override;

@@ -71,6 +71,11 @@ void pack(const float* x, int64_t stride, int64_t tokens, int64_t channels, cons
   }
 }
 
+// The first of eight values.
+inline __mmask8 lanes(int64_t count) {
+  return static_cast<__mmask8>(count >= 8 ? 0xffu : (1u << count) - 1u);
+}
+
 // The tiles in 4, 5 times those in 6, 7.
 inline void multiply() {
   _tile_dpbf16ps(0, 4, 6);
@@ -133,12 +138,22 @@ void end_strip_products_amx() { _tile_release(); }
 void add_strip_sums_amx(const float* sums, int64_t rows, int64_t columns, double* c, int64_t stride) {
   for (int64_t r = 0; r < rows; ++r)
     for (int64_t j = 0; j < columns; j += 8) {
-      const int64_t left = columns - j;
-      const __mmask8 mask = static_cast<__mmask8>(left >= 8 ? 0xffu : (1u << left) - 1u);
+      const __mmask8 mask = lanes(columns - j);
       double* to = c + r * stride + j;
       const __m512d part = _mm512_cvtps_pd(_mm256_load_ps(sums + r * kStripChannels + j));
       _mm512_mask_storeu_pd(to, mask, _mm512_add_pd(_mm512_maskz_loadu_pd(mask, to), part));
     }
+}
+
+double strip_inner_product_amx(const float* sums, int64_t rows, int64_t columns, const double* h,
+                               int64_t stride) {
+  __m512d total = _mm512_setzero_pd();
+  for (int64_t r = 0; r < rows; ++r)
+    for (int64_t j = 0; j < columns; j += 8) {
+      const __m512d part = _mm512_cvtps_pd(_mm256_load_ps(sums + r * kStripChannels + j));
+      total = _mm512_fmadd_pd(_mm512_maskz_loadu_pd(lanes(columns - j), h + r * stride + j), part, total);
+    }
+  return _mm512_reduce_add_pd(total);
 }
 
 }  // namespace pare
