@@ -11,6 +11,7 @@
 #include <cstdlib>
 #include <map>
 #include <new>
+#include <optional>
 #include <system_error>
 
 #include "model/pipeline.h"
@@ -20,7 +21,6 @@ namespace pare {
 namespace {
 
 constexpr const char* kRun = "run";
-constexpr const char* kLinears = "linears";
 constexpr const char* kPeak = "peak";
 
 // A channel is read through its stream and written through its descriptor. A peer that has gone shows when
@@ -93,20 +93,22 @@ Json facts_of(const OpenModel& model, const SpeedTest& test) {
 }
 
 Json to_json(const SpeedSample& sample) {
-  return {{"prefill", sample.prefill_seconds}, {"decode", sample.decode_seconds}};
+  return {{"prefill", sample.prefill_seconds},
+          {"decode", sample.decode_seconds},
+          {"prefill_linears", sample.prefill_linear_seconds},
+          {"decode_linears", sample.decode_linear_seconds}};
 }
 
 void serve(const BenchModel& options, std::FILE* channel) {
-  const OpenModel model = open_model(options.path, options.compute);
-  SpeedTest test(model.packed, options.speed);
+  OpenModel model = open_model(options.path, options.compute);
+  std::optional<LinearClock> clock;
+  if (options.profile) clock.emplace(model.packed);
+  SpeedTest test(model.packed, options.speed, clock ? &*clock : nullptr);
   test.run();  // the first run touches everything for the first time
   send(channel, facts_of(model, test));
   while (const auto request = receive_line(channel)) {
     if (*request == kRun) {
       send(channel, to_json(test.run()));
-    } else if (*request == kLinears) {
-      send(channel,
-           to_json({linear_seconds(model.packed, options.speed.prefill), linear_seconds(model.packed, 1)}));
     } else {
       send(channel, {{"peak", own_peak_rss()}});
     }
@@ -134,7 +136,8 @@ void serve(const BenchModel& options, std::FILE* channel) {
 }
 
 SpeedSample to_sample(const Json& answer) {
-  return {answer.at("prefill").get<double>(), answer.at("decode").get<double>()};
+  return {answer.at("prefill").get<double>(), answer.at("decode").get<double>(),
+          answer.at("prefill_linears").get<double>(), answer.at("decode_linears").get<double>()};
 }
 
 [[noreturn]] void fail_system(const char* what) {
@@ -233,10 +236,6 @@ RankedBench::~RankedBench() = default;
 
 SpeedSample RankedBench::run() { return state_->test.run(); }
 
-SpeedSample RankedBench::run_linears() {
-  fail(ErrorCode::kUnsupported, "--profile measures the linears of one rank");
-}
-
 int64_t RankedBench::peak_rss() {
   state_->session.reset();
   int64_t highest = 0;
@@ -250,7 +249,6 @@ int64_t RankedBench::peak_rss() {
 }
 
 SpeedSample BenchWorker::run() { return to_sample(ask(kRun)); }
-SpeedSample BenchWorker::run_linears() { return to_sample(ask(kLinears)); }
 int64_t BenchWorker::peak_rss() { return ask(kPeak).at("peak").get<int64_t>(); }
 
 }  // namespace pare

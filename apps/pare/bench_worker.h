@@ -17,6 +17,7 @@ struct BenchModel {
   std::string path;
   ComputeType compute = ComputeType::kBF16;
   SpeedOptions speed;
+  bool profile = false;  // samples tell what linears took
 };
 
 // What can be asked of a model that is measured.
@@ -26,8 +27,6 @@ class BenchSubject {
   // Figures that do not change: parameters, bytes.
   virtual const Json& facts() const = 0;
   virtual SpeedSample run() = 0;
-  // Seconds the linears alone need, once for a prefill and once for a token.
-  virtual SpeedSample run_linears() = 0;
   // Highest resident memory so far.
   virtual int64_t peak_rss() = 0;
 };
@@ -44,7 +43,6 @@ class BenchWorker final : public BenchSubject {
 
   const Json& facts() const override { return facts_; }
   SpeedSample run() override;
-  SpeedSample run_linears() override;
   int64_t peak_rss() override;
 
  private:
@@ -66,7 +64,6 @@ class RankedBench final : public BenchSubject {
 
   const Json& facts() const override { return facts_; }
   SpeedSample run() override;
-  SpeedSample run_linears() override;
   // The highest of a rank; facts()["ranks"] gets that of each. Ends the others' work.
   int64_t peak_rss() override;
 

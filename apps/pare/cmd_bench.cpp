@@ -33,8 +33,8 @@ double median(std::vector<double> values) {
 
 // Everything measured about one model.
 struct Series {
-  std::vector<double> prefill, decode;                 // seconds
-  std::vector<double> linears_prefill, linears_token;  // seconds
+  std::vector<double> prefill, decode;                  // seconds
+  std::vector<double> linears_prefill, linears_decode;  // shares of them
 };
 
 Json figures(const Options& o, const BenchModel& model, BenchSubject& worker, const Series& series,
@@ -53,8 +53,8 @@ Json figures(const Options& o, const BenchModel& model, BenchSubject& worker, co
   json["bandwidth_share"] = bytes / per_token / bandwidth;
   json["peak_rss"] = peak;
   if (o.profile) {
-    json["linear_share_prefill"] = median(series.linears_prefill) / prefill;
-    json["linear_share_decode"] = median(series.linears_token) / per_token;
+    json["linear_share_prefill"] = median(series.linears_prefill);
+    json["linear_share_decode"] = median(series.linears_decode);
   }
   return json;
 }
@@ -72,7 +72,7 @@ void run(Options o, Comm& comm) {
   o.speed.depth = o.depth.value_or(o.speed.prefill);
   std::vector<BenchModel> models;
   std::vector<std::unique_ptr<BenchSubject>> workers;
-  for (const std::string& path : o.models) models.push_back({path, o.compute, o.speed});
+  for (const std::string& path : o.models) models.push_back({path, o.compute, o.speed, o.profile});
   for (const BenchModel& model : models) workers.push_back(open_subject(model, comm));
   if (!comm.is_first()) return;
 
@@ -85,10 +85,8 @@ void run(Options o, Comm& comm) {
       const SpeedSample sample = workers[m]->run();
       series[m].prefill.push_back(sample.prefill_seconds);
       series[m].decode.push_back(sample.decode_seconds);
-      if (!o.profile) continue;
-      const SpeedSample linears = workers[m]->run_linears();
-      series[m].linears_prefill.push_back(linears.prefill_seconds);
-      series[m].linears_token.push_back(linears.decode_seconds);
+      series[m].linears_prefill.push_back(sample.prefill_linear_seconds / sample.prefill_seconds);
+      series[m].linears_decode.push_back(sample.decode_linear_seconds / sample.decode_seconds);
     }
     bandwidth.push_back(read_bandwidth(kBandwidthBytes));
     progress.update(repeat + 1, o.repeats);
@@ -129,7 +127,7 @@ void add_bench(CLI::App& app, Comm& comm) {
   command->add_option("--repeats", options->repeats, "Measurements; the median counts")
       ->capture_default_str()
       ->check(counts);
-  command->add_flag("--profile", options->profile, "Also time the linears alone");
+  command->add_flag("--profile", options->profile, "Also show which share of the time the linears take");
   add_compute(*command, options->compute);
   add_json(*command, options->json);
   command->callback([options, &comm] { run(*options, comm); });

@@ -1,6 +1,7 @@
 #include "engine/speed.h"
 
 #include <chrono>
+#include <utility>
 
 #include "base/rng.h"
 #include "model/forward.h"
@@ -27,16 +28,38 @@ const SpeedOptions& checked(const SpeedOptions& options, const ModelConfig& conf
   return options;
 }
 
-void apply(const PackedLinear& linear, int64_t tokens) {
-  const Matrix<float> x = Matrix<float>::zeros(tokens, linear.in_features());
-  Matrix<float> y(tokens, linear.out_features());
-  linear.apply(x.view(), y.view());
-}
+class TimedLinear final : public PackedLinear {
+ public:
+  TimedLinear(std::unique_ptr<PackedLinear> linear, double& seconds)
+      : PackedLinear(linear->out_features(), linear->in_features(), linear->kernel()),
+        linear_(std::move(linear)),
+        seconds_(seconds) {}
+
+  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
+    const auto start = std::chrono::steady_clock::now();
+    linear_->apply(x, y);
+    seconds_ += seconds_since(start);
+  }
+  int64_t bytes() const override { return linear_->bytes(); }
+
+ private:
+  std::unique_ptr<PackedLinear> linear_;
+  double& seconds_;
+};
 
 }  // namespace
 
-SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options)
+LinearClock::LinearClock(PackedModel& model) {
+  model.wrap_linears([&](std::unique_ptr<PackedLinear> linear) {
+    return std::make_unique<TimedLinear>(std::move(linear), seconds_);
+  });
+}
+
+double LinearClock::take() { return std::exchange(seconds_, 0.0); }
+
+SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options, LinearClock* clock)
     : model_(model),
+      clock_(clock),
       options_(checked(options, model.config)),
       cache_(model, options.prefill + options.decode) {
   Rng rng(1);
@@ -46,18 +69,22 @@ SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options)
 
 SpeedSample SpeedTest::run() {
   SpeedSample sample;
+  const auto linears = [&] { return clock_ != nullptr ? clock_->take() : 0.0; };
+  linears();
   cache_.truncate(0);
   const std::span<const int32_t> tokens = tokens_;
   auto start = std::chrono::steady_clock::now();
   const Matrix<float> hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
   logits_of(model_, hidden.view().rows_of(hidden.rows() - 1, 1));
   sample.prefill_seconds = seconds_since(start);
+  sample.prefill_linear_seconds = linears();
   cache_.truncate(options_.depth);
   start = std::chrono::steady_clock::now();
   for (int64_t t = 0; t < options_.decode; ++t)
     logits_of(model_,
               forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_).view());
   sample.decode_seconds = seconds_since(start);
+  sample.decode_linear_seconds = linears();
   return sample;
 }
 
@@ -66,14 +93,6 @@ double SpeedTest::kv_bytes_per_token() const {
   const double mean_context =
       static_cast<double>(options_.depth) + static_cast<double>(options_.decode + 1) / 2;
   return per_position * mean_context;
-}
-
-double linear_seconds(const PackedModel& model, int64_t tokens) {
-  const auto start = std::chrono::steady_clock::now();
-  for (const PackedLinear* linear : model.linears())
-    if (linear != model.head.get()) apply(*linear, tokens);
-  if (model.head) apply(*model.head, 1);
-  return seconds_since(start);
 }
 
 }  // namespace pare

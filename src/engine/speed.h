@@ -17,14 +17,31 @@ struct SpeedOptions {
 struct SpeedSample {
   double prefill_seconds = 0.0;
   double decode_seconds = 0.0;
+  // Of these, in linears; 0 without a LinearClock.
+  double prefill_linear_seconds = 0.0;
+  double decode_linear_seconds = 0.0;
+};
+
+// Counts the seconds that a model spends in its linears, where and when it really runs them.
+class LinearClock {
+ public:
+  // Puts itself around every linear of the model; the model must not run after the clock is gone.
+  explicit LinearClock(PackedModel& model);
+  LinearClock(const LinearClock&) = delete;
+  LinearClock& operator=(const LinearClock&) = delete;
+  // Since the last call.
+  double take();
+
+ private:
+  double seconds_ = 0.0;
 };
 
 // Runs the same seeded token ids through a model again and again.
 class SpeedTest {
  public:
-  // The model must outlive the test. Throws kUsage when options are out of range and kInvalid when they
-  // exceed the model's context.
-  SpeedTest(const PackedModel& model, const SpeedOptions& options);
+  // The model and its clock must outlive the test. Throws kUsage when options are out of range and kInvalid
+  // when they exceed the model's context.
+  SpeedTest(const PackedModel& model, const SpeedOptions& options, LinearClock* clock = nullptr);
   SpeedSample run();
   // Bytes of keys and values read to produce one token, on average over the decode.
   double kv_bytes_per_token() const;
@@ -32,14 +49,11 @@ class SpeedTest {
 
  private:
   const PackedModel& model_;
+  LinearClock* clock_;
   SpeedOptions options_;
   std::vector<int32_t> tokens_;
   KvCache cache_;
 };
-
-// Seconds that the linears alone (head included) need for `tokens` rows; a token of the head for every row
-// when decoding (tokens = 1), one for all in a prefill.
-double linear_seconds(const PackedModel& model, int64_t tokens);
 
 // Bytes per second that thread_count() threads read from memory in several streams each. `bytes` should
 // exceed the last-level cache.

@@ -22,6 +22,29 @@ PackedAffine pack_affine(std::initializer_list<const Linear*> linears, ComputeTy
   return {pack_linear(stack, compute), std::move(bias)};
 }
 
+// Calls visit with every pointer to a linear that is there, in the order in which a token meets them.
+template <typename ModelT, typename Visit>
+void for_each_packed(ModelT& model, Visit&& visit) {
+  const auto see = [&](auto& linear) {
+    if (linear) visit(linear);
+  };
+  see(model.embedding.transform);
+  for (auto& stage : model.stages) {
+    see(stage.skip);
+    for (auto& branch : stage.branches) {
+      if (auto* a = std::get_if<PackedAttention>(&branch)) {
+        see(a->qkv.linear);
+        see(a->o.linear);
+      } else if (auto* m = std::get_if<PackedMlp>(&branch)) {
+        see(m->gate_up.linear);
+        see(m->down.linear);
+      }
+    }
+  }
+  see(model.head_transform);
+  see(model.head);
+}
+
 }  // namespace
 
 void PackedAffine::apply(MatrixView<const float> x, MatrixView<float> y) const {
@@ -84,19 +107,12 @@ PackedModel::PackedModel(const Model& model, ComputeType compute, const ModelSha
 
 std::vector<const PackedLinear*> PackedModel::linears() const {
   std::vector<const PackedLinear*> all;
-  if (embedding.transform) all.push_back(embedding.transform.get());
-  for (const PackedStage& stage : stages) {
-    if (stage.skip) all.push_back(stage.skip.get());
-    for (const auto& branch : stage.branches) {
-      if (const auto* a = std::get_if<PackedAttention>(&branch))
-        all.insert(all.end(), {a->qkv.linear.get(), a->o.linear.get()});
-      else if (const auto* m = std::get_if<PackedMlp>(&branch))
-        all.insert(all.end(), {m->gate_up.linear.get(), m->down.linear.get()});
-    }
-  }
-  if (head_transform) all.push_back(head_transform.get());
-  if (head) all.push_back(head.get());
+  for_each_packed(*this, [&](const std::unique_ptr<PackedLinear>& linear) { all.push_back(linear.get()); });
   return all;
+}
+
+void PackedModel::wrap_linears(const LinearWrapper& wrapper) {
+  for_each_packed(*this, [&](std::unique_ptr<PackedLinear>& linear) { linear = wrapper(std::move(linear)); });
 }
 
 int64_t PackedModel::bytes_per_token() const {

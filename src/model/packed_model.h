@@ -1,6 +1,7 @@
 // A model ready to run: every linear packed for this machine.
 #pragma once
 
+#include <functional>
 #include <memory>
 #include <variant>
 #include <vector>
@@ -81,6 +82,9 @@ struct PackedModel {
               std::shared_ptr<Pipeline> pipeline);
   // Every linear, in the order in which a token meets them.
   std::vector<const PackedLinear*> linears() const;
+  // Puts what `wrapper` makes of each in its place.
+  using LinearWrapper = std::function<std::unique_ptr<PackedLinear>(std::unique_ptr<PackedLinear> linear)>;
+  void wrap_linears(const LinearWrapper& wrapper);
   // Bytes of weights read to produce one token.
   int64_t bytes_per_token() const;
 };

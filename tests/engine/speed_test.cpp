@@ -8,7 +8,7 @@ namespace {
 
 class SpeedTestTest : public testing::Test {
  protected:
-  const PackedModel model_{test::make_tiny_model(), ComputeType::kF32};
+  PackedModel model_{test::make_tiny_model(), ComputeType::kF32};
 };
 
 TEST_F(SpeedTestTest, CountsTheKeysAndValuesThatADecodeReads) {
@@ -24,9 +24,25 @@ TEST_F(SpeedTestTest, RunsAgainAndAgain) {
     const SpeedSample sample = test.run();
     EXPECT_GT(sample.prefill_seconds, 0.0);
     EXPECT_GT(sample.decode_seconds, 0.0);
+    EXPECT_EQ(sample.prefill_linear_seconds, 0.0);
+    EXPECT_EQ(sample.decode_linear_seconds, 0.0);
   }
-  EXPECT_GT(linear_seconds(model_, 4), 0.0);
   EXPECT_GT(read_bandwidth(1 << 20), 0.0);
+}
+
+TEST_F(SpeedTestTest, TellsWhatLinearsTake) {
+  const int64_t bytes = model_.bytes_per_token();
+  LinearClock clock(model_);
+  EXPECT_EQ(model_.bytes_per_token(), bytes);
+  SpeedTest test(model_, {.prefill = 16, .decode = 4, .depth = 0}, &clock);
+  for (int repeat = 0; repeat < 2; ++repeat) {
+    const SpeedSample sample = test.run();
+    EXPECT_GT(sample.prefill_linear_seconds, 0.0);
+    EXPECT_LT(sample.prefill_linear_seconds, sample.prefill_seconds);
+    EXPECT_GT(sample.decode_linear_seconds, 0.0);
+    EXPECT_LT(sample.decode_linear_seconds, sample.decode_seconds);
+  }
+  EXPECT_EQ(clock.take(), 0.0);
 }
 
 TEST_F(SpeedTestTest, RefusesWhatDoesNotFit) {
