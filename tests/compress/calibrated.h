@@ -11,6 +11,7 @@
 #include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/slice/streams.h"
+#include "linalg/linalg.h"
 #include "support/tiny_model.h"
 
 namespace pare::test {
@@ -60,6 +61,7 @@ inline StageSignals signals_of(const Model& model, const CalibrationSet& set, si
     }
   };
   walk.run(target, "target", {observer, {}, {}});
+  mirror_lower(result.gram.view());
   return result;
 }
 
