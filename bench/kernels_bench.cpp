@@ -9,6 +9,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
+#include "engine/speed.h"
 #include "kernels/linear.h"
 #include "kernels/vector_ops.h"
 #include "linalg/linalg.h"
@@ -32,13 +33,14 @@ void set_rate(benchmark::State& state, const char* name, double per_iteration) {
 }
 
 void memory_read(benchmark::State& state) {
-  const Matrix<float> data = Matrix<float>::zeros(1, kBeyondCache / 4);
-  for (auto _ : state) benchmark::DoNotOptimize(bench::read_memory(data.data(), kBeyondCache));
+  for (auto _ : state)
+    state.SetIterationTime(static_cast<double>(kBeyondCache) / read_bandwidth(kBeyondCache));
   set_rate(state, "GB/s", static_cast<double>(kBeyondCache));
 }
 
+template <float (*kMultiplyAdd)(int64_t)>
 void multiply_add_peak(benchmark::State& state) {
-  for (auto _ : state) benchmark::DoNotOptimize(bench::multiply_add(1000000));
+  for (auto _ : state) benchmark::DoNotOptimize(kMultiplyAdd(1000000));
   set_rate(state, "GF/s", 1e6 * bench::kMultiplyAddFlops);
 }
 
@@ -142,10 +144,11 @@ void dgemm(benchmark::State& state) {
 }
 
 void register_all() {
-  if (detected_isa() >= Isa::kAvx512) {
-    benchmark::RegisterBenchmark("peak/memory_read", memory_read);
-    benchmark::RegisterBenchmark("peak/multiply_add_f32", multiply_add_peak);
-  }
+  benchmark::RegisterBenchmark("peak/memory_read", memory_read)->UseManualTime();
+  if (detected_isa() >= Isa::kAvx2)
+    benchmark::RegisterBenchmark("peak/multiply_add_avx2", multiply_add_peak<bench::multiply_add_avx2>);
+  if (detected_isa() >= Isa::kAvx512)
+    benchmark::RegisterBenchmark("peak/multiply_add_avx512", multiply_add_peak<bench::multiply_add_avx512>);
   if (detected_isa() >= Isa::kAmx) benchmark::RegisterBenchmark("peak/tile_product_bf16", tile_product_peak);
   for (const LinearImpl& impl : linear_impls()) {
     if (impl.needs > detected_isa() || impl.needs == Isa::kReference) continue;
