@@ -1,10 +1,16 @@
-// Loading and storing the outputs of a panel, for the files of this folder.
+// Loading and storing parts of vectors, for the files of this folder.
 #pragma once
 
 #include <immintrin.h>
 #include <stdint.h>
 
 namespace pare {
+
+// A mask of the first n of eight lanes.
+static inline __m256i first_lanes(int64_t n) {
+  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n)),
+                            _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
+}
 
 // Sixteen outputs in two vectors; ragged panels go through a local copy.
 static inline void load16(const float* y, int64_t columns, __m256* a, __m256* b) {

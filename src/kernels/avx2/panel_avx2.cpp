@@ -46,9 +46,12 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
   for (int t = 0; t < T; ++t)
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
-      acc[t][2 * p] = acc[t][2 * p + 1] = _mm256_setzero_ps();
-      if (job.accumulate)
-        load16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, &acc[t][2 * p], &acc[t][2 * p + 1]);
+      // Not loaded in place: accumulators whose address is taken are kept in memory by GCC.
+      __m256 low = _mm256_setzero_ps();
+      __m256 high = low;
+      if (job.accumulate) load16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, &low, &high);
+      acc[t][2 * p] = low;
+      acc[t][2 * p + 1] = high;
     }
   const float* x = job.x;
   for (int64_t s = 0; s < job.inputs / kColumns<kFormat>; ++s, w += kStepBytes) {

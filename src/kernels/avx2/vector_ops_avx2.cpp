@@ -1,21 +1,40 @@
-// Vector operations with AVX2: whole vectors, then one masked one.
+// Vector operations with AVX2: whole vectors, then one masked one. Masked stores are slow on some processors:
+// none is made of a whole vector.
 #include <immintrin.h>
 
 #include "kernels/avx2/attention_gemm_avx2.h"
+#include "kernels/avx2/lanes.h"
 #include "kernels/vector_ops_tables.h"
 
 namespace pare {
 namespace {
 
-inline __m256i lane_mask(int64_t n) {
-  const __m256i lanes = _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7);
-  return _mm256_cmpgt_epi32(_mm256_set1_epi32(static_cast<int>(n < 8 ? n : 8)), lanes);
-}
+// All eight lanes of a vector.
+struct Whole {
+  __m256 load(const float* at) const { return _mm256_loadu_ps(at); }
+  void store(float* at, __m256 v) const { _mm256_storeu_ps(at, v); }
+  // v, and `other` in the lanes that are left out.
+  __m256 select(__m256 v, __m256 /*other*/) const { return v; }
+};
 
-// Calls body(i, mask) for 8 elements at a time.
+// Its first n lanes; loads make the others zero.
+struct First {
+  explicit First(int64_t n) : mask(first_lanes(n)) {}
+  __m256 load(const float* at) const { return _mm256_maskload_ps(at, mask); }
+  void store(float* at, __m256 v) const { _mm256_maskstore_ps(at, mask, v); }
+  __m256 select(__m256 v, __m256 other) const {
+    return _mm256_blendv_ps(other, v, _mm256_castsi256_ps(mask));
+  }
+
+  __m256i mask;
+};
+
+// Calls body(i, lanes) for 8 elements at a time.
 template <typename Body>
 inline void for_vectors(int64_t n, Body body) {
-  for (int64_t i = 0; i < n; i += 8) body(i, lane_mask(n - i));
+  int64_t i = 0;
+  for (; i + 8 <= n; i += 8) body(i, Whole());
+  if (i < n) body(i, First(n - i));
 }
 
 inline float horizontal_sum(__m256 v) {
@@ -31,53 +50,52 @@ float dot(const float* a, const float* b, int64_t n) {
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j)
       acc[j] = _mm256_fmadd_ps(_mm256_loadu_ps(a + i + 8 * j), _mm256_loadu_ps(b + i + 8 * j), acc[j]);
-  for_vectors(n - i, [&](int64_t j, __m256i m) {
-    acc[0] = _mm256_fmadd_ps(_mm256_maskload_ps(a + i + j, m), _mm256_maskload_ps(b + i + j, m), acc[0]);
+  for_vectors(n - i, [&](int64_t j, auto lanes) {
+    acc[0] = _mm256_fmadd_ps(lanes.load(a + i + j), lanes.load(b + i + j), acc[0]);
   });
   return horizontal_sum(_mm256_add_ps(_mm256_add_ps(acc[0], acc[1]), _mm256_add_ps(acc[2], acc[3])));
 }
 
 void axpy(float alpha, const float* x, float* y, int64_t n) {
   const __m256 a = _mm256_set1_ps(alpha);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    _mm256_maskstore_ps(y + i, m,
-                        _mm256_fmadd_ps(a, _mm256_maskload_ps(x + i, m), _mm256_maskload_ps(y + i, m)));
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    lanes.store(y + i, _mm256_fmadd_ps(a, lanes.load(x + i), lanes.load(y + i)));
   });
 }
 
 void add(const float* x, float* y, int64_t n) {
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    _mm256_maskstore_ps(y + i, m, _mm256_add_ps(_mm256_maskload_ps(x + i, m), _mm256_maskload_ps(y + i, m)));
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    lanes.store(y + i, _mm256_add_ps(lanes.load(x + i), lanes.load(y + i)));
   });
 }
 
 void rms_norm(const float* x, const float* weight, float divisor, float eps, float* out, int64_t n) {
   const float mean = dot(x, x, n) / divisor + eps;
   const __m256 factor = _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_sqrt_ps(_mm256_set1_ps(mean)));
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    __m256 v = _mm256_mul_ps(_mm256_maskload_ps(x + i, m), factor);
-    if (weight != nullptr) v = _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, m));
-    _mm256_maskstore_ps(out + i, m, v);
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    __m256 v = _mm256_mul_ps(lanes.load(x + i), factor);
+    if (weight != nullptr) v = _mm256_mul_ps(v, lanes.load(weight + i));
+    lanes.store(out + i, v);
   });
 }
 
 void layer_norm(const float* x, const float* weight, const float* bias, float divisor, float eps, float* out,
                 int64_t n) {
   __m256 sums = _mm256_setzero_ps();
-  for_vectors(n, [&](int64_t i, __m256i m) { sums = _mm256_add_ps(sums, _mm256_maskload_ps(x + i, m)); });
+  for_vectors(n, [&](int64_t i, auto lanes) { sums = _mm256_add_ps(sums, lanes.load(x + i)); });
   const __m256 mean = _mm256_set1_ps(horizontal_sum(sums) / static_cast<float>(n));
   __m256 squares = _mm256_setzero_ps();
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 d = _mm256_and_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), mean), _mm256_castsi256_ps(m));
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 d = lanes.select(_mm256_sub_ps(lanes.load(x + i), mean), _mm256_setzero_ps());
     squares = _mm256_fmadd_ps(d, d, squares);
   });
   const float variance = horizontal_sum(squares) / divisor + eps;
   const __m256 factor = _mm256_div_ps(_mm256_set1_ps(1.0f), _mm256_sqrt_ps(_mm256_set1_ps(variance)));
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    __m256 v = _mm256_mul_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), mean), factor);
-    if (weight != nullptr) v = _mm256_mul_ps(v, _mm256_maskload_ps(weight + i, m));
-    if (bias != nullptr) v = _mm256_add_ps(v, _mm256_maskload_ps(bias + i, m));
-    _mm256_maskstore_ps(out + i, m, v);
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    __m256 v = _mm256_mul_ps(_mm256_sub_ps(lanes.load(x + i), mean), factor);
+    if (weight != nullptr) v = _mm256_mul_ps(v, lanes.load(weight + i));
+    if (bias != nullptr) v = _mm256_add_ps(v, lanes.load(bias + i));
+    lanes.store(out + i, v);
   });
 }
 
@@ -130,59 +148,57 @@ inline __m256 erf_ps(__m256 z) {
 inline __m256 relu_ps(__m256 x) { return _mm256_max_ps(_mm256_setzero_ps(), x); }
 
 void relu(float* x, int64_t n) {
-  for_vectors(
-      n, [&](int64_t i, __m256i m) { _mm256_maskstore_ps(x + i, m, relu_ps(_mm256_maskload_ps(x + i, m))); });
+  for_vectors(n, [&](int64_t i, auto lanes) { lanes.store(x + i, relu_ps(lanes.load(x + i))); });
 }
 
 void gelu(float* x, int64_t n) {
   const __m256 half = _mm256_set1_ps(0.5f);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 v = _mm256_maskload_ps(x + i, m);
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 v = lanes.load(x + i);
     const __m256 z = _mm256_mul_ps(v, _mm256_set1_ps(0.707106781186547524f));
     const __m256 h = _mm256_mul_ps(half, v);
     const __m256 inside = _mm256_fmadd_ps(h, erf_ps(z), h);
     const __m256 far =
         _mm256_cmp_ps(_mm256_andnot_ps(_mm256_set1_ps(-0.0f), z), _mm256_set1_ps(kErfEnd), _CMP_GT_OQ);
-    _mm256_maskstore_ps(x + i, m, _mm256_blendv_ps(inside, relu_ps(v), far));
+    lanes.store(x + i, _mm256_blendv_ps(inside, relu_ps(v), far));
   });
 }
 
 // x·(1 + tanh(u))/2 = x/(1 + exp(−2u))
 void gelu_tanh(float* x, int64_t n) {
   const __m256 one = _mm256_set1_ps(1.0f);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 v = _mm256_maskload_ps(x + i, m);
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 v = lanes.load(x + i);
     const __m256 cubic = _mm256_fmadd_ps(_mm256_mul_ps(v, v), _mm256_set1_ps(0.044715f), one);
     const __m256 e = exp_ps(_mm256_mul_ps(_mm256_mul_ps(v, cubic), _mm256_set1_ps(-1.59576912160573071f)));
-    _mm256_maskstore_ps(x + i, m, _mm256_div_ps(v, _mm256_add_ps(one, e)));
+    lanes.store(x + i, _mm256_div_ps(v, _mm256_add_ps(one, e)));
   });
 }
 
 void silu_mul(float* gate, const float* up, int64_t n) {
   const __m256 one = _mm256_set1_ps(1.0f);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 g = _mm256_maskload_ps(gate + i, m);
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 g = lanes.load(gate + i);
     const __m256 e = exp_ps(_mm256_sub_ps(_mm256_setzero_ps(), g));
-    _mm256_maskstore_ps(
-        gate + i, m, _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), _mm256_maskload_ps(up + i, m)));
+    lanes.store(gate + i, _mm256_mul_ps(_mm256_div_ps(g, _mm256_add_ps(one, e)), lanes.load(up + i)));
   });
 }
 
 void rope(float* x, const float* cos, const float* sin, int64_t half) {
-  for_vectors(half, [&](int64_t i, __m256i m) {
-    const __m256 a = _mm256_maskload_ps(x + i, m);
-    const __m256 b = _mm256_maskload_ps(x + half + i, m);
-    const __m256 c = _mm256_maskload_ps(cos + i, m);
-    const __m256 s = _mm256_maskload_ps(sin + i, m);
-    _mm256_maskstore_ps(x + i, m, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
-    _mm256_maskstore_ps(x + half + i, m, _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
+  for_vectors(half, [&](int64_t i, auto lanes) {
+    const __m256 a = lanes.load(x + i);
+    const __m256 b = lanes.load(x + half + i);
+    const __m256 c = lanes.load(cos + i);
+    const __m256 s = lanes.load(sin + i);
+    lanes.store(x + i, _mm256_fmsub_ps(a, c, _mm256_mul_ps(b, s)));
+    lanes.store(x + half + i, _mm256_fmadd_ps(b, c, _mm256_mul_ps(a, s)));
   });
 }
 
 float max(const float* x, int64_t n) {
   __m256 best = _mm256_set1_ps(x[0]);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 v = _mm256_blendv_ps(best, _mm256_maskload_ps(x + i, m), _mm256_castsi256_ps(m));
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 v = lanes.select(lanes.load(x + i), best);
     best = _mm256_max_ps(best, v);
   });
   const __m128 four = _mm_max_ps(_mm256_castps256_ps128(best), _mm256_extractf128_ps(best, 1));
@@ -193,19 +209,17 @@ float max(const float* x, int64_t n) {
 float exp_sum(float* x, float shift, int64_t n) {
   const __m256 s = _mm256_set1_ps(shift);
   __m256 sum = _mm256_setzero_ps();
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    const __m256 e = exp_ps(_mm256_sub_ps(_mm256_maskload_ps(x + i, m), s));
-    _mm256_maskstore_ps(x + i, m, e);
-    sum = _mm256_add_ps(sum, _mm256_and_ps(e, _mm256_castsi256_ps(m)));
+  for_vectors(n, [&](int64_t i, auto lanes) {
+    const __m256 e = exp_ps(_mm256_sub_ps(lanes.load(x + i), s));
+    lanes.store(x + i, e);
+    sum = _mm256_add_ps(sum, lanes.select(e, _mm256_setzero_ps()));
   });
   return horizontal_sum(sum);
 }
 
 void scale(float alpha, float* x, int64_t n) {
   const __m256 a = _mm256_set1_ps(alpha);
-  for_vectors(n, [&](int64_t i, __m256i m) {
-    _mm256_maskstore_ps(x + i, m, _mm256_mul_ps(a, _mm256_maskload_ps(x + i, m)));
-  });
+  for_vectors(n, [&](int64_t i, auto lanes) { lanes.store(x + i, _mm256_mul_ps(a, lanes.load(x + i))); });
 }
 
 }  // namespace
