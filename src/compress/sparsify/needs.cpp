@@ -17,26 +17,40 @@ struct Widths {
   int64_t widest = 0;      // input of a linear
   int64_t largest = 0;     // values of a linear
   int64_t parameters = 0;  // of a stage, at most
+  int64_t bytes = 0;       // of a stage as it is stored, and of its matrices in another order
 };
+
+// As stored, and in another order, for which blocks are decoded.
+int64_t bytes_twice(const Weight& weight) {
+  return weight.bytes() + (weight.encoding <= Encoding::kBF16 ? weight.bytes() : weight.values() * 4);
+}
 
 Widths widths_of(const Model& model) {
   Widths widths;
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       int64_t parameters = stage.skip.values();
+      int64_t bytes = bytes_twice(stage.skip);
       for_each_linear(stage, [&](Role, const Linear& linear) {
         parameters += linear.weight.values();
+        bytes += bytes_twice(linear.weight);
         widths.widest = std::max({widths.widest, linear.weight.cols, linear.weight.rows});
         widths.largest = std::max(widths.largest, linear.weight.values());
       });
       widths.parameters = std::max(widths.parameters, parameters);
+      widths.bytes = std::max(widths.bytes, bytes);
     }
   return widths;
 }
 
-// Bytes of matrices (in, in) that exist together, with what orders of channels are found from before anything
-// is solved: `shuffled`.
-int64_t gram_bytes(const SparsifyOptions& options, int64_t width, int64_t shuffled) {
+// Bytes of matrices (in, in) while they are summed up: the total, and the sum of a chunk.
+int64_t summing_bytes(const SparsifyOptions& options, int64_t width) {
+  const int64_t sums = options.match == MatchOutput::kModel ? 2 : 1;  // of inputs, and with outputs
+  return 2 * sums * width * width * 8;
+}
+
+// The same afterwards, with what orders of channels are found from before anything is solved: `shuffled`.
+int64_t solving_bytes(const SparsifyOptions& options, int64_t width, int64_t shuffled) {
   const PruneOptions& prune = options.prune;
   int64_t derived = 0;
   if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
@@ -47,9 +61,7 @@ int64_t gram_bytes(const SparsifyOptions& options, int64_t width, int64_t shuffl
                           prune.score.method == SparseMethod::kAlps;
   const int64_t solving = derived * 8 + (multiplies ? 4 : 0);  // and the matrix in f32
   const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that, when `shuffled` is gone
-  // While they are summed up: the sum of a chunk of each.
-  const int64_t summed = options.match == MatchOutput::kModel ? 24 : 8;
-  return width * width * 8 + std::max(width * width * std::max({solving, reordered, summed}), shuffled);
+  return width * width * 8 + std::max(width * width * std::max(solving, reordered), shuffled);
 }
 
 }  // namespace
@@ -61,9 +73,12 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const bool dense = options.match == MatchOutput::kModel;
   const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
+  const int64_t summing = summing_bytes(options, w.widest) + w.parameters * 4 + signals;  // the packed stage
+  const int64_t solving =
+      solving_bytes(options, w.widest, shuffled) + 9 * kRowsAtOnce * w.widest * 8 + 4 * w.largest * 4;
   Needs needs;
-  needs.memory = kProgramMemory + gram_bytes(options, w.widest, shuffled) + 9 * kRowsAtOnce * w.widest * 8 +
-                 4 * w.largest * 4 + 3 * w.parameters * 4 + signals;
+  needs.memory =
+      kProgramMemory + std::max(summing, solving) + w.bytes + w.parameters * 4;  // the last: sparse, in f32
   if (options.shuffle.any() &&
       options.shuffle_residual)  // the ends, and one of them in f32 while it is permuted
     needs.memory += model.embedding.values() * 4 + model.head.values() * 2;
