@@ -2,10 +2,11 @@
 """Writes a checkpoint of any shape with random bf16 weights: good for nothing but timing and sizes.
 
 usage: make_random_model.py OUT [--shape NAME] [--family llama|qwen3|olmo2|opt|phi] [--hidden N] [--layers N] [--intermediate N]
-                            [--heads N] [--kv-heads N] [--vocab N] [--tied] [--pattern 2:4] [--shard-size GB] [--seed N]
+                            [--heads N] [--kv-heads N] [--vocab N] [--tied] [--pattern 2:4] [--sliced N] [--shard-size GB] [--seed N]
 Shapes are those of published models; single sizes override them. The default is a LLaMA of 1.02 billion parameters.
-With --pattern 2:4 two random values of every four neighbours in the rows of the blocks' linears are zero. The
-tokenizer has a token a byte. Weights are written shard by shard; memory stays below 100 MB.
+With --pattern 2:4 two random values of every four neighbours in the rows of the blocks' linears are zero. With
+--sliced N a LLaMA has what `pare slice --rotation block` makes of it: a residual stream of N channels, and a shortcut
+matrix beside every stage. The tokenizer has a token a byte. Weights are written shard by shard; memory stays below 100 MB.
 Standard library only.
 """
 
@@ -64,24 +65,28 @@ def llama_tensors(a):
         "olmo2": ("post_attention_layernorm", "post_feedforward_layernorm"),
     }.get(a.family, ("input_layernorm", "post_attention_layernorm"))
     head_norms = {"qwen3": (head_dim(a), head_dim(a)), "olmo2": (queries, keys)}.get(a.family)
-    yield "model.embed_tokens.weight", (a.vocab, a.hidden)
+    width = a.sliced or a.hidden
+    yield "model.embed_tokens.weight", (a.vocab, width)
     for layer in range(a.layers):
         name = f"model.layers.{layer}."
-        yield from norm(name + norms[0], a.hidden, False)
-        yield from linear(name + "self_attn.q_proj", queries, a.hidden, False)
-        yield from linear(name + "self_attn.k_proj", keys, a.hidden, False)
-        yield from linear(name + "self_attn.v_proj", keys, a.hidden, False)
-        yield from linear(name + "self_attn.o_proj", a.hidden, queries, False)
+        if a.sliced:
+            yield name + "attention_skip.weight", (width, width)
+            yield name + "mlp_skip.weight", (width, width)
+        yield from norm(name + norms[0], width, False)
+        yield from linear(name + "self_attn.q_proj", queries, width, False)
+        yield from linear(name + "self_attn.k_proj", keys, width, False)
+        yield from linear(name + "self_attn.v_proj", keys, width, False)
+        yield from linear(name + "self_attn.o_proj", width, queries, False)
         if head_norms:
             yield from norm(name + "self_attn.q_norm", head_norms[0], False)
             yield from norm(name + "self_attn.k_norm", head_norms[1], False)
-        yield from norm(name + norms[1], a.hidden, False)
-        yield from linear(name + "mlp.gate_proj", a.intermediate, a.hidden, False)
-        yield from linear(name + "mlp.up_proj", a.intermediate, a.hidden, False)
-        yield from linear(name + "mlp.down_proj", a.hidden, a.intermediate, False)
-    yield from norm("model.norm", a.hidden, False)
+        yield from norm(name + norms[1], width, False)
+        yield from linear(name + "mlp.gate_proj", a.intermediate, width, False)
+        yield from linear(name + "mlp.up_proj", a.intermediate, width, False)
+        yield from linear(name + "mlp.down_proj", width, a.intermediate, False)
+    yield from norm("model.norm", width, False)
     if not a.tied:
-        yield "lm_head.weight", (a.vocab, a.hidden)
+        yield "lm_head.weight", (a.vocab, width)
 
 
 def opt_tensors(a):
@@ -177,7 +182,7 @@ def write_shard(path, shard, sparse, source):
     with path.open("wb") as file:
         file.write(struct.pack("<Q", len(text)) + text)
         for name, shape in shard:
-            write_values(file, name, shape, sparse and ".layers." in name, source)
+            write_values(file, name, shape, sparse and ".layers." in name and "_skip" not in name, source)
     return offset
 
 
@@ -242,7 +247,23 @@ def config(a):
             "qk_layernorm": False,
         },
     }
+    if a.sliced:
+        return common | own["llama"] | sliced_config(a)
     return common | own[a.family]
+
+
+def sliced_config(a):
+    layer = {
+        "input_width": a.sliced,
+        "attention_output_width": a.sliced,
+        "output_width": a.sliced,
+        "value_head_dim": head_dim(a),
+        "intermediate_size": a.intermediate,
+        "attention_skip": True,
+        "mlp_skip": True,
+    }
+    pare = {"family": "llama", "norm_width": a.hidden, "embedding_width": a.sliced, "layers": [layer] * a.layers}
+    return {"model_type": "pare", "architectures": ["PareForCausalLM"], "hidden_size": a.sliced, "pare": pare}
 
 
 def byte_tokenizer():
@@ -270,6 +291,7 @@ def main():
         parser.add_argument("--" + size.replace("_", "-"), type=int)
     parser.add_argument("--tied", action="store_true", default=None)
     parser.add_argument("--pattern", choices=["dense", "2:4"], default="dense")
+    parser.add_argument("--sliced", type=int, help="channels of the residual stream")
     parser.add_argument("--shard-size", type=float, default=4.0, help="GB")
     parser.add_argument("--seed", type=int, default=1)
     a = parser.parse_args()
@@ -282,6 +304,8 @@ def main():
     sparse = a.pattern == "2:4"
     if sparse and (a.hidden % 4 or a.intermediate % 4):
         parser.error("--pattern 2:4 needs sizes that are multiples of 4")
+    if a.sliced and a.family != "llama":
+        parser.error("--sliced is for the family llama")
     a.out.mkdir(parents=True)
     source = random.Random(a.seed)
     parts = list(shards(a))
