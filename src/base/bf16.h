@@ -15,11 +15,11 @@ struct f16 {
 
 inline float to_f32(bf16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
 
-// Round to nearest even; NaN stays NaN (quieted).
+// Round to nearest even; NaN stays NaN (quieted). Without branches, so that loops over it vectorise.
 inline bf16 to_bf16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v);
-  if ((u & 0x7fffffffu) > 0x7f800000u) return {static_cast<uint16_t>((u >> 16) | 0x40u)};
-  return {static_cast<uint16_t>((u + 0x7fffu + ((u >> 16) & 1u)) >> 16)};
+  const uint32_t nearest = u + 0x7fffu + ((u >> 16) & 1u);
+  return {static_cast<uint16_t>(((u & 0x7fffffffu) > 0x7f800000u ? u | 0x400000u : nearest) >> 16)};
 }
 
 // Without branches, so that loops over it vectorise.

@@ -30,8 +30,6 @@ T* scratch(int64_t size) {
   return buffer.data();
 }
 
-float rounded(float v) { return to_f32(to_bf16(v)); }
-
 class PanelLinear final : public PackedLinear {
  public:
   PanelLinear(std::span<const Weight> stack, std::string_view name, const PanelKernels& kernels,
@@ -95,15 +93,21 @@ class PanelLinear final : public PackedLinear {
   void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
                    float* out) const {
     const int64_t together = columns_together(kernels_.format);
-    const bool round = kernels_.format != PanelFormat::kF32;
-    const int64_t end = std::min(k1, x.cols);
+    const int64_t length = k1 - k0;
+    const int64_t known = std::min(k1, x.cols) - k0;
+    float* row = scratch<float, 4>(length);
+    std::fill(row + known, row + length, 0.0f);
     for (int64_t t = 0; t < n; ++t) {
-      const float* row = x.row(t0 + t);
-      for (int64_t k = k0; k < k1; k += together) {
-        float* o = out + (k - k0) * n + t * together;
-        for (int64_t j = 0; j < together; ++j)
-          o[j] = k + j >= end ? 0.0f : round ? rounded(row[k + j]) : row[k + j];
-      }
+      const float* from = x.row(t0 + t) + k0;
+      if (kernels_.format == PanelFormat::kF32)
+        std::copy_n(from, known, row);
+      else
+        for (int64_t k = 0; k < known; ++k) row[k] = to_f32(to_bf16(from[k]));
+      float* to = out + t * together;
+      if (together == 1)
+        for (int64_t k = 0; k < length; ++k) to[k * n] = row[k];
+      else
+        for (int64_t k = 0; k < length; k += kGroup) std::copy_n(row + k, kGroup, to + k * n);
     }
   }
 

@@ -1,8 +1,10 @@
-// Loading and storing parts of vectors, for the files of this folder.
+// Loading and storing parts of vectors, and the values of panels, for the files of this folder.
 #pragma once
 
 #include <immintrin.h>
 #include <stdint.h>
+
+#include "kernels/panel.h"
 
 namespace pare {
 
@@ -33,6 +35,34 @@ static inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
   _mm256_storeu_ps(local, a);
   _mm256_storeu_ps(local + 8, b);
   for (int64_t i = 0; i < columns; ++i) y[i] = local[i];
+}
+
+// int8 values are held times this: converting a byte in the uppermost place saves its sign extension.
+template <PanelFormat kFormat>
+constexpr float kUnit = is_int8(kFormat) ? 0x1p24f : 1.0f;
+
+// Byte j of every lane in its uppermost place, zeros below.
+static inline __m256i byte_on_top(__m256i raw, int j) {
+  if (j == 0) return _mm256_slli_epi32(raw, 24);
+  if (j == 3) return _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xff000000u)));
+  const int c = static_cast<int>(0x00808080u) + j * 0x01000000;
+  const int c1 = c + 0x04000000;
+  const int c2 = c + 0x08000000;
+  const int c3 = c + 0x0c000000;
+  return _mm256_shuffle_epi8(raw, _mm256_setr_epi32(c, c1, c2, c3, c, c1, c2, c3));
+}
+
+// Value j of every lane of half a step of a panel, times kUnit.
+template <PanelFormat kFormat>
+static inline __m256 lane_value(__m256i raw, int j) {
+  if constexpr (kFormat == PanelFormat::kF32)
+    return _mm256_castsi256_ps(raw);
+  else if constexpr (is_int8(kFormat))
+    return _mm256_cvtepi32_ps(byte_on_top(raw, j));
+  else
+    return _mm256_castsi256_ps(j == 0
+                                   ? _mm256_slli_epi32(raw, 16)
+                                   : _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
 }
 
 }  // namespace pare

@@ -17,21 +17,6 @@ constexpr int kColumns = kFormat == PanelFormat::kF32    ? 1
                          : kFormat == PanelFormat::kBF16 ? 2
                                                          : 4;
 
-// Column j of half a step, one value a lane.
-template <PanelFormat kFormat>
-inline __m256 column(__m256i raw, int j) {
-  if constexpr (kFormat == PanelFormat::kF32) {
-    return _mm256_castsi256_ps(raw);
-  } else if constexpr (kFormat == PanelFormat::kBF16) {
-    return _mm256_castsi256_ps(j == 0
-                                   ? _mm256_slli_epi32(raw, 16)
-                                   : _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
-  } else {
-    const __m256i high = j == 3 ? raw : _mm256_sllv_epi32(raw, _mm256_set1_epi32(24 - 8 * j));
-    return _mm256_cvtepi32_ps(_mm256_srai_epi32(high, 24));
-  }
-}
-
 // T tokens × P panels in registers over all steps of the job: panels first, first + apart, ... P streams that
 // are far from each other use more of the memory's bandwidth than neighbours would.
 template <PanelFormat kFormat, int T, int P>
@@ -63,8 +48,8 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
       const __m256i raw1 = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step + 32));
 #pragma GCC unroll 4
       for (int j = 0; j < kColumns<kFormat>; ++j) {
-        const __m256 v0 = column<kFormat>(raw0, j);
-        const __m256 v1 = column<kFormat>(raw1, j);
+        const __m256 v0 = lane_value<kFormat>(raw0, j);
+        const __m256 v1 = lane_value<kFormat>(raw1, j);
 #pragma GCC unroll 8
         for (int t = 0; t < T; ++t) {
           const __m256 b = _mm256_broadcast_ss(x + j * T + t);
@@ -79,9 +64,10 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
   for (int p = 0; p < P; ++p) {
     __m256 scale0 = _mm256_set1_ps(1.0f);
     __m256 scale1 = scale0;
-    if (job.scales != nullptr) {
-      scale0 = _mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows);
-      scale1 = _mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows + 8);
+    if (job.scales != nullptr) {  // sums that are not finished yet stay times kUnit
+      const __m256 unit = _mm256_set1_ps(1.0f / kUnit<kFormat>);
+      scale0 = _mm256_mul_ps(_mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows), unit);
+      scale1 = _mm256_mul_ps(_mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows + 8), unit);
     }
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t)

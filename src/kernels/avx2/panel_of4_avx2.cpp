@@ -14,32 +14,6 @@ constexpr int kGroupsOfBlock = 8;
 
 template <PanelFormat kFormat>
 constexpr int kGroupsOfStep = kFormat == PanelFormat::kBF16Of4 ? 1 : 2;
-// int8 values are held times this: converting a byte in the uppermost place saves its sign extension.
-template <PanelFormat kFormat>
-constexpr float kUnit = kFormat == PanelFormat::kBF16Of4 ? 1.0f : 0x1p24f;
-
-// Byte j of every lane in its uppermost place, zeros below.
-inline __m256i byte_on_top(__m256i raw, int j) {
-  if (j == 0) return _mm256_slli_epi32(raw, 24);
-  if (j == 3) return _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xff000000u)));
-  const int c = static_cast<int>(0x00808080u) + j * 0x01000000;
-  const int c1 = c + 0x04000000;
-  const int c2 = c + 0x08000000;
-  const int c3 = c + 0x0c000000;
-  return _mm256_shuffle_epi8(raw, _mm256_setr_epi32(c, c1, c2, c3, c, c1, c2, c3));
-}
-
-// Kept value j of half a step times kUnit, one a lane.
-template <PanelFormat kFormat>
-inline __m256 value(__m256i raw, int j) {
-  if constexpr (kFormat == PanelFormat::kBF16Of4)
-    return _mm256_castsi256_ps(j == 0
-                                   ? _mm256_slli_epi32(raw, 16)
-                                   : _mm256_and_si256(raw, _mm256_set1_epi32(static_cast<int>(0xffff0000u))));
-  else
-    return _mm256_cvtepi32_ps(byte_on_top(raw, j));
-}
-
 // T tokens × P panels in registers over all inputs of the job: panels first, first + apart, ...
 template <PanelFormat kFormat, int T, int P>
 void tile(const PanelJob& job, int64_t first, int64_t apart) {
@@ -77,8 +51,8 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
         const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step));
 #pragma GCC unroll 2
         for (int g = 0; g < kGroupsOfStep<kFormat>; ++g) {
-          const __m256 lower = value<kFormat>(raw, 2 * g);
-          const __m256 higher = value<kFormat>(raw, 2 * g + 1);
+          const __m256 lower = lane_value<kFormat>(raw, 2 * g);
+          const __m256 higher = lane_value<kFormat>(raw, 2 * g + 1);
           // Their lowest two bits select.
           const __m256i place = _mm256_srli_epi32(places, 4 * (s * kGroupsOfStep<kFormat> + g));
           const __m256i higher_place = _mm256_srli_epi32(places, 4 * (s * kGroupsOfStep<kFormat> + g) + 2);
