@@ -13,15 +13,16 @@ if(PARE_FUZZ)
   target_compile_options(pare_options INTERFACE -fsanitize=fuzzer-no-link)
 endif()
 
-# Headers of other libraries are half of what a compiler reads here. pare_headers(TARGET FROM) lets a target read them
-# precompiled, once for all targets that have the options of target FROM: files include what they use all the same, and
-# PARE_PCH=OFF builds without.
 if(PARE_PCH)
   # Or clang would refuse what a compiler cache has kept once a header of the system gets another date.
   target_compile_options(pare_options INTERFACE "$<$<CXX_COMPILER_ID:Clang>:SHELL:-Xclang -fno-pch-timestamp>")
 endif()
 set(PARE_PRECOMPILED <algorithm> <cmath> <filesystem> <functional> <map> <memory> <optional> <span> <string>
   <string_view> <vector> <fmt/format.h> <nlohmann/json.hpp>)
+
+# Headers of other libraries are half of what a compiler reads here. pare_headers(TARGET FROM) lets a target read them
+# precompiled, once for all targets that have the options of target FROM: files include what they use all the same, and
+# PARE_PCH=OFF builds without. pare_headers(TARGET TARGET headers...) compiles them, and these.
 function(pare_headers target from)
   if(NOT PARE_PCH)
     return()
