@@ -247,9 +247,7 @@ def config(a):
             "qk_layernorm": False,
         },
     }
-    if a.sliced:
-        return common | own["llama"] | sliced_config(a)
-    return common | own[a.family]
+    return common | own[a.family] | (sliced_config(a) if a.sliced else {})
 
 
 def sliced_config(a):
@@ -302,7 +300,7 @@ def main():
             setattr(a, name, value)
     a.embedding = NARROW_EMBEDDING.get(a.shape, a.hidden)
     sparse = a.pattern == "2:4"
-    if sparse and (a.hidden % 4 or a.intermediate % 4):
+    if sparse and (a.hidden % 4 or a.intermediate % 4 or (a.sliced or 0) % 4):
         parser.error("--pattern 2:4 needs sizes that are multiples of 4")
     if a.sliced and a.family != "llama":
         parser.error("--sliced is for the family llama")

@@ -22,6 +22,9 @@ inline bf16 to_bf16(float v) {
   return {static_cast<uint16_t>(((u & 0x7fffffffu) > 0x7f800000u ? u | 0x400000u : nearest) >> 16)};
 }
 
+// The nearest bf16 value; what is left of v is at most 2⁻⁹ of it.
+inline float nearest_bf16(float v) { return to_f32(to_bf16(v)); }
+
 // Without branches, so that loops over it vectorise.
 inline float to_f32(f16 h) {
   const uint32_t sign = static_cast<uint32_t>(h.bits & 0x8000u) << 16;

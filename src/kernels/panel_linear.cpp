@@ -102,7 +102,7 @@ class PanelLinear final : public PackedLinear {
       if (kernels_.format == PanelFormat::kF32)
         std::copy_n(from, known, row);
       else
-        for (int64_t k = 0; k < known; ++k) row[k] = to_f32(to_bf16(from[k]));
+        for (int64_t k = 0; k < known; ++k) row[k] = nearest_bf16(from[k]);
       float* to = out + t * together;
       if (together == 1)
         for (int64_t k = 0; k < length; ++k) to[k * n] = row[k];

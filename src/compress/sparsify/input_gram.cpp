@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "base/bf16.h"
 #include "base/parallel.h"
-#include "compress/bf16_split.h"
 
 namespace pare {
 namespace {
@@ -53,8 +53,8 @@ FloatProduct::FloatProduct(MatrixView<const double> m) {
   };
   packed_ = pack([](double value) { return static_cast<float>(value); });
   if (split)
-    rest_ =
-        pack([](double value) { return static_cast<float>(value - bf16_part(static_cast<float>(value))); });
+    rest_ = pack(
+        [](double value) { return static_cast<float>(value - nearest_bf16(static_cast<float>(value))); });
 }
 
 void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
@@ -67,7 +67,7 @@ void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
     if (!rest_) return;
-    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = in_(r, c) - bf16_part(in_(r, c));
+    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = in_(r, c) - nearest_bf16(in_(r, c));
   });
   packed_->apply(std::as_const(in_).view(), out_.view());
   const auto add = [&](const PackedLinear& packed, const Matrix<float>& in) {

@@ -5,6 +5,7 @@
 #include "compress/estimate.h"
 #include "compress/sample_split.h"
 #include "compress/sparsify/pattern_choice.h"
+#include "compress/sparsify/permute.h"
 #include "compress/sparsify/stage_sparsifier.h"
 #include "model/visit.h"
 
@@ -20,9 +21,9 @@ struct Widths {
   int64_t bytes = 0;       // of a stage as it is stored, and of its matrices in another order
 };
 
-// As stored, and in another order, for which blocks are decoded.
+// As stored, and in another order.
 int64_t bytes_twice(const Weight& weight) {
-  return weight.bytes() + (weight.encoding <= Encoding::kBF16 ? weight.bytes() : weight.values() * 4);
+  return weight.bytes() + weight.rows * row_bytes(permuted_encoding(weight), weight.cols);
 }
 
 Widths widths_of(const Model& model) {

@@ -15,8 +15,7 @@ Weight with_columns(const Weight& weight, std::span<const int64_t> order) {
     for (int64_t c = 0; c < from.cols(); ++c) to(r, c) = from(r, order[static_cast<size_t>(c)]);
   });
   release_pages(weight);
-  return Weight::from_matrix(to.view(),
-                             weight.encoding <= Encoding::kBF16 ? weight.encoding : Encoding::kF32);
+  return Weight::from_matrix(to.view(), permuted_encoding(weight));
 }
 
 void permute_vector(std::vector<float>& values, std::span<const int64_t> order) {
@@ -48,6 +47,10 @@ std::vector<int64_t> within(int64_t total, int64_t first, std::span<const int64_
 }
 
 }  // namespace
+
+Encoding permuted_encoding(const Weight& weight) {
+  return weight.encoding <= Encoding::kBF16 ? weight.encoding : Encoding::kF32;
+}
 
 void permute_hidden(Stage& stage, std::span<const int64_t> order) {
   for (Branch& branch : stage.branches) {

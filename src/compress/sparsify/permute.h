@@ -11,6 +11,9 @@ namespace pare {
 
 // In every order, channel i becomes what was channel order[i].
 
+// What a weight is encoded as once its columns are in another order: blocks do not survive that.
+Encoding permuted_encoding(const Weight& weight);
+
 // Neurons of the stage's MLP: rows of gate (where there is one) and up, columns of down.
 void permute_hidden(Stage& stage, std::span<const int64_t> order);
 // Value dimensions of one KV head: rows of v, columns of o for every query head that shares the head.

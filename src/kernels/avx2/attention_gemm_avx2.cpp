@@ -45,10 +45,9 @@ void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, in
 #pragma GCC unroll 2
     for (int v = 0; v < V; ++v) {
       float* out = c + r * ldc + 16 * v;
-      __m256 old[2] = {_mm256_setzero_ps(), _mm256_setzero_ps()};
-      if (accumulate) load16(out, n - 16 * v, &old[0], &old[1]);
-      store16(out, n - 16 * v, _mm256_fmadd_ps(factor, acc[r][2 * v], old[0]),
-              _mm256_fmadd_ps(factor, acc[r][2 * v + 1], old[1]));
+      const Sixteen old = load16(accumulate, out, n - 16 * v);
+      store16(out, n - 16 * v, _mm256_fmadd_ps(factor, acc[r][2 * v], old.low),
+              _mm256_fmadd_ps(factor, acc[r][2 * v + 1], old.high));
     }
 }
 

@@ -14,15 +14,20 @@ static inline __m256i first_lanes(int64_t n) {
                             _mm256_setr_epi32(0, 1, 2, 3, 4, 5, 6, 7));
 }
 
-// Sixteen outputs in two vectors; ragged panels go through a local copy.
-static inline void load16(const float* y, int64_t columns, __m256* a, __m256* b) {
+// Sixteen outputs. Handed over by value: accumulators whose address is taken are kept in memory by GCC.
+struct Sixteen {
+  __m256 low, high;
+};
+
+// Zeros without `load`; ragged panels go through a local copy.
+static inline Sixteen load16(bool load, const float* y, int64_t columns) {
+  if (!load) return {_mm256_setzero_ps(), _mm256_setzero_ps()};
   float local[16] = {};
   if (columns < 16) {
     for (int64_t i = 0; i < columns; ++i) local[i] = y[i];
     y = local;
   }
-  *a = _mm256_loadu_ps(y);
-  *b = _mm256_loadu_ps(y + 8);
+  return {_mm256_loadu_ps(y), _mm256_loadu_ps(y + 8)};
 }
 
 static inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
@@ -40,6 +45,16 @@ static inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
 // int8 values are held times this: converting a byte in the uppermost place saves its sign extension.
 template <PanelFormat kFormat>
 constexpr float kUnit = is_int8(kFormat) ? 0x1p24f : 1.0f;
+
+// What the sums of the job's panel `panel` are multiplied by. Sums that are not finished yet stay times
+// kUnit.
+template <PanelFormat kFormat>
+static inline Sixteen scales_of(const PanelJob& job, int64_t panel) {
+  if (job.scales == nullptr) return {_mm256_set1_ps(1.0f), _mm256_set1_ps(1.0f)};
+  const float* at = job.scales + panel * kPanelRows;
+  const __m256 unit = _mm256_set1_ps(1.0f / kUnit<kFormat>);
+  return {_mm256_mul_ps(_mm256_loadu_ps(at), unit), _mm256_mul_ps(_mm256_loadu_ps(at + 8), unit)};
+}
 
 // Byte j of every lane in its uppermost place, zeros below.
 static inline __m256i byte_on_top(__m256i raw, int j) {

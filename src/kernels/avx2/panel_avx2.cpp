@@ -31,12 +31,9 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
   for (int t = 0; t < T; ++t)
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
-      // Not loaded in place: accumulators whose address is taken are kept in memory by GCC.
-      __m256 low = _mm256_setzero_ps();
-      __m256 high = low;
-      if (job.accumulate) load16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, &low, &high);
-      acc[t][2 * p] = low;
-      acc[t][2 * p + 1] = high;
+      const Sixteen old = load16(job.accumulate, y + t * job.y_stride + y_apart * p, columns - y_apart * p);
+      acc[t][2 * p] = old.low;
+      acc[t][2 * p + 1] = old.high;
     }
   const float* x = job.x;
   for (int64_t s = 0; s < job.inputs / kColumns<kFormat>; ++s, w += kStepBytes) {
@@ -62,17 +59,11 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
   }
 #pragma GCC unroll 4
   for (int p = 0; p < P; ++p) {
-    __m256 scale0 = _mm256_set1_ps(1.0f);
-    __m256 scale1 = scale0;
-    if (job.scales != nullptr) {  // sums that are not finished yet stay times kUnit
-      const __m256 unit = _mm256_set1_ps(1.0f / kUnit<kFormat>);
-      scale0 = _mm256_mul_ps(_mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows), unit);
-      scale1 = _mm256_mul_ps(_mm256_loadu_ps(job.scales + (first + apart * p) * kPanelRows + 8), unit);
-    }
+    const Sixteen scales = scales_of<kFormat>(job, first + apart * p);
 #pragma GCC unroll 8
     for (int t = 0; t < T; ++t)
-      store16(y + t * job.y_stride + y_apart * p, columns - y_apart * p, _mm256_mul_ps(acc[t][2 * p], scale0),
-              _mm256_mul_ps(acc[t][2 * p + 1], scale1));
+      store16(y + t * job.y_stride + y_apart * p, columns - y_apart * p,
+              _mm256_mul_ps(acc[t][2 * p], scales.low), _mm256_mul_ps(acc[t][2 * p + 1], scales.high));
   }
 }
 

@@ -12,8 +12,6 @@ namespace {
 
 constexpr int64_t kPieceRows = 16;
 
-float as_bf16(float v) { return to_f32(to_bf16(v)); }
-
 class ReferenceLinear final : public PackedLinear {
  public:
   ReferenceLinear(std::span<const Weight> stack, ComputeType compute, std::string_view name)
@@ -36,13 +34,13 @@ class ReferenceLinear final : public PackedLinear {
         decode_row(stack_, r, row.data());
         float scale = 1.0f;
         if (compute_ == ComputeType::kBF16)
-          std::transform(row.data(), row.data() + row.size(), row.data(), as_bf16);
+          std::transform(row.data(), row.data() + row.size(), row.data(), nearest_bf16);
         else if (compute_ == ComputeType::kInt8)
           scale = round_to_int8(row.data(), in_features(), row.data());
         for (int64_t t = 0; t < x.rows; ++t) {
           double sum = 0.0;
           for (int64_t k = 0; k < x.cols; ++k) {
-            const float value = round ? as_bf16(x(t, k)) : x(t, k);
+            const float value = round ? nearest_bf16(x(t, k)) : x(t, k);
             sum += static_cast<double>(value) * static_cast<double>(row[static_cast<size_t>(k)]);
           }
           y(t, r) = static_cast<float>(sum * scale);
