@@ -97,7 +97,8 @@ int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t s
   int64_t values = 0;  // of one token
   for (const BlockShape& block : config.blocks)
     if (block.value_head_dim > 0) values += config.kv_heads * (config.head_dim + block.value_head_dim);
-  const int64_t fitting = kMaxBytes / std::max<int64_t>(1, values * seqlen * 4);
+  const int64_t bytes = values * seqlen * KvRows::value_bytes(ComputeType::kBF16);
+  const int64_t fitting = kMaxBytes / std::max<int64_t>(1, bytes);
   return std::clamp<int64_t>(fitting, 1, std::min(nsamples, kMaxSequences));
 }
 

@@ -13,6 +13,9 @@ namespace pare {
 namespace {
 
 constexpr int64_t kKeyBlock = 256;  // keys a step looks at
+// Keys and values that are widened for few rows of queries at a time: they stay in the first cache.
+constexpr int64_t kFewRows = 8;
+constexpr int64_t kFewKeys = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // One tile: `tokens` query tokens × all query heads of one KV head. Row r = token · group + head in group.
@@ -41,9 +44,11 @@ class Tile {
     const VectorOps& ops = vector_ops();
     const int64_t n = end - begin;
     const auto h = static_cast<size_t>(kv_head_);
-    products_.nt(rows_, n, shape_.head_dim, 1.0f / std::sqrt(static_cast<float>(shape_.head_dim)),
-                 queries_.data(), shape_.head_dim, cache.keys[h].row(begin), shape_.head_dim, scores_.data(),
-                 kKeyBlock);
+    const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
+    for_pieces(cache.keys[h], begin, n, [&](int64_t k, int64_t count, const float* keys) {
+      products_.nt(rows_, count, shape_.head_dim, scale, queries_.data(), shape_.head_dim, keys,
+                   shape_.head_dim, scores_.data() + k, kKeyBlock);
+    });
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t visible = std::min(n, first_position + token(r) + 1 - begin);
       float* row = scores_.row(r);
@@ -63,8 +68,10 @@ class Tile {
       sum += ops.exp_sum(row, new_max, visible);
       std::memset(row + visible, 0, static_cast<size_t>(n - visible) * sizeof(float));
     }
-    products_.nn(rows_, shape_.value_head_dim, n, scores_.data(), kKeyBlock, cache.values[h].row(begin),
-                 shape_.value_head_dim, out_.data(), shape_.value_head_dim);
+    for_pieces(cache.values[h], begin, n, [&](int64_t k, int64_t count, const float* values) {
+      products_.nn(rows_, shape_.value_head_dim, count, scores_.data() + k, kKeyBlock, values,
+                   shape_.value_head_dim, out_.data(), shape_.value_head_dim);
+    });
   }
 
   void store(MatrixView<float> out) {
@@ -79,6 +86,17 @@ class Tile {
   int64_t token(int64_t r) const { return r / group_; }
   int64_t head(int64_t r) const { return kv_head_ * group_ + r % group_; }
 
+  // Calls body(k, count, rows) for the n rows from `begin` on, k counted from there.
+  template <typename Body>
+  void for_pieces(const KvRows& cache, int64_t begin, int64_t n, Body&& body) {
+    const int64_t piece = cache.widens() && rows_ <= kFewRows ? kFewKeys : n;
+    if (cache.widens() && scratch_.size() < piece * cache.dim()) scratch_ = Matrix<float>(piece, cache.dim());
+    for (int64_t k = 0; k < n; k += piece) {
+      const int64_t count = std::min(piece, n - k);
+      body(k, count, cache.rows(begin + k, count, scratch_.data()));
+    }
+  }
+
   const PackedAttention& shape_;
   AttentionProducts products_;
   int64_t group_;
@@ -86,6 +104,7 @@ class Tile {
   int64_t rows_;
   Matrix<float> queries_;
   Matrix<float> scores_;
+  Matrix<float> scratch_;  // keys or values of a piece in f32
   Matrix<float> out_;
   std::vector<float> max_;
   std::vector<float> sum_;

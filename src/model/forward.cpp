@@ -62,13 +62,10 @@ void rotate_heads(MatrixView<float> x, int64_t head_dim, const RopeTable& rope) 
 }
 
 // Appends the heads of x (tokens, kv_heads·dim) to a cache at position `first`.
-void append(MatrixView<const float> x, int64_t first, std::vector<Matrix<float>>& cache) {
-  for (size_t h = 0; h < cache.size(); ++h) {
-    const int64_t dim = cache[h].cols();
+void append(MatrixView<const float> x, int64_t first, std::vector<KvRows>& cache) {
+  for (size_t h = 0; h < cache.size(); ++h)
     for (int64_t t = 0; t < x.rows; ++t)
-      std::memcpy(cache[h].row(first + t), x.row(t) + static_cast<int64_t>(h) * dim,
-                  static_cast<size_t>(dim) * sizeof(float));
-  }
+      cache[h].set(first + t, x.row(t) + static_cast<int64_t>(h) * cache[h].dim());
 }
 
 Matrix<float> run_attention(const PackedAttention& a, MatrixView<const float> x,

@@ -1,14 +1,59 @@
 #include "model/kv_cache.h"
 
+#include <cstring>
+
+#include "kernels/vector_ops.h"
 #include "model/pipeline.h"
 
 namespace pare {
 
+KvRows::KvRows(int64_t capacity, int64_t dim, ComputeType compute) {
+  if (compute == ComputeType::kF32)
+    rows_ = Matrix<float>(capacity, dim);
+  else
+    rows_ = Matrix<bf16>(capacity, dim);
+}
+
+int64_t KvRows::capacity() const {
+  return std::visit([](const auto& m) { return m.rows(); }, rows_);
+}
+
+int64_t KvRows::dim() const {
+  return std::visit([](const auto& m) { return m.cols(); }, rows_);
+}
+
+int64_t KvRows::bytes() const {
+  return std::visit([](const auto& m) { return m.size() * static_cast<int64_t>(sizeof(*m.data())); }, rows_);
+}
+
+void KvRows::set(int64_t row, const float* x) {
+  if (auto* wide = std::get_if<Matrix<float>>(&rows_)) {
+    std::memcpy(wide->row(row), x, static_cast<size_t>(wide->cols()) * sizeof(float));
+    return;
+  }
+  auto& narrow = std::get<Matrix<bf16>>(rows_);
+  for (int64_t i = 0; i < narrow.cols(); ++i) narrow(row, i) = to_bf16(x[i]);
+}
+
+const float* KvRows::rows(int64_t first, int64_t count, float* scratch) const {
+  if (const auto* wide = std::get_if<Matrix<float>>(&rows_)) return wide->row(first);
+  const auto& narrow = std::get<Matrix<bf16>>(rows_);
+  vector_ops().widen(&narrow.row(first)->bits, scratch, count * narrow.cols());
+  return scratch;
+}
+
 KvLayer::KvLayer(const PackedAttention& attention, int64_t capacity) {
   for (int64_t h = 0; h < attention.kv_heads; ++h) {
-    keys.emplace_back(capacity, attention.head_dim);
-    values.emplace_back(capacity, attention.value_head_dim);
+    keys.emplace_back(capacity, attention.head_dim, attention.compute);
+    values.emplace_back(capacity, attention.value_head_dim, attention.compute);
   }
+}
+
+int64_t KvLayer::bytes() const {
+  int64_t total = 0;
+  for (const KvRows& head : keys) total += head.bytes();
+  for (const KvRows& head : values) total += head.bytes();
+  return total;
 }
 
 KvCache::KvCache(const PackedModel& model, int64_t capacity) : capacity_(capacity) {
@@ -32,13 +77,10 @@ void KvCache::advance(int64_t tokens) {
 }
 
 int64_t KvCache::bytes() const {
-  int64_t values = 0;
+  int64_t total = 0;
   for (const auto& stage : layers_)
-    for (const KvLayer& layer : stage) {
-      for (const auto& m : layer.keys) values += m.size();
-      for (const auto& m : layer.values) values += m.size();
-    }
-  return values * static_cast<int64_t>(sizeof(float));
+    for (const KvLayer& layer : stage) total += layer.bytes();
+  return total;
 }
 
 }  // namespace pare

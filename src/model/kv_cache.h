@@ -1,19 +1,40 @@
 // Keys and values of the tokens seen so far, one sequence.
 #pragma once
 
+#include <variant>
 #include <vector>
 
+#include "base/bf16.h"
 #include "model/packed_model.h"
 #include "tensor/matrix.h"
 
 namespace pare {
 
-// Cache of one attention: per KV head, (capacity, head_dim) keys and (capacity, value_head_dim) values.
+// Keys or values of one head, (capacity, dim): f32 where products are f32, else rounded to bf16.
+class KvRows {
+ public:
+  KvRows(int64_t capacity, int64_t dim, ComputeType compute);
+  static int64_t value_bytes(ComputeType compute) { return compute == ComputeType::kF32 ? 4 : 2; }
+
+  int64_t capacity() const;
+  int64_t dim() const;
+  int64_t bytes() const;
+  bool widens() const { return std::holds_alternative<Matrix<bf16>>(rows_); }  // rows() fills `scratch`
+  void set(int64_t row, const float* x);
+  // (count, dim) from row `first` on, contiguous: the cache's own memory, or `scratch` of that size.
+  const float* rows(int64_t first, int64_t count, float* scratch) const;
+
+ private:
+  std::variant<Matrix<float>, Matrix<bf16>> rows_;
+};
+
+// Cache of one attention, by KV head.
 struct KvLayer {
-  std::vector<Matrix<float>> keys;    // by KV head
-  std::vector<Matrix<float>> values;  // by KV head
+  std::vector<KvRows> keys;
+  std::vector<KvRows> values;
 
   KvLayer(const PackedAttention& attention, int64_t capacity);
+  int64_t bytes() const;
 };
 
 // Consecutive tokens of one sequence inside a batch of rows.

@@ -171,8 +171,8 @@ TEST(Commands, BenchMeasuresModelsSideBySide) {
     int64_t linears = 0;
     for (const Json& kernel : model["kernels"]) linears += kernel["linears"].get<int64_t>();
     EXPECT_EQ(linears, 4 * 4 + 1);
-    // Contexts of 1 to 8 tokens; 4 layers of 2 KV heads with 16 + 16 values of 4 bytes.
-    EXPECT_DOUBLE_EQ(model["kv_bytes_per_token"].get<double>(), 4.5 * 4 * 2 * 32 * 4);
+    // Contexts of 1 to 8 tokens; 4 layers of 2 KV heads with 16 + 16 bf16 values.
+    EXPECT_DOUBLE_EQ(model["kv_bytes_per_token"].get<double>(), 4.5 * 4 * 2 * 32 * 2);
   }
   const CommandResult text = pare({"bench", kTinyModel, "--prefill", "8", "--decode", "2", "--repeats", "1"});
   EXPECT_EQ(text.status, 0) << text.err;

@@ -6,6 +6,7 @@
 #include <cmath>
 
 #include "base/rng.h"
+#include "kernels/attention.h"
 
 namespace pare::test {
 namespace {
@@ -20,16 +21,30 @@ Matrix<float> random_matrix(int64_t rows, int64_t cols, double deviation, Rng& r
   return m;
 }
 
+void fill(KvRows& cache, Rng& rng) {
+  const Matrix<float> m = random_matrix(cache.capacity(), cache.dim(), 1.0, rng);
+  for (int64_t r = 0; r < cache.capacity(); ++r) cache.set(r, m.row(r));
+}
+
+Matrix<float> all_rows(const KvRows& cache) {
+  Matrix<float> m(cache.capacity(), cache.dim());
+  const float* rows = cache.rows(0, cache.capacity(), m.data());
+  if (rows != m.data()) std::copy_n(rows, m.size(), m.data());
+  return m;
+}
+
 // out[t, h·value_head_dim ..] of the query at position `first` + t.
 std::vector<double> naive(const PackedAttention& a, const KvLayer& kv, const float* query, int64_t head,
                           int64_t keys) {
   const auto h = static_cast<size_t>(head / (a.heads / a.kv_heads));
+  const Matrix<float> k_rows = all_rows(kv.keys[h]);
+  const Matrix<float> v_rows = all_rows(kv.values[h]);
   std::vector<double> scores(static_cast<size_t>(keys));
   double top = -INFINITY;
   for (int64_t k = 0; k < keys; ++k) {
     double dot = 0.0;
     for (int64_t i = 0; i < a.head_dim; ++i)
-      dot += static_cast<double>(query[head * a.head_dim + i]) * kv.keys[h](k, i);
+      dot += static_cast<double>(query[head * a.head_dim + i]) * k_rows(k, i);
     scores[static_cast<size_t>(k)] = dot / std::sqrt(static_cast<double>(a.head_dim));
     top = std::max(top, scores[static_cast<size_t>(k)]);
   }
@@ -38,14 +53,15 @@ std::vector<double> naive(const PackedAttention& a, const KvLayer& kv, const flo
   for (int64_t k = 0; k < keys; ++k) {
     const double p = std::exp(scores[static_cast<size_t>(k)] - top);
     sum += p;
-    for (int64_t i = 0; i < a.value_head_dim; ++i) out[static_cast<size_t>(i)] += p * kv.values[h](k, i);
+    for (int64_t i = 0; i < a.value_head_dim; ++i) out[static_cast<size_t>(i)] += p * v_rows(k, i);
   }
   for (double& v : out) v /= sum;
   return out;
 }
 
 // Two sequences in one batch: `rows` queries after `past` tokens, and one query after `rows` tokens.
-void check(const Shape& s, int64_t past, int64_t rows, double score_deviation) {
+void check(const Shape& s, int64_t past, int64_t rows, double score_deviation,
+           ComputeType compute = ComputeType::kF32) {
   SCOPED_TRACE(testing::Message() << past << " + " << rows << " keys, group " << s.group << ", dims "
                                   << s.head_dim << " and " << s.value_head_dim);
   Rng rng(7);
@@ -54,13 +70,14 @@ void check(const Shape& s, int64_t past, int64_t rows, double score_deviation) {
   a.heads = s.kv_heads * s.group;
   a.head_dim = s.head_dim;
   a.value_head_dim = s.value_head_dim;
+  a.compute = compute;
   KvLayer first(a, past + rows);
   KvLayer second(a, rows + 1);
   for (KvLayer* kv : {&first, &second})
     for (int64_t h = 0; h < s.kv_heads; ++h) {
       const auto i = static_cast<size_t>(h);
-      kv->keys[i] = random_matrix(kv->keys[i].rows(), s.head_dim, 1.0, rng);
-      kv->values[i] = random_matrix(kv->values[i].rows(), s.value_head_dim, 1.0, rng);
+      fill(kv->keys[i], rng);
+      fill(kv->values[i], rng);
     }
   const Segment segments[] = {{0, rows, past, &first}, {rows, 1, rows, &second}};
   const Matrix<float> queries = random_matrix(rows + 1, a.heads * s.head_dim, score_deviation, rng);
@@ -95,6 +112,16 @@ TEST(Attention, PromptsThatContinue) {
 
 // The largest score moves from block to block: the running maximum must be corrected.
 TEST(Attention, LargeScores) { check({1, 2, 16, 8}, 10, 600, 12.0); }
+
+// Fewer rows than go to bf16 tiles: only keys and values are rounded, and the formula sees them rounded too.
+TEST(Attention, CacheInBf16) {
+  for (const Shape& shape : {Shape{2, 1, 16, 16}, Shape{1, 3, 10, 7}, Shape{2, 3, 8, 21}})
+    for (const int64_t past : {0, 1, 62, 63, 64, 255, 256, 300})
+      for (const int64_t rows : {1, 2, 3, 5}) {
+        ASSERT_LT(rows * shape.group, kTileQueries);
+        check(shape, past, rows, 1.0, ComputeType::kBF16);
+      }
+}
 
 TEST(Attention, MoreHeadsThanATileHolds) { check({1, 80, 4, 4}, 3, 5, 1.0); }
 

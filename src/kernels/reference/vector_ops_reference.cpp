@@ -3,6 +3,7 @@
 #include <cmath>
 #include <numbers>
 
+#include "base/bf16.h"
 #include "kernels/vector_ops_tables.h"
 
 namespace pare {
@@ -100,6 +101,10 @@ void scale(float alpha, float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= alpha;
 }
 
+void widen(const uint16_t* x, float* y, int64_t n) {
+  for (int64_t i = 0; i < n; ++i) y[i] = to_f32(bf16{x[i]});
+}
+
 void gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
              int64_t ldb, float* c, int64_t ldc) {
   for (int64_t i = 0; i < m; ++i)
@@ -119,7 +124,7 @@ void gemm_nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const
 
 }  // namespace
 
-const VectorOps kVectorOpsReference = {dot,      axpy, add, rms_norm, layer_norm, relu,    gelu,   gelu_tanh,
-                                       silu_mul, rope, max, exp_sum,  scale,      gemm_nt, gemm_nn};
+const VectorOps kVectorOpsReference = {dot,      axpy, add, rms_norm, layer_norm, relu,  gelu,    gelu_tanh,
+                                       silu_mul, rope, max, exp_sum,  scale,      widen, gemm_nt, gemm_nn};
 
 }  // namespace pare
