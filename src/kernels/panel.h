@@ -77,6 +77,10 @@ struct PanelKernels {
   // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -127..127, the 2:4 formats
   // at most two values other than zero a group. May spoil the rows.
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
+  // Where converting values takes long, many tokens pay for doing it once: a panel's first columns become a
+  // panel of `wide`'s, f32 (columns, 16), which `wide` runs. Null: nothing is gained.
+  const PanelKernels* wide = nullptr;
+  void (*widen)(const unsigned char* panel, int64_t columns, float* out) = nullptr;
 };
 
 extern const PanelKernels kPanelAvx2F32;

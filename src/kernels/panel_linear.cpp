@@ -17,6 +17,7 @@ constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of 
 constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
+constexpr int64_t kWideTiles = 3;         // tiles of tokens that pay for a widened panel
 constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -130,6 +131,15 @@ class PanelLinear final : public PackedLinear {
     });
   }
 
+  // Puts widened panels in the place of the job's.
+  void widen(PanelJob& job) const {
+    float* out = scratch<float, 5>(kGemmColumns * kPanelRows * job.panels);
+    for (int64_t p = 0; p < job.panels; ++p)
+      kernels_.widen(job.w + p * job.panel_bytes, job.inputs, out + p * job.inputs * kPanelRows);
+    job.w = reinterpret_cast<const unsigned char*>(out);
+    job.panel_bytes = job.inputs * kPanelRows * static_cast<int64_t>(sizeof(float));
+  }
+
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
     const int64_t tiles = ceil_div(x.rows, kernels_.max_tokens);
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
@@ -146,6 +156,7 @@ class PanelLinear final : public PackedLinear {
         pack_tokens(x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
       }
     });
+    const PanelKernels* wide = tiles >= kWideTiles ? kernels_.wide : nullptr;
     parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
       const int64_t last = std::min(panels_, (i + 1) * kGemmPiecePanels);
       for (int64_t pass = 0; pass < passes; ++pass) {
@@ -153,11 +164,24 @@ class PanelLinear final : public PackedLinear {
         const int64_t length = std::min(kGemmColumns, columns_ - k);
         for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
           const int64_t count = std::min(kernels_.gemm_panels, last - p);
+          PanelJob job{panel(p) + bytes_of(k),
+                       panel_bytes(),
+                       count,
+                       length,
+                       nullptr,
+                       0,
+                       nullptr,
+                       y.stride,
+                       outputs(p, count),
+                       pass > 0,
+                       pass + 1 == passes ? scales(p) : nullptr};
+          if (wide != nullptr) widen(job);
           for (int64_t tile = 0; tile < tiles; ++tile) {
             const int64_t t = tile_start(tile);
-            kernels_.run({panel(p) + bytes_of(k), panel_bytes(), count, length, packed_at(k, length, t),
-                          tile_start(tile + 1) - t, y.row(t) + p * kPanelRows, y.stride, outputs(p, count),
-                          pass > 0, pass + 1 == passes ? scales(p) : nullptr});
+            job.x = packed_at(k, length, t);
+            job.tokens = tile_start(tile + 1) - t;
+            job.y = y.row(t) + p * kPanelRows;
+            (wide != nullptr ? *wide : kernels_).run(job);
           }
         }
       }

@@ -110,13 +110,26 @@ void pack_int8(float* rows, int64_t columns, unsigned char* panel) {
         out[s * kStepBytes + 4 * r + j] = static_cast<signed char>(rows[r * columns + 4 * s + j]);
 }
 
+void widen_int8(const unsigned char* panel, int64_t columns, float* out) {
+  const __m256 unit = _mm256_set1_ps(1.0f / kUnit<PanelFormat::kInt8>);
+  for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes)
+#pragma GCC unroll 2
+    for (int h = 0; h < 2; ++h) {
+      const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32 * h));
+#pragma GCC unroll 4
+      for (int j = 0; j < 4; ++j)
+        _mm256_storeu_ps(out + (4 * s + j) * kPanelRows + 8 * h,
+                         _mm256_mul_ps(lane_value<PanelFormat::kInt8>(raw, j), unit));
+    }
+}
+
 }  // namespace
 
 const PanelKernels kPanelAvx2F32 = {PanelFormat::kF32,      kMaxTokens, kStreamTokens, 1,
                                     run<PanelFormat::kF32>, pack_f32};
 const PanelKernels kPanelAvx2Bf16 = {PanelFormat::kBF16,      kMaxTokens, kStreamTokens, 1,
                                      run<PanelFormat::kBF16>, pack_bf16};
-const PanelKernels kPanelAvx2Int8 = {PanelFormat::kInt8,      kMaxTokens, kStreamTokens, 1,
-                                     run<PanelFormat::kInt8>, pack_int8};
+const PanelKernels kPanelAvx2Int8 = {PanelFormat::kInt8,      kMaxTokens, kStreamTokens,  1,
+                                     run<PanelFormat::kInt8>, pack_int8,  &kPanelAvx2F32, widen_int8};
 
 }  // namespace pare
