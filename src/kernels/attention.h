@@ -1,30 +1,45 @@
-// The two products of attention, by what linears compute in.
+// The two products of attention, with keys and values in f32 or bf16.
 #pragma once
 
 #include <cstdint>
 
-#include "kernels/linear.h"
+#include "base/bf16.h"
 
 namespace pare {
 
 enum class Isa;
+struct VectorOps;
 
-// Shapes, leading dimensions and rules are those of VectorOps::gemm_nt and gemm_nn.
-struct AttentionProducts {
-  // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ: scores.
-  void (*nt)(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
-             int64_t ldb, float* c, int64_t ldc);
-  // C(m, n) += A(m, k)·B(k, n): values.
-  void (*nn)(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-             float* c, int64_t ldc);
-  int64_t rows;  // m that pays best
-};
-
-// Exact products are f32 (relative error a few ulp a term). Where linears are not computed in f32 and the
-// instruction set has tiles, operands are rounded to bf16 and summed in f32; fewer than kTileQueries rows
-// stay exact, for they gain nothing.
+// Fewer rows of queries than these gain nothing from tiles.
 inline constexpr int64_t kTileQueries = 16;
-AttentionProducts attention_products(ComputeType compute, int64_t rows, Isa isa);
-AttentionProducts attention_products(ComputeType compute, int64_t rows);
+
+// Of an instruction set. Leading dimensions are in elements; sums are f32 (relative error a few ulp a term).
+// B is taken as it is; where it is bf16 and there are tiles, A is rounded to bf16 from kTileQueries rows on.
+// Scratch memory stays with the calling thread; running out of memory ends the process.
+class AttentionProducts {
+ public:
+  explicit AttentionProducts(Isa isa);
+  AttentionProducts();  // of active_isa()
+
+  // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ: scores.
+  void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+          int64_t ldb, float* c, int64_t ldc) const noexcept;
+  void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const bf16* b,
+          int64_t ldb, float* c, int64_t ldc) const noexcept;
+  // C(m, n) += A(m, k)·B(k, n): values.
+  void nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb, float* c,
+          int64_t ldc) const noexcept;
+  void nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const bf16* b, int64_t ldb, float* c,
+          int64_t ldc) const noexcept;
+
+  // Rows of A, of m in all, that pay best in one product.
+  int64_t best_rows(int64_t m, bool narrow) const { return narrow && on_tiles(m) ? 128 : 64; }
+
+ private:
+  bool on_tiles(int64_t m) const { return tiles_ && m >= kTileQueries; }
+
+  const VectorOps& ops_;
+  bool tiles_;
+};
 
 }  // namespace pare

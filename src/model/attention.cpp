@@ -13,9 +13,6 @@ namespace pare {
 namespace {
 
 constexpr int64_t kKeyBlock = 256;  // keys a step looks at
-// Keys and values that are widened for few rows of queries at a time: they stay in the first cache.
-constexpr int64_t kFewRows = 8;
-constexpr int64_t kFewKeys = 64;
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // One tile: `tokens` query tokens × all query heads of one KV head. Row r = token · group + head in group.
@@ -23,7 +20,6 @@ class Tile {
  public:
   Tile(const PackedAttention& shape, int64_t kv_head, int64_t tokens)
       : shape_(shape),
-        products_(attention_products(shape.compute, tokens * shape.heads / shape.kv_heads)),
         group_(shape.heads / shape.kv_heads),
         kv_head_(kv_head),
         rows_(tokens * group_),
@@ -45,9 +41,9 @@ class Tile {
     const int64_t n = end - begin;
     const auto h = static_cast<size_t>(kv_head_);
     const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
-    for_pieces(cache.keys[h], begin, n, [&](int64_t k, int64_t count, const float* keys) {
-      products_.nt(rows_, count, shape_.head_dim, scale, queries_.data(), shape_.head_dim, keys,
-                   shape_.head_dim, scores_.data() + k, kKeyBlock);
+    cache.keys[h].visit([&](const auto& keys) {
+      products_.nt(rows_, n, shape_.head_dim, scale, queries_.data(), shape_.head_dim, keys.row(begin),
+                   shape_.head_dim, scores_.data(), kKeyBlock);
     });
     for (int64_t r = 0; r < rows_; ++r) {
       const int64_t visible = std::min(n, first_position + token(r) + 1 - begin);
@@ -68,8 +64,8 @@ class Tile {
       sum += ops.exp_sum(row, new_max, visible);
       std::memset(row + visible, 0, static_cast<size_t>(n - visible) * sizeof(float));
     }
-    for_pieces(cache.values[h], begin, n, [&](int64_t k, int64_t count, const float* values) {
-      products_.nn(rows_, shape_.value_head_dim, count, scores_.data() + k, kKeyBlock, values,
+    cache.values[h].visit([&](const auto& values) {
+      products_.nn(rows_, shape_.value_head_dim, n, scores_.data(), kKeyBlock, values.row(begin),
                    shape_.value_head_dim, out_.data(), shape_.value_head_dim);
     });
   }
@@ -86,25 +82,13 @@ class Tile {
   int64_t token(int64_t r) const { return r / group_; }
   int64_t head(int64_t r) const { return kv_head_ * group_ + r % group_; }
 
-  // Calls body(k, count, rows) for the n rows from `begin` on, k counted from there.
-  template <typename Body>
-  void for_pieces(const KvRows& cache, int64_t begin, int64_t n, Body&& body) {
-    const int64_t piece = cache.widens() && rows_ <= kFewRows ? kFewKeys : n;
-    if (cache.widens() && scratch_.size() < piece * cache.dim()) scratch_ = Matrix<float>(piece, cache.dim());
-    for (int64_t k = 0; k < n; k += piece) {
-      const int64_t count = std::min(piece, n - k);
-      body(k, count, cache.rows(begin + k, count, scratch_.data()));
-    }
-  }
-
   const PackedAttention& shape_;
-  AttentionProducts products_;
+  const AttentionProducts products_;
   int64_t group_;
   int64_t kv_head_;
   int64_t rows_;
   Matrix<float> queries_;
   Matrix<float> scores_;
-  Matrix<float> scratch_;  // keys or values of a piece in f32
   Matrix<float> out_;
   std::vector<float> max_;
   std::vector<float> sum_;
@@ -117,8 +101,8 @@ void attend(const PackedAttention& shape, std::span<const Segment> segments, Mat
   int64_t longest = 0;
   for (const Segment& segment : segments) longest = std::max(longest, segment.rows);
   const int64_t group = shape.heads / shape.kv_heads;
-  const int64_t tile_tokens =
-      std::max<int64_t>(1, attention_products(shape.compute, longest * group).rows / group);
+  const int64_t tile_tokens = std::max<int64_t>(
+      1, AttentionProducts().best_rows(longest * group, shape.compute != ComputeType::kF32) / group);
   struct Task {
     const Segment* segment;
     int64_t begin;  // first token of the tile, within the segment

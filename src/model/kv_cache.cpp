@@ -2,7 +2,6 @@
 
 #include <cstring>
 
-#include "kernels/vector_ops.h"
 #include "model/pipeline.h"
 
 namespace pare {
@@ -33,13 +32,6 @@ void KvRows::set(int64_t row, const float* x) {
   }
   auto& narrow = std::get<Matrix<bf16>>(rows_);
   for (int64_t i = 0; i < narrow.cols(); ++i) narrow(row, i) = to_bf16(x[i]);
-}
-
-const float* KvRows::rows(int64_t first, int64_t count, float* scratch) const {
-  if (const auto* wide = std::get_if<Matrix<float>>(&rows_)) return wide->row(first);
-  const auto& narrow = std::get<Matrix<bf16>>(rows_);
-  vector_ops().widen(&narrow.row(first)->bits, scratch, count * narrow.cols());
-  return scratch;
 }
 
 KvLayer::KvLayer(const PackedAttention& attention, int64_t capacity) {

@@ -19,10 +19,12 @@ class KvRows {
   int64_t capacity() const;
   int64_t dim() const;
   int64_t bytes() const;
-  bool widens() const { return std::holds_alternative<Matrix<bf16>>(rows_); }  // rows() fills `scratch`
   void set(int64_t row, const float* x);
-  // (count, dim) from row `first` on, contiguous: the cache's own memory, or `scratch` of that size.
-  const float* rows(int64_t first, int64_t count, float* scratch) const;
+  // Calls body with the Matrix<float> or Matrix<bf16>.
+  template <typename Body>
+  void visit(Body&& body) const {
+    std::visit(body, rows_);
+  }
 
  private:
   std::variant<Matrix<float>, Matrix<bf16>> rows_;

@@ -26,10 +26,14 @@ void fill(KvRows& cache, Rng& rng) {
   for (int64_t r = 0; r < cache.capacity(); ++r) cache.set(r, m.row(r));
 }
 
+float value_of(float v) { return v; }
+float value_of(bf16 v) { return to_f32(v); }
+
 Matrix<float> all_rows(const KvRows& cache) {
   Matrix<float> m(cache.capacity(), cache.dim());
-  const float* rows = cache.rows(0, cache.capacity(), m.data());
-  if (rows != m.data()) std::copy_n(rows, m.size(), m.data());
+  cache.visit([&](const auto& rows) {
+    for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = value_of(rows.data()[i]);
+  });
   return m;
 }
 

@@ -32,13 +32,14 @@ void pack_a(const float* a, int64_t lda, int64_t m, int64_t k, float alpha, unsi
 }
 
 // Tiles of B(n, k)ᵀ for 16 rows of B: pairs along k, transposed.
-void pack_nt(const float* b, int64_t ldb, int64_t n, int64_t k, unsigned char* out) {
-  const __m512 one = _mm512_set1_ps(1.0f);
+void pack_nt(const uint16_t* b, int64_t ldb, int64_t n, int64_t k, unsigned char* out) {
   for (int64_t l = 0; l < k; l += kTileColumns, out += kTileBytes) {
+    const __mmask32 mask = k - l >= kTileColumns ? 0xffffffffu : (1u << (k - l)) - 1u;
     __m512 pairs[16];
 #pragma GCC unroll 16
     for (int64_t j = 0; j < 16; ++j)
-      pairs[j] = j < n ? _mm512_castsi512_ps(to_bf16(b + j * ldb + l, k - l, one)) : _mm512_setzero_ps();
+      pairs[j] =
+          j < n ? _mm512_castsi512_ps(_mm512_maskz_loadu_epi16(mask, b + j * ldb + l)) : _mm512_setzero_ps();
     transpose16(pairs);
 #pragma GCC unroll 16
     for (int64_t j = 0; j < 16; ++j) _mm512_store_ps(out + j * 64, pairs[j]);
@@ -46,7 +47,7 @@ void pack_nt(const float* b, int64_t ldb, int64_t n, int64_t k, unsigned char* o
 }
 
 // Tiles of B(k, n) for 16 columns: pairs of rows, interleaved.
-void pack_nn(const float* b, int64_t ldb, int64_t n, int64_t k, unsigned char* out) {
+void pack_nn(const uint16_t* b, int64_t ldb, int64_t n, int64_t k, unsigned char* out) {
   const __mmask16 mask = lanes(n);
   alignas(64) uint16_t order[32];
   for (uint16_t i = 0; i < 16; ++i) {
@@ -55,9 +56,10 @@ void pack_nn(const float* b, int64_t ldb, int64_t n, int64_t k, unsigned char* o
   }
   const __m512i interleave = _mm512_load_si512(order);
   for (int64_t l = 0; l < k; l += 2) {
-    const __m512 first = _mm512_maskz_loadu_ps(mask, b + l * ldb);
-    const __m512 second = l + 1 < k ? _mm512_maskz_loadu_ps(mask, b + (l + 1) * ldb) : _mm512_setzero_ps();
-    const __m512i both = reinterpret_cast<__m512i>(_mm512_cvtne2ps_pbh(second, first));
+    const __m256i first = _mm256_maskz_loadu_epi16(mask, b + l * ldb);
+    const __m256i second =
+        l + 1 < k ? _mm256_maskz_loadu_epi16(mask, b + (l + 1) * ldb) : _mm256_setzero_si256();
+    const __m512i both = _mm512_inserti64x4(_mm512_castsi256_si512(first), second, 1);
     _mm512_store_si512(out + l / 2 * 64, _mm512_permutexvar_epi16(interleave, both));
   }
   for (int64_t pair = (k + 1) / 2; pair % kTileRows != 0; ++pair)
@@ -168,14 +170,14 @@ void product(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64
 }  // namespace
 
 void attention_nt_amx(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
-                      const float* b, int64_t ldb, float* c, int64_t ldc) {
+                      const uint16_t* b, int64_t ldb, float* c, int64_t ldc) {
   product(m, n, k, alpha, a, lda, false, c, ldc,
           [=](int64_t l, int64_t j, int64_t columns, int64_t depth, unsigned char* out) {
             pack_nt(b + j * ldb + l, ldb, columns, depth, out);
           });
 }
 
-void attention_nn_amx(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+void attention_nn_amx(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const uint16_t* b,
                       int64_t ldb, float* c, int64_t ldc) {
   product(m, n, k, 1.0f, a, lda, true, c, ldc,
           [=](int64_t l, int64_t j, int64_t columns, int64_t depth, unsigned char* out) {

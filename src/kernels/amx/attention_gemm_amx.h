@@ -1,5 +1,5 @@
-// The two products of attention (AttentionProducts) with bf16 tiles and f32 sums. For a machine without AMX
-// these are never called.
+// The two products of attention (AttentionProducts) with bf16 tiles and f32 sums; B holds bf16. For a machine
+// without AMX these are never called.
 #pragma once
 
 #include <stdint.h>
@@ -7,8 +7,8 @@
 namespace pare {
 
 void attention_nt_amx(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
-                      const float* b, int64_t ldb, float* c, int64_t ldc);
-void attention_nn_amx(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
+                      const uint16_t* b, int64_t ldb, float* c, int64_t ldc);
+void attention_nn_amx(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const uint16_t* b,
                       int64_t ldb, float* c, int64_t ldc);
 
 }  // namespace pare
