@@ -8,23 +8,16 @@
 #include <set>
 
 #include "guarded.h"
-#include "kernels/attention.h"
-#include "kernels/cpu_features.h"
+#include "isas.h"
 
 namespace pare {
 namespace {
 
 using test::Guarded;
+using test::isas;
 
 constexpr int64_t kSizes[] = {1, 2, 3, 7, 8, 9, 15, 16, 17, 31, 32, 33, 63, 64, 65, 127, 576, 4097};
 constexpr double kEps = 0x1p-24;
-
-std::vector<Isa> isas() {
-  std::vector<Isa> result;
-  for (const Isa isa : {Isa::kReference, Isa::kAvx2, Isa::kAvx512, Isa::kAmx})
-    if (isa <= detected_isa()) result.push_back(isa);
-  return result;
-}
 
 // Calls test(ops, n) for each table and size.
 template <typename Test>
@@ -382,75 +375,6 @@ TEST(VectorOps, Widen) {
       for (int64_t i = 0; i < n; ++i)
         ASSERT_EQ(std::bit_cast<uint32_t>(y.data()[i]), static_cast<uint32_t>(kAll - n + i) << 16);
       y.expect_guards();
-    }
-}
-
-struct GemmShape {
-  int64_t m, n, k;
-};
-
-std::vector<GemmShape> gemm_shapes() {
-  std::vector<GemmShape> shapes;
-  for (int64_t m = 1; m <= 9; ++m)
-    for (const int64_t n : {1, 15, 16, 17, 64, 65, 100})
-      for (const int64_t k : {1, 16, 33, 64}) shapes.push_back({m, n, k});
-  for (const int64_t m : {16, 17, 31, 33})  // ragged tiles
-    for (const int64_t n : {1, 15, 17, 100})
-      for (const int64_t k : {1, 33, 64}) shapes.push_back({m, n, k});
-  for (const int64_t m : {12, 13, 63, 64, 65}) shapes.push_back({m, 200, 64});
-  shapes.push_back({5, 70, 300});
-  shapes.push_back({130, 40, 140});
-  shapes.push_back({64, 64, 4097});
-  shapes.push_back({3, 4097, 64});
-  return shapes;
-}
-
-// Small integers are exact in bf16 too.
-template <typename T>
-class AttentionProductsOf : public testing::Test {};
-using StoredTypes = testing::Types<float, bf16>;
-TYPED_TEST_SUITE(AttentionProductsOf, StoredTypes);
-
-void store(float value, float& to) { to = value; }
-void store(float value, bf16& to) { to = to_bf16(value); }
-
-TYPED_TEST(AttentionProductsOf, AreExactOnIntegersOfAnyShape) {
-  for (const Isa isa : isas())
-    for (const auto [m, n, k] : gemm_shapes()) {
-      SCOPED_TRACE(testing::Message() << isa_name(isa) << " m " << m << " n " << n << " k " << k);
-      const AttentionProducts products(isa);
-      Guarded a(m, k, test::kPoison);
-      a.fill_integers(1, 8);
-      Guarded values(n, k, test::kPoison);
-      values.fill_integers(2, 8);
-      // Rows with something between them that must not be used.
-      const int64_t apart = 3;
-      Matrix<TypeParam> bt(n, k + apart);
-      Matrix<TypeParam> b(k, n + apart);
-      for (Matrix<TypeParam>* x : {&bt, &b})
-        for (int64_t i = 0; i < x->size(); ++i) store(std::numeric_limits<float>::quiet_NaN(), x->data()[i]);
-      for (int64_t l = 0; l < k; ++l)
-        for (int64_t j = 0; j < n; ++j) {
-          store(values.view()(j, l), bt(j, l));
-          store(values.view()(j, l), b(l, j));
-        }
-      Guarded nt(m, n, test::kCanary);
-      products.nt(m, n, k, 0.5f, a.data(), a.view().stride, bt.data(), bt.cols(), nt.data(),
-                  nt.view().stride);
-      nt.expect_guards();
-      Guarded nn(m, n, test::kCanary);
-      nn.fill_integers(3, 8);
-      Guarded before = nn;
-      products.nn(m, n, k, a.data(), a.view().stride, b.data(), b.cols(), nn.data(), nn.view().stride);
-      nn.expect_guards();
-      for (int64_t i = 0; i < m; ++i)
-        for (int64_t j = 0; j < n; ++j) {
-          int64_t product = 0;
-          for (int64_t l = 0; l < k; ++l)
-            product += static_cast<int64_t>(a.view()(i, l)) * static_cast<int64_t>(values.view()(j, l));
-          ASSERT_EQ(nt.view()(i, j), 0.5f * static_cast<float>(product)) << i << ", " << j;
-          ASSERT_EQ(nn.view()(i, j), before.view()(i, j) + static_cast<float>(product)) << i << ", " << j;
-        }
     }
 }
 
