@@ -6,6 +6,7 @@ Every layer is two stages, x <- skip(x) + branch(norm(x)): attention, then MLP; 
 (`norm_place`). RMS norms divide by the width of the original model.
 """
 
+import dataclasses
 import math
 
 import torch
@@ -18,6 +19,9 @@ from transformers.generation import GenerationMixin
 from transformers.modeling_outputs import BaseModelOutputWithPast, CausalLMOutputWithPast
 
 from .configuration_pare import PareConfig
+
+# What outputs call the cache.
+CACHE = "cache" if "cache" in {f.name for f in dataclasses.fields(CausalLMOutputWithPast)} else "past_key_values"
 
 
 class PareRMSNorm(nn.Module):
@@ -178,7 +182,7 @@ class ParePreTrainedModel(PreTrainedModel):
     base_model_prefix = "model"
     supports_gradient_checkpointing = True
     _no_split_modules = ["PareLayer"]
-    _skip_keys_device_placement = ["past_key_values"]
+    _skip_keys_device_placement = ["past_key_values", "cache"]
     _supports_sdpa = True
     _supports_cache_class = True
 
@@ -247,8 +251,10 @@ class PareModel(ParePreTrainedModel):
         inputs_embeds=None,
         use_cache=None,
         output_hidden_states=None,
+        cache=None,
         **kwargs,
     ):
+        """`cache` and `past_key_values` are one: transformers 5.24 renamed it."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
         x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
@@ -256,9 +262,10 @@ class PareModel(ParePreTrainedModel):
             x = self.embedding_transform(x)
         checkpointing = self.gradient_checkpointing and self.training
         use_cache = (self.config.use_cache if use_cache is None else use_cache) and not checkpointing
-        if use_cache and past_key_values is None:
-            past_key_values = DynamicCache()
-        past = 0 if past_key_values is None else int(past_key_values.get_seq_length())
+        cache = past_key_values if cache is None else cache
+        if use_cache and cache is None:
+            cache = DynamicCache()
+        past = 0 if cache is None else int(cache.get_seq_length())
         if position_ids is None:
             position_ids = torch.arange(past, past + x.shape[1], device=x.device)[None]
         if self.embed_positions is not None:
@@ -271,7 +278,7 @@ class PareModel(ParePreTrainedModel):
             if checkpointing:
                 x = self._gradient_checkpointing_func(layer.__call__, x, cos, sin, mask, None)
             else:
-                x = layer(x, cos, sin, mask, past_key_values)
+                x = layer(x, cos, sin, mask, cache)
             states.append(x)
         if self.norm is not None:
             x = self.norm(x)
@@ -279,8 +286,8 @@ class PareModel(ParePreTrainedModel):
             x = self.head_transform(x)
         return BaseModelOutputWithPast(
             last_hidden_state=x,
-            past_key_values=past_key_values if use_cache else None,
             hidden_states=tuple(states) if output_hidden_states else None,
+            **{CACHE: cache if use_cache else None},
         )
 
 
@@ -327,13 +334,14 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
         output_hidden_states=None,
         return_dict=None,
         logits_to_keep=0,
+        cache=None,
         **kwargs,
     ):
         outputs = self.model(
             input_ids=input_ids,
             attention_mask=attention_mask,
             position_ids=position_ids,
-            past_key_values=past_key_values,
+            cache=past_key_values if cache is None else cache,
             inputs_embeds=inputs_embeds,
             use_cache=use_cache,
             output_hidden_states=output_hidden_states,
@@ -348,7 +356,7 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
         result = CausalLMOutputWithPast(
             loss=loss,
             logits=logits,
-            past_key_values=outputs.past_key_values,
             hidden_states=outputs.hidden_states,
+            **{CACHE: getattr(outputs, CACHE)},
         )
         return result.to_tuple() if return_dict is False else result
