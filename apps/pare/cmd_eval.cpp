@@ -56,14 +56,21 @@ void measure_text(const Options& options, const std::vector<OpenModel>& models,
   for (size_t m = 0; m < models.size(); ++m) report.models[m].perplexity = results[m];
 }
 
+TaskResult measure_one(const OpenModel& model, const Tokenizer& tokenizer, const Task& task, size_t number) {
+  Progress progress(fmt::format("model {}, {}, item", number, task.name));
+  return measure_task(model.packed, tokenizer, task,
+                      [&](int64_t done, int64_t total) { progress.update(done, total); });
+}
+
 void measure_tasks(const Options& options, const std::vector<OpenModel>& models, EvalReport& report) {
   for (size_t m = 0; m < models.size(); ++m) {
     const Tokenizer tokenizer = load_tokenizer(options.models[m]);
     for (const Task& task : report.tasks) {
-      Progress progress(fmt::format("model {}, {}, item", m + 1, task.name));
-      report.models[m].tasks.push_back(
-          measure_task(models[m].packed, tokenizer, task,
-                       [&](int64_t done, int64_t total) { progress.update(done, total); }));
+      report.models[m].tasks.push_back(measure_one(models[m], tokenizer, task, m + 1));
+      // Hours may pass until the table: what is known survives an interruption on the terminal.
+      const Estimate& found = report.models[m].tasks.back().main();
+      log_info("model {}, {}: {:.2f} % ± {:.2f}", m + 1, task.name, 100.0 * found.value,
+               100.0 * found.standard_error);
     }
   }
 }

@@ -45,6 +45,13 @@ TEST_F(EvalTasks, JsonHoldsEveryFigure) {
   EXPECT_EQ(model["tasks_kept"], 1.0);
 }
 
+TEST_F(EvalTasks, EachTaskIsSaidWhenItIsDone) {
+  const CommandResult result = pare({"eval", kTinyModel, "--tasks", choices() + "," + last_words()});
+  EXPECT_EQ(result.status, 0);
+  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, choices: [0-9.]+ % ± [0-9.]+\n"));
+  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, words: [0-9.]+ % ± [0-9.]+\n"));
+}
+
 TEST_F(EvalTasks, AFolderMeansItsFilesAndTheLimitCountsItems) {
   choices();
   last_words();
