@@ -33,6 +33,21 @@ BASE = dict(
     eos_token_id=2,
 )
 
+# `rope_theta` and `rope_scaling` instead of `rope_parameters`.
+OLDER = dict(rope_spelling="older", rope_type_key="type")
+
+
+def llama3(rope_theta, factor, original):
+    return dict(
+        rope_type="llama3",
+        rope_theta=rope_theta,
+        factor=factor,
+        low_freq_factor=1.0,
+        high_freq_factor=4.0,
+        original_max_position_embeddings=original,
+    )
+
+
 # name: (what it covers, config changes, how it is stored)
 LLAMA = {
     "mha": ("full multi-head attention, head untied", dict(), dict()),
@@ -57,19 +72,12 @@ LLAMA = {
     "rope-linear": (
         "linear rope scaling, config.json with `rope_theta` and `rope_scaling` (the older spelling, key `type`)",
         dict(rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=2.5)),
-        dict(rope_spelling="older", rope_type_key="type"),
+        OLDER,
     ),
     "rope-llama3": (
         "llama3 rope scaling, config.json with `rope_parameters` (the newer spelling)",
         dict(
-            rope_parameters=dict(
-                rope_type="llama3",
-                rope_theta=10000.0,
-                factor=8.0,
-                low_freq_factor=1.0,
-                high_freq_factor=4.0,
-                original_max_position_embeddings=24,
-            ),
+            rope_parameters=llama3(rope_theta=10000.0, factor=8.0, original=24),
             head_dim=12,
             num_key_value_heads=2,
         ),
@@ -78,14 +86,7 @@ LLAMA = {
     "rope-llama3-older": (
         "llama3 rope scaling, config.json with `rope_theta` and `rope_scaling` (the older spelling, key `rope_type`)",
         dict(
-            rope_parameters=dict(
-                rope_type="llama3",
-                rope_theta=50000.0,
-                factor=4.0,
-                low_freq_factor=1.0,
-                high_freq_factor=4.0,
-                original_max_position_embeddings=32,
-            ),
+            rope_parameters=llama3(rope_theta=50000.0, factor=4.0, original=32),
             head_dim=12,
             num_key_value_heads=2,
         ),
@@ -122,7 +123,7 @@ MISTRAL = {
     "no-window": (
         "sliding_window null, as in versions after 0.1; one key/value head",
         dict(num_key_value_heads=1, sliding_window=None, rope_parameters=dict(rope_type="default", rope_theta=1e6)),
-        dict(rope_spelling="older", rope_type_key="type", keep_null=["sliding_window"]),
+        dict(OLDER, keep_null=["sliding_window"]),
     ),
     "minimal-config": (
         "config.json with only what has no default: eight key/value heads, sliding_window 4096 below the context",
@@ -151,7 +152,7 @@ QWEN2 = {
             tie_word_embeddings=True,
             rope_parameters=dict(rope_type="default", rope_theta=1e6),
         ),
-        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+        dict(OLDER, dtype="bfloat16"),
     ),
 }
 
@@ -171,7 +172,7 @@ QWEN3 = {
             rms_norm_eps=1e-2,
             rope_parameters=dict(rope_type="default", rope_theta=1e6),
         ),
-        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+        dict(OLDER, dtype="bfloat16"),
     ),
     "minimal-config": (
         "config.json with only what has no default, and the number and size of the heads, whose defaults are large",
@@ -192,7 +193,7 @@ OLMO2 = {
             rms_norm_eps=1e-2,
             rope_parameters=dict(rope_type="default", rope_theta=5e5),
         ),
-        dict(rope_spelling="older", rope_type_key="type", dtype="bfloat16"),
+        dict(OLDER, dtype="bfloat16"),
     ),
     "minimal-config": (
         "config.json with only what has no default",
@@ -270,7 +271,7 @@ PHI = {
             layer_norm_eps=1e-3,
             rope_parameters=dict(rope_type="linear", rope_theta=500.0, factor=2.0, partial_rotary_factor=0.25),
         ),
-        dict(rope_spelling="older", rope_type_key="type"),
+        OLDER,
     ),
     "minimal-config": (
         "config.json with only what has no default, tied head, stored as bfloat16",

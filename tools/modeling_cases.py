@@ -21,6 +21,15 @@ def square_skips(entry):
     return {**entry, "attention_skip": True, "mlp_skip": True}
 
 
+def biases(*linears):
+    return {key: True for key in linears}
+
+
+UNGATED_BIASES = biases("q", "k", "v", "o", "up", "down")
+# What all cases of a family have under `pare`.
+OPT = dict(family="opt", gated=False, rotary_dim=0, learned_positions=True, position_offset=2)
+PHI = dict(family="phi", gated=False, parallel=True, biases=UNGATED_BIASES, head_bias=True)
+
 # name: (what it covers, config keys, `pare` keys)
 CASES = {
     "block-rotation": (
@@ -62,7 +71,7 @@ CASES = {
             norm_width=32,
             embedding_width=20,
             head_transform=True,
-            biases={"o": True, "down": True},
+            biases=biases("o", "down"),
             layers=[
                 layer(20, 18, 22, 5, 26),
                 layer(22, 22, 22, 3, 0),
@@ -86,7 +95,7 @@ CASES = {
             norm_width=24,
             embedding_width=17,
             head_transform=True,
-            biases={key: True for key in ("q", "k", "v", "o", "gate", "up", "down")},
+            biases=biases("q", "k", "v", "o", "gate", "up", "down"),
             layers=[layer(17, 17, 17, 8, 20), layer(17, 17, 17, 4, 12)],
         ),
     ),
@@ -120,17 +129,13 @@ CASES = {
             max_position_embeddings=48,
         ),
         dict(
-            family="opt",
+            OPT,
             norm="rms",
-            gated=False,
-            rotary_dim=0,
-            learned_positions=True,
-            position_offset=2,
             norm_width=20,
             embedding_width=16,
             head_transform=True,
             head_bias=True,
-            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            biases=UNGATED_BIASES,
             layers=[square_skips(layer(16, 16, 16, 5, 24)), square_skips(layer(16, 16, 20, 5, 24))],
         ),
     ),
@@ -146,12 +151,8 @@ CASES = {
             max_position_embeddings=48,
         ),
         dict(
-            family="opt",
+            OPT,
             norm="layer",
-            gated=False,
-            rotary_dim=0,
-            learned_positions=True,
-            position_offset=2,
             norm_width=16,
             embedding_width=16,
             layers=[layer(16, 16, 16, 3, 20), layer(16, 16, 16, 4, 0)],
@@ -170,15 +171,11 @@ CASES = {
             rope_parameters=dict(rope_type="default", rope_theta=10000.0),
         ),
         dict(
-            family="phi",
+            PHI,
             norm="rms",
-            gated=False,
-            parallel=True,
             rotary_dim=4,
             norm_width=16,
             embedding_width=12,
-            head_bias=True,
-            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
             layers=[parallel_layer(12, 13, 8, 22), parallel_layer(13, 11, 0, 18), parallel_layer(11, 14, 6, 0)],
         ),
     ),
@@ -194,15 +191,11 @@ CASES = {
             rope_parameters=dict(rope_type="linear", rope_theta=1000.0, factor=2.0),
         ),
         dict(
-            family="phi",
+            PHI,
             norm="layer",
-            gated=False,
-            parallel=True,
             rotary_dim=2,
             norm_width=16,
             embedding_width=16,
-            head_bias=True,
-            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
             layers=[layer(16, 16, 16, 5, 20), layer(16, 16, 16, 6, 9)],
         ),
     ),
@@ -256,19 +249,15 @@ CASES = {
             max_position_embeddings=48,
         ),
         dict(
-            family="opt",
+            OPT,
             norm="layer",
             norm_place="sum",
             final_norm=False,
-            gated=False,
-            rotary_dim=0,
-            learned_positions=True,
-            position_offset=2,
             norm_width=20,
             embedding_width=12,
             embedding_transform=True,
             head_transform=True,
-            biases={key: True for key in ("q", "k", "v", "o", "up", "down")},
+            biases=UNGATED_BIASES,
             layers=[layer(20, 20, 20, 5, 24), layer(20, 20, 20, 3, 17)],
         ),
     ),

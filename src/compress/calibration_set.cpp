@@ -8,6 +8,7 @@
 #include "base/hash.h"
 #include "base/parallel.h"
 #include "model/forward.h"
+#include "model/kv_cache.h"
 #include "model/sampler.h"
 
 namespace pare {
@@ -94,10 +95,7 @@ CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::stri
 int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen) {
   constexpr int64_t kMaxBytes = int64_t{2} << 30;
   constexpr int64_t kMaxSequences = 32;
-  int64_t values = 0;  // of one token
-  for (const BlockShape& block : config.blocks)
-    if (block.value_head_dim > 0) values += config.kv_heads * (config.head_dim + block.value_head_dim);
-  const int64_t bytes = values * seqlen * KvRows::value_bytes(ComputeType::kBF16);
+  const int64_t bytes = cache_bytes_of_token(config, ComputeType::kBF16) * seqlen;
   const int64_t fitting = kMaxBytes / std::max<int64_t>(1, bytes);
   return std::clamp<int64_t>(fitting, 1, std::min(nsamples, kMaxSequences));
 }

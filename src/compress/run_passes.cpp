@@ -13,10 +13,7 @@ namespace {
 int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
   const ModelConfig& config = model.config;
   const int64_t group = calibration_group(config, plan.self_samples, plan.seqlen);
-  int64_t cache = 0;
-  for (const BlockShape& block : config.blocks)
-    cache +=
-        config.kv_heads * (config.head_dim + block.value_head_dim) * KvRows::value_bytes(ComputeType::kBF16);
+  const int64_t cache = cache_bytes_of_token(config, ComputeType::kBF16);
   return model_size(model).dense_parameters * row_bytes(Encoding::kBF16, 1) + group * plan.seqlen * cache +
          group * config.vocab_size * 4;
 }

@@ -102,7 +102,7 @@ void attend(const PackedAttention& shape, std::span<const Segment> segments, Mat
   for (const Segment& segment : segments) longest = std::max(longest, segment.rows);
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t tile_tokens = std::max<int64_t>(
-      1, AttentionProducts().best_rows(longest * group, shape.compute != ComputeType::kF32) / group);
+      1, AttentionProducts().best_rows(longest * group, narrow_cache(shape.compute)) / group);
   struct Task {
     const Segment* segment;
     int64_t begin;  // first token of the tile, within the segment

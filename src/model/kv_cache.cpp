@@ -6,11 +6,18 @@
 
 namespace pare {
 
+int64_t cache_bytes_of_token(const ModelConfig& config, ComputeType compute) {
+  int64_t values = 0;
+  for (const BlockShape& block : config.blocks)
+    if (block.value_head_dim > 0) values += config.kv_heads * (config.head_dim + block.value_head_dim);
+  return row_bytes(narrow_cache(compute) ? Encoding::kBF16 : Encoding::kF32, values);
+}
+
 KvRows::KvRows(int64_t capacity, int64_t dim, ComputeType compute) {
-  if (compute == ComputeType::kF32)
-    rows_ = Matrix<float>(capacity, dim);
-  else
+  if (narrow_cache(compute))
     rows_ = Matrix<bf16>(capacity, dim);
+  else
+    rows_ = Matrix<float>(capacity, dim);
 }
 
 int64_t KvRows::capacity() const {

@@ -10,11 +10,16 @@
 
 namespace pare {
 
-// Keys or values of one head, (capacity, dim): f32 where products are f32, else rounded to bf16.
+// Whether keys and values are rounded to bf16: wherever products are not f32.
+inline bool narrow_cache(ComputeType compute) { return compute != ComputeType::kF32; }
+
+// What all stages keep of a token, in bytes.
+int64_t cache_bytes_of_token(const ModelConfig& config, ComputeType compute);
+
+// Keys or values of one head, (capacity, dim): bf16 where narrow_cache() says so, else f32.
 class KvRows {
  public:
   KvRows(int64_t capacity, int64_t dim, ComputeType compute);
-  static int64_t value_bytes(ComputeType compute) { return compute == ComputeType::kF32 ? 4 : 2; }
 
   int64_t capacity() const;
   int64_t dim() const;

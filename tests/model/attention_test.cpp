@@ -29,26 +29,33 @@ void fill(KvRows& cache, Rng& rng) {
 float value_of(float v) { return v; }
 float value_of(bf16 v) { return to_f32(v); }
 
-Matrix<float> all_rows(const KvRows& cache) {
-  Matrix<float> m(cache.capacity(), cache.dim());
-  cache.visit([&](const auto& rows) {
-    for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = value_of(rows.data()[i]);
-  });
-  return m;
+// What the cache of each head holds, in f32.
+std::vector<Matrix<float>> in_f32(const std::vector<KvRows>& heads) {
+  std::vector<Matrix<float>> all;
+  for (const KvRows& head : heads) {
+    Matrix<float>& m = all.emplace_back(head.capacity(), head.dim());
+    head.visit([&](const auto& rows) {
+      for (int64_t i = 0; i < m.size(); ++i) m.data()[i] = value_of(rows.data()[i]);
+    });
+  }
+  return all;
 }
 
+struct Held {
+  std::vector<Matrix<float>> keys, values;  // by KV head
+  explicit Held(const KvLayer& kv) : keys(in_f32(kv.keys)), values(in_f32(kv.values)) {}
+};
+
 // out[t, h·value_head_dim ..] of the query at position `first` + t.
-std::vector<double> naive(const PackedAttention& a, const KvLayer& kv, const float* query, int64_t head,
+std::vector<double> naive(const PackedAttention& a, const Held& kv, const float* query, int64_t head,
                           int64_t keys) {
   const auto h = static_cast<size_t>(head / (a.heads / a.kv_heads));
-  const Matrix<float> k_rows = all_rows(kv.keys[h]);
-  const Matrix<float> v_rows = all_rows(kv.values[h]);
   std::vector<double> scores(static_cast<size_t>(keys));
   double top = -INFINITY;
   for (int64_t k = 0; k < keys; ++k) {
     double dot = 0.0;
     for (int64_t i = 0; i < a.head_dim; ++i)
-      dot += static_cast<double>(query[head * a.head_dim + i]) * k_rows(k, i);
+      dot += static_cast<double>(query[head * a.head_dim + i]) * kv.keys[h](k, i);
     scores[static_cast<size_t>(k)] = dot / std::sqrt(static_cast<double>(a.head_dim));
     top = std::max(top, scores[static_cast<size_t>(k)]);
   }
@@ -57,7 +64,7 @@ std::vector<double> naive(const PackedAttention& a, const KvLayer& kv, const flo
   for (int64_t k = 0; k < keys; ++k) {
     const double p = std::exp(scores[static_cast<size_t>(k)] - top);
     sum += p;
-    for (int64_t i = 0; i < a.value_head_dim; ++i) out[static_cast<size_t>(i)] += p * v_rows(k, i);
+    for (int64_t i = 0; i < a.value_head_dim; ++i) out[static_cast<size_t>(i)] += p * kv.values[h](k, i);
   }
   for (double& v : out) v /= sum;
   return out;
@@ -89,8 +96,10 @@ void check(const Shape& s, int64_t past, int64_t rows, double score_deviation,
   attend(a, segments, queries.view(), out.view());
   // Scores of a few units carry an f32 error of about 1e-6, and outputs are averages of values around 1.
   const double tolerance = 1e-5 * std::max(1.0, score_deviation);
+  const Held held_first(first);
+  const Held held_second(second);
   for (int64_t t = 0; t <= rows; ++t) {
-    const KvLayer& kv = t < rows ? first : second;
+    const Held& kv = t < rows ? held_first : held_second;
     const int64_t keys = t < rows ? past + t + 1 : rows + 1;
     for (int64_t h = 0; h < a.heads; ++h) {
       const auto expected = naive(a, kv, queries.row(t), h, keys);
