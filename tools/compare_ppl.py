@@ -1,14 +1,16 @@
 #!/usr/bin/env python3
-"""Perplexity of a Hugging Face directory by transformers, to compare with `pare eval MODEL --ppl FILE`.
+"""Perplexity by another program, to compare with `pare eval MODEL --ppl FILE`: a Hugging Face directory by transformers, a
+.gguf by llama-cpp-python.
 
 The protocol is pare's: the whole text is tokenised once with the tokenizer's own special tokens, cut into consecutive
 windows of --seqlen tokens, the tail dropped; the mean negative log-likelihood of targets 1..L-1 in each window; the
-exponential of the mean over windows. Everything in f32 (log-softmax and means in f64).
+exponential of the mean over windows. transformers runs in f32; llama.cpp multiplies as the file is quantised, rounding
+activations to 8 bits where weights are, with keys and values in f32. Log-softmax and means are in f64.
 
 usage: compare_ppl.py MODEL TEXT [--seqlen N] [--windows N] [--no-special-tokens] [--threads N] [--pare PROGRAM]
-  --pare PROGRAM   run `PROGRAM eval` with the same setting too; exit 1 if the two differ by more than --tolerance
+  --pare PROGRAM   run `PROGRAM eval` in f32 with the same setting too; exit 1 if the two differ by more than --tolerance
 
-Needs torch and transformers.
+Needs numpy; torch and transformers for directories, llama-cpp-python for .gguf.
 """
 
 import argparse
@@ -20,23 +22,77 @@ import sys
 import time
 from pathlib import Path
 
-import torch
-import transformers
-from transformers import AutoModelForCausalLM, AutoTokenizer
+import numpy as np
 
 
-def window_losses(model, tokens, seqlen, count):
+def negative_log_likelihood(logits, targets):
+    """Mean over the rows of logits (rows, vocabulary), in f64."""
+    total = 0.0
+    # In pieces: a window of logits in f64 would be gigabytes for a large vocabulary.
+    for start in range(0, len(targets), 128):
+        piece = logits[start : start + 128].astype(np.float64)
+        top = piece.max(axis=1)
+        log_sum = top + np.log(np.exp(piece - top[:, None]).sum(axis=1))
+        total += (log_sum - piece[np.arange(len(piece)), targets[start : start + 128]]).sum()
+    return total / len(targets)
+
+
+class Transformers:
+    def __init__(self, args):
+        import torch
+        import transformers
+
+        torch.set_num_threads(args.threads)
+        transformers.utils.logging.set_verbosity_error()
+        transformers.utils.logging.disable_progress_bar()
+        self.tokenizer = transformers.AutoTokenizer.from_pretrained(args.model)
+        self.model = transformers.AutoModelForCausalLM.from_pretrained(
+            args.model, dtype=torch.float32, trust_remote_code=True
+        ).eval()
+        self.name = f"transformers {transformers.__version__}"
+
+    def tokens(self, text, special):
+        return self.tokenizer(text, add_special_tokens=special, verbose=False).input_ids
+
+    def logits(self, window):
+        import torch
+
+        with torch.no_grad():
+            return self.model(torch.tensor([window]), use_cache=False).logits[0].numpy()
+
+
+class LlamaCpp:
+    def __init__(self, args):
+        import llama_cpp
+
+        self.model = llama_cpp.Llama(
+            str(args.model),
+            n_ctx=args.seqlen,
+            n_batch=min(args.seqlen, 512),
+            logits_all=True,
+            type_k=llama_cpp.GGML_TYPE_F32,
+            type_v=llama_cpp.GGML_TYPE_F32,
+            n_threads=args.threads,
+            n_threads_batch=args.threads,
+            verbose=False,
+        )
+        self.name = f"llama-cpp-python {llama_cpp.__version__}"
+
+    def tokens(self, text, special):
+        return self.model.tokenize(text.encode(), add_bos=special, special=True)
+
+    def logits(self, window):
+        self.model.reset()
+        self.model.eval(window)
+        return self.model.scores[: len(window)]
+
+
+def window_losses(reference, tokens, seqlen, count):
     """Mean NLL of each window, in f64."""
     losses = []
     for i in range(count):
         window = tokens[i * seqlen : (i + 1) * seqlen]
-        with torch.no_grad():
-            logits = model(window[None], use_cache=False).logits[0, :-1]
-        total = 0.0
-        # In pieces: a window of logits in f64 would be gigabytes for a large vocabulary.
-        for piece, targets in zip(logits.split(128), window[1:].split(128)):
-            total += torch.nn.functional.cross_entropy(piece.double(), targets, reduction="sum").item()
-        losses.append(total / (seqlen - 1))
+        losses.append(negative_log_likelihood(reference.logits(window)[:-1], window[1:]))
         print(
             f"  window {i + 1}/{count}: {math.exp(sum(losses) / len(losses)):.4f}",
             file=sys.stderr,
@@ -79,33 +135,25 @@ def main():
     parser.add_argument("--pare", metavar="PROGRAM")
     parser.add_argument("--tolerance", type=float, default=1e-3, help="relative (default 1e-3)")
     args = parser.parse_args()
-    torch.set_num_threads(args.threads)
-    transformers.utils.logging.set_verbosity_error()
-    transformers.utils.logging.disable_progress_bar()
-
-    tokenizer = AutoTokenizer.from_pretrained(args.model)
-    model = AutoModelForCausalLM.from_pretrained(
-        args.model, dtype=torch.float32, trust_remote_code=True
-    ).eval()
+    reference = (LlamaCpp if args.model.suffix == ".gguf" else Transformers)(args)
     data = args.text.read_bytes()
-    ids = tokenizer(data.decode(), add_special_tokens=not args.no_special_tokens, verbose=False).input_ids
+    ids = reference.tokens(data.decode(), not args.no_special_tokens)
     count = len(ids) // args.seqlen
     if args.windows:
         count = min(count, args.windows)
     if count == 0:
         raise SystemExit(f"{args.text}: {len(ids)} tokens, less than one window of {args.seqlen}")
     start = time.time()
-    losses = window_losses(model, torch.tensor(ids), args.seqlen, count)
+    losses = window_losses(reference, ids, args.seqlen, count)
     answer = {
         "model": str(args.model),
         "text": str(args.text),
         "sha256": hashlib.sha256(data).hexdigest()[:16],
         "seqlen": args.seqlen,
         "windows": count,
-        "parameters": sum(p.numel() for p in model.parameters()),
         "perplexity": math.exp(sum(losses) / count),
         "seconds": round(time.time() - start, 1),
-        "transformers": transformers.__version__,
+        "by": reference.name,
     }
     failed = False
     if args.pare:

@@ -2,10 +2,11 @@
 """Decode and prefill speed of pare, llama.cpp and torch on the same model, taking turns.
 
 usage: compare_speed.py DIRECTORY --gguf FILE [--pare PROGRAM] [--prefill 512] [--decode 32] [--rounds 3] [--threads 1]
-                        [--dtypes bf16,int8] [--no-torch]
+                        [--dtypes bf16,int8] [--torch-dtypes bf16]
 DIRECTORY is a Hugging Face folder, FILE the same model for llama.cpp (`pare convert DIRECTORY -o FILE`); a second --gguf
 (say, --dtype q8_0) becomes a row of its own. Each round starts every program once, one after the other, each alone on the
 machine; medians over the rounds. The prompt is the same random ids for all peers; decoding starts behind it.
+Without bf16 instructions torch is faster in f32: --torch-dtypes bf16,f32 runs both, "" neither.
 
 Needs numpy, llama-cpp-python (built for this machine's instruction sets), and torch with transformers.
 """
@@ -69,10 +70,11 @@ def peer_torch(a):
     import torch
     import transformers
 
+    dtype = {"bf16": torch.bfloat16, "f32": torch.float32}[a.peer.split()[1]]
     torch.set_num_threads(a.threads)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    model = transformers.AutoModelForCausalLM.from_pretrained(a.model, dtype=torch.bfloat16).eval()
+    model = transformers.AutoModelForCausalLM.from_pretrained(a.model, dtype=dtype).eval()
     tokens = prompt(a, model.config.vocab_size)
     with torch.inference_mode():
 
@@ -110,19 +112,20 @@ def main():
     parser.add_argument("--rounds", type=int, default=3)
     parser.add_argument("--threads", type=int, default=1)
     parser.add_argument("--dtypes", default="bf16,int8")
-    parser.add_argument("--no-torch", action="store_true")
+    parser.add_argument("--torch-dtypes", default="bf16")
     parser.add_argument("--peer", help=argparse.SUPPRESS)
     a = parser.parse_args()
     if a.peer:
         a.model = a.directory
-        print(json.dumps({"llama.cpp": peer_llama_cpp, "torch": peer_torch}[a.peer](a)))
+        print(json.dumps({"llama.cpp": peer_llama_cpp, "torch": peer_torch}[a.peer.split()[0]](a)))
         return
 
     contestants = {f"pare {dtype}": (lambda dtype=dtype: run_pare(a, dtype)) for dtype in a.dtypes.split(",")}
     for gguf in a.gguf:
         contestants[f"llama.cpp {Path(gguf).stem}"] = lambda gguf=gguf: run_peer(a, "llama.cpp", gguf)
-    if not a.no_torch:
-        contestants["torch bf16"] = lambda: run_peer(a, "torch", a.directory)
+    for dtype in filter(None, a.torch_dtypes.split(",")):
+        peer = f"torch {dtype}"
+        contestants[peer] = lambda peer=peer: run_peer(a, peer, a.directory)
     results = {name: [] for name in contestants}
     for number in range(a.rounds):
         for name, run in contestants.items():

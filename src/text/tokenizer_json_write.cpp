@@ -129,14 +129,26 @@ Json added_json(const TokenizerSpec& spec) {
   return list;
 }
 
+// As "left right", which `tokenizers` before 0.20 cannot do without, or, where that would be read as
+// something else, all as ["left", "right"].
+Json merges_json(const TokenizerSpec& spec) {
+  const bool pairs = std::any_of(spec.merges.begin(), spec.merges.end(), [](const auto& merge) {
+    const auto& [left, right] = merge;
+    return left.find(' ') != std::string::npos || right.find(' ') != std::string::npos ||
+           left.starts_with("#version");
+  });
+  Json merges = Json::array();
+  for (const auto& [left, right] : spec.merges)
+    merges.push_back(pairs ? Json::array({left, right}) : Json(left + " " + right));
+  return merges;
+}
+
 Json model_json(const TokenizerSpec& spec) {
   // Appended as pairs: operator[] of this object searches it from the front every time.
   Json::object_t entries;
   entries.reserve(spec.vocab.size());
   for (size_t id = 0; id < spec.vocab.size(); ++id)
     if (!spec.vocab[id].empty()) entries.Container::emplace_back(spec.vocab[id], id);
-  Json merges = Json::array();
-  for (const auto& [left, right] : spec.merges) merges.push_back(Json::array({left, right}));
   Json model = {{"type", "BPE"},
                 {"dropout", nullptr},
                 {"unk_token", nullptr},
@@ -147,7 +159,7 @@ Json model_json(const TokenizerSpec& spec) {
                 {"ignore_merges", spec.ignore_merges}};
   if (spec.unknown) model["unk_token"] = text_of(spec, *spec.unknown);
   model["vocab"] = std::move(entries);
-  model["merges"] = std::move(merges);
+  model["merges"] = merges_json(spec);
   return model;
 }
 

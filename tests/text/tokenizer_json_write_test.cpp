@@ -75,6 +75,20 @@ TEST(TokenizerJsonWrite, EveryNormalizerAndScheme) {
     }
 }
 
+TEST(TokenizerJsonWrite, MergesAreStringsWhereThatIsClear) {
+  TokenizerSpec spec;
+  spec.vocab = {"a", "b", "ab", " ", "a ", "#version", "#versiona"};
+  const auto written = [&](std::vector<std::pair<std::string, std::string>> merges) {
+    spec.merges = std::move(merges);
+    const std::string json = tokenizer_json(spec);
+    EXPECT_EQ(tokenizer_spec_from_json(json).merges, spec.merges);
+    return parse_json(json, "merges").at("model").at("merges");
+  };
+  EXPECT_EQ(written({{"a", "b"}}), Json({"a b"}));
+  EXPECT_EQ(written({{"a", "b"}, {"a", " "}}), Json::parse(R"([["a", "b"], ["a", " "]])"));
+  EXPECT_EQ(written({{"#version", "a"}}), Json::parse(R"([["#version", "a"]])"));
+}
+
 TEST(TokenizerJsonWrite, TokensMustBeText) {
   TokenizerSpec spec;
   spec.vocab = {"a", "\xff"};
