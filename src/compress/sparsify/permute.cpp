@@ -18,6 +18,12 @@ Weight with_columns(const Weight& weight, std::span<const int64_t> order) {
   return Weight::from_matrix(to.view(), permuted_encoding(weight));
 }
 
+Weight with_rows(const Weight& weight, std::span<const int64_t> order) {
+  Weight result = gather_rows(weight, order);
+  release_pages(weight);
+  return result;
+}
+
 void permute_vector(std::vector<float>& values, std::span<const int64_t> order) {
   if (values.empty()) return;
   const std::vector<float> from = values;
@@ -30,7 +36,7 @@ void permute_norm(Norm& norm, std::span<const int64_t> order) {
 }
 
 void permute_outputs(Linear& linear, std::span<const int64_t> order) {
-  linear.weight = gather_rows(linear.weight, order);
+  linear.weight = with_rows(linear.weight, order);
   permute_vector(linear.bias, order);
 }
 
@@ -85,7 +91,7 @@ Stage permute_residual(const Stage& stage, std::span<const int64_t> order) {
     if (reads_residual(role)) permute_inputs(linear, order);
     if (writes_residual(role)) permute_outputs(linear, order);
   });
-  if (!result.skip.empty()) result.skip = with_columns(gather_rows(result.skip, order), order);
+  if (!result.skip.empty()) result.skip = with_columns(with_rows(result.skip, order), order);
   return result;
 }
 
@@ -109,7 +115,7 @@ void permute_residual_ends(Model& model, std::span<const int64_t> order) {
     model.embedding = with_columns(model.embedding, order);
   } else {
     require_width(model.embedding_transform.rows);
-    model.embedding_transform = gather_rows(model.embedding_transform, order);
+    model.embedding_transform = with_rows(model.embedding_transform, order);
   }
   if (!model.positions.empty()) model.positions = with_columns(model.positions, order);
   permute_norm(model.final_norm, order);
@@ -117,7 +123,7 @@ void permute_residual_ends(Model& model, std::span<const int64_t> order) {
     // A tied head reads the embedding's channels, which have the new order too unless a matrix hides it.
     model.head_transform = with_columns(model.head_transform, order);
     if (model.head.empty() && model.embedding_transform.empty())
-      model.head_transform = gather_rows(model.head_transform, order);
+      model.head_transform = with_rows(model.head_transform, order);
   } else if (!model.head.empty()) {
     model.head = with_columns(model.head, order);
   }
