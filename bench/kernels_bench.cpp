@@ -10,6 +10,7 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "engine/speed.h"
+#include "kernels/attention.h"
 #include "kernels/linear.h"
 #include "kernels/vector_ops.h"
 #include "linalg/linalg.h"
@@ -98,19 +99,27 @@ void linear(benchmark::State& state, const LinearImpl& impl) {
   set_rate(state, "GF/s", 2.0 * static_cast<double>(tokens * out * in));
 }
 
-template <bool kScores>
+template <bool kScores, typename T>
 void attention(benchmark::State& state) {
   const int64_t m = state.range(0);
   const int64_t n = state.range(1);
   const int64_t k = state.range(2);
   const Matrix<float> a = random_matrix(m, k);
-  const Matrix<float> b = random_matrix(n, k);  // read as (k, n) for values
+  const Matrix<float> values = random_matrix(n, k);
+  Matrix<T> b(n, k);  // read as (k, n) for values
+  for (int64_t i = 0; i < b.size(); ++i) {
+    if constexpr (std::is_same_v<T, bf16>)
+      b.data()[i] = to_bf16(values.data()[i]);
+    else
+      b.data()[i] = values.data()[i];
+  }
+  const AttentionProducts products;
   Matrix<float> c = Matrix<float>::zeros(m, n);
   for (auto _ : state) {
     if (kScores)
-      vector_ops().gemm_nt(m, n, k, 0.125f, a.data(), k, b.data(), k, c.data(), n);
+      products.nt(m, n, k, 0.125f, a.data(), k, b.data(), k, c.data(), n);
     else
-      vector_ops().gemm_nn(m, n, k, a.data(), k, b.data(), n, c.data(), n);
+      products.nn(m, n, k, a.data(), k, b.data(), n, c.data(), n);
     benchmark::DoNotOptimize(c.data());
   }
   set_rate(state, "GF/s", 2.0 * static_cast<double>(m * n * k));
@@ -160,8 +169,10 @@ void register_all() {
     for (const int64_t tokens : {1, 512}) registered->Args({tokens, 1536, 576});
   }
   for (const int64_t m : {1, 3, 9, 64}) {
-    benchmark::RegisterBenchmark("attention/scores", attention<true>)->Args({m, 256, 64});
-    benchmark::RegisterBenchmark("attention/values", attention<false>)->Args({m, 64, 256});
+    benchmark::RegisterBenchmark("attention/scores/f32", attention<true, float>)->Args({m, 256, 64});
+    benchmark::RegisterBenchmark("attention/scores/bf16", attention<true, bf16>)->Args({m, 256, 64});
+    benchmark::RegisterBenchmark("attention/values/f32", attention<false, float>)->Args({m, 64, 256});
+    benchmark::RegisterBenchmark("attention/values/bf16", attention<false, bf16>)->Args({m, 64, 256});
   }
   benchmark::RegisterBenchmark("softmax_exp", softmax_exp);
   for (const int64_t n : {576, 2048}) {

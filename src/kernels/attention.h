@@ -15,7 +15,6 @@ inline constexpr int64_t kTileQueries = 16;
 
 // Of an instruction set. Leading dimensions are in elements; sums are f32 (relative error a few ulp a term).
 // B is taken as it is; where it is bf16 and there are tiles, A is rounded to bf16 from kTileQueries rows on.
-// Scratch memory stays with the calling thread; running out of memory ends the process.
 class AttentionProducts {
  public:
   explicit AttentionProducts(Isa isa);

@@ -30,14 +30,18 @@ struct VectorOps {
   float (*max)(const float* x, int64_t n);  // n >= 1
   // x[i] = exp(x[i] − shift); returns their sum. exp within 2 ulp of exact, exp(−inf) = 0.
   float (*exp_sum)(float* x, float shift, int64_t n);
-  void (*scale)(float alpha, float* x, int64_t n);        // x *= alpha
-  void (*widen)(const uint16_t* x, float* y, int64_t n);  // y = x, which holds bf16
-  // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ; leading dimensions in elements. Attention scores.
+  void (*scale)(float alpha, float* x, int64_t n);  // x *= alpha
+  // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ; leading dimensions in elements. Attention scores. B in f32, and in
+  // bf16.
   void (*gemm_nt)(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
                   int64_t ldb, float* c, int64_t ldc);
+  void (*gemm_nt_bf16)(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+                       const uint16_t* b, int64_t ldb, float* c, int64_t ldc);
   // C(m, n) += A(m, k)·B(k, n). Attention values.
   void (*gemm_nn)(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
                   float* c, int64_t ldc);
+  void (*gemm_nn_bf16)(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const uint16_t* b,
+                       int64_t ldb, float* c, int64_t ldc);
 };
 
 // The table of an instruction set (which the machine must have), and that of active_isa().

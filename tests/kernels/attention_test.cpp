@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
 #include <limits>
 
 #include "guarded.h"
@@ -82,6 +83,34 @@ TYPED_TEST(AttentionProductsOf, AreExactOnIntegersOfAnyShape) {
           ASSERT_EQ(nn.view()(i, j), before.view()(i, j) + static_cast<float>(product)) << i << ", " << j;
         }
     }
+}
+
+// Every finite bf16 there is, times one.
+TEST(AttentionProducts, ReadBf16Exactly) {
+  std::vector<float> finite;
+  for (uint32_t bits = 0; bits < 0x10000; ++bits)
+    if (const float value = to_f32(bf16{static_cast<uint16_t>(bits)}); std::isfinite(value))
+      finite.push_back(value);
+  const auto n = static_cast<int64_t>(finite.size());
+  for (const Isa isa : isas())
+    for (const int64_t m : {1, 5})
+      for (const int64_t k : {1, 7, 16, 40}) {
+        SCOPED_TRACE(testing::Message() << isa_name(isa) << " m " << m << " k " << k);
+        Matrix<float> a = Matrix<float>::zeros(m, k);
+        Matrix<bf16> bt = Matrix<bf16>::zeros(n, k);
+        Matrix<bf16> b = Matrix<bf16>::zeros(k, n);
+        for (int64_t i = 0; i < m; ++i) a(i, k - 1) = 1.0f;
+        for (int64_t j = 0; j < n; ++j) bt(j, k - 1) = b(k - 1, j) = to_bf16(finite[static_cast<size_t>(j)]);
+        Matrix<float> nt(m, n);
+        Matrix<float> nn = Matrix<float>::zeros(m, n);
+        AttentionProducts(isa).nt(m, n, k, 1.0f, a.data(), k, bt.data(), k, nt.data(), n);
+        AttentionProducts(isa).nn(m, n, k, a.data(), k, b.data(), n, nn.data(), n);
+        for (int64_t i = 0; i < m; ++i)
+          for (int64_t j = 0; j < n; ++j) {
+            ASSERT_EQ(nt(i, j), finite[static_cast<size_t>(j)]);
+            ASSERT_EQ(nn(i, j), finite[static_cast<size_t>(j)]);
+          }
+      }
 }
 
 }  // namespace

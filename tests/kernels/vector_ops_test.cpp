@@ -362,21 +362,5 @@ TEST(VectorOps, ExpOfSpecialValues) {
   }
 }
 
-// Every bf16 there is, NaNs by their bits.
-TEST(VectorOps, Widen) {
-  constexpr int64_t kAll = 1 << 16;
-  std::vector<uint16_t> x(kAll);
-  for (int64_t i = 0; i < kAll; ++i) x[static_cast<size_t>(i)] = static_cast<uint16_t>(i);
-  for (const Isa isa : isas())
-    for (const int64_t n : {1, 3, 7, 8, 9, 15, 16, 17, 33, 1 << 16}) {
-      SCOPED_TRACE(testing::Message() << isa_name(isa) << " n " << n);
-      Guarded y(1, n, test::kCanary);
-      vector_ops(isa).widen(&x[static_cast<size_t>(kAll - n)], y.data(), n);
-      for (int64_t i = 0; i < n; ++i)
-        ASSERT_EQ(std::bit_cast<uint32_t>(y.data()[i]), static_cast<uint32_t>(kAll - n + i) << 16);
-      y.expect_guards();
-    }
-}
-
 }  // namespace
 }  // namespace pare

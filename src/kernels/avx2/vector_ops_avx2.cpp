@@ -9,8 +9,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kWidenAhead = 2048;  // values of a KV cache that are fetched ahead
-
 // All eight lanes of a vector.
 struct Whole {
   __m256 load(const float* at) const { return _mm256_loadu_ps(at); }
@@ -224,27 +222,24 @@ void scale(float alpha, float* x, int64_t n) {
   for_vectors(n, [&](int64_t i, auto lanes) { lanes.store(x + i, _mm256_mul_ps(a, lanes.load(x + i))); });
 }
 
-inline __m256 widen8(const uint16_t* x) {
-  const __m128i bits = _mm_loadu_si128(reinterpret_cast<const __m128i*>(x));
-  return _mm256_castsi256_ps(_mm256_slli_epi32(_mm256_cvtepu16_epi32(bits), 16));
-}
-
-void widen(const uint16_t* x, float* y, int64_t n) {
-  int64_t i = 0;
-  for (; i + 8 <= n; i += 8) {
-    _mm_prefetch(reinterpret_cast<const char*>(x + i + kWidenAhead), _MM_HINT_T0);
-    _mm256_storeu_ps(y + i, widen8(x + i));
-  }
-  if (i == n) return;
-  uint16_t rest[8] = {};
-  for (int64_t j = 0; i + j < n; ++j) rest[j] = x[i + j];
-  First(n - i).store(y + i, widen8(rest));
-}
-
 }  // namespace
 
-const VectorOps kVectorOpsAvx2 = {
-    dot,     axpy,  add,   rms_norm,          layer_norm,       relu, gelu, gelu_tanh, silu_mul, rope, max,
-    exp_sum, scale, widen, attention_nt_avx2, attention_nn_avx2};
+const VectorOps kVectorOpsAvx2 = {dot,
+                                  axpy,
+                                  add,
+                                  rms_norm,
+                                  layer_norm,
+                                  relu,
+                                  gelu,
+                                  gelu_tanh,
+                                  silu_mul,
+                                  rope,
+                                  max,
+                                  exp_sum,
+                                  scale,
+                                  attention_nt_avx2,
+                                  attention_nt_bf16_avx2,
+                                  attention_nn_avx2,
+                                  attention_nn_bf16_avx2};
 
 }  // namespace pare

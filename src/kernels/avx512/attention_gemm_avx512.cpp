@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/avx512/column_mask.h"
 #include "kernels/avx512/transpose.h"
 
 namespace pare {
@@ -14,13 +15,16 @@ constexpr int64_t kDepth = 128;  // depth of a transposed block of B, on the sta
 constexpr int kDecodeRows = 3;
 constexpr int64_t kPrefetchRows = 64;
 
-inline __mmask16 column_mask(int64_t n) {
-  return static_cast<__mmask16>(n >= 16 ? 0xffffu : n > 0 ? (1u << n) - 1u : 0u);
+// What the mask has of sixteen values of B.
+inline __m512 load16(__mmask16 mask, const float* b) { return _mm512_maskz_loadu_ps(mask, b); }
+inline __m512 load16(__mmask16 mask, const uint16_t* b) {
+  const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, b));
+  return _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16));
 }
 
 // C(R, 16·V) (+)= alpha · A(R, k) · B(k, 16·V), the columns cut to n.
-template <int R, int V>
-void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda, const float* b,
+template <int R, int V, typename T>
+void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda, const T* b,
           int64_t ldb, float* c, int64_t ldc) {
   __mmask16 mask[V];
 #pragma GCC unroll 4
@@ -34,7 +38,7 @@ void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, in
     __m512 row[V];
 #pragma GCC unroll 4
     for (int v = 0; v < V; ++v) {
-      row[v] = _mm512_maskz_loadu_ps(mask[v], b + 16 * v);
+      row[v] = load16(mask[v], b + 16 * v);
       if (R <= kDecodeRows)
         _mm_prefetch(reinterpret_cast<const char*>(b + kPrefetchRows * ldb + 16 * v), _MM_HINT_T0);
     }
@@ -56,12 +60,16 @@ void tile(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, in
     }
 }
 
-using Tile = void (*)(int64_t, int64_t, float, bool, const float*, int64_t, const float*, int64_t, float*,
+template <typename T>
+using Tile = void (*)(int64_t, int64_t, float, bool, const float*, int64_t, const T*, int64_t, float*,
                       int64_t);
-template <int R>
-constexpr Tile kTilesOfRows[kVectors] = {tile<R, 1>, tile<R, 2>, tile<R, 3>, tile<R, 4>};
-constexpr const Tile* kTiles[kRows] = {kTilesOfRows<1>, kTilesOfRows<2>, kTilesOfRows<3>,
-                                       kTilesOfRows<4>, kTilesOfRows<5>, kTilesOfRows<6>};
+template <int R, typename T>
+constexpr Tile<T> kTilesOfRows[kVectors] = {tile<R, 1, T>, tile<R, 2, T>, tile<R, 3, T>, tile<R, 4, T>};
+constexpr const Tile<float>* kTiles[kRows] = {kTilesOfRows<1, float>, kTilesOfRows<2, float>,
+                                              kTilesOfRows<3, float>, kTilesOfRows<4, float>,
+                                              kTilesOfRows<5, float>, kTilesOfRows<6, float>};
+constexpr const Tile<uint16_t>* kDecodeTiles[kDecodeRows] = {
+    kTilesOfRows<1, uint16_t>, kTilesOfRows<2, uint16_t>, kTilesOfRows<3, uint16_t>};
 
 // At most 64 columns.
 void columns(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda,
@@ -74,13 +82,13 @@ void columns(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, cons
 }
 
 // out(k, 16 of 64) = B(16, k)ᵀ; rows from n on are zero.
-void transpose_rows(const float* b, int64_t ldb, int64_t n, int64_t k, float* out) {
+template <typename T>
+void transpose_rows(const T* b, int64_t ldb, int64_t n, int64_t k, float* out) {
   for (int64_t l = 0; l < k; l += 16) {
     const __mmask16 mask = column_mask(k - l);
     __m512 v[16];
 #pragma GCC unroll 16
-    for (int j = 0; j < 16; ++j)
-      v[j] = j < n ? _mm512_maskz_loadu_ps(mask, b + j * ldb + l) : _mm512_setzero_ps();
+    for (int j = 0; j < 16; ++j) v[j] = j < n ? load16(mask, b + j * ldb + l) : _mm512_setzero_ps();
     transpose16(v);
 #pragma GCC unroll 16
     for (int j = 0; j < 16; ++j)
@@ -89,9 +97,9 @@ void transpose_rows(const float* b, int64_t ldb, int64_t n, int64_t k, float* ou
 }
 
 // One row of A against 16 rows of B: partial sums along k, then one transpose adds them up.
-template <int R>
-void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b, int64_t ldb,
-          float* c, int64_t ldc) {
+template <int R, typename T>
+void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b, int64_t ldb, float* c,
+          int64_t ldc) {
   for (int64_t j0 = 0; j0 < n; j0 += 16) {
     const int64_t count = n - j0 < 16 ? n - j0 : 16;
     __m512 sums[R][16];
@@ -102,9 +110,9 @@ void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const 
       if (j < count)
         for (int64_t l = 0; l < k; l += 16) {
           const __mmask16 mask = column_mask(k - l);
-          const float* at = b + (j0 + j) * ldb + l;
+          const T* at = b + (j0 + j) * ldb + l;
           _mm_prefetch(reinterpret_cast<const char*>(at + kPrefetchRows * ldb), _MM_HINT_T0);
-          const __m512 row = _mm512_maskz_loadu_ps(mask, at);
+          const __m512 row = load16(mask, at);
 #pragma GCC unroll 4
           for (int r = 0; r < R; ++r)
             acc[r] = _mm512_fmadd_ps(_mm512_maskz_loadu_ps(mask, a + r * lda + l), row, acc[r]);
@@ -123,10 +131,9 @@ void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const 
   }
 }
 
-}  // namespace
-
-void attention_nt_avx512(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
-                         const float* b, int64_t ldb, float* c, int64_t ldc) {
+template <typename T>
+void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b, int64_t ldb,
+        float* c, int64_t ldc) {
   switch (m) {
     case 1:
       return dots<1>(n, k, alpha, a, lda, b, ldb, c, ldc);
@@ -149,11 +156,44 @@ void attention_nt_avx512(int64_t m, int64_t n, int64_t k, float alpha, const flo
   }
 }
 
+}  // namespace
+
+void attention_nt_avx512(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+                         const float* b, int64_t ldb, float* c, int64_t ldc) {
+  nt(m, n, k, alpha, a, lda, b, ldb, c, ldc);
+}
+
+void attention_nt_bf16_avx512(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
+                              const uint16_t* b, int64_t ldb, float* c, int64_t ldc) {
+  nt(m, n, k, alpha, a, lda, b, ldb, c, ldc);
+}
+
 void attention_nn_avx512(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b,
                          int64_t ldb, float* c, int64_t ldc) {
   for (int64_t j = 0; j < n; j += 16 * kVectors) {
     const int64_t width = n - j < 16 * kVectors ? n - j : 16 * kVectors;
     columns(m, width, k, 1.0f, true, a, lda, b + j, ldb, c + j, ldc);
+  }
+}
+
+void attention_nn_bf16_avx512(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const uint16_t* b,
+                              int64_t ldb, float* c, int64_t ldc) {
+  alignas(64) float copy[kDepth * 16 * kVectors];
+  for (int64_t j = 0; j < n; j += 16 * kVectors) {
+    const int64_t width = n - j < 16 * kVectors ? n - j : 16 * kVectors;
+    if (m > 0 && m <= kDecodeRows) {
+      kDecodeTiles[m - 1][(width - 1) / 16](width, k, 1.0f, true, a, lda, b + j, ldb, c + j, ldc);
+      continue;
+    }
+    // A copy, so that not every few rows of A convert B.
+    for (int64_t l = 0; l < k; l += kDepth) {
+      const int64_t depth = k - l < kDepth ? k - l : kDepth;
+      for (int64_t q = 0; q < depth; ++q)
+        for (int64_t v = 0; v < width; v += 16)
+          _mm512_store_ps(copy + q * 16 * kVectors + v,
+                          load16(column_mask(width - v), b + (l + q) * ldb + j + v));
+      columns(m, width, depth, 1.0f, true, a + l, lda, copy, 16 * kVectors, c + j, ldc);
+    }
   }
 }
 

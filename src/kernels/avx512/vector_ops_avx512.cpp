@@ -7,8 +7,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kWidenAhead = 2048;  // values of a KV cache that are fetched ahead
-
 inline __mmask16 tail_mask(int64_t n) { return static_cast<__mmask16>((1u << n) - 1u); }
 
 // Calls body(i, mask) for 16 elements at a time.
@@ -197,14 +195,6 @@ void scale(float alpha, float* x, int64_t n) {
   });
 }
 
-void widen(const uint16_t* x, float* y, int64_t n) {
-  for_vectors(n, [&](int64_t i, __mmask16 m) {
-    _mm_prefetch(reinterpret_cast<const char*>(x + i + kWidenAhead), _MM_HINT_T0);
-    const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(m, x + i));
-    _mm512_mask_storeu_ps(y + i, m, _mm512_castsi512_ps(_mm512_slli_epi32(bits, 16)));
-  });
-}
-
 }  // namespace
 
 const VectorOps kVectorOpsAvx512 = {dot,
@@ -220,8 +210,9 @@ const VectorOps kVectorOpsAvx512 = {dot,
                                     max,
                                     exp_sum,
                                     scale,
-                                    widen,
                                     attention_nt_avx512,
-                                    attention_nn_avx512};
+                                    attention_nt_bf16_avx512,
+                                    attention_nn_avx512,
+                                    attention_nn_bf16_avx512};
 
 }  // namespace pare

@@ -101,30 +101,36 @@ void scale(float alpha, float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= alpha;
 }
 
-void widen(const uint16_t* x, float* y, int64_t n) {
-  for (int64_t i = 0; i < n; ++i) y[i] = to_f32(bf16{x[i]});
-}
+// B holds f32 or the bits of bf16.
+double value_of(float b) { return b; }
+double value_of(uint16_t b) { return to_f32(bf16{b}); }
 
-void gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,
+template <typename T>
+void gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b,
              int64_t ldb, float* c, int64_t ldc) {
   for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = alpha * dot(a + i * lda, b + j * ldb, k);
+    for (int64_t j = 0; j < n; ++j) {
+      double sum = 0.0;
+      for (int64_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * lda + l]) * value_of(b[j * ldb + l]);
+      c[i * ldc + j] = alpha * static_cast<float>(sum);
+    }
 }
 
-void gemm_nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const float* b, int64_t ldb,
-             float* c, int64_t ldc) {
+template <typename T>
+void gemm_nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const T* b, int64_t ldb, float* c,
+             int64_t ldc) {
   for (int64_t i = 0; i < m; ++i)
     for (int64_t j = 0; j < n; ++j) {
       double sum = c[i * ldc + j];
-      for (int64_t l = 0; l < k; ++l)
-        sum += static_cast<double>(a[i * lda + l]) * static_cast<double>(b[l * ldb + j]);
+      for (int64_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * lda + l]) * value_of(b[l * ldb + j]);
       c[i * ldc + j] = static_cast<float>(sum);
     }
 }
 
 }  // namespace
 
-const VectorOps kVectorOpsReference = {dot,      axpy, add, rms_norm, layer_norm, relu,  gelu,    gelu_tanh,
-                                       silu_mul, rope, max, exp_sum,  scale,      widen, gemm_nt, gemm_nn};
+const VectorOps kVectorOpsReference = {dot,   axpy,      add,      rms_norm, layer_norm, relu,
+                                       gelu,  gelu_tanh, silu_mul, rope,     max,        exp_sum,
+                                       scale, gemm_nt,   gemm_nt,  gemm_nn,  gemm_nn};
 
 }  // namespace pare
