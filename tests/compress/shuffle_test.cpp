@@ -3,12 +3,18 @@
 
 #include <gtest/gtest.h>
 
+#include <filesystem>
+#include <fstream>
 #include <numeric>
 
 #include "compress/calibrated.h"
 #include "compress/sparse_rows.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/shuffle_error.h"
+#include "model/load.h"
+#include "model/save.h"
+#include "model/visit.h"
+#include "support/temp_dir.h"
 
 namespace pare::test {
 namespace {
@@ -170,6 +176,39 @@ TEST(Permute, LeavesTheFunctionAlone) {
     };
     EXPECT_NE(first_written(residual), first_written(dense));
   }
+}
+
+// Bytes of the file that this process has in memory.
+int64_t resident_bytes(const std::filesystem::path& file) {
+  std::ifstream maps("/proc/self/smaps");
+  int64_t kilobytes = 0;
+  bool wanted = false;
+  for (std::string line; std::getline(maps, line);) {
+    if (line.find('-') < line.find(' ')) wanted = line.ends_with(file.string());
+    if (wanted && line.starts_with("Rss:")) kilobytes += std::stoll(line.substr(4));
+  }
+  return kilobytes * 1024;
+}
+
+// Of a model larger than memory every stage is permuted once before any is worked on.
+TEST(Permute, LetsGoOfTheStagesItRead) {
+  const TempDir folder;
+  save_hf(make_tiny_model({.width = 256, .layers = 4, .head_dim = 64, .intermediate = 1024}), folder.path(),
+          {.dtype = Encoding::kF32});
+  const Model model = load_model(folder.path());
+  const std::filesystem::path file = folder / "model.safetensors";
+  const std::vector<int64_t> order = random_order(256, 4);
+  const auto read_all = [&] {
+    for (const Block& block : model.blocks)
+      for (const Stage& stage : block.stages)
+        for_each_linear(stage, [](Role, const Linear& linear) { decode(linear.weight); });
+  };
+  read_all();
+  const int64_t all = resident_bytes(file);
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages) permute_residual(stage, order);
+  EXPECT_GT(all, 12 << 20);
+  EXPECT_LT(resident_bytes(file), all / 8);
 }
 
 }  // namespace
