@@ -3,6 +3,7 @@
 #include <immintrin.h>
 
 #include "kernels/avx2/lanes.h"
+#include "kernels/avx2/transpose.h"
 
 namespace pare {
 namespace {
@@ -95,29 +96,6 @@ void tiles(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, const 
                                                    c + i * ldc, ldc);
 }
 
-// v[i][j] becomes v[j][i].
-inline void transpose8(__m256* v) {
-  __m256 pairs[8];
-#pragma GCC unroll 4
-  for (int i = 0; i < 8; i += 2) {
-    pairs[i] = _mm256_unpacklo_ps(v[i], v[i + 1]);
-    pairs[i + 1] = _mm256_unpackhi_ps(v[i], v[i + 1]);
-  }
-  __m256 fours[8];
-#pragma GCC unroll 2
-  for (int i = 0; i < 8; i += 4)
-#pragma GCC unroll 2
-    for (int j = 0; j < 2; ++j) {
-      fours[i + 2 * j] = _mm256_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0x44);
-      fours[i + 2 * j + 1] = _mm256_shuffle_ps(pairs[i + j], pairs[i + j + 2], 0xee);
-    }
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i) {
-    v[i] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x20);
-    v[i + 4] = _mm256_permute2f128_ps(fours[i], fours[i + 4], 0x31);
-  }
-}
-
 // out(k, 8 of 16) = B(8, k)ᵀ; rows from n on are zero.
 template <typename T>
 void transpose_rows(const T* b, int64_t ldb, int64_t n, int64_t k, float* out) {
@@ -132,22 +110,6 @@ void transpose_rows(const T* b, int64_t ldb, int64_t n, int64_t k, float* out) {
   }
   for (; l < k; ++l)
     for (int64_t j = 0; j < 8; ++j) out[l * kColumns + j] = j < n ? value_of(b[j * ldb + l]) : 0.0f;
-}
-
-// Lane i is the sum of the lanes of v[i].
-inline __m256 sums8(const __m256* v) {
-  __m256 twos[4];
-#pragma GCC unroll 4
-  for (int i = 0; i < 4; ++i)
-    twos[i] =
-        _mm256_add_ps(_mm256_unpacklo_ps(v[2 * i], v[2 * i + 1]), _mm256_unpackhi_ps(v[2 * i], v[2 * i + 1]));
-  __m256 fours[2];
-#pragma GCC unroll 2
-  for (int i = 0; i < 2; ++i)
-    fours[i] = _mm256_add_ps(_mm256_shuffle_ps(twos[2 * i], twos[2 * i + 1], 0x44),
-                             _mm256_shuffle_ps(twos[2 * i], twos[2 * i + 1], 0xee));
-  return _mm256_add_ps(_mm256_permute2f128_ps(fours[0], fours[1], 0x20),
-                       _mm256_permute2f128_ps(fours[0], fours[1], 0x31));
 }
 
 // The inverse of in_order.
