@@ -168,7 +168,7 @@ void register_all() {
     for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64, 128, 512}) registered->Args({tokens, 4096, 4096});
     for (const int64_t tokens : {1, 512}) registered->Args({tokens, 1536, 576});
   }
-  for (const int64_t m : {1, 3, 9, 64}) {
+  for (const int64_t m : {1, 3, 4, 9, 64}) {
     benchmark::RegisterBenchmark("attention/scores/f32", attention<true, float>)->Args({m, 256, 64});
     benchmark::RegisterBenchmark("attention/scores/bf16", attention<true, bf16>)->Args({m, 256, 64});
     benchmark::RegisterBenchmark("attention/values/f32", attention<false, float>)->Args({m, 64, 256});

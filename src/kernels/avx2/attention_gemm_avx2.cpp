@@ -226,6 +226,8 @@ void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t ld
       return all_dots<2>(n, k, alpha, a, lda, b, ldb, c, ldc);
     case 3:
       return all_dots<3>(n, k, alpha, a, lda, b, ldb, c, ldc);
+    case 4:
+      return all_dots<4>(n, k, alpha, a, lda, b, ldb, c, ldc);
     default:
       break;
   }
