@@ -1,5 +1,7 @@
 #include "model/model.h"
 
+#include <malloc.h>
+
 #include <cmath>
 
 #include "model/visit.h"
@@ -101,6 +103,7 @@ void check_finite(const Model& model) {
 void release_pages(const Stage& stage) {
   release_pages(stage.skip);
   for_each_linear(stage, [](Role, const Linear& linear) { release_pages(linear.weight); });
+  malloc_trim(0);
 }
 
 }  // namespace pare

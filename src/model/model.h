@@ -88,7 +88,9 @@ void update_config(Model& model);
 
 // Throws kNumeric naming the tensor that holds a NaN or an infinity.
 void check_finite(const Model& model);
-// Takes the pages of a stage's mapped weights out of memory until they are read again.
+// Takes the pages of a stage's mapped weights out of memory until they are read again, and what the heap
+// holds free: what little a stage leaves behind keeps the next one from reusing it, and the process would
+// grow.
 void release_pages(const Stage& stage);
 
 }  // namespace pare
