@@ -96,7 +96,7 @@ void transpose_rows(const T* b, int64_t ldb, int64_t n, int64_t k, float* out) {
   }
 }
 
-// One row of A against 16 rows of B: partial sums along k, then one transpose adds them up.
+// Each of R rows of A against 16 rows of B: partial sums along k, then one transpose adds them up.
 template <int R, typename T>
 void dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b, int64_t ldb, float* c,
           int64_t ldc) {
