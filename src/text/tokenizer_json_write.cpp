@@ -139,7 +139,7 @@ Json merges_json(const TokenizerSpec& spec) {
   });
   Json merges = Json::array();
   for (const auto& [left, right] : spec.merges)
-    merges.push_back(pairs ? Json::array({left, right}) : Json(left + " " + right));
+    merges.push_back(pairs ? Json::array({left, right}) : Json(fmt::format("{} {}", left, right)));
   return merges;
 }
 
