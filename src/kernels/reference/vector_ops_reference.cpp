@@ -9,9 +9,14 @@
 namespace pare {
 namespace {
 
-float dot(const float* a, const float* b, int64_t n) {
+// Of f32 or the bits of bf16.
+double value_of(float b) { return b; }
+double value_of(uint16_t b) { return to_f32(bf16{b}); }
+
+template <typename T>
+float dot(const float* a, const T* b, int64_t n) {
   double sum = 0.0;
-  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * static_cast<double>(b[i]);
+  for (int64_t i = 0; i < n; ++i) sum += static_cast<double>(a[i]) * value_of(b[i]);
   return static_cast<float>(sum);
 }
 
@@ -101,19 +106,11 @@ void scale(float alpha, float* x, int64_t n) {
   for (int64_t i = 0; i < n; ++i) x[i] *= alpha;
 }
 
-// B holds f32 or the bits of bf16.
-double value_of(float b) { return b; }
-double value_of(uint16_t b) { return to_f32(bf16{b}); }
-
 template <typename T>
 void gemm_nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b,
              int64_t ldb, float* c, int64_t ldc) {
   for (int64_t i = 0; i < m; ++i)
-    for (int64_t j = 0; j < n; ++j) {
-      double sum = 0.0;
-      for (int64_t l = 0; l < k; ++l) sum += static_cast<double>(a[i * lda + l]) * value_of(b[j * ldb + l]);
-      c[i * ldc + j] = alpha * static_cast<float>(sum);
-    }
+    for (int64_t j = 0; j < n; ++j) c[i * ldc + j] = alpha * dot(a + i * lda, b + j * ldb, k);
 }
 
 template <typename T>
