@@ -22,6 +22,7 @@ import subprocess
 import sys
 from pathlib import Path
 
+import llama_cpp_model
 import numpy as np
 
 
@@ -47,20 +48,8 @@ def transformers_logits(directory, tokens, dtype):
 
 
 def llama_cpp_logits(file, tokens, threads):
-    import llama_cpp
-
-    model = llama_cpp.Llama(
-        str(file),
-        n_ctx=max(len(tokens), 64),
-        n_batch=max(len(tokens), 64),
-        logits_all=True,
-        type_k=llama_cpp.GGML_TYPE_F32,  # the cache is f16 by default, which hides smaller differences
-        type_v=llama_cpp.GGML_TYPE_F32,
-        n_threads=threads,
-        n_threads_batch=threads,
-        verbose=False,
-    )
-    print(f"llama-cpp-python {llama_cpp.__version__}")
+    model = llama_cpp_model.load(file, max(len(tokens), 64), threads)
+    print(llama_cpp_model.version())
     model.eval(tokens)
     return np.array(model.scores[: len(tokens)], dtype=np.float32)
 

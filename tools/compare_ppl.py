@@ -22,6 +22,7 @@ import sys
 import time
 from pathlib import Path
 
+import llama_cpp_model
 import numpy as np
 
 
@@ -63,20 +64,8 @@ class Transformers:
 
 class LlamaCpp:
     def __init__(self, args):
-        import llama_cpp
-
-        self.model = llama_cpp.Llama(
-            str(args.model),
-            n_ctx=args.seqlen,
-            n_batch=min(args.seqlen, 512),
-            logits_all=True,
-            type_k=llama_cpp.GGML_TYPE_F32,
-            type_v=llama_cpp.GGML_TYPE_F32,
-            n_threads=args.threads,
-            n_threads_batch=args.threads,
-            verbose=False,
-        )
-        self.name = f"llama-cpp-python {llama_cpp.__version__}"
+        self.model = llama_cpp_model.load(args.model, args.seqlen, args.threads)
+        self.name = llama_cpp_model.version()
 
     def tokens(self, text, special):
         return self.model.tokenize(text.encode(), add_bos=special, special=True)
