@@ -31,6 +31,32 @@ T* scratch(int64_t size) {
   return buffer.data();
 }
 
+// x (tokens, columns) to (columns / together, tokens, together) with together = 1 or kGroup, the last columns
+// filled up with zeros. Returns the values written. All rows go on together, each a stream that is fetched
+// ahead.
+int64_t interleave(MatrixView<const float> x, int64_t together, float* out) {
+  const int64_t n = x.rows;
+  const int64_t whole = x.cols / kGroup * kGroup;
+  for (int64_t k = 0; k < whole; k += kGroup)
+    for (int64_t t = 0; t < n; ++t) {
+      const float* from = x.row(t) + k;
+      if (together == kGroup) {
+        std::copy_n(from, kGroup, out + k * n + t * kGroup);
+      } else {
+        float* to = out + k * n + t;
+        to[0] = from[0];
+        to[n] = from[1];
+        to[2 * n] = from[2];
+        to[3 * n] = from[3];
+      }
+    }
+  const int64_t written = n * round_up(x.cols, together);
+  std::fill(out + n * whole, out + written, 0.0f);
+  for (int64_t k = whole; k < x.cols; ++k)
+    for (int64_t t = 0; t < n; ++t) out[k / together * together * n + t * together + k % together] = x(t, k);
+  return written;
+}
+
 class PanelLinear final : public PackedLinear {
  public:
   PanelLinear(std::span<const Weight> stack, std::string_view name, const PanelKernels& kernels,
@@ -93,23 +119,11 @@ class PanelLinear final : public PackedLinear {
   // Columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x; columns past the input are zero.
   void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
                    float* out) const {
-    const int64_t together = columns_together(kernels_.format);
-    const int64_t length = k1 - k0;
     const int64_t known = std::min(k1, x.cols) - k0;
-    float* row = scratch<float, 4>(length);
-    std::fill(row + known, row + length, 0.0f);
-    for (int64_t t = 0; t < n; ++t) {
-      const float* from = x.row(t0 + t) + k0;
-      if (kernels_.format == PanelFormat::kF32)
-        std::copy_n(from, known, row);
-      else
-        for (int64_t k = 0; k < known; ++k) row[k] = nearest_bf16(from[k]);
-      float* to = out + t * together;
-      if (together == 1)
-        for (int64_t k = 0; k < length; ++k) to[k * n] = row[k];
-      else
-        for (int64_t k = 0; k < length; k += kGroup) std::copy_n(row + k, kGroup, to + k * n);
-    }
+    const int64_t filled = interleave(x.block(t0, k0, n, known), columns_together(kernels_.format), out);
+    if (kernels_.format != PanelFormat::kF32)
+      for (int64_t i = 0; i < filled; ++i) out[i] = nearest_bf16(out[i]);
+    std::fill(out + filled, out + n * (k1 - k0), 0.0f);
   }
 
   // Panels of a piece where the weights' way from memory is what takes the time: long pieces stream best;
@@ -133,7 +147,7 @@ class PanelLinear final : public PackedLinear {
 
   // Puts widened panels in the place of the job's.
   void widen(PanelJob& job) const {
-    float* out = scratch<float, 5>(kGemmColumns * kPanelRows * job.panels);
+    float* out = scratch<float, 4>(kGemmColumns * kPanelRows * job.panels);
     for (int64_t p = 0; p < job.panels; ++p)
       kernels_.widen(job.w + p * job.panel_bytes, job.inputs, out + p * job.inputs * kPanelRows);
     job.w = reinterpret_cast<const unsigned char*>(out);
