@@ -42,30 +42,46 @@ int64_t checked_context(const ChatOptions& options, const PackedModel& model) {
 
 }  // namespace
 
-ChatSession::ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatTemplate chat,
-                         ChatTokens tokens, ChatOptions options)
-    : model_(model),
-      tokenizer_(tokenizer),
-      chat_(std::move(chat)),
-      tokens_(std::move(tokens)),
-      options_(std::move(options)),
-      cache_(model, checked_context(options_, model)) {
-  if (!options_.system.empty()) messages_.push_back({ChatRole::kSystem, options_.system});
-  for (const std::string& text : chat_stop_tokens(chat_.style))
-    if (const auto id = tokenizer_.token_id(text)) options_.generate.stop_ids.push_back(*id);
-  if (const auto eos = tokenizer_.token_id(tokens_.eos)) options_.generate.stop_ids.push_back(*eos);
-  for (std::string& text : chat_stop_texts(chat_.style)) options_.generate.stop.push_back(std::move(text));
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatFormat& format,
+                                 const std::vector<ChatMessage>& messages) {
+  return encode(tokenizer, render_chat(format.chat, format.tokens, messages), false);
 }
 
-std::vector<std::string> ChatSession::missing_tokens() const {
+void add_chat_ends(const Tokenizer& tokenizer, const ChatFormat& format, GenerateOptions& options) {
+  for (const std::string& text : chat_stop_tokens(format.chat.style))
+    if (const auto id = tokenizer.token_id(text)) options.stop_ids.push_back(*id);
+  if (const auto eos = tokenizer.token_id(format.tokens.eos)) options.stop_ids.push_back(*eos);
+  for (std::string& text : chat_stop_texts(format.chat.style)) options.stop.push_back(std::move(text));
+}
+
+TextSink answer_sink(TextSink sink) {
+  return [sink = std::move(sink), begun = false](std::string_view text) mutable {
+    if (!begun) text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
+    begun = begun || !text.empty();
+    return text.empty() || sink(text);
+  };
+}
+
+std::vector<std::string> missing_tokens(const Tokenizer& tokenizer, const ChatFormat& format) {
   std::vector<std::string> missing;
-  const std::vector<std::string> ends = chat_stop_tokens(chat_.style);
-  if (!ends.empty() && !tokenizer_.token_id(ends.front())) missing.push_back(ends.front());
+  const std::vector<std::string> ends = chat_stop_tokens(format.chat.style);
+  if (!ends.empty() && !tokenizer.token_id(ends.front())) missing.push_back(ends.front());
   return missing;
 }
 
+ChatSession::ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatFormat format,
+                         ChatOptions options)
+    : model_(model),
+      tokenizer_(tokenizer),
+      format_(std::move(format)),
+      options_(std::move(options)),
+      cache_(model, checked_context(options_, model)) {
+  if (!options_.system.empty()) messages_.push_back({ChatRole::kSystem, options_.system});
+  add_chat_ends(tokenizer_, format_, options_.generate);
+}
+
 ChatSession::Prompt ChatSession::make_prompt(const std::vector<ChatMessage>& messages) const {
-  const std::vector<ChatPart> parts = render_chat(chat_, tokens_, messages);
+  const std::vector<ChatPart> parts = render_chat(format_.chat, format_.tokens, messages);
   const auto answer = std::find_if(parts.rbegin(), parts.rend(), [](const ChatPart& part) {
                         return part.kind == ChatPart::Kind::kAnswer;
                       }).base();
@@ -99,15 +115,12 @@ ChatTurn ChatSession::say(std::string_view message, const TextSink& sink) {
     fail(ErrorCode::kInvalid, "the message makes {} tokens, the context has {}", prompt.ids.size(), capacity);
   // The last token's logits are needed, so it is always worked on.
   cache_.truncate(std::min<int64_t>(prompt.cached, static_cast<int64_t>(prompt.ids.size()) - 1));
-  written_ = text_of(render_chat(chat_, tokens_, messages));
+  written_ = text_of(render_chat(format_.chat, format_.tokens, messages));
   ids_ = std::move(prompt.ids);
-  bool begun = false;  // white space before the answer is the template's
-  const TextSink collect = [&](std::string_view text) {
-    if (!begun) text.remove_prefix(std::min(text.find_first_not_of(" \n"), text.size()));
-    begun = begun || !text.empty();
+  const TextSink collect = answer_sink([&](std::string_view text) {
     turn.answer += text;
-    return text.empty() || sink(text);
-  };
+    return sink(text);
+  });
   turn.generation = Generator(model_, tokenizer_).extend(ids_, cache_, options_.generate, collect);
   // A stop text is among the generated tokens, but no part of the conversation: the next turn writes it anew.
   if (turn.generation.finish == FinishReason::kStop) written_.clear();

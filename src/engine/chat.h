@@ -11,6 +11,23 @@
 
 namespace pare {
 
+// How conversations are written for a model.
+struct ChatFormat {
+  ChatTemplate chat;
+  ChatTokens tokens;
+};
+
+// A conversation as ids, up to where the answer begins. Texts of messages never become special tokens.
+// Throws as render_chat() does.
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatFormat& format,
+                                 const std::vector<ChatMessage>& messages);
+// Adds what ends an answer in this format.
+void add_chat_ends(const Tokenizer& tokenizer, const ChatFormat& format, GenerateOptions& options);
+// Leaves out the white space before an answer, which is the template's.
+TextSink answer_sink(TextSink sink);
+// Special tokens of the format that the tokenizer does not have: they are written as plain text.
+std::vector<std::string> missing_tokens(const Tokenizer& tokenizer, const ChatFormat& format);
+
 struct ChatOptions {
   GenerateOptions generate;  // the template's own ends are added
   std::string system;        // empty: what the template says
@@ -28,15 +45,11 @@ struct ChatTurn {
 class ChatSession {
  public:
   // model and tokenizer must outlive the session. Throws kUsage for options out of range.
-  ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatTemplate chat, ChatTokens tokens,
-              ChatOptions options);
+  ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatFormat format, ChatOptions options);
 
   // The model's answer to a message. When the context is full, the oldest turns are dropped, the system
   // message stays. Throws kInvalid when the message alone does not fit; the conversation is then as before.
   ChatTurn say(std::string_view message, const TextSink& sink);
-
-  // Special tokens of the template that the tokenizer does not have: they are written as plain text.
-  std::vector<std::string> missing_tokens() const;
 
  private:
   // The conversation as ids, and how many of the cache's tokens begin it.
@@ -48,8 +61,7 @@ class ChatSession {
 
   const PackedModel& model_;
   const Tokenizer& tokenizer_;
-  ChatTemplate chat_;
-  ChatTokens tokens_;
+  ChatFormat format_;
   ChatOptions options_;
   std::vector<ChatMessage> messages_;  // up to the last answer
   std::string written_;                // the template's and the messages' text before that answer

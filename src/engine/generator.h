@@ -38,6 +38,11 @@ struct Generation {
   double decode_seconds = 0.0;
 };
 
+// The ids to start from: the prompt, or the BOS token for an empty one. Throws kInvalid when there is none,
+// when an id is outside the vocabulary, or when the prompt leaves no room in a context of so many tokens.
+std::vector<int32_t> starting_ids(std::span<const int32_t> prompt, const ModelConfig& config,
+                                  int64_t context);
+
 // Receives text as it becomes complete, in whole code points; returns whether to go on.
 using TextSink = std::function<bool(std::string_view)>;
 
@@ -47,13 +52,13 @@ class Generator {
   Generator(const PackedModel& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
 
   // Continues `prompt`. An empty prompt is the BOS token, if the model has one. Ends at max_tokens or where
-  // the model's context is full, whichever comes first. Throws kUsage for options out of range and kInvalid
-  // when the prompt leaves no room in the context, is empty or holds ids outside the vocabulary.
+  // the model's context is full, whichever comes first. Throws kUsage for options out of range, and as
+  // starting_ids() does.
   Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                       const TextSink& sink) const;
   // Goes on from `history`, of which `cache` holds the first tokens, at least one fewer than all: the others
   // are the prompt. Appends what it generates to `history`; the cache may lack the last of it. Ends at
-  // max_tokens or where the cache is full. Throws as generate() does.
+  // max_tokens or where the cache is full. Throws as generate() does, and kInvalid when there is no room.
   Generation extend(std::vector<int32_t>& history, KvCache& cache, const GenerateOptions& options,
                     const TextSink& sink) const;
 

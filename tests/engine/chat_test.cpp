@@ -14,7 +14,7 @@ class ChatTest : public testing::Test {
  protected:
   ChatTest() { options_.generate.max_tokens = 8; }
 
-  ChatSession session() const { return {packed_, tokenizer_, chat_, tokens_, options_}; }
+  ChatSession session() const { return {packed_, tokenizer_, {chat_, tokens_}, options_}; }
   static ChatTurn say(ChatSession& session, std::string_view message) {
     std::string streamed;
     ChatTurn turn = session.say(message, [&](std::string_view text) {
@@ -121,9 +121,9 @@ TEST_F(ChatTest, OldTurnsAreDroppedWhenTheContextIsFull) {
 }
 
 TEST_F(ChatTest, NamesWhatIsMissing) {
-  EXPECT_TRUE(session().missing_tokens().empty());
+  EXPECT_TRUE(missing_tokens(tokenizer_, {chat_, tokens_}).empty());
   chat_ = chat_template_named("llama3");
-  EXPECT_EQ(session().missing_tokens(), std::vector<std::string>{"<|eot_id|>"});
+  EXPECT_EQ(missing_tokens(tokenizer_, {chat_, tokens_}), std::vector<std::string>{"<|eot_id|>"});
   options_.context = 0;
   EXPECT_PARE_ERROR(session(), ErrorCode::kUsage, "--context is 0");
 }

@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <optional>
 
+#include "engine/letters.h"
 #include "model/forward.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
@@ -10,21 +11,11 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kVocab = 64;
-
-// One printable character a token, and two specials; ids as in the tiny model.
-Tokenizer letter_tokenizer() {
-  TokenizerSpec spec;
-  spec.vocab = {"<bos>", "<eos>"};
-  for (char c = '@'; spec.vocab.size() < kVocab; ++c) spec.vocab.emplace_back(1, c);
-  for (int32_t id = 0; id < 2; ++id)
-    spec.added.push_back({.text = spec.vocab[static_cast<size_t>(id)], .id = id, .special = true});
-  return Tokenizer(spec);
-}
+constexpr int64_t kVocab = test::kLetters;
 
 class GeneratorTest : public testing::Test {
  protected:
-  GeneratorTest() : tokenizer_(letter_tokenizer()) { options_.max_tokens = 24; }
+  GeneratorTest() : tokenizer_(test::letter_tokenizer()) { options_.max_tokens = 24; }
 
   struct Outcome {
     Generation generation;

@@ -1,0 +1,163 @@
+#include "engine/batch.h"
+
+#include <algorithm>
+#include <new>
+
+#include "model/forward.h"
+
+namespace pare {
+namespace {
+
+// Of prompts in a step, where others wait for their next token meanwhile.
+constexpr int64_t kPrefillBeside = 128;
+
+int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
+int64_t checked_context(const PackedModel& model, int64_t sequences, int64_t context) {
+  if (sequences < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", sequences);
+  if (context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", context);
+  return std::min(context, model.config.max_positions);
+}
+
+}  // namespace
+
+BatchGenerator::BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences,
+                               int64_t context)
+    : model_(model), tokenizer_(tokenizer), context_(checked_context(model, sequences, context)) {
+  for (int64_t i = 0; i < sequences; ++i) slots_.emplace_back(KvCache(model, context_));
+}
+
+bool BatchGenerator::idle() const {
+  const auto is_free = [](const Slot& slot) { return slot.running == nullptr; };
+  return waiting_.empty() && std::all_of(slots_.begin(), slots_.end(), is_free);
+}
+
+void BatchGenerator::step() {
+  drop_unwanted();
+  admit();
+  const std::vector<Slot*> slots = at_work();
+  if (slots.empty()) return;
+  try {
+    run(slots);
+  } catch (const Error& error) {
+    fail_all(slots, error);
+  } catch (const std::bad_alloc&) {
+    fail_all(slots, Error(ErrorCode::kIo, "out of memory"));
+  }
+}
+
+void BatchGenerator::drop_unwanted() {
+  const auto unwanted = [](const std::function<bool()>& wanted) { return wanted && !wanted(); };
+  for (Slot& slot : slots_)
+    if (slot.running && unwanted(slot.running->wanted)) {
+      slot.running->sequence.cancel();
+      finish(slot);
+    }
+  for (auto request = waiting_.begin(); request != waiting_.end();) {
+    if (!unwanted(request->wanted)) {
+      ++request;
+      continue;
+    }
+    const auto done = std::move(request->done);
+    request = waiting_.erase(request);
+    done({.tokens = {}, .finish = FinishReason::kCancelled});
+  }
+}
+
+void BatchGenerator::admit() {
+  while (!waiting_.empty()) {
+    Slot* slot = best_slot(waiting_.front().prompt);
+    if (slot == nullptr) return;
+    const BatchRequest request = std::move(waiting_.front());
+    waiting_.pop_front();
+    const auto tokens = static_cast<int64_t>(request.prompt.size());
+    // The logits behind the last token are needed, so it is always worked on.
+    slot->cache.truncate(std::min(common_prefix(request.prompt, slot->history), tokens - 1));
+    slot->history = request.prompt;
+    slot->order = admitted_++;
+    try {
+      slot->running = std::make_unique<Running>(model_, tokenizer_, slot->history, slot->cache.length(),
+                                                slot->cache.capacity(), request);
+    } catch (const Error& error) {
+      slot->history.resize(static_cast<size_t>(slot->cache.length()));
+      request.failed(error);
+    }
+  }
+}
+
+// The free one that already holds the most of the prompt; of several, the one that has rested longest.
+BatchGenerator::Slot* BatchGenerator::best_slot(std::span<const int32_t> prompt) {
+  Slot* best = nullptr;
+  int64_t most = -1;
+  for (Slot& slot : slots_) {
+    if (slot.running) continue;
+    const int64_t common = common_prefix(prompt, slot.history);
+    if (common > most || (common == most && slot.order < best->order)) {
+      best = &slot;
+      most = common;
+    }
+  }
+  return best;
+}
+
+std::vector<BatchGenerator::Slot*> BatchGenerator::at_work() {
+  std::vector<Slot*> slots;
+  for (Slot& slot : slots_)
+    if (slot.running) slots.push_back(&slot);
+  std::sort(slots.begin(), slots.end(), [](const Slot* a, const Slot* b) { return a->order < b->order; });
+  return slots;
+}
+
+void BatchGenerator::run(const std::vector<Slot*>& slots) {
+  const auto begun = [](const Slot* slot) { return slot->running->sequence.begun(); };
+  int64_t prompt_tokens = std::any_of(slots.begin(), slots.end(), begun) ? kPrefillBeside : kPrefillChunk;
+  std::vector<SequenceStep> steps;
+  std::vector<Slot*> ready;   // whose next token can be chosen behind this step
+  std::vector<int64_t> rows;  // of the last token of each in the batch
+  int64_t total = 0;
+  for (Slot* slot : slots) {
+    const std::span<const int32_t> pending =
+        std::span<const int32_t>(slot->history).subspan(static_cast<size_t>(slot->cache.length()));
+    auto count = static_cast<int64_t>(pending.size());
+    if (!begun(slot)) {
+      count = std::min(count, prompt_tokens);
+      prompt_tokens -= count;
+      if (count == 0) continue;
+    }
+    steps.push_back({pending.first(static_cast<size_t>(count)), &slot->cache});
+    total += count;
+    if (count < static_cast<int64_t>(pending.size())) continue;
+    ready.push_back(slot);
+    rows.push_back(total - 1);
+  }
+  const Matrix<float> hidden = forward_batch(model_, steps);
+  if (ready.empty()) return;
+  Matrix<float> last(static_cast<int64_t>(ready.size()), hidden.cols());
+  for (size_t i = 0; i < rows.size(); ++i)
+    std::copy_n(hidden.row(rows[i]), hidden.cols(), last.row(static_cast<int64_t>(i)));
+  const Matrix<float> logits = logits_of(model_, last.view());
+  for (size_t i = 0; i < ready.size(); ++i)
+    if (!ready[i]->running->sequence.take(
+            {logits.row(static_cast<int64_t>(i)), static_cast<size_t>(logits.cols())}))
+      finish(*ready[i]);
+}
+
+void BatchGenerator::finish(Slot& slot) {
+  const std::unique_ptr<Running> running = std::move(slot.running);
+  slot.history.resize(static_cast<size_t>(slot.cache.length()));
+  running->done(running->sequence.result());
+}
+
+void BatchGenerator::fail_all(const std::vector<Slot*>& slots, const Error& error) {
+  for (Slot* slot : slots) {
+    const std::unique_ptr<Running> running = std::move(slot->running);
+    if (!running) continue;  // it had ended already
+    slot->cache.truncate(0);
+    slot->history.clear();
+    running->failed(error);
+  }
+}
+
+}  // namespace pare

@@ -1,0 +1,82 @@
+// Several generations at once: every step reads the weights once for all of them.
+#pragma once
+
+#include <deque>
+#include <functional>
+#include <memory>
+#include <vector>
+
+#include "engine/sequence.h"
+
+namespace pare {
+
+// A generation to be done in a batch. All functions are called by BatchGenerator::step().
+struct BatchRequest {
+  std::vector<int32_t> prompt;  // as starting_ids() returns it
+  GenerateOptions options;      // valid
+  TextSink sink;
+  std::function<bool()> wanted = {};  // asked before every step: false ends it as cancelled; empty: true
+  std::function<void(const Generation&)> done;  // prompt_tokens: those that were worked on for it
+  std::function<void(const Error&)> failed;     // instead of done
+};
+
+// Runs up to a number of sequences side by side and keeps the others waiting, first come, first served. A
+// prompt that begins as an earlier sequence does is not worked on again as far as they agree. A sequence gets
+// the tokens that Generator would give it, but where products run on tiles: there sums are rounded otherwise
+// when other sequences run beside it.
+class BatchGenerator {
+ public:
+  // Room for `sequences` of `context` tokens each. Both references must outlive the generator. Throws kUsage
+  // when a limit is below 1.
+  BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences, int64_t context);
+
+  int64_t context() const { return context_; }
+  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
+  bool idle() const;
+  void add(BatchRequest request) { waiting_.push_back(std::move(request)); }
+  // Tokens of prompts up to kPrefillChunk, fewer beside sequences that already generate, and one more token
+  // of each of those. What fails ends all sequences that were part of the step.
+  void step();
+
+ private:
+  struct Running {
+    Running(const PackedModel& model, const Tokenizer& tokenizer, std::vector<int32_t>& history,
+            int64_t cached, int64_t capacity, const BatchRequest& request)
+        : sequence(model, tokenizer, history, cached, capacity, request.options, request.sink),
+          wanted(request.wanted),
+          done(request.done),
+          failed(request.failed) {}
+
+    GeneratedSequence sequence;
+    std::function<bool()> wanted;
+    std::function<void(const Generation&)> done;
+    std::function<void(const Error&)> failed;
+  };
+  // Keys and values that outlive the sequence, for the next one that begins alike.
+  struct Slot {
+    explicit Slot(KvCache kv) : cache(std::move(kv)) {}
+
+    KvCache cache;
+    std::vector<int32_t> history;      // the cache holds the first of these
+    std::unique_ptr<Running> running;  // null: free
+    int64_t order = 0;                 // of admission
+  };
+
+  void drop_unwanted();
+  void admit();
+  Slot* best_slot(std::span<const int32_t> prompt);
+  // The slots at work, in the order of admission.
+  std::vector<Slot*> at_work();
+  void run(const std::vector<Slot*>& slots);
+  void finish(Slot& slot);
+  static void fail_all(const std::vector<Slot*>& slots, const Error& error);
+
+  const PackedModel& model_;
+  const Tokenizer& tokenizer_;
+  int64_t context_;
+  std::deque<Slot> slots_;
+  std::deque<BatchRequest> waiting_;
+  int64_t admitted_ = 0;
+};
+
+}  // namespace pare

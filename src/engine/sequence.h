@@ -1,0 +1,50 @@
+// One sequence while it is generated: what chooses its tokens, ends it and makes text of them.
+#pragma once
+
+#include <chrono>
+#include <optional>
+
+#include "engine/generator.h"
+#include "engine/stop_filter.h"
+
+namespace pare {
+
+class GeneratedSequence {
+ public:
+  // `history`: the tokens so far, at least one more than the `cached` ones that a cache of `capacity` tokens
+  // holds. All references must outlive the sequence. Throws kInvalid when the history leaves no room.
+  GeneratedSequence(const PackedModel& model, const Tokenizer& tokenizer, std::vector<int32_t>& history,
+                    int64_t cached, int64_t capacity, GenerateOptions options, TextSink sink);
+
+  // Chooses the token behind the history by its logits, (vocab), and appends it; returns whether another one
+  // is to follow. What is complete of the text goes to the sink.
+  bool take(std::span<const float> logits);
+  // Ends it where it is, as cancelled.
+  void cancel() { end(FinishReason::kCancelled); }
+  bool begun() const { return taken_ > 0; }  // the prompt has been worked on
+  const Generation& result() const { return result_; }
+
+ private:
+  using Clock = std::chrono::steady_clock;
+
+  bool ends(int32_t id) const;
+  // Why to end after this token, if so.
+  std::optional<FinishReason> push_text(int32_t id);
+  bool hand_out(const std::string& text) { return text.empty() || sink_(text); }
+  void end(FinishReason reason);
+
+  const PackedModel& model_;
+  const Tokenizer& tokenizer_;
+  std::vector<int32_t>& history_;
+  GenerateOptions options_;
+  TextSink sink_;
+  int64_t limit_;  // tokens to generate
+  Sampler sampler_;
+  StreamDecoder decoder_;
+  StopFilter stops_;
+  int64_t taken_ = 0;
+  Clock::time_point start_ = Clock::now();  // of the prompt, then of the tokens behind it
+  Generation result_;
+};
+
+}  // namespace pare
