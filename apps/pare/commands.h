@@ -13,6 +13,7 @@ void add_logits(CLI::App& app, Comm& comm);
 void add_tokenize(CLI::App& app);
 void add_generate(CLI::App& app, Comm& comm);
 void add_chat(CLI::App& app);
+void add_serve(CLI::App& app);
 void add_eval(CLI::App& app, Comm& comm);
 void add_bench(CLI::App& app, Comm& comm);
 void add_convert(CLI::App& app);

@@ -87,6 +87,7 @@ int run_command(int argc, char** argv, Comm& comm) {
   add_eval(app, comm);
   add_generate(app, comm);
   add_chat(app);
+  add_serve(app);
   add_bench(app, comm);
   add_convert(app);
   add_tokenize(app);

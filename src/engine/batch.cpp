@@ -29,9 +29,9 @@ BatchGenerator::BatchGenerator(const PackedModel& model, const Tokenizer& tokeni
   for (int64_t i = 0; i < sequences; ++i) slots_.emplace_back(KvCache(model, context_));
 }
 
-bool BatchGenerator::idle() const {
-  const auto is_free = [](const Slot& slot) { return slot.running == nullptr; };
-  return waiting_.empty() && std::all_of(slots_.begin(), slots_.end(), is_free);
+int64_t BatchGenerator::unfinished() const {
+  const auto is_taken = [](const Slot& slot) { return slot.running != nullptr; };
+  return static_cast<int64_t>(waiting_.size()) + std::count_if(slots_.begin(), slots_.end(), is_taken);
 }
 
 void BatchGenerator::step() {

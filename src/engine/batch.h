@@ -31,8 +31,9 @@ class BatchGenerator {
   BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences, int64_t context);
 
   int64_t context() const { return context_; }
-  int64_t waiting() const { return static_cast<int64_t>(waiting_.size()); }
-  bool idle() const;
+  // Sequences that run or wait.
+  int64_t unfinished() const;
+  bool idle() const { return unfinished() == 0; }
   void add(BatchRequest request) { waiting_.push_back(std::move(request)); }
   // Tokens of prompts up to kPrefillChunk, fewer beside sequences that already generate, and one more token
   // of each of those. What fails ends all sequences that were part of the step.

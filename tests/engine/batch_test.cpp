@@ -71,7 +71,9 @@ TEST_F(BatchTest, EverySequenceIsAsItIsAlone) {
   for (size_t i = 0; i < std::size(lengths); ++i)
     batch.add(request(prompt(lengths[i], static_cast<int64_t>(i)),
                       sampled(8 + 5 * static_cast<int64_t>(i), i), outcomes[i]));
-  EXPECT_EQ(batch.waiting(), 8);
+  EXPECT_EQ(batch.unfinished(), 8);
+  batch.step();
+  EXPECT_EQ(batch.unfinished(), 8);
   run(batch);
   for (size_t i = 0; i < std::size(lengths); ++i) {
     const Outcome expected =

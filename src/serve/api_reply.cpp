@@ -1,0 +1,161 @@
+#include "serve/api_reply.h"
+
+namespace pare {
+namespace {
+
+Json finish_json(FinishReason reason) {
+  switch (reason) {
+    case FinishReason::kEos:
+    case FinishReason::kStop:
+      return "stop";
+    case FinishReason::kLength:
+      return "length";
+    case FinishReason::kCancelled:
+      break;  // nobody is there to read it
+  }
+  return nullptr;
+}
+
+std::string_view error_type(int status) {
+  if (status == 401) return "authentication_error";
+  if (status == 404) return "not_found_error";
+  return status < 500 ? "invalid_request_error" : "server_error";
+}
+
+double rate(int64_t count, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(count) / seconds : 0.0;
+}
+
+}  // namespace
+
+int http_status(ErrorCode code) {
+  switch (code) {
+    case ErrorCode::kUsage:
+    case ErrorCode::kFormat:
+    case ErrorCode::kUnsupported:
+    case ErrorCode::kInvalid:
+      return 400;
+    case ErrorCode::kNotFound:
+      return 404;
+    case ErrorCode::kIo:
+    case ErrorCode::kNumeric:
+    case ErrorCode::kInternal:
+      return 500;
+  }
+  return 500;
+}
+
+Json error_json(int status, std::string_view message) {
+  return {
+      {"error", {{"message", message}, {"type", error_type(status)}, {"param", nullptr}, {"code", nullptr}}}};
+}
+
+Json models_json(const std::vector<ServedModel>& models, int64_t created) {
+  Json data = Json::array();
+  for (const ServedModel& model : models)
+    data.push_back({{"id", model.id},
+                    {"object", "model"},
+                    {"created", created},
+                    {"owned_by", "pare"},
+                    {"max_model_len", model.packed->config.max_positions},
+                    {"parameters", model.parameters},
+                    {"bytes_per_token", model.packed->bytes_per_token()},
+                    {"chat", model.chat.has_value()}});
+  return {{"object", "list"}, {"data", data}};
+}
+
+std::string json_text(const Json& json) { return json.dump(-1, ' ', false, Json::error_handler_t::replace); }
+
+std::string sse_event(std::string_view data) { return fmt::format("data: {}\n\n", data); }
+
+ApiReply::ApiReply(const ApiRequest& request, const std::string& model, const std::string& id,
+                   int64_t created)
+    : is_chat_(request.kind == ApiKind::kChat),
+      head_({{"id", (is_chat_ ? "chatcmpl-" : "cmpl-") + id},
+             {"object", is_chat_ ? "chat.completion" : "text_completion"},
+             {"created", created},
+             {"model", model}}),
+      choices_(request.choices.size()),
+      open_(request.choices.size()) {
+  for (const ApiChoice& choice : request.choices)
+    prompt_tokens_ += static_cast<int64_t>(choice.prompt.size());
+}
+
+void ApiReply::end(size_t choice, const Generation& generation) {
+  PARE_CHECK(open_ > 0);
+  --open_;
+  choices_[choice].finish = generation.finish;
+  worked_on_ += generation.prompt_tokens;
+  completion_tokens_ += static_cast<int64_t>(generation.tokens.size());
+  decode_steps_ += generation.decode_steps;
+  prefill_seconds_ += generation.prefill_seconds;
+  decode_seconds_ += generation.decode_seconds;
+}
+
+Json ApiReply::head(bool chunk) const {
+  Json json = head_;
+  if (chunk && is_chat_) json["object"] = "chat.completion.chunk";
+  json["choices"] = Json::array();
+  return json;
+}
+
+Json ApiReply::usage() const {
+  return {{"prompt_tokens", prompt_tokens_},
+          {"completion_tokens", completion_tokens_},
+          {"total_tokens", prompt_tokens_ + completion_tokens_},
+          {"prompt_tokens_details", {{"cached_tokens", prompt_tokens_ - worked_on_}}}};
+}
+
+// Beyond the API: tokens a second of a sequence, on average over the choices.
+Json ApiReply::timings() const {
+  return {{"prefill_tokens_per_second", rate(worked_on_, prefill_seconds_)},
+          {"decode_tokens_per_second", rate(decode_steps_, decode_seconds_)}};
+}
+
+Json ApiReply::whole() const {
+  PARE_CHECK(complete());
+  Json json = head(false);
+  for (size_t i = 0; i < choices_.size(); ++i) {
+    Json choice = {{"index", i}};
+    if (is_chat_)
+      choice["message"] = {{"role", "assistant"}, {"content", choices_[i].text}};
+    else
+      choice["text"] = choices_[i].text;
+    choice["logprobs"] = nullptr;
+    choice["finish_reason"] = finish_json(choices_[i].finish);
+    json["choices"].push_back(std::move(choice));
+  }
+  json["usage"] = usage();
+  json["timings"] = timings();
+  return json;
+}
+
+std::string ApiReply::event(size_t choice, Json content, Json finish) const {
+  Json json = head(true);
+  json["choices"].push_back({{"index", choice},
+                             {is_chat_ ? "delta" : "text", std::move(content)},
+                             {"logprobs", nullptr},
+                             {"finish_reason", std::move(finish)}});
+  return sse_event(json_text(json));
+}
+
+std::string ApiReply::begin_event(size_t choice) const {
+  return event(choice, is_chat_ ? Json{{"role", "assistant"}, {"content", ""}} : Json(""), nullptr);
+}
+
+std::string ApiReply::text_event(size_t choice, std::string_view text) const {
+  return event(choice, is_chat_ ? Json{{"content", text}} : Json(text), nullptr);
+}
+
+std::string ApiReply::end_event(size_t choice) const {
+  return event(choice, is_chat_ ? Json::object() : Json(""), finish_json(choices_[choice].finish));
+}
+
+std::string ApiReply::usage_event() const {
+  Json json = head(true);
+  json["usage"] = usage();
+  json["timings"] = timings();
+  return sse_event(json_text(json));
+}
+
+}  // namespace pare

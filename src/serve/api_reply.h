@@ -1,0 +1,73 @@
+// Answers of the OpenAI API: whole, and piece by piece as server-sent events.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "base/json.h"
+#include "engine/generator.h"
+#include "serve/api_request.h"
+
+namespace pare {
+
+// The one table of what an error is in HTTP.
+int http_status(ErrorCode code);
+// {"error": {"message", "type", "param", "code"}}
+Json error_json(int status, std::string_view message);
+// {"object": "list", "data": […]}; `created`: when the server started, in seconds of the epoch. Beyond the
+// API: the context, real parameters, bytes of weights read for a token, and whether there is a chat template.
+Json models_json(const std::vector<ServedModel>& models, int64_t created);
+
+// UTF-8 whatever the texts hold: what is not becomes U+FFFD.
+std::string json_text(const Json& json);
+// "data: …\n\n"
+std::string sse_event(std::string_view data);
+
+// What one request is told, as it becomes known.
+class ApiReply {
+ public:
+  // `id`: of the answer, unique; `created`: in seconds of the epoch.
+  ApiReply(const ApiRequest& request, const std::string& model, const std::string& id, int64_t created);
+
+  void add_text(size_t choice, std::string_view text) { choices_[choice].text += text; }
+  void end(size_t choice, const Generation& generation);
+  size_t choices() const { return choices_.size(); }
+  bool complete() const { return open_ == 0; }
+  int64_t prompt_tokens() const { return prompt_tokens_; }
+  int64_t completion_tokens() const { return completion_tokens_; }
+
+  // The whole answer, when complete.
+  Json whole() const;
+  // Streamed: a choice's first event (a chat's has the role, a completion's is empty), a piece of its text,
+  // its end, and the usage of the whole.
+  std::string begin_event(size_t choice) const;
+  std::string text_event(size_t choice, std::string_view text) const;
+  std::string end_event(size_t choice) const;
+  std::string usage_event() const;
+
+ private:
+  struct Choice {
+    std::string text;
+    FinishReason finish = FinishReason::kLength;
+  };
+
+  Json head(bool chunk) const;
+  std::string event(size_t choice, Json content, Json finish) const;
+  Json usage() const;
+  Json timings() const;
+
+  bool is_chat_;
+  Json head_;  // id, object of a whole answer, created, model
+  int64_t prompt_tokens_ = 0;
+  int64_t worked_on_ = 0;  // of the prompts: the others were in a cache
+  int64_t completion_tokens_ = 0;
+  int64_t decode_steps_ = 0;
+  double prefill_seconds_ = 0.0;
+  double decode_seconds_ = 0.0;
+  std::vector<Choice> choices_;
+  size_t open_;
+};
+
+}  // namespace pare

@@ -1,0 +1,93 @@
+// HTTP/1.1 on one socket: requests come in one after another, answers go out, whole or streamed.
+#pragma once
+
+#include <boost/asio/ip/tcp.hpp>
+#include <boost/beast/core/flat_buffer.hpp>
+#include <boost/beast/core/tcp_stream.hpp>
+#include <boost/beast/http/parser.hpp>
+#include <boost/beast/http/string_body.hpp>
+#include <cstdint>
+#include <memory>
+#include <optional>
+#include <string>
+#include <string_view>
+
+namespace pare {
+
+struct HttpAnswer {
+  int status = 200;
+  std::string_view type;  // of the body
+  std::string body;
+  std::string field = {};  // one more field of the header, and its value; empty: none
+  std::string value = {};
+};
+
+// Everything happens on the thread of the socket's io_context. A derived class answers each request with
+// answer(), or with begin_stream(), send() and end_stream(), at once or later.
+class Connection : public std::enable_shared_from_this<Connection> {
+ public:
+  virtual ~Connection() = default;
+  Connection(const Connection&) = delete;
+  Connection& operator=(const Connection&) = delete;
+
+  void start() { read_header(); }
+  void close();
+
+ protected:
+  using Request = boost::beast::http::request<boost::beast::http::string_body>;
+  using Executor = boost::beast::tcp_stream::executor_type;
+  using NetError = boost::system::error_code;
+
+  explicit Connection(boost::asio::ip::tcp::socket socket) : stream_(std::move(socket)) {}
+
+  virtual void on_request() = 0;
+  // What came is no request of HTTP/1.1, or too large a one.
+  virtual void on_bad_request(int status, const std::string& message) = 0;
+  // Called once.
+  virtual void on_close() = 0;
+
+  const Request& request() const { return request_; }
+  Executor executor() { return stream_.get_executor(); }
+  // Of the requests: what belongs to an earlier one is stale.
+  uint64_t serial() const { return serial_; }
+
+  void answer(HttpAnswer answer);
+  // For an answer that takes its time: closes the connection when the client goes away meanwhile. One that
+  // already sends its next request is not watched any more.
+  void wait_for_answer();
+  // Server-sent events, in chunks where the client knows them.
+  void begin_stream();
+  void send(std::string_view data);
+  // `whole`: what was to be said has been said. If not, the connection ends with it.
+  void end_stream(bool whole);
+
+ private:
+  std::shared_ptr<Connection> self() { return shared_from_this(); }
+  void read_header();
+  void on_header(NetError error);
+  void read_body();
+  void on_body(NetError error);
+  void fail_to_read(NetError error);
+  void watch();
+  void pump();
+  void next();
+  void discard();
+
+  boost::beast::tcp_stream stream_;
+  boost::beast::flat_buffer buffer_;
+  std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
+  Request request_;
+  boost::beast::http::response<boost::beast::http::string_body> response_;
+  bool keep_alive_ = false;
+  bool closed_ = false;
+  bool waits_ = false;  // for its answer
+  uint64_t serial_ = 0;
+  // Of a streamed answer.
+  bool chunked_ = false;
+  bool writing_ = false;
+  bool complete_ = false;
+  std::string out_;      // not yet being written
+  std::string current_;  // being written
+};
+
+}  // namespace pare

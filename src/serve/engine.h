@@ -1,0 +1,54 @@
+// The thread that runs the models for all connections.
+#pragma once
+
+#include <condition_variable>
+#include <deque>
+#include <mutex>
+#include <thread>
+#include <vector>
+
+#include "engine/batch.h"
+#include "serve/served_model.h"
+
+namespace pare {
+
+struct EngineLimits {
+  int64_t parallel = 4;    // sequences of a model side by side
+  int64_t context = 4096;  // tokens of each, at most the model's
+  int64_t queue = 64;      // sequences of a model that wait
+};
+
+// One batch a model; models with work take turns, a step each.
+class Engine {
+ public:
+  // `models` must outlive the engine. Throws kUsage for limits below 1.
+  Engine(const std::vector<ServedModel>& models, const EngineLimits& limits);
+  // What has not ended by now never does: none of its functions is called any more.
+  ~Engine();
+  Engine(const Engine&) = delete;
+  Engine& operator=(const Engine&) = delete;
+
+  // Hands sequences to a model; their functions are called on the engine's thread. Returns false, and takes
+  // none of them, when too many would wait. Safe to call from several threads.
+  bool submit(size_t model, std::vector<BatchRequest> requests);
+
+ private:
+  struct Arrival {
+    size_t model;
+    BatchRequest request;
+  };
+
+  void loop();
+  bool idle() const;  // mutex_ is held
+
+  int64_t most_;                        // unfinished sequences of a model
+  std::deque<BatchGenerator> batches_;  // by model; used on the engine's thread only
+  std::mutex mutex_;
+  std::condition_variable arrived_;
+  std::vector<Arrival> arrivals_;    // guarded by mutex_
+  std::vector<int64_t> unfinished_;  // by model, as of the last step, arrivals included; guarded by mutex_
+  bool stop_ = false;                // guarded by mutex_
+  std::thread thread_;
+};
+
+}  // namespace pare

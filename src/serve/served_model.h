@@ -1,0 +1,23 @@
+// A model that is open to requests.
+#pragma once
+
+#include <optional>
+#include <string>
+
+#include "engine/chat.h"
+#include "model/packed_model.h"
+#include "text/tokenizer.h"
+
+namespace pare {
+
+// What it points to must outlive the server.
+struct ServedModel {
+  std::string id;          // unique among those of a server
+  int64_t parameters = 0;  // real ones
+  const PackedModel* packed = nullptr;
+  const Tokenizer* tokenizer = nullptr;
+  std::optional<ChatFormat> chat;  // nothing: completions only
+  std::string why_no_chat;         // what a chat request is told then
+};
+
+}  // namespace pare

@@ -1,0 +1,56 @@
+// pare serve as a program.
+#include <signal.h>
+
+#include <chrono>
+#include <thread>
+
+#include "cli/processes.h"
+#include "support/http_client.h"
+
+namespace pare::test {
+namespace {
+
+// Waits for the port that a server says it listens on.
+uint16_t port_of(const std::filesystem::path& messages) {
+  const std::string mark = "serving on http://127.0.0.1:";
+  for (int i = 0; i < 600; ++i) {
+    const std::string text = file_contents(messages);
+    const size_t found = text.find(mark);
+    if (found != std::string::npos && text.find('\n', found) != std::string::npos)
+      return static_cast<uint16_t>(std::stoi(text.substr(found + mark.size())));
+    std::this_thread::sleep_for(std::chrono::milliseconds(50));
+  }
+  ADD_FAILURE() << "the server does not begin: " << file_contents(messages);
+  return 0;
+}
+
+TEST(Serve, AnswersUntilItIsTold) {
+  const TempDir folder;
+  const std::filesystem::path messages = folder / "messages";
+  const pid_t pid = start(
+      {PARE_BINARY, "serve", kTinyModel, kTinyModel + "/", "--port", "0", "--dtype", "f32", "--api-key", "k"},
+      messages.string());
+  const uint16_t port = port_of(messages);
+  const std::vector<std::string> key = {"Authorization: Bearer k"};
+  const Json models = parse_json(ask(port, "GET", "/v1/models", "", key).body, "models");
+  EXPECT_EQ(models.at("data").at(0).at("id"), "tiny-model");
+  EXPECT_EQ(models.at("data").at(1).at("id"), "tiny-model-2");
+  const HttpReply reply = ask(port, "POST", "/v1/completions",
+                              R"({"prompt": "Mira and", "temperature": 0, "max_tokens": 8})", key);
+  const Json generated = pare_json({"generate", kTinyModel, "-p", "Mira and", "-n", "8", "--dtype", "f32"});
+  EXPECT_EQ(parse_json(reply.body, "reply").at("choices").at(0).at("text"), generated.at("text"));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for(pid), 0);
+}
+
+TEST(Serve, SaysWhyItCannotBegin) {
+  expect_failure({"serve", "/nowhere"}, 1, "/nowhere");
+  expect_failure({"serve", kTinyModel, "--port", "0", "--host", "256.0.0.1", "--quiet"}, 1,
+                 "cannot listen on 256.0.0.1:0");
+  expect_failure({"serve", kTinyModel, "--port", "70000"}, 2, "--port");
+  expect_failure({"serve", kTinyModel, "--parallel", "0"}, 2, "--parallel");
+  expect_failure({"serve", kTinyModel, "--chat-template", "none"}, 2, "none");
+}
+
+}  // namespace
+}  // namespace pare::test
