@@ -17,6 +17,7 @@ constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of 
 constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
+constexpr int64_t kFewValues = 1 << 16;   // of x, 256 KB: what L2 keeps beside the weights that pass
 constexpr int64_t kWideTiles = 3;         // tiles of tokens that pay for a widened panel
 constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
 
@@ -171,34 +172,40 @@ class PanelLinear final : public PackedLinear {
       }
     });
     const PanelKernels* wide = tiles >= kWideTiles ? kernels_.wide : nullptr;
-    parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
-      const int64_t last = std::min(panels_, (i + 1) * kGemmPiecePanels);
-      for (int64_t pass = 0; pass < passes; ++pass) {
-        const int64_t k = pass * kGemmColumns;
-        const int64_t length = std::min(kGemmColumns, columns_ - k);
-        for (int64_t p = i * kGemmPiecePanels; p < last; p += kernels_.gemm_panels) {
-          const int64_t count = std::min(kernels_.gemm_panels, last - p);
-          PanelJob job{panel(p) + bytes_of(k),
-                       panel_bytes(),
-                       count,
-                       length,
-                       nullptr,
-                       0,
-                       nullptr,
-                       y.stride,
-                       outputs(p, count),
-                       pass > 0,
-                       pass + 1 == passes ? scales(p) : nullptr};
-          if (wide != nullptr) widen(job);
-          for (int64_t tile = 0; tile < tiles; ++tile) {
-            const int64_t t = tile_start(tile);
-            job.x = packed_at(k, length, t);
-            job.tokens = tile_start(tile + 1) - t;
-            job.y = y.row(t) + p * kPanelRows;
-            (wide != nullptr ? *wide : kernels_).run(job);
-          }
-        }
+    const PanelKernels& kernels = wide != nullptr ? *wide : kernels_;
+    // A pass of all token tiles over the panels from p on, of which there are `count`.
+    const auto run = [&](int64_t p, int64_t count, int64_t pass) {
+      const int64_t k = pass * kGemmColumns;
+      const int64_t length = std::min(kGemmColumns, columns_ - k);
+      PanelJob job{panel(p) + bytes_of(k),
+                   panel_bytes(),
+                   count,
+                   length,
+                   nullptr,
+                   0,
+                   nullptr,
+                   y.stride,
+                   outputs(p, count),
+                   pass > 0,
+                   pass + 1 == passes ? scales(p) : nullptr};
+      if (wide != nullptr) widen(job);
+      for (int64_t tile = 0; tile < tiles; ++tile) {
+        const int64_t t = tile_start(tile);
+        job.x = packed_at(k, length, t);
+        job.tokens = tile_start(tile + 1) - t;
+        job.y = y.row(t) + p * kPanelRows;
+        kernels.run(job);
       }
+    };
+    const bool few = columns_ * x.rows <= kFewValues;
+    parallel_for(ceil_div(panels_, kGemmPiecePanels), [&](int64_t i) {
+      const int64_t first = i * kGemmPiecePanels;
+      const int64_t last = std::min(panels_, first + kGemmPiecePanels);
+      // Few tokens stay in L2 as they are: the weights, read once, then come in one stream.
+      for (int64_t outer = 0; outer < (few ? 1 : passes); ++outer)
+        for (int64_t p = first; p < last; p += kernels_.gemm_panels)
+          for (int64_t inner = 0; inner < (few ? passes : 1); ++inner)
+            run(p, std::min(kernels_.gemm_panels, last - p), outer + inner);
     });
   }
 
