@@ -17,8 +17,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kMaxContext = 1 << 24;
-
 struct Options {
   std::string model;
   std::string template_name;

@@ -22,10 +22,6 @@ struct Options {
   bool json = false;
 };
 
-double rate(int64_t count, double seconds) {
-  return seconds > 0.0 ? static_cast<double>(count) / seconds : 0.0;
-}
-
 Json to_json(const Generation& g, const std::string& text) {
   return {{"text", text},
           {"finish_reason", finish_reason_name(g.finish)},
@@ -33,8 +29,8 @@ Json to_json(const Generation& g, const std::string& text) {
           {"tokens", g.tokens},
           {"prefill_seconds", g.prefill_seconds},
           {"decode_seconds", g.decode_seconds},
-          {"prefill_tokens_per_second", rate(g.prompt_tokens, g.prefill_seconds)},
-          {"decode_tokens_per_second", rate(g.decode_steps, g.decode_seconds)}};
+          {"prefill_tokens_per_second", token_rate(g.prompt_tokens, g.prefill_seconds)},
+          {"decode_tokens_per_second", token_rate(g.decode_steps, g.decode_seconds)}};
 }
 
 void run(const Options& options, Comm& comm) {
@@ -64,8 +60,8 @@ void run(const Options& options, Comm& comm) {
   }
   print("\n");
   log_info("{}: {} prompt tokens at {:.1f}/s, {} new tokens at {:.1f}/s", finish_reason_name(result.finish),
-           result.prompt_tokens, rate(result.prompt_tokens, result.prefill_seconds), result.tokens.size(),
-           rate(result.decode_steps, result.decode_seconds));
+           result.prompt_tokens, token_rate(result.prompt_tokens, result.prefill_seconds),
+           result.tokens.size(), token_rate(result.decode_steps, result.decode_seconds));
 }
 
 }  // namespace

@@ -15,7 +15,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kMaxContext = 1 << 24;
 constexpr int64_t kMaxParallel = 1024;
 
 struct Options {
@@ -74,7 +73,7 @@ void run(const Options& options) {
   const EngineLimits& limits = options.serve.limits;
   for (const ServedModel& model : served) {
     const ModelConfig& config = model.packed->config;
-    const int64_t context = std::min(limits.context, config.max_positions);
+    const int64_t context = usable_context(limits.context, config);
     log_info("{}: {} sequences of {} tokens at a time, {} of keys and values when all are full", model.id,
              limits.parallel, context,
              format_bytes(limits.parallel * context * cache_bytes_of_token(config, options.compute)));

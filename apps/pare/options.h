@@ -13,6 +13,7 @@ namespace pare {
 
 // CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
 inline constexpr int64_t kMaxOption = int64_t{1} << 32;
+inline constexpr int64_t kMaxContext = 1 << 24;  // of --context
 
 // MODEL, or MODEL MODEL2 …, as positional arguments.
 void add_model(CLI::App& command, std::string& path);

@@ -11,21 +11,12 @@ namespace {
 // Of prompts in a step, where others wait for their next token meanwhile.
 constexpr int64_t kPrefillBeside = 128;
 
-int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
-  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
-}
-
-int64_t checked_context(const PackedModel& model, int64_t sequences, int64_t context) {
-  if (sequences < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", sequences);
-  if (context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", context);
-  return std::min(context, model.config.max_positions);
-}
-
 }  // namespace
 
 BatchGenerator::BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences,
                                int64_t context)
-    : model_(model), tokenizer_(tokenizer), context_(checked_context(model, sequences, context)) {
+    : model_(model), tokenizer_(tokenizer), context_(usable_context(context, model.config)) {
+  if (sequences < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", sequences);
   for (int64_t i = 0; i < sequences; ++i) slots_.emplace_back(KvCache(model, context_));
 }
 

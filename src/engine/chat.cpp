@@ -34,12 +34,6 @@ bool drop_turn(std::vector<ChatMessage>& messages) {
   return true;
 }
 
-int64_t checked_context(const ChatOptions& options, const PackedModel& model) {
-  validate(options.generate);
-  if (options.context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", options.context);
-  return std::min(options.context, model.config.max_positions);
-}
-
 }  // namespace
 
 std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatFormat& format,
@@ -75,7 +69,8 @@ ChatSession::ChatSession(const PackedModel& model, const Tokenizer& tokenizer, C
       tokenizer_(tokenizer),
       format_(std::move(format)),
       options_(std::move(options)),
-      cache_(model, checked_context(options_, model)) {
+      cache_(model, usable_context(options_.context, model.config)) {
+  validate(options_.generate);
   if (!options_.system.empty()) messages_.push_back({ChatRole::kSystem, options_.system});
   add_chat_ends(tokenizer_, format_, options_.generate);
 }
@@ -95,8 +90,7 @@ ChatSession::Prompt ChatSession::make_prompt(const std::vector<ChatMessage>& mes
     return prompt;
   }
   Prompt prompt = {encode(tokenizer_, parts, false), 0};
-  const auto same = std::mismatch(prompt.ids.begin(), prompt.ids.end(), ids_.begin(), ids_.end()).first;
-  prompt.cached = std::min<int64_t>(same - prompt.ids.begin(), cache_.length());
+  prompt.cached = std::min(common_prefix(prompt.ids, ids_), cache_.length());
   return prompt;
 }
 

@@ -29,6 +29,19 @@ void validate(const GenerateOptions& options) {
     if (stop.empty()) fail(ErrorCode::kUsage, "--stop is empty");
 }
 
+int64_t usable_context(int64_t context, const ModelConfig& config) {
+  if (context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", context);
+  return std::min(context, config.max_positions);
+}
+
+int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b) {
+  return std::mismatch(a.begin(), a.end(), b.begin(), b.end()).first - a.begin();
+}
+
+double token_rate(int64_t tokens, double seconds) {
+  return seconds > 0.0 ? static_cast<double>(tokens) / seconds : 0.0;
+}
+
 std::vector<int32_t> starting_ids(std::span<const int32_t> prompt, const ModelConfig& config,
                                   int64_t context) {
   std::vector<int32_t> ids(prompt.begin(), prompt.end());

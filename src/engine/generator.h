@@ -38,6 +38,15 @@ struct Generation {
   double decode_seconds = 0.0;
 };
 
+// A context that was asked for, as far as the model has it. Throws kUsage below 1.
+int64_t usable_context(int64_t context, const ModelConfig& config);
+
+// How many tokens two sequences begin with alike.
+int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b);
+
+// Tokens a second; 0 when no time has passed.
+double token_rate(int64_t tokens, double seconds);
+
 // The ids to start from: the prompt, or the BOS token for an empty one. Throws kInvalid when there is none,
 // when an id is outside the vocabulary, or when the prompt leaves no room in a context of so many tokens.
 std::vector<int32_t> starting_ids(std::span<const int32_t> prompt, const ModelConfig& config,

@@ -4,14 +4,11 @@
 #include <utility>
 
 #include "base/rng.h"
+#include "engine/seconds.h"
 #include "model/forward.h"
 
 namespace pare {
 namespace {
-
-double seconds_since(std::chrono::steady_clock::time_point start) {
-  return std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
-}
 
 void check_options(const SpeedOptions& o, const ModelConfig& config) {
   if (o.prefill < 1) fail(ErrorCode::kUsage, "--prefill is {}, expected 1 or more", o.prefill);

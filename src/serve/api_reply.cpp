@@ -22,10 +22,6 @@ std::string_view error_type(int status) {
   return status < 500 ? "invalid_request_error" : "server_error";
 }
 
-double rate(int64_t count, double seconds) {
-  return seconds > 0.0 ? static_cast<double>(count) / seconds : 0.0;
-}
-
 }  // namespace
 
 int http_status(ErrorCode code) {
@@ -108,8 +104,8 @@ Json ApiReply::usage() const {
 
 // Beyond the API: tokens a second of a sequence, on average over the choices.
 Json ApiReply::timings() const {
-  return {{"prefill_tokens_per_second", rate(worked_on_, prefill_seconds_)},
-          {"decode_tokens_per_second", rate(decode_steps_, decode_seconds_)}};
+  return {{"prefill_tokens_per_second", token_rate(worked_on_, prefill_seconds_)},
+          {"decode_tokens_per_second", token_rate(decode_steps_, decode_seconds_)}};
 }
 
 Json ApiReply::whole() const {

@@ -191,6 +191,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
   request.kind = kind;
   request.model = find_model(json, models);
   const ServedModel& model = models[request.model];
+  const ModelConfig& config = model.packed->config;
 
   GenerateOptions options;
   options.sampling = read_sampling(json);
@@ -212,9 +213,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
          kMaxChoices);
   for (const std::vector<int32_t>& prompt : prompts)
     for (int64_t i = 0; i < n; ++i) {
-      request.choices.push_back(
-          {starting_ids(prompt, model.packed->config, std::min(context, model.packed->config.max_positions)),
-           options});
+      request.choices.push_back({starting_ids(prompt, config, usable_context(context, config)), options});
       ++options.sampling.seed;
     }
 

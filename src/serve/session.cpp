@@ -33,8 +33,9 @@ bool same_secret(std::string_view got, std::string_view expected) {
 std::string_view view_of(boost::core::string_view text) { return {text.data(), text.size()}; }
 
 HttpAnswer json_answer(const Json& json) { return {200, kJson, json_text(json)}; }
-HttpAnswer error_answer(int status, std::string_view message) {
-  return {status, kJson, json_text(error_json(status, message))};
+HttpAnswer error_answer(int status, std::string_view message, std::string field = {},
+                        std::string value = {}) {
+  return {status, kJson, json_text(error_json(status, message)), std::move(field), std::move(value)};
 }
 
 struct Route {
@@ -112,17 +113,11 @@ void Session::on_request() {
   const bool reads = found->method == http::verb::get;
   if (request().method() != found->method && !(reads && request().method() == http::verb::head)) {
     const char* allowed = reads ? "GET, HEAD" : "POST";
-    HttpAnswer refusal = error_answer(405, fmt::format("{} answers {}", path, allowed));
-    refusal.field = "Allow";
-    refusal.value = allowed;
-    return answer(std::move(refusal));
+    return answer(error_answer(405, fmt::format("{} answers {}", path, allowed), "Allow", allowed));
   }
-  if (path.starts_with("/v1/") && !state_.api_key.empty() && !authorized()) {
-    HttpAnswer refusal = error_answer(401, "the request does not bear the API key of this server");
-    refusal.field = "WWW-Authenticate";
-    refusal.value = "Bearer";
-    return answer(std::move(refusal));
-  }
+  if (path.starts_with("/v1/") && !state_.api_key.empty() && !authorized())
+    return answer(error_answer(401, "the request does not bear the API key of this server",
+                               "WWW-Authenticate", "Bearer"));
   switch (found->action) {
     case Route::Action::kPage:
       return answer({200, "text/html; charset=utf-8", std::string(compare_page())});
@@ -153,10 +148,7 @@ void Session::generate(ApiKind kind) {
     batch.push_back(batch_request(i, std::move(asked.choices[i]), kind == ApiKind::kChat));
   if (!state_.engine->submit(asked.model, std::move(batch))) {
     running_.reset();
-    HttpAnswer refusal = error_answer(503, "the server is busy: too many requests are waiting");
-    refusal.field = "Retry-After";
-    refusal.value = "1";
-    return answer(std::move(refusal));
+    return answer(error_answer(503, "the server is busy: too many requests are waiting", "Retry-After", "1"));
   }
   wait_for_answer();
   if (!running_->stream) return;

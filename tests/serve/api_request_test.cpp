@@ -19,6 +19,18 @@ class ApiRequestTest : public testing::Test {
     return read_api_request(ApiKind::kChat, body, models_, kContext);
   }
 
+  struct Refusal {
+    const char* body;
+    ErrorCode code;
+    const char* message;
+  };
+  void expect_refused(ApiKind kind, std::span<const Refusal> refusals) const {
+    for (const Refusal& r : refusals) {
+      SCOPED_TRACE(r.body);
+      EXPECT_PARE_ERROR(read_api_request(kind, r.body, models_, kContext), r.code, r.message);
+    }
+  }
+
   test::ServedTiny tiny_;
   std::vector<ServedModel> models_ = tiny_.models();
 };
@@ -86,11 +98,7 @@ TEST_F(ApiRequestTest, AChatIsWrittenByTheModelsTemplate) {
 }
 
 TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
-  const struct {
-    const char* body;
-    ErrorCode code;
-    const char* message;
-  } kCases[] = {
+  const Refusal kRefusals[] = {
       {"", ErrorCode::kFormat, "not valid JSON"},
       {"[]", ErrorCode::kFormat, "not a JSON object"},
       {R"({"prompt": "a", "prompt": "b"})", ErrorCode::kFormat, "duplicate JSON key"},
@@ -124,10 +132,7 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
       {R"({"prompt": "a", "response_format": {"type": "json_object"}})", ErrorCode::kUnsupported,
        "\"response_format\""},
   };
-  for (const auto& c : kCases) {
-    SCOPED_TRACE(c.body);
-    EXPECT_PARE_ERROR(completion(c.body), c.code, c.message);
-  }
+  expect_refused(ApiKind::kCompletion, kRefusals);
   std::string longest = "Mira";
   for (int i = 0; i < 100; ++i) longest += " and the tide";
   EXPECT_PARE_ERROR(completion(R"({"prompt": ")" + longest + "\"}"), ErrorCode::kInvalid, "context of 64");
@@ -135,11 +140,7 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
 }
 
 TEST_F(ApiRequestTest, RefusesConversationsThatAreNone) {
-  const struct {
-    const char* body;
-    ErrorCode code;
-    const char* message;
-  } kCases[] = {
+  const Refusal kRefusals[] = {
       {"{}", ErrorCode::kFormat, "\"messages\" is not a list"},
       {R"({"messages": []})", ErrorCode::kFormat, "\"messages\" is not a list"},
       {R"({"messages": ["a"]})", ErrorCode::kFormat, "what is not a message"},
@@ -153,10 +154,7 @@ TEST_F(ApiRequestTest, RefusesConversationsThatAreNone) {
       {R"({"model": "mute", "messages": [{"role": "user", "content": "a"}]})", ErrorCode::kUnsupported,
        "mute has no chat template"},
   };
-  for (const auto& c : kCases) {
-    SCOPED_TRACE(c.body);
-    EXPECT_PARE_ERROR(chat(c.body), c.code, c.message);
-  }
+  expect_refused(ApiKind::kChat, kRefusals);
 }
 
 }  // namespace
