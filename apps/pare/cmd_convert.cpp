@@ -119,7 +119,7 @@ void add_convert(CLI::App& app) {
           "Type of the matrices: f32, f16, bf16; for --to packed int8 (of the linears in the layers, one "
           "scale a row); for a .gguf q8_0 or q4_0 (default: same; where that cannot be, bf16). Norms and "
           "biases keep full precision")
-      ->check(CLI::IsMember(names).description(""));
+      ->check(one_of(names));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,
                    "Largest safetensors file, in bytes or with a unit as in 500MB (default 5GB)")

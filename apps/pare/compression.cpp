@@ -303,7 +303,7 @@ void add_compression_options(CLI::App& command, Options& options) {
                   "Type of the written matrices: f32, f16 or bf16, with --format packed also int8 (of the "
                   "linears in the "
                   "layers, one scale a row); default: the model's, quantised ones become bf16")
-      ->transform(CLI::CheckedTransformer(kTypes).description(""));
+      ->transform(one_of(kTypes));
   add_storage_format(command, "--format", options.format);
   add_running(command, options);
   add_json(command, options.json);

@@ -6,6 +6,9 @@
 #include <iterator>
 #include <memory>
 #include <new>
+#include <numeric>
+#include <utility>
+#include <vector>
 
 #include "base/parallel.h"
 #include "commands.h"
@@ -30,14 +33,54 @@ int status_of(const CLI::ParseError& error) {
   return error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success) ? kOk : kUsage;
 }
 
+// The number of insertions, deletions and replacements of one character that turn `a` into `b` (Levenshtein).
+size_t edit_distance(std::string_view a, std::string_view b) {
+  std::vector<size_t> row(b.size() + 1);
+  std::iota(row.begin(), row.end(), size_t{0});
+  for (size_t i = 0; i < a.size(); ++i) {
+    size_t diagonal = std::exchange(row[0], i + 1);
+    for (size_t j = 0; j < b.size(); ++j) {
+      const size_t replaced = diagonal + (a[i] == b[j] ? 0 : 1);
+      diagonal = row[j + 1];
+      row[j + 1] = std::min({replaced, row[j] + 1, row[j + 1] + 1});
+    }
+  }
+  return row.back();
+}
+
+// The command that `word` was meant to be: it begins with the word, or is at most two characters away.
+std::string nearest_command(const CLI::App& app, const std::string& word) {
+  std::string nearest;
+  size_t best = 3;
+  for (const CLI::App* command : app.get_subcommands([](const CLI::App*) { return true; })) {
+    const std::string& name = command->get_name();
+    const size_t distance = name.starts_with(word) ? 0 : edit_distance(word, name);
+    if (distance >= best) continue;
+    best = distance;
+    nearest = name;
+  }
+  return nearest;
+}
+
+// What is wrong with the arguments. A word in place of a command is named, and the command it resembles.
+std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
+  const auto commands = app.get_subcommands();
+  if (!commands.empty())
+    return fmt::format("{} (see pare {} --help)", error.what(), commands.front()->get_name());
+  const std::vector<std::string> words = app.remaining();
+  if (words.empty() || words.front().starts_with('-'))
+    return fmt::format("{} (see pare --help)", error.what());
+  const std::string nearest = nearest_command(app, words.front());
+  return fmt::format("{} is not a command{} (see pare --help)", words.front(),
+                     nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest));
+}
+
 int report(const CLI::App& app, const CLI::ParseError& error) {
   if (status_of(error) == kOk) {
     app.exit(error);
     return kOk;
   }
-  const auto commands = app.get_subcommands();
-  const std::string command = commands.empty() ? "" : " " + commands.front()->get_name();
-  return report(kUsage, fmt::format("{} (see pare{} --help)", error.what(), command));
+  return report(kUsage, usage_error(app, error));
 }
 
 // An error of one rank ends all. The first one says what happened, be it its own error or one that another
@@ -54,7 +97,7 @@ int end_job(Comm& comm, int status, std::string_view message) {
 }
 
 void add_common_options(CLI::App& app) {
-  app.set_version_flag("--version", "pare " PARE_VERSION, "Print the version and exit");
+  app.set_version_flag("-V,--version", "pare " PARE_VERSION, "Print the version and exit");
   app.add_option_function<int>("--threads", set_thread_count, "Threads (default: the CPUs of the process)")
       ->check(CLI::Range(1, 1024));
   app.add_flag_callback("--quiet", silence_messages, "No messages but errors");

@@ -2,8 +2,8 @@
 
 #include <fmt/format.h>
 
+#include <algorithm>
 #include <cstdio>
-#include <map>
 
 #include "base/mapped_file.h"
 
@@ -38,6 +38,15 @@ std::string format_scaled(int64_t count, const char* unit) {
 
 }  // namespace
 
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](const std::string& word) {
+        if (std::find(names.begin(), names.end(), word) != names.end()) return std::string();
+        return fmt::format("{} is not one of {}", word, fmt::join(names, ", "));
+      },
+      "");
+}
+
 void add_model(CLI::App& command, std::string& path) {
   command.add_option("MODEL", path, "Hugging Face model folder, or a .gguf file")->required();
 }
@@ -57,7 +66,7 @@ void add_compute(CLI::App& command, ComputeType& compute) {
           fmt::format(
               "What products are made of: f32, bf16 or int8 weights with bf16 activations (default {})",
               compute_type_name(compute)))
-      ->transform(CLI::CheckedTransformer(kTypes).description(""));
+      ->transform(one_of(kTypes));
 }
 
 namespace {
@@ -73,7 +82,7 @@ void add_storage_format(CLI::App& command, const std::string& flag, std::string&
           flag, name,
           "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
           "values and a mask; for pare), sparse-24-bitmask (2:4, of compressed-tensors)")
-      ->check(CLI::IsMember(formats).description(""));
+      ->check(one_of(formats));
 }
 
 StorageFormat storage_format(const std::string& name) {

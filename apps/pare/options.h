@@ -3,6 +3,7 @@
 
 #include <CLI/CLI.hpp>
 #include <cstdint>
+#include <map>
 #include <string>
 #include <vector>
 
@@ -14,6 +15,24 @@ namespace pare {
 // CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
 inline constexpr int64_t kMaxOption = int64_t{1} << 32;
 inline constexpr int64_t kMaxContext = 1 << 24;  // of --context
+
+// A word out of `names`. The error names all of them: "fp16 is not one of f32, bf16".
+CLI::Validator one_of(const std::vector<std::string>& names);
+
+// The same for an option whose value is an enumerator or a bool.
+template <typename T>
+CLI::Validator one_of(const std::map<std::string, T>& values) {
+  std::vector<std::string> names;
+  for (const auto& entry : values) names.push_back(entry.first);
+  const CLI::Validator known = one_of(names);
+  return CLI::Validator(
+      [values, known](std::string& word) {
+        std::string error = known(word);
+        if (error.empty()) word = std::to_string(static_cast<int>(values.at(word)));
+        return error;
+      },
+      "");
+}
 
 // MODEL, or MODEL MODEL2 …, as positional arguments.
 void add_model(CLI::App& command, std::string& path);

@@ -42,7 +42,7 @@ void add_method(CLI::App& command, Options& o) {
           "--method", prune.score.method,
           "What decides which weights stay: esparse (default), wanda, ria, magnitude, sparsegpt or alps; "
           "the last two update the weights that stay")
-      ->transform(CLI::CheckedTransformer(kMethods).description(""));
+      ->transform(one_of(kMethods));
   command.add_option("--bins", prune.score.bins, "esparse: bins of the histogram of a channel (default 100)")
       ->check(CLI::Range(int64_t{1}, kMaxOption));
   command.add_option("--alpha", prune.score.alpha,
@@ -52,7 +52,7 @@ void add_method(CLI::App& command, Options& o) {
           "--norm", prune.score.norm,
           "esparse: how a channel's norm is scaled: sum over tokens, rms, or relative to the mean of all "
           "channels")
-      ->transform(CLI::CheckedTransformer(kNorms).description(""));
+      ->transform(one_of(kNorms));
 }
 
 void add_update(CLI::App& command, Options& o) {
@@ -67,7 +67,7 @@ void add_update(CLI::App& command, Options& o) {
           "--update", sparsify.prune.update,
           "What the weights that stay become: none (as they are), obs (SparseGPT's update) or refit (least "
           "squares)")
-      ->transform(CLI::CheckedTransformer(kUpdates).description(""));
+      ->transform(one_of(kUpdates));
   command
       .add_option("--swaps", sparsify.prune.swap_rounds,
                   "Rounds of exchanges inside groups that lower the layer's error (default 0)")
@@ -75,13 +75,13 @@ void add_update(CLI::App& command, Options& o) {
   command
       .add_option("--sequential", sparsify.sequential,
                   "yes: each linear is calibrated behind all that are already sparse; no: in the dense model")
-      ->transform(CLI::CheckedTransformer(kYesNo).description(""));
+      ->transform(one_of(kYesNo));
   command
       .add_option(
           "--match", sparsify.match,
           "What outputs are compared with: layer (the dense linear on the same input) or model (o and down "
           "bring the residual stream back to where the dense model has it)")
-      ->transform(CLI::CheckedTransformer(kMatches).description(""));
+      ->transform(one_of(kMatches));
   command.add_option("--damping", sparsify.damping, "Of the Gram matrices, relative (default 0.01)");
   command.add_option("--match-damping", sparsify.match_damping,
                      "--match model: how strongly weights hold on to what they were, relative (default 0.3)");
@@ -93,20 +93,20 @@ void add_shuffle(CLI::App& command, Options& o) {
       .add_option("--shuffle", o.shuffle,
                   "Orders of channels that are baked into the model: none, global (dealt by score), local "
                   "(exchanged inside blocks) or both (default: both for esparse, else none)")
-      ->check(CLI::IsMember({"none", "global", "local", "both"}).description(""));
+      ->check(one_of({"none", "global", "local", "both"}));
   command.add_option("--shuffle-block", o.sparsify.shuffle.block, "Channels of a block (default 256)")
       ->check(CLI::Range(int64_t{2}, kMaxOption));
   command
       .add_option("--shuffle-objective", o.sparsify.shuffle.by_error,
                   "What exchanges of values and hidden neurons lower: score (the sum of scores that is lost; "
                   "default) or error (of the outputs)")
-      ->transform(CLI::CheckedTransformer(kObjectives).description(""));
+      ->transform(one_of(kObjectives));
   command
       .add_option(
           "--shuffle-streams", o.shuffle_streams,
           "What is ordered: residual (the stream between the layers), inner (values and hidden neurons) or "
           "both (default)")
-      ->check(CLI::IsMember({"residual", "inner", "both"}).description(""));
+      ->check(one_of({"residual", "inner", "both"}));
 }
 
 // The best that was found without training and without work at run time (docs/results.md).

@@ -137,6 +137,20 @@ TEST(Errors, UsageEndsWithStatusTwo) {
   }
 }
 
+TEST(Errors, AWordThatIsNoCommandIsNamed) {
+  expect_failure({"gen", kTinyModel}, 2, "gen is not a command, did you mean generate? (see pare --help)");
+  expect_failure({"covnert"}, 2, "covnert is not a command, did you mean convert?");
+  expect_failure({"bogus", kTinyModel}, 2, "bogus is not a command (see pare --help)");
+  expect_failure({}, 2, "A subcommand is required (see pare --help)");
+}
+
+TEST(Errors, AWordThatIsNoChoiceNamesTheChoices) {
+  expect_failure({"generate", kTinyModel, "-p", "x", "--dtype", "fp16"}, 2,
+                 "fp16 is not one of bf16, f32, int8");
+  expect_failure({"convert", kTinyModel, "-o", "x", "--dtype", "q4_k_m"}, 2,
+                 "q4_k_m is not one of same, f32, f16, bf16, int8, q8_0, q4_0");
+}
+
 TEST(Errors, AFullDiskIsAFailureAndAClosedPipeIsNot) {
   const CommandResult full = run_command({PARE_BINARY, "inspect", kTinyModel}, "", "/dev/full");
   EXPECT_EQ(full.status, 1);
