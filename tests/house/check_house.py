@@ -24,7 +24,8 @@ LADDER = [
 RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folders}
 
 MAX_LINES = 800
-GENERATED = {"src/text/unicode_tables.cpp", "src/text/nfc_tables.cpp"}  # tables written by a script in tools/
+# Tables written by a script in tools/.
+GENERATED = {"src/text/unicode_tables.cpp", "src/text/nfc_tables.cpp", "src/text/jinja/python_tables.cpp"}
 
 INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/amx/")
 

@@ -1,0 +1,46 @@
+// What src/text/jinja/python_tables.cpp holds: sorted, disjoint, only characters beyond ASCII.
+#pragma once
+
+#include <cstddef>
+#include <cstdint>
+
+namespace pare {
+
+struct PythonClassRange {
+  uint32_t first;
+  uint32_t last;
+  uint16_t classes;
+};
+
+// The characters first, first + step, … last become themselves + delta.
+struct PythonCaseRun {
+  uint32_t first;
+  uint32_t last;
+  uint32_t step;
+  int32_t delta;
+};
+
+// A character that becomes several; 0 ends them.
+struct PythonCaseSpecial {
+  uint32_t code;
+  uint32_t to[3];
+};
+
+extern const PythonClassRange kPythonClasses[];
+extern const size_t kPythonClassesCount;
+extern const PythonCaseRun kPythonLower[];
+extern const size_t kPythonLowerCount;
+extern const PythonCaseSpecial kPythonLowerSpecial[];
+extern const size_t kPythonLowerSpecialCount;
+extern const PythonCaseRun kPythonUpper[];
+extern const size_t kPythonUpperCount;
+extern const PythonCaseSpecial kPythonUpperSpecial[];
+extern const size_t kPythonUpperSpecialCount;
+extern const PythonCaseRun kPythonTitle[];
+extern const size_t kPythonTitleCount;
+extern const PythonCaseSpecial kPythonTitleSpecial[];
+extern const size_t kPythonTitleSpecialCount;
+extern const char32_t kPythonZeros[];
+extern const size_t kPythonZerosCount;
+
+}  // namespace pare
