@@ -14,6 +14,13 @@ add_library(pare_blas INTERFACE)
 target_include_directories(pare_blas SYSTEM INTERFACE ${PARE_LAPACKE_INCLUDE} ${PARE_CBLAS_INCLUDE})
 target_link_libraries(pare_blas INTERFACE ${PARE_LAPACKE_LIB} ${PARE_OPENBLAS_LIB})
 
+# The regexes of tokenizers, matched byte by byte: the library with units of 8 bits.
+find_path(PARE_PCRE2_INCLUDE pcre2.h REQUIRED)
+find_library(PARE_PCRE2_LIB pcre2-8 REQUIRED)
+add_library(pare_pcre2 INTERFACE)
+target_include_directories(pare_pcre2 SYSTEM INTERFACE ${PARE_PCRE2_INCLUDE})
+target_link_libraries(pare_pcre2 INTERFACE ${PARE_PCRE2_LIB})
+
 # MPI is needed by src/mpi alone.
 set(PARE_MPI_FOUND FALSE)
 if(PARE_MPI STREQUAL "ON")

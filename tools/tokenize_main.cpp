@@ -1,5 +1,6 @@
-// pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]: the ids of a file's bytes on one
-// line; with --nul, of each of the texts that NUL bytes part. MODEL: a folder, a .gguf file, or a
+// pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time] [--words]: the ids of a file's bytes on
+// one line; with --nul, of each of the texts that NUL bytes part; with --words, how many bytes each word of such a
+// text has, cut by the general engine. MODEL: a folder, a .gguf file, or a
 // tokenizer.json. A test tool for tools/compare_tokenizer.py.
 #include <algorithm>
 #include <cstdio>
@@ -14,6 +15,8 @@
 #include "base/mapped_file.h"
 #include "model/load.h"
 #include "text/chat_template.h"
+#include "text/known_splits.h"
+#include "text/splitter.h"
 
 namespace {
 
@@ -32,6 +35,13 @@ void report_speed(const pare::Tokenizer& tokenizer, const std::string& text,
 
 void print_ids(const std::vector<int32_t>& ids) {
   for (const int32_t id : ids) std::printf("%d ", id);
+  std::printf("\n");
+}
+
+void print_words(const pare::TokenizerSpec& spec, const pare::Splitter& splitter, std::string text) {
+  if (spec.prefix_space == pare::PrefixSpace::kAlways && !text.empty() && text.front() != ' ')
+    text.insert(text.begin(), ' ');
+  for (const std::string_view word : splitter.split(text)) std::printf("%zu ", word.size());
   std::printf("\n");
 }
 
@@ -62,6 +72,7 @@ int main(int argc, char** argv) {
   bool nul = false;
   bool json = false;
   bool chat = false;
+  bool words = false;
   std::vector<const char*> paths;
   for (int i = 1; i < argc; ++i) {
     if (std::strcmp(argv[i], "--template") == 0)
@@ -76,12 +87,14 @@ int main(int argc, char** argv) {
       json = true;
     else if (std::strcmp(argv[i], "--chat") == 0)
       chat = true;
+    else if (std::strcmp(argv[i], "--words") == 0)
+      nul = words = true;
     else
       paths.push_back(argv[i]);
   }
   if (paths.size() != (json ? 1u : 2u)) {
     std::fprintf(stderr,
-                 "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time]\n"
+                 "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time] [--words]\n"
                  "       pare_tokenize MODEL --json\n       pare_tokenize MODEL CHATS --chat\n");
     return 2;
   }
@@ -99,9 +112,13 @@ int main(int argc, char** argv) {
       return 0;
     }
     if (time) report_speed(tokenizer, text, options);
+    const pare::Splitter splitter(words ? pare::splits_of(tokenizer.spec()) : std::vector<pare::SplitStep>());
     for (size_t pos = 0; pos <= text.size();) {
       const size_t end = nul ? std::min(text.find('\0', pos), text.size()) : text.size();
-      print_ids(tokenizer.encode(std::string_view(text).substr(pos, end - pos), options));
+      if (words)
+        print_words(tokenizer.spec(), splitter, text.substr(pos, end - pos));
+      else
+        print_ids(tokenizer.encode(std::string_view(text).substr(pos, end - pos), options));
       pos = end + 1;
     }
   } catch (const pare::Error& error) {

@@ -43,6 +43,8 @@ Encoder::Encoder(const TokenizerSpec& spec, const IdMap& ids, const std::vector<
       cuts_(space_cuts(spec, ids)) {
   const UnknownSymbol unknown = {spec.unknown, spec.fuse_unknown};
   const bool byte_level = is_byte_level(spec.pre_tokenizer);
+  if (spec.pre_tokenizer == PreTokenizer::kSplits || spec.pre_tokenizer == PreTokenizer::kSplitsOfChars)
+    splitter_.emplace(spec.splits);
   if (byte_level)
     byte_symbols_.emplace(alphabet_ids(ids), unknown);
   else
@@ -134,14 +136,21 @@ void Encoder::encode_plain(std::string_view text, bool is_first, Call& call) con
 }
 
 void Encoder::encode_bytes(std::string_view text, Call& call) const {
-  for_each_word(spec_.pre_tokenizer, text, [&](std::string_view word) {
+  const auto encode_word = [&](std::string_view word) {
     encode_cached(word, call, [&] {
       if (!encode_whole(word, call)) merge_word(word, call);
     });
-  });
+  };
+  if (!splitter_) return for_each_word(spec_.pre_tokenizer, text, encode_word);
+  for (const std::string_view word : splitter_->split(text)) encode_word(word);
 }
 
 void Encoder::encode_chars(std::string_view text, Call& call) const {
+  if (!splitter_) return encode_char_word(text, call);
+  for (const std::string_view word : splitter_->split(text)) encode_char_word(word, call);
+}
+
+void Encoder::encode_char_word(std::string_view text, Call& call) const {
   // Unless it is split, the word is all of the text, and the cuts are only a faster way to the same ids.
   const bool is_split = spec_.pre_tokenizer == PreTokenizer::kMetaspaceSplit;
   if (!is_split && encode_whole(text, call)) return;

@@ -12,6 +12,7 @@
 
 #include "text/added_tokens.h"
 #include "text/bpe.h"
+#include "text/splitter.h"
 #include "text/symbols.h"
 #include "text/tokenizer.h"
 #include "text/vocab_index.h"
@@ -44,6 +45,8 @@ class Encoder {
   void encode_plain(std::string_view text, bool is_first, Call& call) const;
   void encode_bytes(std::string_view text, Call& call) const;
   void encode_chars(std::string_view text, Call& call) const;
+  // What the pre-tokenizer leaves together, of characters.
+  void encode_char_word(std::string_view text, Call& call) const;
   template <typename EncodeWord>
   void encode_cached(std::string_view word, Call& call, EncodeWord encode_new) const;
   // Whether the word is a token as it stands, which is then appended.
@@ -63,6 +66,7 @@ class Encoder {
   std::optional<CharSymbols> char_symbols_;
   Bpe bpe_;
   SpaceCuts cuts_;
+  std::optional<Splitter> splitter_;  // of the kinds that have steps
   std::unordered_map<std::string, int32_t, TextHash, std::equal_to<>>
       words_;  // by what stands in the text, for ignore_merges
 

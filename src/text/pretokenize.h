@@ -13,13 +13,15 @@ enum class PreTokenizer {
   kLlama3,         // the regex of LLaMA-3
   kQwen2,          // the same with each number on its own
   kTekken,         // the regex of Mistral's Tekken: words also end where their case changes
+  kSplits,         // by steps of any kind (splitter.h)
+  kSplitsOfChars,  // the same
   kWhole,          // not at all (SentencePiece)
   kMetaspace,      // the same, after spaces became U+2581
   kMetaspaceSplit  // at every U+2581
 };
 
 // Whether words are then made of bytes; else, of characters.
-constexpr bool is_byte_level(PreTokenizer kind) { return kind < PreTokenizer::kWhole; }
+constexpr bool is_byte_level(PreTokenizer kind) { return kind <= PreTokenizer::kSplits; }
 constexpr bool is_metaspace(PreTokenizer kind) { return kind > PreTokenizer::kWhole; }
 
 // One match at byte `pos` < text.size(): the offset just behind it, always > pos.
@@ -49,8 +51,8 @@ void cut(std::string_view text, WordEnd word_end, Emit& emit) {
 }
 }  // namespace internal
 
-// Calls emit(word) for the words of text, in order; together they are the text. Byte-level kinds only. Linear
-// time.
+// Calls emit(word) for the words of text, in order; together they are the text. Byte-level kinds but kSplits.
+// Linear time.
 template <typename Emit>
 void for_each_word(PreTokenizer kind, std::string_view text, Emit&& emit) {
   if (kind == PreTokenizer::kGpt2) return internal::cut(text, gpt2_word_end, emit);

@@ -35,8 +35,9 @@ void check(const TokenizerSpec& spec, size_t size) {
   for (const NormalizerStep& step : spec.normalizer)
     if (step.kind == NormalizerStep::Kind::kReplace && step.pattern.empty())
       fail(ErrorCode::kFormat, "tokenizer: the normalizer replaces an empty text");
+  const bool takes_prefix = spec.pre_tokenizer == PreTokenizer::kGpt2 || spec.pre_tokenizer == PreTokenizer::kSplits;
   if (spec.prefix_space != PrefixSpace::kNever && !is_metaspace(spec.pre_tokenizer) &&
-      (spec.pre_tokenizer != PreTokenizer::kGpt2 || spec.prefix_space == PrefixSpace::kFirst))
+      (!takes_prefix || spec.prefix_space == PrefixSpace::kFirst))
     fail(ErrorCode::kUnsupported, "tokenizer: add_prefix_space with a pre-tokenizer other than GPT-2's");
   if (is_byte_level(spec.pre_tokenizer) && (spec.byte_fallback || spec.strip_leading_space))
     fail(ErrorCode::kUnsupported, "tokenizer: byte_fallback or a stripping decoder in byte-level BPE");

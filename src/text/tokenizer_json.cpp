@@ -33,7 +33,10 @@ std::vector<const Json*> parts_of(const Json* part, const char* list_key) {
   if (part == nullptr) return {};
   if (type_of(*part) != "Sequence") return {part};
   std::vector<const Json*> parts;
-  for (const Json& inner : member(*part, list_key, Json::value_t::array)) parts.push_back(&inner);
+  for (const Json& inner : member(*part, list_key, Json::value_t::array)) {
+    const auto inner_parts = parts_of(&inner, list_key);
+    parts.insert(parts.end(), inner_parts.begin(), inner_parts.end());
+  }
   return parts;
 }
 

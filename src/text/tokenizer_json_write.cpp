@@ -4,16 +4,14 @@
 #include "base/json.h"
 #include "text/space_sign.h"
 #include "text/tokenizer.h"
-#include "text/tokenizer_json_regex.h"
+#include "text/tokenizer_json_reader.h"
 
 namespace pare {
 namespace {
 
-Json byte_level(bool add_prefix_space, bool use_regex) {
-  return {{"type", "ByteLevel"},
-          {"add_prefix_space", add_prefix_space},
-          {"trim_offsets", true},
-          {"use_regex", use_regex}};
+// As a decoder and as a post-processor, where the flags mean nothing.
+Json byte_level() {
+  return {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
 }
 
 Json normalizer_json(const TokenizerSpec& spec) {
@@ -36,43 +34,8 @@ Json normalizer_json(const TokenizerSpec& spec) {
   return parts.size() == 1 ? parts[0] : Json{{"type", "Sequence"}, {"normalizers", parts}};
 }
 
-Json metaspace(const TokenizerSpec& spec) {
-  constexpr const char* kSchemes[] = {"never", "first", "always"};
-  return {{"type", "Metaspace"},
-          {"replacement", kSpaceSign},
-          {"prepend_scheme", kSchemes[static_cast<size_t>(spec.prefix_space)]},
-          {"split", spec.pre_tokenizer == PreTokenizer::kMetaspaceSplit}};
-}
-
-Json sequence(const Json& first, const Json& second) {
-  return {{"type", "Sequence"}, {"pretokenizers", Json::array({first, second})}};
-}
-
-Json split(const char* regex) {
-  return {{"type", "Split"}, {"pattern", {{"Regex", regex}}}, {"behavior", "Isolated"}, {"invert", false}};
-}
-
-Json pre_tokenizer_json(const TokenizerSpec& spec) {
-  switch (spec.pre_tokenizer) {
-    case PreTokenizer::kGpt2:
-      return byte_level(spec.prefix_space == PrefixSpace::kAlways, true);
-    case PreTokenizer::kSmolLM:
-      return sequence({{"type", "Digits"}, {"individual_digits", true}}, byte_level(false, true));
-    case PreTokenizer::kLlama3:
-      return sequence(split(kLlama3Regex), byte_level(false, false));
-    case PreTokenizer::kQwen2:
-      return sequence(split(kQwen2Regex), byte_level(false, false));
-    case PreTokenizer::kTekken:
-      return sequence(split(kTekkenRegex), byte_level(false, false));
-    case PreTokenizer::kWhole:
-      return nullptr;
-    default:
-      return metaspace(spec);
-  }
-}
-
 Json decoder_json(const TokenizerSpec& spec) {
-  if (is_byte_level(spec.pre_tokenizer)) return byte_level(true, true);
+  if (is_byte_level(spec.pre_tokenizer)) return byte_level();
   Json parts = Json::array({{{"type", "Replace"}, {"pattern", {{"String", kSpaceSign}}}, {"content", " "}}});
   if (spec.byte_fallback) parts.push_back({{"type", "ByteFallback"}});
   parts.push_back({{"type", "Fuse"}});
@@ -92,7 +55,7 @@ std::string text_of(const TokenizerSpec& spec, int32_t id) {
 // The template of BOS and EOS, around one text and around each of a pair.
 Json post_processor_json(const TokenizerSpec& spec) {
   if (spec.prefix.empty() && spec.suffix.empty())
-    return is_byte_level(spec.pre_tokenizer) ? byte_level(true, true) : Json();
+    return is_byte_level(spec.pre_tokenizer) ? byte_level() : Json();
   Json special = Json::object();
   const auto add_ids = [&](Json& items, const std::vector<int32_t>& ids, int type) {
     for (const int32_t id : ids) {

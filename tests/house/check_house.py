@@ -25,7 +25,8 @@ RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folder
 
 MAX_LINES = 800
 # Tables written by a script in tools/.
-GENERATED = {"src/text/unicode_tables.cpp", "src/text/nfc_tables.cpp", "src/text/jinja/python_tables.cpp"}
+GENERATED = {"src/text/unicode_tables.cpp", "src/text/nfc_tables.cpp",
+             "src/text/unicode_properties.cpp", "src/text/jinja/python_tables.cpp"}
 
 INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/amx/")
 
