@@ -22,7 +22,8 @@ from gguf import GGML_QUANT_SIZES, GGMLQuantizationType, GGUFWriter
 from gguf.quants import dequantize, quantize
 
 SEED = 20240517
-READ = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K"]
+READ = ["Q8_0", "Q4_0", "Q4_1", "Q5_0", "Q5_1", "IQ4_NL", "Q2_K", "Q3_K", "Q4_K", "Q5_K", "Q6_K",
+        "IQ4_XS", "MXFP4", "TQ1_0", "TQ2_0"]
 WRITTEN = ["Q8_0", "Q4_0"]
 # Where the f16 scales of a block lie, in bytes.
 SCALES = {
@@ -37,6 +38,10 @@ SCALES = {
     "Q4_K": [0, 2],
     "Q5_K": [0, 2],
     "Q6_K": [208],
+    "IQ4_XS": [0],
+    "MXFP4": [],
+    "TQ1_0": [52],
+    "TQ2_0": [64],
 }
 
 
@@ -49,6 +54,9 @@ def random_blocks(name, rows, blocks, rng):
         scale &= np.uint16(0xFFFF) ^ np.where((scale & 0x7C00) == 0x7C00, 0x4000, 0).astype(np.uint16)
         scale[0, 0] = 0x8001  # the smallest subnormal, negative
         data[:, :, offset : offset + 2] = scale[..., None].view(np.uint8).reshape(rows, blocks, 2)
+    if name == "MXFP4":  # the exponent of the scale comes first; the largest ones overflow
+        data[:, :, 0] %= 250
+        data[0, :2, 0] = [0, 1]  # subnormal scales
     return data.reshape(rows, -1)
 
 

@@ -82,10 +82,11 @@ struct FileType {
   uint32_t number;  // general.file_type of llama.cpp; for mixed files the type of most values names it
 };
 constexpr FileType kFileTypes[] = {
-    {Encoding::kF32, 0},     {Encoding::kF16, 1},   {Encoding::kQ4_0, 2},  {Encoding::kQ4_1, 3},
-    {Encoding::kQ8_0, 7},    {Encoding::kQ5_0, 8},  {Encoding::kQ5_1, 9},  {Encoding::kQ2_K, 10},
-    {Encoding::kQ3_K, 12},   {Encoding::kQ4_K, 15}, {Encoding::kQ5_K, 17}, {Encoding::kQ6_K, 18},
-    {Encoding::kIQ4_NL, 25}, {Encoding::kBF16, 32},
+    {Encoding::kF32, 0},     {Encoding::kF16, 1},     {Encoding::kQ4_0, 2},  {Encoding::kQ4_1, 3},
+    {Encoding::kQ8_0, 7},    {Encoding::kQ5_0, 8},    {Encoding::kQ5_1, 9},  {Encoding::kQ2_K, 10},
+    {Encoding::kQ3_K, 12},   {Encoding::kQ4_K, 15},   {Encoding::kQ5_K, 17}, {Encoding::kQ6_K, 18},
+    {Encoding::kIQ4_NL, 25}, {Encoding::kIQ4_XS, 30}, {Encoding::kBF16, 32}, {Encoding::kTQ1_0, 36},
+    {Encoding::kTQ2_0, 37},  {Encoding::kMXFP4, 38},
 };
 
 // general.file_type, and the version of the block encodings where there are any.

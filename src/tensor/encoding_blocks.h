@@ -15,6 +15,7 @@ void decode_q4_1(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_q5_0(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_q5_1(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_mxfp4(const std::byte* source, int64_t cols, float* out) noexcept;
 void encode_q8_0(const float* source, int64_t cols, std::byte* destination) noexcept;
 void encode_q4_0(const float* source, int64_t cols, std::byte* destination) noexcept;
 
@@ -24,5 +25,12 @@ void decode_q3_k(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_q4_k(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_q5_k(const std::byte* source, int64_t cols, float* out) noexcept;
 void decode_q6_k(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_iq4_xs(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_tq1_0(const std::byte* source, int64_t cols, float* out) noexcept;
+void decode_tq2_0(const std::byte* source, int64_t cols, float* out) noexcept;
+
+// The 16 levels of IQ4_NL and IQ4_XS, denser around zero.
+inline constexpr float kIq4Levels[16] = {-127, -104, -83, -65, -49, -35, -22, -10,
+                                         1,    13,   25,  38,  53,  69,  89,  113};
 
 }  // namespace pare::blocks

@@ -39,6 +39,22 @@ struct Q6K {
   int8_t scales[16];
   f16 scale;
 };
+struct IQ4XS {
+  f16 scale;
+  uint8_t scales_high[2];
+  uint8_t scales_low[4];
+  uint8_t q[128];
+};
+struct TQ1_0 {
+  uint8_t q[48];
+  uint8_t rest[4];
+  f16 scale;
+};
+struct TQ2_0 {
+  uint8_t q[64];
+  f16 scale;
+};
+static_assert(sizeof(IQ4XS) == 136 && sizeof(TQ1_0) == 54 && sizeof(TQ2_0) == 66);
 static_assert(sizeof(Q2K) == 84 && sizeof(Q3K) == 110 && sizeof(Q4K) == 144 && sizeof(Q5K) == 176 &&
               sizeof(Q6K) == 210);
 
@@ -56,6 +72,13 @@ struct PartScales {
     }
   }
 };
+
+// The digit to the base 3 that `power` = 3^n brings to the front of a byte of TQ1_0, less 1: the byte is a
+// fraction of 256.
+float ternary(uint8_t packed, int power) {
+  const int front = (packed * power) & 0xff;
+  return static_cast<float>((front * 3 >> 8) - 1);
+}
 
 // The eight parts of a Q4_K or Q5_K block; high(part, i) is what a value has above its nibble.
 template <typename Block, typename High>
@@ -133,6 +156,52 @@ void decode_q6_k(const std::byte* source, int64_t cols, float* out) noexcept {
       for (int i = 0; i < 16; ++i)
         values[part * 16 + i] =
             s * static_cast<float>(((low[i] >> nibble & 15) | (high[i] >> shift & 3) << 4) - 32);
+    }
+  });
+}
+
+// Parts of 32 values as IQ4_NL has them, with 6-bit scales around 32: nibbles of scales_low, above them two
+// bits each of scales_high.
+void decode_iq4_xs(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<kValues, IQ4XS>(source, cols, out, [](const IQ4XS& block, float* values) {
+    const float scale = to_f32(block.scale);
+    for (int part = 0; part < 8; ++part) {
+      const int low = block.scales_low[part / 2] >> part % 2 * 4 & 15;
+      const int high = block.scales_high[part / 4] >> part % 4 * 2 & 3;
+      const float s = scale * static_cast<float>((low | high << 4) - 32);
+      const uint8_t* q = block.q + part * 16;
+      for (int i = 0; i < 16; ++i) {
+        values[part * 32 + i] = s * kIq4Levels[q[i] & 15];
+        values[part * 32 + 16 + i] = s * kIq4Levels[q[i] >> 4];
+      }
+    }
+  });
+}
+
+// Digits to the base 3: value 32·n + j is digit n of byte j < 32, value 160 + 16·n + j that of byte 32 + j,
+// five digits each, and value 240 + 4·n + j digit n of the four bytes of `rest`.
+void decode_tq1_0(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<kValues, TQ1_0>(source, cols, out, [](const TQ1_0& block, float* values) {
+    constexpr int kPowers[5] = {1, 3, 9, 27, 81};
+    const float scale = to_f32(block.scale);
+    for (int n = 0; n < 5; ++n) {
+      for (int j = 0; j < 32; ++j) values[n * 32 + j] = scale * ternary(block.q[j], kPowers[n]);
+      for (int j = 0; j < 16; ++j) values[160 + n * 16 + j] = scale * ternary(block.q[32 + j], kPowers[n]);
+    }
+    for (int n = 0; n < 4; ++n)
+      for (int j = 0; j < 4; ++j) values[240 + n * 4 + j] = scale * ternary(block.rest[j], kPowers[n]);
+  });
+}
+
+// Values 128·h + 32·k + j are bits 2k and 2k + 1 of byte 32·h + j, around 1.
+void decode_tq2_0(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<kValues, TQ2_0>(source, cols, out, [](const TQ2_0& block, float* values) {
+    const float scale = to_f32(block.scale);
+    for (int part = 0; part < 8; ++part) {
+      const uint8_t* q = block.q + part / 4 * 32;
+      const int shift = part % 4 * 2;
+      for (int i = 0; i < 32; ++i)
+        values[part * 32 + i] = scale * static_cast<float>((q[i] >> shift & 3) - 1);
     }
   });
 }

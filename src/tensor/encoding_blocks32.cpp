@@ -40,8 +40,13 @@ struct Q5_1 {
 static_assert(sizeof(Q8_0) == 34 && sizeof(Q4_0) == 18 && sizeof(Q4_1) == 20 && sizeof(Q5_0) == 22 &&
               sizeof(Q5_1) == 24);
 
-// IQ4_NL: the 16 levels, denser around zero.
-constexpr float kLevels[16] = {-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113};
+// A scale that is a power of two, and values of 4 bits: a sign, two bits of an exponent, and a half.
+struct MXFP4 {
+  uint8_t exponent;
+  uint8_t q[kHalf];
+};
+static_assert(sizeof(MXFP4) == 17);
+constexpr float kTwiceMxfp4Levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // The fifth bits as 0 or 16.
 struct FifthBits {
@@ -113,8 +118,20 @@ void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int i = 0; i < kHalf; ++i) {
-      values[i] = scale * kLevels[block.q[i] & 15];
-      values[kHalf + i] = scale * kLevels[block.q[i] >> 4];
+      values[i] = scale * kIq4Levels[block.q[i] & 15];
+      values[kHalf + i] = scale * kIq4Levels[block.q[i] >> 4];
+    }
+  });
+}
+
+// Twice the level times half of 2^(exponent − 127): that half is a float for every exponent, and the product
+// exact.
+void decode_mxfp4(const std::byte* source, int64_t cols, float* out) noexcept {
+  for_each_block<kValues, MXFP4>(source, cols, out, [](const MXFP4& block, float* values) {
+    const float half_scale = std::ldexp(1.0f, block.exponent - 128);
+    for (int i = 0; i < kHalf; ++i) {
+      values[i] = half_scale * kTwiceMxfp4Levels[block.q[i] & 15];
+      values[kHalf + i] = half_scale * kTwiceMxfp4Levels[block.q[i] >> 4];
     }
   });
 }

@@ -54,7 +54,7 @@ TEST_P(BlockEncodings, RowsHoldWholeBlocks) {
 
 INSTANTIATE_TEST_SUITE_P(Types, BlockEncodings,
                          ::testing::Values("q8_0", "q4_0", "q4_1", "q5_0", "q5_1", "iq4_nl", "q2_k", "q3_k",
-                                           "q4_k", "q5_k", "q6_k"));
+                                           "q4_k", "q5_k", "q6_k", "iq4_xs", "mxfp4", "tq1_0", "tq2_0"));
 
 class WrittenEncodings : public ::testing::TestWithParam<const char*> {};
 
