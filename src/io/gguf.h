@@ -22,8 +22,10 @@ struct GgufFile {
   std::vector<TensorPlan> order;  // `tensors` in file order, as a writer needs them
 };
 
-// Maps the file; tensors share the mapping. Throws kNotFound, kIo, kFormat naming the broken rule, and
-// kUnsupported naming the version, or the tensor and its type, that pare does not read.
+// Maps the file; tensors share the mapping. Of a model in parts `path` is the first one: the others are found
+// beside it, and what is returned is as of one file. Throws kInvalid for another part, naming the first,
+// kNotFound, kIo, kFormat naming the broken rule, and kUnsupported naming the version, or the tensor and its
+// type, that pare does not read.
 GgufFile read_gguf(const std::filesystem::path& path);
 // The same from memory that `owner` keeps alive; `what` names it in messages.
 GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,

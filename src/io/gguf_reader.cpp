@@ -2,7 +2,6 @@
 #include <bit>
 
 #include "base/checked_math.h"
-#include "base/mapped_file.h"
 #include "io/byte_reader.h"
 #include "io/checks.h"
 #include "io/gguf.h"
@@ -187,12 +186,6 @@ GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void
                     std::string_view what) {
   reject_lfs_pointer(bytes, what);
   return Parser(bytes, what).parse(bytes, owner);
-}
-
-GgufFile read_gguf(const std::filesystem::path& path) {
-  auto mapped = MappedFile::open(path);
-  const auto bytes = mapped->bytes();
-  return parse_gguf(bytes, std::move(mapped), path.string());
 }
 
 }  // namespace pare
