@@ -4,6 +4,8 @@
 #include <optional>
 
 #include "base/error.h"
+#include "base/log.h"
+#include "model/gguf_pre_tokenizers.h"
 #include "text/sentencepiece.h"
 
 namespace pare {
@@ -15,42 +17,20 @@ constexpr int32_t kControl = 3;
 constexpr int32_t kUserDefined = 4;
 constexpr int32_t kUnused = 5;
 
-// What a name stands for in llama.cpp.
-struct PreTokenizerName {
-  std::string_view gguf;
-  PreTokenizer kind;
-  bool ignore_merges = false;
-  bool adds_bos = false;  // unless the file says otherwise
-};
-// The first name of a kind is the one written.
-constexpr PreTokenizerName kPreTokenizers[] = {
-    {"gpt-2", PreTokenizer::kGpt2},
-    {"smollm", PreTokenizer::kSmolLM},
-    {"llama-bpe", PreTokenizer::kLlama3, true, true},
-    {"llama3", PreTokenizer::kLlama3, true, true},
-    {"llama-v3", PreTokenizer::kLlama3, true, true},
-    {"dbrx", PreTokenizer::kLlama3},
-    {"qwen2", PreTokenizer::kQwen2},
-    {"tekken", PreTokenizer::kTekken, true, true},
-};
-
-const PreTokenizerName& pre_tokenizer_of(const GgufFile& file) {
-  const std::string* name = file.metadata.find_string("tokenizer.ggml.pre");
-  if (name == nullptr) return kPreTokenizers[0];
-  for (const PreTokenizerName& entry : kPreTokenizers)
-    if (entry.gguf == *name) return entry;
-  fail(ErrorCode::kUnsupported, "{}: pre-tokenizer \"{}\" is not supported", file.name, *name);
+// What tokenizer.ggml.pre says; without it, what llama.cpp assumes.
+std::string pre_tokenizer_name(const GgufFile& file) {
+  if (const std::string* name = file.metadata.find_string("tokenizer.ggml.pre")) return *name;
+  return std::string(kDefaultPreTokenizer);
 }
 
-std::string gguf_name_of(const TokenizerSpec& spec) {
-  const PreTokenizerName* found = nullptr;
-  for (const PreTokenizerName& entry : kPreTokenizers) {
-    if (entry.kind != spec.pre_tokenizer) continue;
-    if (entry.ignore_merges == spec.ignore_merges) return std::string(entry.gguf);
-    if (found == nullptr) found = &entry;
-  }
-  if (found == nullptr) fail(ErrorCode::kUnsupported, "this pre-tokenizer has no name in GGUF");
-  return std::string(found->gguf);
+void warn_of_default(const GgufFile& file) {
+  const bool is_missing = file.metadata.find("tokenizer.ggml.pre") == nullptr;
+  log_warning(
+      "{}: tokenizer.ggml.pre {}: text is cut by the default rules of llama.cpp, which are not those that "
+      "most models "
+      "were trained with, so what the model writes may be worse; a file converted anew says which rules it "
+      "needs",
+      file.name, is_missing ? "is missing, as in old files" : "is \"default\"");
 }
 
 // Fills an id without a token, as llama.cpp's conversion does.
@@ -64,15 +44,13 @@ std::optional<std::vector<int32_t>> token_types(const GgufFile& file, size_t cou
   return types;
 }
 
-// tokenizer.ggml.model "gpt2"
-TokenizerSpec byte_level_spec(const GgufFile& file) {
+// tokenizer.ggml.model "gpt2"; adds_bos: whether a BOS comes first unless the file says otherwise.
+TokenizerSpec byte_level_spec(const GgufFile& file, bool& adds_bos) {
   TokenizerSpec spec;
   spec.vocab = file.metadata.get_strings("tokenizer.ggml.tokens");
-  const PreTokenizerName& pre = pre_tokenizer_of(file);
-  spec.pre_tokenizer = pre.kind;
-  spec.ignore_merges = pre.ignore_merges;
-  if (spec.pre_tokenizer == PreTokenizer::kQwen2)
-    spec.normalizer.push_back({NormalizerStep::Kind::kNfc, "", ""});
+  const std::string name = pre_tokenizer_name(file);
+  adds_bos = apply_gguf_pre_tokenizer(name, file.name, spec).adds_bos;
+  if (name == kDefaultPreTokenizer) warn_of_default(file);
   for (const std::string& merge : file.metadata.get_strings("tokenizer.ggml.merges")) {
     const size_t space = merge.find(' ', 1);
     if (space == std::string::npos)
@@ -134,10 +112,9 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
          "{}: tokenizer model \"{}\" is not supported (only gpt2: byte-level BPE, and llama: SentencePiece "
          "BPE)",
          file.name, model);
-  TokenizerSpec spec = model == "gpt2" ? byte_level_spec(file) : sentencepiece_spec_from(file);
-  // Without the key, llama.cpp puts a BOS before the text for these only.
-  const bool default_bos = (model == "llama" || pre_tokenizer_of(file).adds_bos) &&
-                           file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
+  bool adds_bos = true;  // where the file does not say; llama.cpp does so for some kinds
+  TokenizerSpec spec = model == "gpt2" ? byte_level_spec(file, adds_bos) : sentencepiece_spec_from(file);
+  const bool default_bos = adds_bos && file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
   if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(default_bos))
     spec.prefix.push_back(static_cast<int32_t>(file.metadata.get_u32("tokenizer.ggml.bos_token_id")));
   if (file.metadata.find_bool("tokenizer.ggml.add_eos_token").value_or(false))
@@ -174,7 +151,7 @@ std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_
     std::vector<std::string> merges;
     for (const auto& [left, right] : spec.merges) merges.push_back(fmt::format("{} {}", left, right));
     entries.push_back({"tokenizer.ggml.model", std::string("gpt2")});
-    entries.push_back({"tokenizer.ggml.pre", gguf_name_of(spec)});
+    entries.push_back({"tokenizer.ggml.pre", gguf_pre_tokenizer_name(spec)});
     entries.push_back({"tokenizer.ggml.merges", GgufArray{std::move(merges)}});
   } else {
     for (size_t id = 0; id < tokens.size(); ++id)

@@ -18,10 +18,10 @@ constexpr std::string_view kCategories[] = {"cn", "cc", "cf", "co", "cs", "ll", 
                                             "mc", "me", "mn", "nd", "nl", "no", "pc", "pd", "pe", "pf",
                                             "pi", "po", "ps", "sc", "sk", "sm", "so", "zl", "zp", "zs"};
 constexpr std::string_view kScripts[] = {
-    "han",      "hiragana",   "katakana", "hangul",    "bopomofo", "latin",    "greek",    "cyrillic",
-    "armenian", "hebrew",     "arabic",   "devanagari", "bengali",  "gurmukhi", "gujarati", "oriya",
-    "tamil",    "telugu",     "kannada",  "malayalam", "sinhala",  "thai",     "lao",      "tibetan",
-    "myanmar",  "georgian",   "ethiopic", "khmer",     "mongolian", "common",  "inherited"};
+    "han",      "hiragana", "katakana", "hangul",     "bopomofo",  "latin",    "greek",    "cyrillic",
+    "armenian", "hebrew",   "arabic",   "devanagari", "bengali",   "gurmukhi", "gujarati", "oriya",
+    "tamil",    "telugu",   "kannada",  "malayalam",  "sinhala",   "thai",     "lao",      "tibetan",
+    "myanmar",  "georgian", "ethiopic", "khmer",      "mongolian", "common",   "inherited"};
 
 // A name that stands for a category, or for all that begin with a letter.
 struct LongName {
@@ -85,7 +85,8 @@ std::vector<CharSet::Range> tiles_where(Wanted wanted) {
 std::string plain_name(std::string_view name) {
   std::string plain;
   for (const char c : name)
-    if (c != ' ' && c != '-' && c != '_') plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
+    if (c != ' ' && c != '-' && c != '_')
+      plain += c >= 'A' && c <= 'Z' ? static_cast<char>(c - 'A' + 'a') : c;
   return plain;
 }
 
@@ -104,7 +105,8 @@ CharSet::CharSet(std::vector<Range> ranges) {
 CharSet CharSet::of_classes(uint8_t classes) {
   std::vector<Range> ranges;
   for (size_t i = 0; i < kCharRangeCount; ++i)
-    if ((kCharRanges[i].classes & classes) != 0) ranges.push_back({kCharRanges[i].first, kCharRanges[i].last});
+    if ((kCharRanges[i].classes & classes) != 0)
+      ranges.push_back({kCharRanges[i].first, kCharRanges[i].last});
   return CharSet(std::move(ranges));
 }
 
@@ -128,7 +130,8 @@ std::optional<CharSet> CharSet::named(std::string_view name) {
   const auto script = std::find(std::begin(kScripts), std::end(kScripts), plain);
   if (script != std::end(kScripts)) {
     const auto number = static_cast<uint32_t>(script - std::begin(kScripts) + 1);
-    return CharSet(tiles_where([&](uint32_t value) { return (value & kScriptMask) == number << kScriptShift; }));
+    return CharSet(
+        tiles_where([&](uint32_t value) { return (value & kScriptMask) == number << kScriptShift; }));
   }
   for (const LongName& entry : kLongNames)
     if (entry.name == plain) plain = entry.category;

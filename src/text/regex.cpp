@@ -160,8 +160,7 @@ Regex::Regex(const RegexSyntax& syntax, std::string pattern) : pattern_(std::mov
   int error = 0;
   size_t offset = 0;
   code_->compiled.reset(pcre2_compile(reinterpret_cast<PCRE2_SPTR>(text.data()), text.size(),
-                                      PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error, &offset,
-                                      context.get()));
+                                      PCRE2_NEVER_UTF | PCRE2_NEVER_UCP, &error, &offset, context.get()));
   if (code_->compiled == nullptr) {
     char message[256] = {};
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof(message));

@@ -10,7 +10,7 @@ namespace pare {
 namespace {
 
 constexpr size_t kNone = RegexPiece::kNone;
-constexpr uint32_t kLongS = 0x17f;       // an s to a regex that ignores case
+constexpr uint32_t kLongS = 0x17f;        // an s to a regex that ignores case
 constexpr uint32_t kKelvinSign = 0x212a;  // a k
 
 bool is_ascii_letter(uint32_t code) { return (code | 32) >= 'a' && (code | 32) <= 'z'; }
@@ -34,7 +34,8 @@ class Parser {
     fail(ErrorCode::kFormat, "the regex {} {}", pattern_.substr(0, 300), what);
   }
   [[noreturn]] void unsupported(std::string_view what) const {
-    fail(ErrorCode::kUnsupported, "the regex {} has {}, which pare does not read", pattern_.substr(0, 300), what);
+    fail(ErrorCode::kUnsupported, "the regex {} has {}, which pare does not read", pattern_.substr(0, 300),
+         what);
   }
 
   bool take(std::string_view text) {
@@ -65,7 +66,7 @@ class Parser {
 
   // What the last item of an alternative is, for a quantifier behind it.
   struct Item {
-    size_t begin = kNone;      // its first piece; kNone: nothing that can be repeated
+    size_t begin = kNone;       // its first piece; kNone: nothing that can be repeated
     uint32_t ascii_letter = 0;  // of a case that is ignored
   };
 
@@ -124,7 +125,8 @@ class Parser {
     return finish_group(begin, depth, opening, is_assertion, inner_case);
   }
 
-  Item finish_group(size_t begin, int depth, const std::string& opening, bool is_assertion, bool ignore_case) {
+  Item finish_group(size_t begin, int depth, const std::string& opening, bool is_assertion,
+                    bool ignore_case) {
     add_operators(opening);
     parse_alternatives(depth + 1, ignore_case);
     if (!take(")")) broken("lacks a ')'");
@@ -153,7 +155,8 @@ class Parser {
     const std::string high = comma ? number() : low;
     if (pos >= rest_.size() || rest_[pos] != '}' || (low.empty() && high.empty())) return false;
     if (low.size() > 4 || high.size() > 4) unsupported("a repetition of more than 9999");
-    if (!high.empty() && std::stoi(high) < (low.empty() ? 0 : std::stoi(low))) unsupported("an interval {n,m} with n > m");
+    if (!high.empty() && std::stoi(high) < (low.empty() ? 0 : std::stoi(low)))
+      unsupported("an interval {n,m} with n > m");
     rest_.remove_prefix(pos + 1);
     quantifier = fmt::format("{{{}{}{}}}", low.empty() ? "0" : low, comma ? "," : "", comma ? high : "");
     return true;
@@ -289,7 +292,8 @@ class Parser {
 
   CharSet take_property(bool negated, bool in_class) {
     const size_t end = rest_.find('}');
-    if (rest_.size() < 3 || rest_[2] != '{' || end == std::string_view::npos) unsupported("\\p without {name}");
+    if (rest_.size() < 3 || rest_[2] != '{' || end == std::string_view::npos)
+      unsupported("\\p without {name}");
     std::string_view name = rest_.substr(3, end - 3);
     rest_.remove_prefix(end + 1);
     if (name.starts_with('^')) {

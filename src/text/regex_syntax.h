@@ -10,12 +10,13 @@
 
 namespace pare {
 
-// One item that matches a character of `set`, an index into RegexSyntax::sets, or, where set is kNone, operators that
-// mean the same in PCRE2's syntax.
+// One item that matches a character of `set`, an index into RegexSyntax::sets, or, where set is kNone,
+// operators that mean the same in PCRE2's syntax.
 struct RegexPiece {
   static constexpr size_t kNone = SIZE_MAX;
   std::string operators;
   size_t set = kNone;
+  bool operator==(const RegexPiece&) const = default;
 };
 
 struct RegexSyntax {
@@ -25,6 +26,7 @@ struct RegexSyntax {
 
   std::vector<CharSet> sets;  // all different
   std::vector<RegexPiece> pieces;
+  bool operator==(const RegexSyntax&) const = default;
 };
 
 // Throws kUnsupported naming what of the syntax is not there (references to groups, named groups, flags other

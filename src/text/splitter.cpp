@@ -44,7 +44,8 @@ void find_parts(RegexMatcher& matcher, std::string_view symbols, std::vector<Par
   for (size_t from = 0; from <= symbols.size();) {
     const auto match = matcher.find(symbols, from);
     if (!match) break;
-    if (match->begin == match->end && last_end == match->end) {  // an empty match behind the last one does not count
+    if (match->begin == match->end &&
+        last_end == match->end) {  // an empty match behind the last one does not count
       ++from;
       continue;
     }
@@ -58,7 +59,8 @@ void find_parts(RegexMatcher& matcher, std::string_view symbols, std::vector<Par
 }
 
 // Appends the words that the parts become, `offset` further on.
-void append_words(std::span<const Part> parts, SplitBehavior behavior, size_t offset, std::vector<Span>& words) {
+void append_words(std::span<const Part> parts, SplitBehavior behavior, size_t offset,
+                  std::vector<Span>& words) {
   const size_t first = words.size();
   bool is_after_match = false;
   const auto add = [&](const Part& part) {
@@ -115,7 +117,8 @@ void to_bytes(std::string_view text, std::vector<Span>& spans) {
 
 Splitter::Splitter(const std::vector<SplitStep>& steps) {
   if (steps.size() > kMaxSteps)
-    fail(ErrorCode::kUnsupported, "a pre-tokenizer of {} steps; at most {} are read", steps.size(), kMaxSteps);
+    fail(ErrorCode::kUnsupported, "a pre-tokenizer of {} steps; at most {} are read", steps.size(),
+         kMaxSteps);
   for (const SplitStep& step : steps) {
     PARE_CHECK(step.of_bytes || steps_.empty() || !steps_.back().of_bytes);
     steps_.push_back({regex_of(step), step.behavior, step.invert, step.of_bytes});
@@ -152,8 +155,10 @@ std::vector<std::string_view> Splitter::split(std::string_view text) const {
     }
     words.swap(next);
   }
-  if (steps_.empty()) words = {{0, text.size()}};
-  else if (!in_bytes) to_bytes(text, words);
+  if (steps_.empty())
+    words = {{0, text.size()}};
+  else if (!in_bytes)
+    to_bytes(text, words);
   std::vector<std::string_view> result;
   result.reserve(words.size());
   for (const Span& word : words) result.push_back(text.substr(word.begin, word.end - word.begin));

@@ -18,8 +18,8 @@ class Splitter {
   // kUnsupported for more than kMaxSteps steps.
   explicit Splitter(const std::vector<SplitStep>& steps);
 
-  // The words of text, in order, without empty ones. Together they are the text, unless a step removes something.
-  // Safe to call from several threads. Throws kInvalid when a regex takes too long.
+  // The words of text, in order, without empty ones. Together they are the text, unless a step removes
+  // something. Safe to call from several threads. Throws kInvalid when a regex takes too long.
   std::vector<std::string_view> split(std::string_view text) const;
 
  private:

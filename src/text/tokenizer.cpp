@@ -35,7 +35,8 @@ void check(const TokenizerSpec& spec, size_t size) {
   for (const NormalizerStep& step : spec.normalizer)
     if (step.kind == NormalizerStep::Kind::kReplace && step.pattern.empty())
       fail(ErrorCode::kFormat, "tokenizer: the normalizer replaces an empty text");
-  const bool takes_prefix = spec.pre_tokenizer == PreTokenizer::kGpt2 || spec.pre_tokenizer == PreTokenizer::kSplits;
+  const bool takes_prefix =
+      spec.pre_tokenizer == PreTokenizer::kGpt2 || spec.pre_tokenizer == PreTokenizer::kSplits;
   if (spec.prefix_space != PrefixSpace::kNever && !is_metaspace(spec.pre_tokenizer) &&
       (!takes_prefix || spec.prefix_space == PrefixSpace::kFirst))
     fail(ErrorCode::kUnsupported, "tokenizer: add_prefix_space with a pre-tokenizer other than GPT-2's");

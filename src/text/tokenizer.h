@@ -26,7 +26,8 @@ enum class PrefixSpace {
 
 // Everything a BPE tokenizer is made of, whatever file it came from. The pre-tokenizer tells two kinds apart:
 // byte-level vocabularies are written in the byte-to-unicode alphabet of GPT-2; those in the manner of
-// SentencePiece (kSplitsOfChars, kWhole, kMetaspace) as text, with U+2581 for a space and tokens such as <0x0A> for bytes.
+// SentencePiece (kSplitsOfChars, kWhole, kMetaspace) as text, with U+2581 for a space and tokens such as
+// <0x0A> for bytes.
 struct TokenizerSpec {
   std::vector<std::string> vocab;                           // by id; empty: no such id
   std::vector<std::pair<std::string, std::string>> merges;  // by rank; both and their join are in vocab
@@ -36,7 +37,7 @@ struct TokenizerSpec {
   std::vector<SplitStep> splits;  // of kSplits and kSplitsOfChars (no step of bytes); those of bytes last
   // kGpt2 and kSplits before steps of bytes: not kFirst; kMetaspace; others: kNever
   PrefixSpace prefix_space = PrefixSpace::kNever;
-  std::vector<AddedToken> added;                   // in vocab under the same id, or not at all
+  std::vector<AddedToken> added;     // in vocab under the same id, or not at all
   bool ignore_merges = false;        // a word that is a token as it stands is not merged (LLaMA-3)
   bool byte_fallback = false;        // characters without a token become <0x0A>…; not byte-level
   bool strip_leading_space = false;  // decoding leaves out the first space; not byte-level

@@ -14,7 +14,7 @@ namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxBytes = 256 << 20;
 
-// Calls that throw an Error get the file's path put before the message.
+// Calls that throw an Error get the file's path put before the message, in the place of its name.
 template <typename Read>
 auto naming(const fs::path& path, Read read) {
   try {
@@ -22,7 +22,8 @@ auto naming(const fs::path& path, Read read) {
   } catch (const Error& error) {
     const std::string message = error.what();
     if (message.starts_with(path.string())) throw;
-    fail(error.code(), "{}: {}", path.string(), message);
+    const std::string name = path.filename().string() + ": ";
+    fail(error.code(), "{}: {}", path.string(), message.substr(message.starts_with(name) ? name.size() : 0));
   }
 }
 

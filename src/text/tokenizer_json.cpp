@@ -137,14 +137,28 @@ void read_template(const Json& processor, TokenizerSpec& spec) {
   if (!seen_text) unsupported("post_processor template without the text");
 }
 
+// "cls" and "sep", a text and an id each, stand before and behind the text.
+void read_ends(const Json& processor, TokenizerSpec& spec) {
+  const auto id_of = [&](const char* key) {
+    const Json& token = member(processor, key, Json::value_t::array);
+    return to_id(token.size() == 2 ? token[1] : Json(), key);
+  };
+  spec.prefix = {id_of("cls")};
+  spec.suffix = {id_of("sep")};
+}
+
 void read_post_processor(const Json& root, TokenizerSpec& spec) {
   bool seen_template = false;
   for (const Json* part : parts_of(find(root, "post_processor"), "processors")) {
     const std::string type = type_of(*part);
     if (type == "ByteLevel") continue;  // concerns offsets only
-    if (type != "TemplateProcessing" || seen_template)
+    const bool has_ends = type == "BertProcessing" || type == "RobertaProcessing";
+    if ((type != "TemplateProcessing" && !has_ends) || seen_template)
       unsupported("post_processor \"{}\"{}", type, seen_template ? " after a template" : "");
-    read_template(*part, spec);
+    if (has_ends)
+      read_ends(*part, spec);
+    else
+      read_template(*part, spec);
     seen_template = true;
   }
 }

@@ -14,7 +14,8 @@ using namespace tokenizer_json_reader;
 using Pattern = SplitStep::Pattern;
 
 // In the order of SplitBehavior.
-constexpr const char* kBehaviors[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext", "Contiguous"};
+constexpr const char* kBehaviors[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
+                                      "Contiguous"};
 // In the order of PrefixSpace.
 constexpr const char* kSchemes[] = {"never", "first", "always"};
 
@@ -105,7 +106,8 @@ Json step_json(const SplitStep& step) {
 
 Json splits_json(const TokenizerSpec& spec) {
   const std::vector<SplitStep> steps = splits_of(spec);
-  const auto bytes = std::find_if(steps.begin(), steps.end(), [](const SplitStep& step) { return step.of_bytes; });
+  const auto bytes =
+      std::find_if(steps.begin(), steps.end(), [](const SplitStep& step) { return step.of_bytes; });
   Json parts = Json::array();
   for (auto it = steps.begin(); it != bytes; ++it) parts.push_back(step_json(*it));
   if (is_byte_level(spec.pre_tokenizer)) {
@@ -137,7 +139,8 @@ void tokenizer_json_reader::read_pre_tokenizer(const Json& root, TokenizerSpec& 
     if (byte_level) unsupported("pre_tokenizer ByteLevel twice");
     byte_level = true;
     if (flag(*part, "add_prefix_space")) {
-      if (part != parts.front()) unsupported("pre_tokenizer {} before add_prefix_space", type_of(*parts.front()));
+      if (part != parts.front())
+        unsupported("pre_tokenizer {} before add_prefix_space", type_of(*parts.front()));
       spec.prefix_space = PrefixSpace::kAlways;
     }
     if (flag(*part, "use_regex", true)) spec.splits.push_back(split_at_regex(kGpt2Regex));

@@ -32,7 +32,8 @@ INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/a
 
 # Where models may be named: the readers of their configurations, and the names that tokenizer files give to
 # their pre-tokenizers.
-MODEL_NAME_PLACES = ("src/model/arch/", "src/text/", "src/model/gguf_tokenizer.cpp")
+MODEL_NAME_PLACES = ("src/model/arch/", "src/text/", "src/model/gguf_tokenizer.cpp",
+                     "src/model/gguf_pre_tokenizers.cpp")
 # "llama3" is also the name of a RoPE scaling that several architectures use.
 MODEL_NAME = re.compile(r"llama(?!3)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
                         re.IGNORECASE)

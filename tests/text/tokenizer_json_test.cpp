@@ -42,6 +42,26 @@ TEST(TokenizerJson, ReadsTemplates) {
   EXPECT_EQ(tokenizer.encode("a"), (std::vector<int32_t>{0}));
 }
 
+TEST(TokenizerJson, ReadsTheEndsOfBertAndRoberta) {
+  for (const char* type : {"BertProcessing", "RobertaProcessing"}) {
+    Json json = small();
+    json["post_processor"] = {{"type", type}, {"cls", {"<s>", 9}}, {"sep", {"a", 0}}};
+    EXPECT_EQ(load(json).encode("b", {.add_special_tokens = true}), (std::vector<int32_t>{9, 1, 0}));
+  }
+}
+
+// Steps of characters: at every space, which belongs to the word before it.
+TEST(TokenizerJson, ReadsSplitsWithoutBytes) {
+  Json json = small();
+  json["pre_tokenizer"] = {{"type", "Split"}, {"pattern", {{"String", "b"}}}, {"behavior", "MergedWithNext"}};
+  json["decoder"] = {{"type", "Fuse"}};
+  EXPECT_EQ(load(json).encode("abab"), (std::vector<int32_t>{0, 1, 0, 1}));
+  json["pre_tokenizer"]["behavior"] = "MergedWithPrevious";
+  EXPECT_EQ(load(json).encode("abab"), (std::vector<int32_t>{4, 4}));
+  json["decoder"] = nullptr;
+  EXPECT_PARE_ERROR(load(json), ErrorCode::kUnsupported, "Split without a decoder");
+}
+
 TEST(TokenizerJson, NamesThePartItDoesNotHave) {
   const auto reject = [](const char* pointer, const char* value, const char* message) {
     Json json = small();
@@ -61,15 +81,23 @@ TEST(TokenizerJson, NamesThePartItDoesNotHave) {
   reject("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "x"})",
          "\"x\"");
   reject("/decoder", R"({"type": "Fuse"})", "decoder \"Fuse\"");
-  reject("/pre_tokenizer/use_regex", "false", "[ByteLevel] with use_regex false");
-  reject("/pre_tokenizer",
-         R"({"type": "Sequence", "pretokenizers": [{"type": "Digits", "individual_digits": false},
-      {"type": "ByteLevel"}]})",
-         "individual_digits");
-  reject("/pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [{"type": "Split", "behavior": "Isolated",
-      "pattern": {"Regex": "\\d"}}, {"type": "ByteLevel", "use_regex": false}]})",
-         "regex \\d");
-  reject("/post_processor", R"({"type": "BertProcessing"})", "post_processor \"BertProcessing\"");
+  const auto reject_before_bytes = [&](const std::string& part, const char* message) {
+    const std::string sequence = R"({"type": "Sequence", "pretokenizers": [)" + part +
+                                 R"(, {"type": "ByteLevel", "use_regex": false}]})";
+    reject("/pre_tokenizer", sequence.c_str(), message);
+  };
+  reject_before_bytes(R"({"type": "UnicodeScripts"})",
+                      "pare does not read the pre_tokenizer \"UnicodeScripts\"");
+  reject_before_bytes(R"({"type": "Metaspace"})", "pre_tokenizer \"Metaspace\" among others");
+  reject_before_bytes(R"({"type": "ByteLevel"})", "ByteLevel twice");
+  reject_before_bytes(R"({"type": "Split", "behavior": "Gone", "pattern": {"String": "a"}})",
+                      "behavior \"Gone\"");
+  reject_before_bytes(R"({"type": "Split", "pattern": {"String": ""}})", "Split of a pattern");
+  reject_before_bytes(R"({"type": "Split", "pattern": {"Regex": "(a)\\1"}})", "which pare does not read");
+  reject("/pre_tokenizer", R"({"type": "Sequence", "pretokenizers": [{"type": "Digits"},
+      {"type": "ByteLevel", "add_prefix_space": true}]})",
+         "Digits before add_prefix_space");
+  reject("/post_processor", R"({"type": "Other"})", "post_processor \"Other\"");
 }
 
 TEST(TokenizerJson, RejectsWhatBreaksTheFormat) {
