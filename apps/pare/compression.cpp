@@ -125,12 +125,31 @@ void require_sources(const Options& options) {
          options.nsamples, distinct.size());
 }
 
+// Texts need a tokenizer. What the model writes itself does not: one that pare cannot read is only warned of.
+std::optional<Tokenizer> tokenizer_for(const Options& options) {
+  try {
+    return load_tokenizer(options.model);
+  } catch (const Error& error) {
+    const auto is_self = [](const std::string& source) { return source == kSelf; };
+    // A GGUF file's tokenizer is written anew, which needs it understood.
+    if (is_gguf_path(options.model) || !std::all_of(options.calib.begin(), options.calib.end(), is_self))
+      throw;
+    log_warning(
+        "{}; the model's own text, which calibrates it, may begin with any token, and the tokenizer's files "
+        "are "
+        "carried on as they are",
+        error.what());
+    return std::nullopt;
+  }
+}
+
 // The sets of the texts, in the order of --calib; that of the model itself is left empty.
-std::vector<CalibrationSet> text_sets(const Options& options, const Tokenizer& tokenizer, int64_t seqlen) {
+std::vector<CalibrationSet> text_sets(const Options& options, const std::optional<Tokenizer>& tokenizer,
+                                      int64_t seqlen) {
   std::vector<CalibrationSet> sets(options.calib.size());
   for (size_t i = 0; i < sets.size(); ++i)
     if (const std::string& source = options.calib[i]; source != kSelf)
-      sets[i] = calibration_from_text(tokenizer, read_text(source), source, samples_of(options, i), seqlen);
+      sets[i] = calibration_from_text(*tokenizer, read_text(source), source, samples_of(options, i), seqlen);
   return sets;
 }
 
@@ -156,9 +175,10 @@ Resources check_resources(const Options& options, const Passes& passes, const Mo
 }
 
 void dry_run(const Options& options, const Passes& passes, const Model& model, int ranks, Encoding dtype) {
-  const Tokenizer tokenizer = load_tokenizer(options.model);
+  const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
   const Resources r = check_resources(options, passes, model, ranks, dtype, 0);
-  const double seconds = seconds_of(model, tokenizer, passes, plan_of(options, model, ranks));
+  const double seconds =
+      seconds_of(model, tokenizer ? &*tokenizer : nullptr, passes, plan_of(options, model, ranks));
   if (options.json) {
     print_json({{"ranks", ranks},
                 {"memory", r.needs.memory},
@@ -342,7 +362,7 @@ void run_compression(const Options& options, const Passes& passes, Comm& comm) {
   const Resources resources =
       check_resources(options, passes, model, comm.size(), dtype, folder_bytes(own_folder));
   check_finite(model);
-  const Tokenizer tokenizer = load_tokenizer(options.model);
+  const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
   const CalibrationPlan plan = plan_of(options, model, comm.size());
   std::vector<CalibrationSet> sets = text_sets(options, tokenizer, plan.seqlen);
   // What is wrong for all ranks was found by now, so that it leaves no folders behind.
@@ -363,8 +383,8 @@ void run_compression(const Options& options, const Passes& passes, Comm& comm) {
   const PassProgress progress = std::ref(lines);
   for (CalibrationSet& set : sets)
     if (set.sequences.empty())
-      set = calibration_from_model(model, tokenizer, plan.self_samples, plan.seqlen, options.seed, area,
-                                   progress);
+      set = calibration_from_model(model, tokenizer ? &*tokenizer : nullptr, plan.self_samples, plan.seqlen,
+                                   options.seed, area, progress);
   const CalibrationSet set = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
   Report report;
   const Model compressed = run_passes(model, set, passes, area, report, progress);

@@ -21,12 +21,13 @@ void finish(CalibrationSet& set) {
   set.sha256 = sha256_hex(bytes);
 }
 
-// A token of the first `vocab` that is not special (in a vocabulary of hardly anything else: any).
-int32_t ordinary_token(const Tokenizer& tokenizer, uint64_t vocab, Rng& rng) {
+// A token of the first `vocab` that is not special as far as is known (in a vocabulary of hardly anything
+// else: any).
+int32_t ordinary_token(const Tokenizer* tokenizer, uint64_t vocab, Rng& rng) {
   int32_t token = 0;
   for (int attempt = 0; attempt < 1000; ++attempt) {
     token = static_cast<int32_t>(rng.below(vocab));
-    if (!tokenizer.is_special(token)) break;
+    if (tokenizer == nullptr || !tokenizer->is_special(token)) break;
   }
   return token;
 }
@@ -100,7 +101,7 @@ int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t s
   return std::clamp<int64_t>(fitting, 1, std::min(nsamples, kMaxSequences));
 }
 
-CalibrationSet calibration_from_model(const Model& model, const Tokenizer& tokenizer, int64_t nsamples,
+CalibrationSet calibration_from_model(const Model& model, const Tokenizer* tokenizer, int64_t nsamples,
                                       int64_t seqlen, uint64_t seed, WorkArea& area,
                                       const PassProgress& progress) {
   require_sizes(nsamples, seqlen);
@@ -112,7 +113,8 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer& token
   set.source = "self";
   std::vector<Sampler> samplers;
   Rng rng(seed);
-  const auto vocab = static_cast<uint64_t>(std::min<int64_t>(config.vocab_size, tokenizer.vocab_size()));
+  const int64_t known = tokenizer == nullptr ? config.vocab_size : tokenizer->vocab_size();
+  const auto vocab = static_cast<uint64_t>(std::min(config.vocab_size, known));
   for (int64_t i = 0; i < nsamples; ++i) {
     const bool from_bos = config.bos && i % 2 == 0;
     set.sequences.push_back({from_bos ? *config.bos : ordinary_token(tokenizer, vocab, rng)});

@@ -32,9 +32,9 @@ int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t s
 
 // The model writes its own text: `nsamples` sequences sampled at temperature 1. Every second one begins with
 // the BOS token, if there is one, the others with a token drawn from the ordinary vocabulary, for variety
-// (LLM-QAT, arXiv 2305.17888). Needs no data; same seed, same text. Every group is recorded in the area; the
-// ranks write groups side by side.
-CalibrationSet calibration_from_model(const Model& model, const Tokenizer& tokenizer, int64_t nsamples,
+// (LLM-QAT, arXiv 2305.17888). The tokenizer says which are ordinary; without one (null) all are. Needs no
+// data; same seed, same text. Every group is recorded in the area; the ranks write groups side by side.
+CalibrationSet calibration_from_model(const Model& model, const Tokenizer* tokenizer, int64_t nsamples,
                                       int64_t seqlen, uint64_t seed, WorkArea& area,
                                       const PassProgress& progress = {});
 

@@ -18,7 +18,7 @@ int64_t writing_memory(const Model& model, const CalibrationPlan& plan) {
          group * config.vocab_size * 4;
 }
 
-double writing_seconds(const Model& model, const Tokenizer& tokenizer, const CalibrationPlan& plan) {
+double writing_seconds(const Model& model, const Tokenizer* tokenizer, const CalibrationPlan& plan) {
   const int64_t group = calibration_group(model.config, plan.self_samples, plan.seqlen);
   const Stopwatch packing;
   { const PackedModel packed(model, ComputeType::kBF16); }
@@ -61,7 +61,7 @@ Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& 
   return needs;
 }
 
-double seconds_of(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
+double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& passes,
                   const CalibrationPlan& plan) {
   double seconds = plan.self_samples > 0 ? writing_seconds(model, tokenizer, plan) : 0.0;
   for (const auto& pass : passes) seconds += pass->seconds(model, plan);

@@ -12,7 +12,7 @@ Json options_of(const Passes& passes);
 // Of the whole run: the most that a pass, or writing the calibration text, takes.
 Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
 // Of the whole run; a few tokens are written where the model writes its own text.
-double seconds_of(const Model& model, const Tokenizer& tokenizer, const Passes& passes,
+double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& passes,
                   const CalibrationPlan& plan);
 
 // Runs the passes in order, each on what the one before it made: stage by stage in one walk where they can,

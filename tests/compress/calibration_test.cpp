@@ -48,9 +48,9 @@ TEST(Calibration, RefusesSizesThatMakeNoSense) {
   for (const int64_t bad : {0, -1})
     EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "x", "", bad, 8), ErrorCode::kUsage, "--nsamples");
   for (const int64_t bad : {1, 0, -1})
-    EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, bad, 0, area), ErrorCode::kUsage,
+    EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, bad, 0, area), ErrorCode::kUsage,
                       "--seqlen");
-  EXPECT_PARE_ERROR(calibration_from_model(model, tokenizer, 1, 257, 0, area), ErrorCode::kInvalid,
+  EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, 257, 0, area), ErrorCode::kInvalid,
                     "257, the model was made for at most 256");
   EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "some text", "t", int64_t{1} << 62, 4),
                     ErrorCode::kInvalid, "t has");
@@ -75,7 +75,7 @@ TEST(CalibrationFromModel, DependsOnTheSeedAlone) {
   const auto with = [&](uint64_t seed, int threads) {
     const WithThreads scope(threads);
     WorkArea area;
-    return calibration_from_model(model, tokenizer, 4, 40, seed, area);
+    return calibration_from_model(model, &tokenizer, 4, 40, seed, area);
   };
   const CalibrationSet set = with(0, 1);
   EXPECT_EQ(set.sequences.size(), 4u);
@@ -100,7 +100,7 @@ TEST(CalibrationFromModel, BeginsWithOrdinaryTokensWhenThereIsNoBos) {
   Model model = load_model(kTiny);
   model.config.bos.reset();
   WorkArea area;
-  const CalibrationSet set = calibration_from_model(model, tokenizer, 64, 2, 0, area);
+  const CalibrationSet set = calibration_from_model(model, &tokenizer, 64, 2, 0, area);
   std::vector<int32_t> first;
   for (const auto& sequence : set.sequences) {
     first.push_back(sequence.front());
