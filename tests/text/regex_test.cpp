@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
+#include "text/utf8.h"
 
 namespace pare {
 namespace {
