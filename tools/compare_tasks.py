@@ -4,8 +4,10 @@
 Both score the same items of the same JSONL files with the same weights, a Hugging Face folder (`pare convert` makes one of
 a GGUF file). FILE holds {"context", "choices", "gold"} or {"contexts", "continuation", "gold"}; FILE:TASK is a file of
 original records that lm-evaluation-harness reads with its own definition of TASK (piqa, hellaswag, arc_easy, winogrande, boolq,
-openbookqa, lambada_openai), which compares the prompts as well. A prediction is what the metric that a task is judged by
-chooses: the largest log-likelihood, per character where pare reports acc_norm, or whether greedy decoding gives the word.
+openbookqa, lambada_openai, sciq, copa, commonsense_qa, social_iqa), which compares the prompts as well. FILE:mmlu is read with
+its definition of every subject in the file, FILE:truthfulqa with both of its (mc1, mc2). A prediction is what the metric that a
+task is judged by chooses: the largest log-likelihood, per character where pare reports acc_norm, or whether greedy decoding
+gives the word; of truthfulqa_mc2 the share of probability is compared instead, and differs where it is off by 1e-3.
 
 usage: compare_tasks.py MODEL FILE[:TASK]... --pare PROGRAM [--limit N] [--dtype f32] [--threads N] [--batch-size N]
 
@@ -33,10 +35,10 @@ CHOICES = {"doc_to_text": "context", "doc_to_choice": "choices", "doc_to_target"
 CONTEXTS = {"doc_to_text": "gold", "doc_to_choice": "contexts", "doc_to_target": "continuation"}
 
 
-def definition(path, own_task, index):
+def definition(name, path, own_task, index):
     """A task of lm-evaluation-harness that reads this file, as a YAML file may hold it."""
-    data = {split: str(path.resolve()) for split in ("train", "validation", "test")}
-    config = {"task": path.stem, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": data}}
+    data = {split: str(path.resolve()) for split in ("train", "validation", "test", "dev")}
+    config = {"task": name, "dataset_path": "json", "dataset_name": None, "dataset_kwargs": {"data_files": data}}
     if own_task:
         return {"include": str(index[own_task].yaml_path)} | config
     with open(path, encoding="utf-8") as file:
@@ -46,13 +48,38 @@ def definition(path, own_task, index):
     return config | {"metric_list": [{"metric": "acc"}, {"metric": "acc_norm"}]}
 
 
+def records_of(path):
+    return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
+
+
+def harness_tasks(path, own_task, folder):
+    """By the name of pare's task: the tasks that lm-evaluation-harness has for it, as (name, file, its definition's name,
+    numbers of the items in pare's task)."""
+    if own_task == "truthfulqa":
+        return {f"{path.stem}_{part}": [(f"{path.stem}_{part}", path, f"truthfulqa_{part}", None)] for part in ("mc1", "mc2")}
+    if own_task != "mmlu":
+        return {path.stem: [(path.stem, path, own_task, None)]}
+    by_subject = {}
+    for number, record in enumerate(records_of(path)):
+        by_subject.setdefault(record["subject"], []).append((number, record))
+    tasks = []
+    for subject, items in by_subject.items():
+        part = folder / f"{path.stem}-{subject}.jsonl"
+        part.write_text("".join(json.dumps(record) + "\n" for _, record in items), encoding="utf-8")
+        tasks.append((part.stem, part, f"mmlu_{subject}", [number for number, _ in items]))
+    return {path.stem: tasks}
+
+
 def harness_scores(args, files, folder):
-    """By task: its items, as items_of() gives them."""
+    """By pare's task: its items, as items_of() gives them."""
     index = TaskManager().task_index
-    names = []
+    tasks = {}
     for path, own_task in files:
-        (folder / f"{path.stem}.yaml").write_text(json.dumps(definition(path, own_task, index)))
-        names.append(path.stem)
+        tasks |= harness_tasks(path, own_task, folder)
+    names = []
+    for name, path, own_task, _ in (entry for entries in tasks.values() for entry in entries):
+        (folder / f"{name}.yaml").write_text(json.dumps(definition(name, path, own_task, index)))
+        names.append(name)
     answer = lm_eval.simple_evaluate(
         model="hf",
         model_args={"pretrained": str(args.model), "dtype": "float32", "trust_remote_code": True},
@@ -63,7 +90,14 @@ def harness_scores(args, files, folder):
         device="cpu",
         bootstrap_iters=0,
     )
-    return {name: items_of(answer["samples"][name]) for name in names}
+    scores = {}
+    for own_name, entries in tasks.items():
+        items = {}
+        for name, _, _, numbers in entries:
+            for place, item in enumerate(items_of(answer["samples"][name])):
+                items[numbers[place] if numbers else place] = item
+        scores[own_name] = [items[number] for number in sorted(items)]
+    return scores
 
 
 def items_of(samples):
@@ -110,7 +144,13 @@ def compare(name, samples, harness):
     differ = 0
     largest = 0.0
     for sample, item in zip(samples, harness):
+        if len(sample["loglikelihoods"]) != len(item["sums"]):
+            raise SystemExit(f"{name}: item {sample['item']} has other choices")
         largest = max(largest, *(abs(a - b) for a, b in zip(sample["loglikelihoods"], item["sums"])))
+        if "true_mass" in sample:
+            right = [right[0] + sample["true_mass"], right[1] + item["acc"]]
+            differ += abs(sample["true_mass"] - item["acc"]) > 1e-3
+            continue
         if "greedy" in sample:
             own, other, gold, verdict = sample["greedy"], item["greedy"], True, item["acc"]
         elif "choice_norm" in sample:
@@ -146,7 +186,7 @@ def main():
     print(f"lm-eval {lm_eval.__version__}, transformers {transformers.__version__}, torch {torch.__version__}\n")
     print("| task | items | lm-eval, % | pare, % | predictions that differ | largest difference of a log-likelihood |")
     print("|---|---:|---:|---:|---:|---:|")
-    worst = max(compare(path.stem, ours[path.stem], theirs[path.stem]) for path, _ in files)
+    worst = max(compare(name, ours[name], items) for name, items in theirs.items())
     sys.exit(1 if worst > args.tolerance else 0)
 
 

@@ -3,7 +3,6 @@
 #include <optional>
 
 #include "base/atomic_file.h"
-#include "base/hash.h"
 #include "base/log.h"
 #include "commands.h"
 #include "eval_table.h"
@@ -14,6 +13,7 @@
 #include "options.h"
 #include "output.h"
 #include "task_table.h"
+#include "text/document_ids.h"
 
 namespace pare {
 namespace {
@@ -32,17 +32,18 @@ struct Options {
 };
 
 // The text as ids, by the first model's tokenizer; the others must agree.
-std::vector<int32_t> tokenize_for_all(const std::vector<std::string>& models, const std::string& text,
-                                      const std::string& text_path) {
-  const EncodeOptions with_bos = {.add_special_tokens = true, .parse_special = true};
+std::vector<int32_t> tokenize_for_all(const std::vector<std::string>& models, const Documents& documents) {
   std::vector<int32_t> ids;
   for (size_t m = 0; m < models.size(); ++m) {
-    std::vector<int32_t> own = load_tokenizer(models[m]).encode(text, with_bos);
+    const Tokenizer tokenizer = load_tokenizer(models[m]);
+    const auto ends = documents.records ? load_model(models[m]).config.eos : std::vector<int32_t>();
+    std::vector<int32_t> own = document_ids(tokenizer, documents, ends, true);
     if (m == 0) {
       ids = std::move(own);
+      require_known_text(tokenizer, ids, documents.source);
     } else if (own != ids) {
       fail(ErrorCode::kInvalid, "the tokenizers of {} and {} give different ids for {}", models[0], models[m],
-           text_path);
+           documents.source);
     }
   }
   return ids;
@@ -77,9 +78,9 @@ void measure_tasks(const Options& options, const std::vector<OpenModel>& models,
 
 // Reads the text and says what of it will be used.
 std::vector<int32_t> read_perplexity_text(const Options& options, EvalReport& report) {
-  const std::string text = read_text(options.text);
-  std::vector<int32_t> ids = tokenize_for_all(options.models, text, options.text);
-  report.text = {options.text, sha256_hex(text), static_cast<int64_t>(ids.size()),
+  const Documents documents = read_documents_of(options.text);
+  std::vector<int32_t> ids = tokenize_for_all(options.models, documents);
+  report.text = {options.text, documents.sha256, static_cast<int64_t>(ids.size()),
                  window_count(static_cast<int64_t>(ids.size()), options.perplexity),
                  options.perplexity.seqlen};
   if (report.text->windows < options.perplexity.windows)
@@ -100,7 +101,7 @@ void run(const Options& options, Comm& comm) {
   std::vector<int32_t> ids;
   if (!options.text.empty()) ids = read_perplexity_text(options, report);
   for (const auto& file : find_task_files(options.tasks))
-    report.tasks.push_back(read_task(file, options.limit));
+    for (Task& task : read_tasks(file, options.limit)) report.tasks.push_back(std::move(task));
   std::optional<AtomicFile> samples;  // opened before the work, lest it be for nothing
   if (!options.samples.empty()) samples.emplace(options.samples);
 
@@ -125,10 +126,12 @@ void run(const Options& options, Comm& comm) {
 void add_tasks(CLI::App& command, Options& options) {
   CLI::Option* tasks =
       command
-          .add_option("--tasks", options.tasks,
-                      "Zero-shot tasks, separated by commas: JSONL files (PIQA, HellaSwag, ARC, WinoGrande, "
-                      "BoolQ, OpenBookQA, LAMBADA as datasets writes them, or context, choices and gold), or "
-                      "folders of them")
+          .add_option(
+              "--tasks", options.tasks,
+              "Zero-shot tasks, separated by commas: files of JSON records, lines or a list, gzip too "
+              "(PIQA, HellaSwag, ARC, WinoGrande, BoolQ, OpenBookQA, LAMBADA, MMLU, SciQ, COPA, "
+              "CommonsenseQA, Social IQA, TruthfulQA as datasets writes them, or context, choices and "
+              "gold), or folders of .jsonl files")
           ->delimiter(',')
           ->allow_extra_args(false);
   command.add_option("--limit", options.limit, "Use only the first items of each task (default: all)")
@@ -147,7 +150,9 @@ void add_eval(CLI::App& app, Comm& comm) {
   CLI::App* command = app.add_subcommand(
       "eval", "Measure perplexity, the distance from the first model, and zero-shot accuracy");
   add_models(*command, options->models);
-  auto* text = command->add_option("--ppl", options->text, "Text file to measure perplexity on");
+  auto* text = command->add_option("--ppl", options->text,
+                                   "File to measure perplexity on: plain text, or JSON records with a text "
+                                   "each; gzip too");
   command->add_option("--seqlen", options->perplexity.seqlen, "Tokens of a window")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{2}, int64_t{1} << 30))

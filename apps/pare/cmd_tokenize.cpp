@@ -5,6 +5,7 @@
 #include "model/load.h"
 #include "options.h"
 #include "output.h"
+#include "text/text_file.h"
 
 namespace pare {
 namespace {
@@ -19,7 +20,9 @@ struct Options {
 
 void run(const Options& options) {
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  const std::string text = options.text ? *options.text : read_text(options.file);
+  const std::string text = options.text          ? *options.text
+                           : options.file == "-" ? read_text("-")
+                                                 : read_text_file(options.file);
   const std::vector<int32_t> ids = tokenizer.encode(text, {options.special, options.special});
   if (!options.json) {
     print_line("{}", fmt::join(ids, " "));
@@ -36,7 +39,8 @@ void add_tokenize(CLI::App& app) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("tokenize", "Print the token ids of a text");
   add_model(*command, options->model);
-  auto* file = command->add_option("FILE", options->file, "Text file (default: the standard input)");
+  auto* file = command->add_option("FILE", options->file,
+                                   "Text file, gzip too (default: the standard input, as it is)");
   command->add_option("-p,--prompt", options->text, "The text itself")->excludes(file);
   command->add_flag("!--no-special", options->special,
                     "Neither add BOS/EOS nor read special tokens written in the text");

@@ -145,11 +145,12 @@ std::optional<Tokenizer> tokenizer_for(const Options& options) {
 
 // The sets of the texts, in the order of --calib; that of the model itself is left empty.
 std::vector<CalibrationSet> text_sets(const Options& options, const std::optional<Tokenizer>& tokenizer,
-                                      int64_t seqlen) {
+                                      const ModelConfig& config, int64_t seqlen) {
   std::vector<CalibrationSet> sets(options.calib.size());
   for (size_t i = 0; i < sets.size(); ++i)
     if (const std::string& source = options.calib[i]; source != kSelf)
-      sets[i] = calibration_from_text(*tokenizer, read_text(source), source, samples_of(options, i), seqlen);
+      sets[i] = calibration_from_text(*tokenizer, read_documents_of(source), config.eos,
+                                      samples_of(options, i), seqlen);
   return sets;
 }
 
@@ -282,9 +283,11 @@ void finish_complete(const Options& options, OutputFolder& output) {
 
 void add_calibration(CLI::App& command, Options& o) {
   command
-      .add_option("--calib", o.calib,
-                  "Calibration text file, or self: the model writes its own (default); may be given several "
-                  "times, the sequences are dealt over them")
+      .add_option(
+          "--calib", o.calib,
+          "Calibration text: a file of plain text or of JSON records with a text each, gzip too; or self: "
+          "the "
+          "model writes its own (default); may be given several times, the sequences are dealt over them")
       ->allow_extra_args(false);
   command.add_option("--nsamples", o.nsamples, "Calibration sequences (default 64)")
       ->check(CLI::Range(int64_t{1}, kMaxOption));
@@ -364,7 +367,7 @@ void run_compression(const Options& options, const Passes& passes, Comm& comm) {
   check_finite(model);
   const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
   const CalibrationPlan plan = plan_of(options, model, comm.size());
-  std::vector<CalibrationSet> sets = text_sets(options, tokenizer, plan.seqlen);
+  std::vector<CalibrationSet> sets = text_sets(options, tokenizer, model.config, plan.seqlen);
   // What is wrong for all ranks was found by now, so that it leaves no folders behind.
   comm.barrier();
   if (!output) open_rank_folder();

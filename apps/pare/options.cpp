@@ -6,11 +6,10 @@
 #include <cstdio>
 
 #include "base/mapped_file.h"
+#include "text/text_file.h"
 
 namespace pare {
 namespace {
-
-constexpr uint64_t kMaxTextBytes = (uint64_t{1} << 31) - 1;
 
 std::string read_stdin() {
   std::string text;
@@ -95,6 +94,12 @@ void add_json(CLI::App& command, bool& json) { command.add_flag("--json", json, 
 
 std::string read_text(const std::string& path) {
   return path == "-" ? read_stdin() : read_file(path, kMaxTextBytes);
+}
+
+Documents read_documents_of(const std::string& path) {
+  if (path != "-") return read_documents(path);
+  constexpr std::string_view kName = "the standard input";
+  return parse_documents(text_of_bytes(read_stdin(), kName), kName);
 }
 
 std::string format_count(int64_t count) { return format_scaled(count, ""); }

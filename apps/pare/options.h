@@ -9,6 +9,7 @@
 
 #include "io/stored_weight.h"
 #include "kernels/linear.h"
+#include "text/documents.h"
 
 namespace pare {
 
@@ -47,9 +48,11 @@ StorageFormat storage_format(const std::string& name);
 
 void add_json(CLI::App& command, bool& json);
 
-// The whole text of a file, or of the standard input for "-". Throws kNotFound, kIo, and kFormat when it is
-// 2 GiB or longer.
+// The whole text of a file, or of the standard input for "-", as it stands. Throws kNotFound, kIo, and
+// kFormat when it is 2 GiB or longer.
 std::string read_text(const std::string& path);
+// The documents of a text file, or of the standard input for "-" (parse_documents, text_of_bytes).
+Documents read_documents_of(const std::string& path);
 
 // 134479872 → "134.48 M"; 1536 → "1.54 KB" (powers of 1000).
 std::string format_count(int64_t count);

@@ -1,10 +1,21 @@
 #include "task_table.h"
 
+#include <algorithm>
+#include <cctype>
+
 namespace pare {
 namespace {
 
 std::string_view main_metric(const Task& task) {
   return task.metrics == TaskMetrics::kNormalized ? "acc_norm" : "acc";
+}
+
+// The kind stands beside a name that does not say it already.
+std::string column_name(const Task& task) {
+  const bool said =
+      std::equal(task.name.begin(), task.name.end(), task.kind.begin(), task.kind.end(),
+                 [](unsigned char a, unsigned char b) { return std::tolower(a) == std::tolower(b); });
+  return said ? task.name : fmt::format("{} ({})", task.name, task.kind);
 }
 
 std::string percent(const Estimate& estimate) {
@@ -37,6 +48,10 @@ Json sample_json(const Task& task, const TaskResult& result, size_t index) {
     sample["greedy"] = scores.front().greedy;
     return sample;
   }
+  if (task.metrics == TaskMetrics::kTrueMass) {
+    sample["true_mass"] = true_mass(scores, item.truths);
+    return sample;
+  }
   sample["choice"] = best_choice(scores);
   if (!item.lengths.empty()) sample["choice_norm"] = best_choice(scores, item.lengths);
   return sample;
@@ -47,8 +62,8 @@ Json sample_json(const Task& task, const TaskResult& result, size_t index) {
 std::string tasks_summary(const EvalReport& report) {
   std::string text;
   for (const Task& task : report.tasks)
-    text += fmt::format("{} (sha256 {}): {} items, {} in %, {}\n", task.path, task.sha256.substr(0, 12),
-                        task.items.size(), main_metric(task), compute_type_name(report.compute));
+    text += fmt::format("{} (sha256 {}): {}, {} items, {} in %, {}\n", task.path, task.sha256.substr(0, 12),
+                        task.kind, task.items.size(), main_metric(task), compute_type_name(report.compute));
   return text;
 }
 
@@ -72,6 +87,8 @@ void add_task_figures(Json& model, const EvalReport& report, const EvalReport::E
     add_estimate(figures, "acc", result.accuracy);
     if (result.normalized_accuracy) add_estimate(figures, "acc_norm", *result.normalized_accuracy);
     if (result.perplexity) add_estimate(figures, "perplexity", *result.perplexity);
+    for (const auto& [subject, estimate] : result.subjects)
+      add_estimate(figures["subjects"][subject], "acc", estimate);
     figures["items"] = result.items.size();
     figures["tokens"] = result.tokens;
     figures["seconds"] = result.seconds;
@@ -87,7 +104,7 @@ void add_task_figures(Json& model, const EvalReport& report, const EvalReport::E
 Table task_table(const EvalReport& report) {
   std::vector<std::string> header = {"model"};
   for (const Task& task : report.tasks) {
-    header.push_back(task.name);
+    header.push_back(column_name(task));
     if (task.metrics == TaskMetrics::kLastWord) header.push_back(task.name + " ppl");
   }
   header.insert(header.end(), {"mean", "kept", "seconds"});
@@ -121,6 +138,7 @@ std::vector<std::string> task_csv_header(const EvalReport& report) {
   for (const Task& task : report.tasks) {
     add(task.name);
     if (task.metrics == TaskMetrics::kLastWord) add(task.name + "_ppl");
+    header.push_back(task.name + "_kind");
   }
   add("tasks_mean");
   header.emplace_back("tasks_kept");
@@ -129,9 +147,11 @@ std::vector<std::string> task_csv_header(const EvalReport& report) {
 
 std::vector<std::string> task_csv_cells(const EvalReport& report, const EvalReport::Entry& entry) {
   std::vector<std::string> cells;
-  for (const TaskResult& result : entry.tasks) {
+  for (size_t t = 0; t < report.tasks.size(); ++t) {
+    const TaskResult& result = entry.tasks[t];
     add_csv(cells, result.main());
     if (result.perplexity) add_csv(cells, *result.perplexity);
+    cells.push_back(report.tasks[t].kind);
   }
   const Estimate mean = mean_of(entry.tasks);
   add_csv(cells, mean);

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 
@@ -10,6 +11,7 @@
 #include "model/forward.h"
 #include "model/kv_cache.h"
 #include "model/sampler.h"
+#include "text/document_ids.h"
 
 namespace pare {
 namespace {
@@ -78,15 +80,19 @@ void require_sizes(int64_t nsamples, int64_t seqlen) {
 
 int64_t CalibrationSet::tokens() const { return static_cast<int64_t>(sequences.size()) * seqlen(); }
 
-CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
-                                     const std::string& source, int64_t nsamples, int64_t seqlen) {
+CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents& documents,
+                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen) {
   require_sizes(nsamples, seqlen);
-  const std::vector<int32_t> ids = tokenizer.encode(text);
+  constexpr auto kMost = std::numeric_limits<int64_t>::max();
+  const int64_t needed = nsamples > kMost / seqlen ? kMost : nsamples * seqlen;
+  const std::vector<int32_t> ids =
+      document_ids(tokenizer, documents, ends, false, static_cast<size_t>(needed));
   if (static_cast<int64_t>(ids.size()) / seqlen < nsamples)
-    fail(ErrorCode::kInvalid, "calibration text {} has {} tokens; {} samples of {} need {}", source,
+    fail(ErrorCode::kInvalid, "calibration text {} has {} tokens; {} samples of {} need {}", documents.source,
          ids.size(), nsamples, seqlen, static_cast<__int128>(nsamples) * seqlen);
+  require_known_text(tokenizer, std::span(ids).first(static_cast<size_t>(needed)), documents.source);
   CalibrationSet set;
-  set.source = source;
+  set.source = documents.source;
   for (int64_t i = 0; i < nsamples; ++i)
     set.sequences.emplace_back(ids.begin() + i * seqlen, ids.begin() + (i + 1) * seqlen);
   finish(set);

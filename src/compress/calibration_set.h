@@ -2,13 +2,14 @@
 #pragma once
 
 #include <cstdint>
-#include <filesystem>
+#include <span>
 #include <string>
 #include <vector>
 
 #include "compress/progress.h"
 #include "compress/work_area.h"
 #include "model/packed_model.h"
+#include "text/documents.h"
 #include "text/tokenizer.h"
 
 namespace pare {
@@ -22,10 +23,12 @@ struct CalibrationSet {
   int64_t seqlen() const { return sequences.empty() ? 0 : static_cast<int64_t>(sequences.front().size()); }
 };
 
-// The first `nsamples` consecutive windows of `seqlen` tokens of a text. Throws kInvalid when it is too
-// short, naming how many tokens there are and how many are needed.
-CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const std::string& text,
-                                     const std::string& source, int64_t nsamples, int64_t seqlen);
+// The first `nsamples` consecutive windows of `seqlen` tokens of a text, or of the documents of a data set
+// one behind another (document_ids; `ends`: the model's ends of sequence). Throws kInvalid when there are too
+// few, naming how many tokens there are and how many are needed, and when the tokenizer does not know the
+// text.
+CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents& documents,
+                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen);
 
 // Sequences that are written at once: their KV caches stay below 2 GB.
 int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen);

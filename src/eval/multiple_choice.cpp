@@ -1,5 +1,6 @@
 #include "eval/multiple_choice.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -33,9 +34,18 @@ void add_last_word(const Task& task, TaskResult& result) {
   result.perplexity = {std::exp(nll.value), std::exp(nll.value) * nll.standard_error};
 }
 
+void add_subjects(const Task& task, TaskResult& result) {
+  std::map<std::string, std::vector<double>> values;
+  for (size_t i = 0; i < task.items.size(); ++i)
+    if (const TaskItem& item = task.items[i]; !item.subject.empty())
+      values[item.subject].push_back(best_choice(result.items[i]) == item.gold ? 1.0 : 0.0);
+  for (const auto& [subject, own] : values) result.subjects[subject] = mean_of(own);
+}
+
 void add_accuracies(const Task& task, TaskResult& result) {
   result.accuracy =
       mean_over(task, [&](size_t i) { return best_choice(result.items[i]) == task.items[i].gold; });
+  add_subjects(task, result);
   if (task.metrics != TaskMetrics::kNormalized) return;
   result.normalized_accuracy = mean_over(task, [&](size_t i) {
     return best_choice(result.items[i], task.items[i].lengths) == task.items[i].gold;
@@ -74,6 +84,19 @@ size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_
   return best;
 }
 
+double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>& truths) {
+  double largest = scores.front().sum;
+  for (const Loglikelihood& score : scores) largest = std::max(largest, score.sum);
+  double all = 0.0;
+  double mass = 0.0;
+  for (size_t c = 0; c < scores.size(); ++c) {
+    const double probability = std::exp(scores[c].sum - largest);
+    all += probability;
+    if (truths[c]) mass += probability;
+  }
+  return mass / all;
+}
+
 TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, const Task& task,
                         const ScoreProgress& progress) {
   using Clock = std::chrono::steady_clock;
@@ -85,6 +108,9 @@ TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, co
   result.tokens = scores.tokens;
   if (task.metrics == TaskMetrics::kLastWord)
     add_last_word(task, result);
+  else if (task.metrics == TaskMetrics::kTrueMass)
+    result.accuracy =
+        mean_over(task, [&](size_t i) { return true_mass(result.items[i], task.items[i].truths); });
   else
     add_accuracies(task, result);
   result.seconds = std::chrono::duration<double>(Clock::now() - start).count();

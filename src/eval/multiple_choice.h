@@ -1,8 +1,10 @@
 // Zero-shot accuracy of a model on a task, as lm-evaluation-harness measures it.
 #pragma once
 
+#include <map>
 #include <optional>
 #include <span>
+#include <string>
 #include <vector>
 
 #include "eval/loglikelihood.h"
@@ -22,11 +24,13 @@ Estimate mean_of(std::span<const double> values);
 struct TaskResult {
   TaskMetrics metrics = TaskMetrics::kNormalized;
   std::vector<std::vector<Loglikelihood>> items;  // by item and choice
-  Estimate accuracy;                              // kLastWord: of greedy decoding
-  std::optional<Estimate> normalized_accuracy;    // kNormalized
-  std::optional<Estimate> perplexity;             // kLastWord; its error to first order
-  int64_t tokens = 0;                             // that went through the model
-  double seconds = 0.0;                           // of tokenizing and scoring
+  // kLastWord: of greedy decoding; kTrueMass: the mean share of the choices' probability that true ones have
+  Estimate accuracy;
+  std::optional<Estimate> normalized_accuracy;  // kNormalized
+  std::optional<Estimate> perplexity;           // kLastWord; its error to first order
+  std::map<std::string, Estimate> subjects;     // the accuracy of each, where items have one
+  int64_t tokens = 0;                           // that went through the model
+  double seconds = 0.0;                         // of tokenizing and scoring
 
   // What the task is judged by: the normalized accuracy where there is one.
   const Estimate& main() const { return normalized_accuracy ? *normalized_accuracy : accuracy; }
@@ -38,6 +42,9 @@ Estimate mean_of(std::span<const TaskResult> results);
 // The choice of the largest log-likelihood, per character where `lengths` (of the choices) are given; the
 // first of equal ones.
 size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths = {});
+
+// The share of the choices' probability that the true ones have.
+double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>& truths);
 
 // Throws kInvalid naming the item when it does not fit the model (tokenize_request), and as forward_batch
 // does.

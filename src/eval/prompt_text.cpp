@@ -42,14 +42,19 @@ std::string_view strip_end(std::string_view text) {
   return text;
 }
 
-std::string_view strip(std::string_view text) {
-  text = strip_end(text);
+std::string_view strip_start(std::string_view text) {
   while (!text.empty()) {
     const ClassedChar first = char_at(text, 0);
     if (!is_space(first)) break;
     text.remove_prefix(first.length);
   }
   return text;
+}
+
+std::string_view strip(std::string_view text) { return strip_start(strip_end(text)); }
+
+std::string_view without_last(std::string_view text) {
+  return text.empty() ? text : text.substr(0, last_character(text));
 }
 
 std::string replace_all(std::string_view text, std::string_view what, std::string_view with) {
@@ -84,6 +89,14 @@ std::string capitalize(std::string_view text) {
     at += c.length;
   }
   return result;
+}
+
+std::string uncapitalize(std::string_view text) {
+  if (text.empty()) return {};
+  const ClassedChar first = char_at(text, 0);
+  std::string result;
+  append_utf8(result, to_lower(first.code));
+  return result.append(text.substr(first.length));
 }
 
 int64_t character_count(std::string_view text) {

@@ -4,61 +4,85 @@
 #include <set>
 
 #include "base/hash.h"
-#include "base/mapped_file.h"
-#include "eval/prompt_text.h"
+#include "base/log.h"
 #include "eval/task_records.h"
+#include "text/json_records.h"
+#include "text/text_file.h"
 
 namespace pare {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxFileBytes = (uint64_t{1} << 31) - 1;
+// The name without the endings that say how the records are written.
+std::string task_name(const fs::path& path) {
+  return (path.extension() == ".gz" ? path.stem() : path).stem().string();
+}
+
+bool is_task_file(const fs::path& path) {
+  return (path.extension() == ".gz" ? path.stem() : path).extension() == ".jsonl";
+}
 
 std::vector<fs::path> files_of_folder(const fs::path& folder) {
   std::vector<fs::path> files;
   std::error_code error;
   for (auto it = fs::directory_iterator(folder, error); !error && it != fs::directory_iterator();
        it.increment(error))
-    if (it->path().extension() == ".jsonl") files.push_back(it->path());
+    if (is_task_file(it->path())) files.push_back(it->path());
   if (error) fail(ErrorCode::kIo, "cannot read the folder {}: {}", folder.string(), error.message());
   if (files.empty()) fail(ErrorCode::kNotFound, "{} holds no .jsonl files", folder.string());
   std::sort(files.begin(), files.end());
   return files;
 }
 
-}  // namespace
-
-Task parse_task(std::string_view text, std::string_view what, int64_t limit) {
-  Task task;
-  int64_t number = 0;
-  while (!text.empty() && (limit == 0 || static_cast<int64_t>(task.items.size()) < limit)) {
-    const std::string_view line = text.substr(0, text.find('\n'));
-    text.remove_prefix(std::min(text.size(), line.size() + 1));
-    ++number;
-    if (line.find_first_not_of(" \t\r") == std::string_view::npos) continue;
-    const std::string where = fmt::format("{}:{}", what, number);
-    const Json record = parse_json(line, where);
-    const RecordKind& kind = record_kind(record, where);
-    if (task.items.empty()) {
-      task.kind = kind.name;
-      task.metrics = kind.metrics;
-    } else if (kind.name != task.kind) {
-      fail(ErrorCode::kFormat, "{}: a record of {} among records of {}", where, kind.name, task.kind);
+// One task a reading, without items.
+std::vector<Task> tasks_of(const RecordKind& kind) {
+  std::vector<Task> tasks;
+  for (const RecordReading& reading : kind.readings) {
+    Task task;
+    task.kind = kind.name;
+    task.metrics = reading.metrics;
+    if (!reading.part.empty()) {
+      task.name = fmt::format("_{}", reading.part);
+      task.kind += fmt::format(" {}", reading.part);
     }
-    task.items.push_back(kind.read(record, where));
+    tasks.push_back(std::move(task));
   }
-  if (task.items.empty()) fail(ErrorCode::kFormat, "{} holds no items", what);
-  return task;
+  return tasks;
 }
 
-Task read_task(const fs::path& path, int64_t limit) {
-  const std::string text = read_file(path, kMaxFileBytes);
-  Task task = parse_task(text, path.string(), limit);
-  task.name = path.stem().string();
-  task.path = path.string();
-  task.sha256 = sha256_hex(text);
-  return task;
+}  // namespace
+
+std::vector<Task> parse_tasks(std::string_view text, std::string_view what, int64_t limit) {
+  const RecordKind* kind = nullptr;
+  std::vector<Task> tasks;
+  for_each_record(text, what, [&](const Json& record, std::string_view where) {
+    const RecognisedRecord found = recognise_record(record, where);
+    if (kind == nullptr) {
+      kind = found.kind;
+      tasks = tasks_of(*kind);
+      if (!found.unused.empty())
+        log_warning("{}: records of {} are read without the fields {}", what, kind->name, found.unused);
+    } else if (found.kind != kind) {
+      fail(ErrorCode::kFormat, "{}: a record of {} among records of {}", where, found.kind->name, kind->name);
+    }
+    for (size_t t = 0; t < tasks.size(); ++t) tasks[t].items.push_back(kind->readings[t].read(record, where));
+    return limit == 0 || static_cast<int64_t>(tasks.front().items.size()) < limit;
+  });
+  if (tasks.empty()) fail(ErrorCode::kFormat, "{} holds no items", what);
+  return tasks;
+}
+
+std::vector<Task> read_tasks(const fs::path& path, int64_t limit) {
+  const std::string text = read_text_file(path);
+  std::vector<Task> tasks = parse_tasks(text, path.string(), limit);
+  const std::string sha256 = sha256_hex(text);
+  for (Task& task : tasks) {
+    task.name = task_name(path) + task.name;
+    task.path = path.string();
+    task.sha256 = sha256;
+  }
+  return tasks;
 }
 
 std::vector<fs::path> find_task_files(std::span<const std::string> paths) {
@@ -72,13 +96,16 @@ std::vector<fs::path> find_task_files(std::span<const std::string> paths) {
     } else if (fs::exists(path, ignored)) {
       files.push_back(path);
     } else {
-      fail(ErrorCode::kNotFound, "{} does not exist", path.string());
+      fail(ErrorCode::kNotFound,
+           "{} does not exist: tasks are files, made e.g. with datasets: load_dataset(NAME, "
+           "split=\"validation\").to_json(\"{}.jsonl\")",
+           path.string(), path.stem().string());
     }
   }
   std::set<std::string> names;
   for (const fs::path& file : files)
-    if (!names.insert(file.stem().string()).second)
-      fail(ErrorCode::kInvalid, "{}: another task is called {} as well", file.string(), file.stem().string());
+    if (!names.insert(task_name(file)).second)
+      fail(ErrorCode::kInvalid, "{}: another task is called {} as well", file.string(), task_name(file));
   return files;
 }
 

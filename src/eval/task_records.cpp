@@ -1,200 +1,217 @@
 #include "eval/task_records.h"
 
 #include <algorithm>
-#include <charconv>
 
-#include "eval/prompt_text.h"
+#include "eval/record_readers.h"
 
 namespace pare {
 namespace {
 
-// The texts of a list that is not empty.
-std::vector<std::string> strings_of(const Json& record, const std::string& key, std::string_view what) {
-  const auto it = record.find(key);
-  if (it == record.end() || !it->is_array() || it->empty())
-    fail(ErrorCode::kFormat, "{}: key \"{}\" is not a list of texts, or is empty", what, key);
-  std::vector<std::string> texts;
-  for (const Json& text : *it) {
-    if (!text.is_string())
-      fail(ErrorCode::kFormat, "{}: entry {} of \"{}\" is not a text", what, texts.size(), key);
-    texts.push_back(text.get<std::string>());
-  }
-  return texts;
-}
+using Names = std::span<const std::string_view>;
 
-[[noreturn]] void fail_hidden(const std::string& key, std::string_view what) {
-  fail(ErrorCode::kInvalid,
-       "{}: the answer is hidden (\"{}\" is missing, empty or -1): take a split with labels", what, key);
-}
+// Fields of a kind: what every record has, and what it may have as well.
+constexpr std::string_view kChoices[] = {"context", "choices"};
+constexpr std::string_view kContexts[] = {"contexts", "continuation"};
+constexpr std::string_view kGold[] = {"gold"};
+constexpr std::string_view kPiqa[] = {"goal", "sol1", "sol2"};
+constexpr std::string_view kLabel[] = {"label"};
+constexpr std::string_view kHellaswag[] = {"activity_label", "ctx_a", "ctx_b", "endings"};
+constexpr std::string_view kHellaswagMore[] = {"label", "ctx", "source_id", "split", "split_type"};
+constexpr std::string_view kWinogrande[] = {"sentence", "option1", "option2"};
+constexpr std::string_view kWinograndeMore[] = {"answer", "qID"};
+constexpr std::string_view kBoolq[] = {"question", "passage"};
+constexpr std::string_view kBoolqMore[] = {"answer", "label", "title", "version"};
+constexpr std::string_view kOpenbookqa[] = {"question_stem", "choices"};
+constexpr std::string_view kOpenbookqaMore[] = {"answerKey", "fact1", "humanScore", "clarity",
+                                                "turkIdAnonymized"};
+constexpr std::string_view kArc[] = {"question", "choices"};
+constexpr std::string_view kAnswerKey[] = {"answerKey"};
+constexpr std::string_view kLambada[] = {"text"};
+constexpr std::string_view kLambadaMore[] = {"domain"};
+constexpr std::string_view kMmlu[] = {"question", "subject", "choices"};
+constexpr std::string_view kAnswer[] = {"answer"};
+constexpr std::string_view kSciq[] = {"question",    "distractor1",    "distractor2",
+                                      "distractor3", "correct_answer", "support"};
+constexpr std::string_view kCopa[] = {"premise", "choice1", "choice2", "question"};
+constexpr std::string_view kCommonsenseqa[] = {"question", "question_concept", "choices"};
+constexpr std::string_view kSocialIqa[] = {"context", "question", "answerA", "answerB", "answerC"};
+constexpr std::string_view kTruthfulqa[] = {"question", "mc1_targets", "mc2_targets"};
+// Numbers of records, which any set may have.
+constexpr std::string_view kNumbers[] = {"id", "idx", "ind", "index", "__index_level_0__"};
 
-// A label as text: files write numbers, or the same as strings.
-std::string label_text(const Json& record, const std::string& key, std::string_view what) {
-  const auto it = record.find(key);
-  if (it == record.end() || it->is_null()) fail_hidden(key, what);
-  if (!it->is_string() && !it->is_number_integer())
-    fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", what, key,
-         it->dump().substr(0, 80));
-  const std::string text = it->is_string() ? it->get<std::string>() : it->dump();
-  std::string label(strip(text));
-  if (label.empty() || label == "-1") fail_hidden(key, what);
-  return label;
-}
-
-// A label that counts choices from `first`, as an index.
-size_t label_index(const Json& record, const std::string& key, size_t first, size_t choices,
-                   std::string_view what) {
-  const std::string text = label_text(record, key, what);
-  size_t value = 0;
-  const char* end = text.data() + text.size();
-  const auto parsed = std::from_chars(text.data(), end, value);
-  if (parsed.ec != std::errc() || parsed.ptr != end || value < first || value - first >= choices)
-    fail(ErrorCode::kInvalid, "{}: \"{}\" is {}, expected {} to {}", what, key, text.substr(0, 80), first,
-         first + choices - 1);
-  return value - first;
-}
-
-// One context, a choice after each.
-TaskItem choices_item(const std::string& context, const std::vector<std::string>& choices, size_t gold,
-                      std::string_view what) {
-  TaskItem item;
-  item.gold = gold;
-  for (const std::string& choice : choices) {
-    if (choice.empty()) fail(ErrorCode::kInvalid, "{}: choice {} is empty", what, item.requests.size());
-    item.requests.push_back({context, fmt::format(" {}", choice)});
-    item.lengths.push_back(character_count(choice));
-  }
-  return item;
-}
-
-TaskItem read_choices(const Json& r, std::string_view what) {
-  const auto choices = strings_of(r, "choices", what);
-  return choices_item(json_get<std::string>(r, "context", what), choices,
-                      label_index(r, "gold", 0, choices.size(), what), what);
-}
-
-TaskItem read_contexts(const Json& r, std::string_view what) {
-  const auto contexts = strings_of(r, "contexts", what);
-  const std::string continuation = fmt::format(" {}", json_get<std::string>(r, "continuation", what));
-  TaskItem item;
-  for (const std::string& context : contexts) item.requests.push_back({context, continuation});
-  item.gold = label_index(r, "gold", 0, contexts.size(), what);
-  return item;
-}
-
-TaskItem read_piqa(const Json& r, std::string_view what) {
-  return choices_item(fmt::format("Question: {}\nAnswer:", json_get<std::string>(r, "goal", what)),
-                      {json_get<std::string>(r, "sol1", what), json_get<std::string>(r, "sol2", what)},
-                      label_index(r, "label", 0, 2, what), what);
-}
-
-// Artifacts of WikiHow go, as lm-evaluation-harness has it.
-std::string hellaswag_text(std::string_view text) {
-  return replace_all(remove_brackets(replace_all(strip(text), " [title]", ". ")), "  ", " ");
-}
-
-TaskItem read_hellaswag(const Json& r, std::string_view what) {
-  const std::string context = fmt::format("{}: {} {}", json_get<std::string>(r, "activity_label", what),
-                                          json_get<std::string>(r, "ctx_a", what),
-                                          capitalize(json_get<std::string>(r, "ctx_b", what)));
-  std::vector<std::string> endings = strings_of(r, "endings", what);
-  for (std::string& ending : endings) ending = hellaswag_text(ending);
-  return choices_item(hellaswag_text(context), endings, label_index(r, "label", 0, endings.size(), what),
-                      what);
-}
-
-// {"choices": {"text": […], "label": […]}, "answerKey"}: the answer is one of the labels.
-TaskItem read_labelled(const Json& r, const std::string& context, std::string_view what) {
-  const Json& choices = r.at("choices");
-  if (!choices.is_object()) fail(ErrorCode::kFormat, "{}: key \"choices\" is not an object", what);
-  const auto texts = strings_of(choices, "text", what);
-  const auto labels = strings_of(choices, "label", what);
-  if (texts.size() != labels.size())
-    fail(ErrorCode::kFormat, "{}: {} texts of choices, but {} labels", what, texts.size(), labels.size());
-  const std::string answer = label_text(r, "answerKey", what);
-  const auto found = std::find(labels.begin(), labels.end(), answer);
-  if (found == labels.end())
-    fail(ErrorCode::kInvalid, "{}: \"answerKey\" is {}, which is not the label of a choice", what,
-         answer.substr(0, 80));
-  return choices_item(context, texts, static_cast<size_t>(found - labels.begin()), what);
-}
-
-TaskItem read_arc(const Json& r, std::string_view what) {
-  return read_labelled(r, fmt::format("Question: {}\nAnswer:", json_get<std::string>(r, "question", what)),
-                       what);
-}
-
-TaskItem read_openbookqa(const Json& r, std::string_view what) {
-  return read_labelled(r, json_get<std::string>(r, "question_stem", what), what);
-}
-
-TaskItem read_winogrande(const Json& r, std::string_view what) {
-  const auto sentence = json_get<std::string>(r, "sentence", what);
-  const size_t gap = sentence.find('_');
-  if (gap == std::string::npos) fail(ErrorCode::kFormat, "{}: \"sentence\" has no gap (_)", what);
-  const std::string continuation = fmt::format(" {}", strip(std::string_view(sentence).substr(gap + 1)));
-  TaskItem item;
-  for (const char* option : {"option1", "option2"})
-    item.requests.push_back({sentence.substr(0, gap) + json_get<std::string>(r, option, what), continuation});
-  item.gold = label_index(r, "answer", 1, 2, what);
-  return item;
-}
-
-// SuperGLUE labels answers; the original data set has them as true and false.
-TaskItem read_boolq(const Json& r, std::string_view what) {
-  const auto answer = json_find<bool>(r, "answer", what);
-  const size_t gold = answer ? static_cast<size_t>(*answer) : label_index(r, "label", 0, 2, what);
-  const std::string context =
-      fmt::format("{}\nQuestion: {}?\nAnswer:", json_get<std::string>(r, "passage", what),
-                  json_get<std::string>(r, "question", what));
-  TaskItem item = choices_item(context, {"no", "yes"}, gold, what);
-  item.lengths.clear();
-  return item;
-}
-
-TaskItem read_lambada(const Json& r, std::string_view what) {
-  const auto text = json_get<std::string>(r, "text", what);
-  if (text.empty()) fail(ErrorCode::kInvalid, "{}: \"text\" is empty", what);
-  const size_t space = text.rfind(' ');
-  if (space == std::string::npos) return {{{"", fmt::format(" {}", text)}}, 0, {}};
-  return {{{text.substr(0, space), text.substr(space)}}, 0, {}};
-}
-
-constexpr std::string_view kChoicesFields[] = {"context", "choices"};
-constexpr std::string_view kContextsFields[] = {"contexts", "continuation"};
-constexpr std::string_view kPiqaFields[] = {"goal", "sol1", "sol2"};
-constexpr std::string_view kHellaswagFields[] = {"activity_label", "ctx_a", "ctx_b", "endings"};
-constexpr std::string_view kWinograndeFields[] = {"sentence", "option1", "option2"};
-constexpr std::string_view kBoolqFields[] = {"question", "passage"};
-constexpr std::string_view kOpenbookqaFields[] = {"question_stem", "choices"};
-constexpr std::string_view kArcFields[] = {"question", "choices"};
-constexpr std::string_view kLambadaFields[] = {"text"};
+constexpr RecordReading kReadChoices[] = {{"", TaskMetrics::kNormalized, read_choices}};
+constexpr RecordReading kReadContexts[] = {{"", TaskMetrics::kAccuracy, read_contexts}};
+constexpr RecordReading kReadPiqa[] = {{"", TaskMetrics::kNormalized, read_piqa}};
+constexpr RecordReading kReadHellaswag[] = {{"", TaskMetrics::kNormalized, read_hellaswag}};
+constexpr RecordReading kReadWinogrande[] = {{"", TaskMetrics::kAccuracy, read_winogrande}};
+constexpr RecordReading kReadBoolq[] = {{"", TaskMetrics::kAccuracy, read_boolq}};
+constexpr RecordReading kReadOpenbookqa[] = {{"", TaskMetrics::kNormalized, read_openbookqa}};
+constexpr RecordReading kReadArc[] = {{"", TaskMetrics::kNormalized, read_arc}};
+constexpr RecordReading kReadLambada[] = {{"", TaskMetrics::kLastWord, read_lambada}};
+constexpr RecordReading kReadMmlu[] = {{"", TaskMetrics::kAccuracy, read_mmlu}};
+constexpr RecordReading kReadSciq[] = {{"", TaskMetrics::kNormalized, read_sciq}};
+constexpr RecordReading kReadCopa[] = {{"", TaskMetrics::kAccuracy, read_copa}};
+constexpr RecordReading kReadCommonsenseqa[] = {{"", TaskMetrics::kAccuracy, read_commonsenseqa}};
+constexpr RecordReading kReadSocialIqa[] = {{"", TaskMetrics::kAccuracy, read_social_iqa}};
+constexpr RecordReading kReadTruthfulqa[] = {{"mc1", TaskMetrics::kAccuracy, read_truthfulqa_mc1},
+                                             {"mc2", TaskMetrics::kTrueMass, read_truthfulqa_mc2}};
 
 constexpr RecordKind kKinds[] = {
-    {"choices", TaskMetrics::kNormalized, kChoicesFields, read_choices},
-    {"contexts", TaskMetrics::kAccuracy, kContextsFields, read_contexts},
-    {"PIQA", TaskMetrics::kNormalized, kPiqaFields, read_piqa},
-    {"HellaSwag", TaskMetrics::kNormalized, kHellaswagFields, read_hellaswag},
-    {"WinoGrande", TaskMetrics::kAccuracy, kWinograndeFields, read_winogrande},
-    {"BoolQ", TaskMetrics::kAccuracy, kBoolqFields, read_boolq},
-    {"OpenBookQA", TaskMetrics::kNormalized, kOpenbookqaFields, read_openbookqa},
-    {"ARC", TaskMetrics::kNormalized, kArcFields, read_arc},
-    {"LAMBADA", TaskMetrics::kLastWord, kLambadaFields, read_lambada},
+    {"choices", kChoices, kGold, kReadChoices},
+    {"contexts", kContexts, kGold, kReadContexts},
+    {"PIQA", kPiqa, kLabel, kReadPiqa},
+    {"HellaSwag", kHellaswag, kHellaswagMore, kReadHellaswag},
+    {"WinoGrande", kWinogrande, kWinograndeMore, kReadWinogrande},
+    {"BoolQ", kBoolq, kBoolqMore, kReadBoolq},
+    {"OpenBookQA", kOpenbookqa, kOpenbookqaMore, kReadOpenbookqa},
+    {"MMLU", kMmlu, kAnswer, kReadMmlu},
+    {"CommonsenseQA", kCommonsenseqa, kAnswerKey, kReadCommonsenseqa},
+    {"ARC", kArc, kAnswerKey, kReadArc},
+    {"SciQ", kSciq, {}, kReadSciq},
+    {"COPA", kCopa, kLabel, kReadCopa},
+    {"Social IQA", kSocialIqa, kLabel, kReadSocialIqa},
+    {"TruthfulQA", kTruthfulqa, {}, kReadTruthfulqa},
+    {"LAMBADA", kLambada, kLambadaMore, kReadLambada},
 };
+
+// Sets that people bring and that are not scored: told by name, with what to do.
+struct OtherSet {
+  std::string_view name;
+  std::string_view fields[4];  // all of these, empty ones aside
+  std::string_view reason;
+  bool no_others = false;  // records of it have no other fields
+};
+constexpr std::string_view kGenerated = "its answers are generated, and only log-likelihoods are scored here";
+constexpr std::string_view kText = "it is running text, which --ppl and --calib read";
+constexpr std::string_view kOtherPrompt =
+    "its prompt is not known here; write its items as {\"context\", \"choices\", \"gold\"}";
+constexpr OtherSet kOtherSets[] = {
+    {"C4", {"text", "timestamp", "url"}, kText},
+    {"Wikipedia", {"text", "title", "url"}, kText},
+    {"MMLU without its subjects",
+     {"question", "choices", "answer"},
+     "the prompt names them: keep \"subject\""},
+    {"MMLU-Pro", {"question", "options", "answer_index"}, kOtherPrompt},
+    {"RACE", {"article", "question", "options"}, kOtherPrompt},
+    {"LogiQA", {"context", "question", "options"}, kOtherPrompt},
+    {"MedMCQA", {"question", "opa", "opb"}, kOtherPrompt},
+    {"SWAG", {"startphrase", "ending0", "ending1"}, kOtherPrompt},
+    {"a set of entailments (RTE, MNLI, CB)", {"premise", "hypothesis"}, kOtherPrompt},
+    {"WiC", {"word", "sentence1", "sentence2"}, kOtherPrompt},
+    {"TruthfulQA for generation",
+     {"question", "best_answer", "incorrect_answers"},
+     "take the configuration multiple_choice"},
+    {"HumanEval", {"prompt", "canonical_solution"}, kGenerated},
+    {"MBPP", {"code", "test_list"}, kGenerated},
+    {"MATH", {"problem", "solution"}, kGenerated},
+    {"IFEval", {"prompt", "instruction_id_list"}, kGenerated},
+    {"TriviaQA", {"question", "answer", "entity_pages"}, kGenerated},
+    {"DROP", {"passage", "question", "answers_spans"}, kGenerated},
+    {"SQuAD", {"context", "question", "answers"}, kGenerated},
+    {"a set of tasks with free answers (as BIG-Bench Hard)", {"input", "target"}, kGenerated, true},
+    {"a set of questions with free answers (as GSM8K)", {"question", "answer"}, kGenerated, true},
+};
+
+bool holds(Names names, std::string_view name) {
+  return std::find(names.begin(), names.end(), name) != names.end();
+}
+
+bool has_all(const Json& record, Names fields) {
+  return std::all_of(fields.begin(), fields.end(),
+                     [&](std::string_view field) { return field.empty() || record.contains(field); });
+}
+
+bool has_only(const Json& record, Names fields) {
+  for (const auto& member : record.items())
+    if (!holds(fields, member.key()) && !holds(kNumbers, member.key())) return false;
+  return true;
+}
+
+bool is_known_field(std::string_view name) {
+  return std::any_of(
+             std::begin(kKinds), std::end(kKinds),
+             [&](const RecordKind& kind) { return holds(kind.fields, name) || holds(kind.more, name); }) ||
+         std::any_of(std::begin(kOtherSets), std::end(kOtherSets),
+                     [&](const OtherSet& set) { return holds(set.fields, name); });
+}
+
+void add_name(std::string& names, std::string_view name) {
+  if (!names.empty()) names += ", ";
+  names += name.substr(0, 40);
+}
+
+// What a kind does not know of a record. A number can be no part of a prompt, unless it is another set's.
+struct Surplus {
+  std::string refused;
+  std::string unused;
+};
+
+Surplus surplus_of(const Json& record, const RecordKind& kind) {
+  Surplus surplus;
+  for (const auto& member : record.items()) {
+    const std::string& name = member.key();
+    if (holds(kind.fields, name) || holds(kind.more, name) || holds(kNumbers, name)) continue;
+    const Json& value = member.value();
+    const bool text = value.is_string() || value.is_structured();
+    add_name(text || is_known_field(name) ? surplus.refused : surplus.unused, name);
+  }
+  return surplus;
+}
+
+void refuse_other_sets(const Json& record, std::string_view what) {
+  for (const OtherSet& set : kOtherSets)
+    if (has_all(record, set.fields) && (!set.no_others || has_only(record, set.fields)))
+      fail(ErrorCode::kFormat, "{}: this looks like {}: {}", what, set.name, set.reason);
+}
+
+// The same records in forms that other programs write.
+void refuse_other_forms(const Json& record, std::string_view what) {
+  const auto question = record.find("question");
+  if (question != record.end() && question->is_object() && question->contains("stem"))
+    fail(ErrorCode::kFormat,
+         "{}: ARC, OpenBookQA and CommonsenseQA look alike in their original files (\"question\" with a "
+         "\"stem\"): "
+         "take them as datasets writes them with to_json",
+         what);
+  if (!record.empty() && std::all_of(record.begin(), record.end(), [](const Json& column) {
+        return column.is_object() && column.contains("0");
+      }))
+    fail(ErrorCode::kFormat,
+         "{}: an object of columns; with pandas write records: to_json(OUT, orient=\"records\", lines=True)",
+         what);
+}
+
+std::string kind_names() {
+  std::string names;
+  for (const RecordKind& kind : kKinds) add_name(names, kind.name);
+  return names;
+}
 
 }  // namespace
 
-const RecordKind& record_kind(const Json& record, std::string_view what) {
+RecognisedRecord recognise_record(const Json& record, std::string_view what) {
   if (!record.is_object())
     fail(ErrorCode::kFormat, "{}: expected a JSON object, got {}", what, record.type_name());
-  for (const RecordKind& kind : kKinds)
-    if (std::all_of(kind.fields.begin(), kind.fields.end(),
-                    [&](std::string_view field) { return record.contains(field); }))
-      return kind;
+  refuse_other_forms(record, what);
+  const RecordKind* nearest = nullptr;
+  Surplus surplus;
+  for (const RecordKind& kind : kKinds) {
+    if (!has_all(record, kind.fields)) continue;
+    Surplus own = surplus_of(record, kind);
+    if (own.refused.empty()) return {&kind, own.unused};
+    if (nearest != nullptr) continue;
+    nearest = &kind;
+    surplus = std::move(own);
+  }
+  refuse_other_sets(record, what);
+  if (nearest != nullptr)
+    fail(ErrorCode::kFormat,
+         "{}: a record of {} has no field {}; it is another set's, or the field has to go (known are {})",
+         what, nearest->name, surplus.refused, kind_names());
   std::string fields;
-  for (const auto& member : record.items())
-    fields += fmt::format("{}{}", fields.empty() ? "" : ", ", member.key());
-  fail(ErrorCode::kFormat, "{}: no known kind of task has a record with the fields: {}", what,
-       fields.substr(0, 200));
+  for (const auto& member : record.items()) add_name(fields, member.key());
+  fail(ErrorCode::kFormat, "{}: no known kind of task has a record with the fields: {} (known are {})", what,
+       fields.substr(0, 200), kind_names());
 }
 
 }  // namespace pare

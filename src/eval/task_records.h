@@ -2,6 +2,7 @@
 #pragma once
 
 #include <span>
+#include <string>
 #include <string_view>
 
 #include "base/json.h"
@@ -9,16 +10,30 @@
 
 namespace pare {
 
-struct RecordKind {
-  std::string_view name;
+// One task that the records of a set are read for.
+struct RecordReading {
+  std::string_view part;  // told apart by, where a set is read for several tasks; else empty
   TaskMetrics metrics;
-  std::span<const std::string_view> fields;  // what tells it apart
   // Throws kFormat naming `what` when a field has an unexpected value, and kInvalid when the answer is hidden
   // or is none of the choices.
   TaskItem (*read)(const Json& record, std::string_view what);
 };
 
-// The first kind all of whose fields the record has. Throws kFormat naming `what` when there is none.
-const RecordKind& record_kind(const Json& record, std::string_view what);
+struct RecordKind {
+  std::string_view name;
+  std::span<const std::string_view> fields;  // what every record has
+  std::span<const std::string_view> more;    // what it may have as well
+  std::span<const RecordReading> readings;
+};
+
+struct RecognisedRecord {
+  const RecordKind* kind = nullptr;
+  std::string unused;  // names of fields that no kind knows, which hold numbers, true, false or null
+};
+
+// The kind all of whose fields the record has, and which knows all of the record's fields that hold texts,
+// lists or objects, or that are another set's. Throws kFormat naming `what`: a known set that is not scored
+// (generation, running text, another prompt), the fields that are too many, or all kinds.
+RecognisedRecord recognise_record(const Json& record, std::string_view what);
 
 }  // namespace pare

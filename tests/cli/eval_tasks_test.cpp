@@ -3,6 +3,7 @@
 #include <sstream>
 
 #include "cli/pare_command.h"
+#include "support/gzip.h"
 
 namespace pare::test {
 namespace {
@@ -68,7 +69,7 @@ TEST_F(EvalTasks, TablesOfTextAndTasks) {
   const CommandResult text = pare(both);
   EXPECT_EQ(text.status, 0) << text.err;
   EXPECT_THAT(text.out, testing::HasSubstr("2 windows of 64 tokens"));
-  EXPECT_THAT(text.out, testing::HasSubstr("3 items, acc_norm in %"));
+  EXPECT_THAT(text.out, testing::HasSubstr("): choices, 3 items, acc_norm in %"));
   EXPECT_THAT(text.out, testing::HasSubstr("kept"));
   EXPECT_THAT(text.out, testing::HasSubstr("100.0 %"));
 
@@ -82,9 +83,54 @@ TEST_F(EvalTasks, TablesOfTextAndTasks) {
   const std::string csv = pare(arguments).out;
   EXPECT_THAT(csv,
               testing::StartsWith("model,perplexity,perplexity_stderr,kl,top1,parameters,parameter_ratio,"
-                                  "bytes,choices,choices_stderr,tasks_mean,tasks_mean_stderr,tasks_kept\n"));
+                                  "bytes,choices,choices_stderr,choices_kind,tasks_mean,tasks_mean_stderr,"
+                                  "tasks_kept\n"));
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 2);
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), ','), 2 * 12);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), ','), 2 * 13);
+}
+
+TEST_F(EvalTasks, TheKindStandsInEveryHeading) {
+  const std::string record =
+      R"({"question": "Who?", "mc1_targets": {"choices": ["Ada", "Bram"], "labels": [1, 0]},)"
+      R"( "mc2_targets": {"choices": ["Ada", "Nora", "Bram"], "labels": [1, 1, 0]}})";
+  const std::string file = folder_.file("truthful.jsonl", record).string();
+  const std::string samples = (folder_ / "samples").string();
+  const CommandResult text = pare({"eval", kTinyModel, "--tasks", file, "--samples", samples});
+  EXPECT_THAT(text.out, testing::HasSubstr("): TruthfulQA mc1, 1 items, acc in %"));
+  EXPECT_THAT(text.out, testing::HasSubstr("truthful_mc2 (TruthfulQA mc2)"));
+  EXPECT_THAT(pare({"eval", kTinyModel, "--tasks", file, "--csv"}).out,
+              testing::HasSubstr(",truthful_mc1,truthful_mc1_stderr,truthful_mc1_kind,truthful_mc2,"));
+  const Json json = pare_json({"eval", kTinyModel, "--tasks", file});
+  EXPECT_EQ(json["tasks"][1]["kind"], "TruthfulQA mc2");
+  const double mass = json["models"][0]["tasks"]["truthful_mc2"]["acc"].get<double>();
+  EXPECT_GT(mass, 0.0);
+  EXPECT_LT(mass, 1.0);
+  EXPECT_THAT(file_contents(samples), testing::HasSubstr("\"true_mass\":"));
+}
+
+TEST_F(EvalTasks, ListsAndGzipAreReadAsLinesAre) {
+  const std::string list =
+      folder_.file("list.json", "[" + kLastWords.substr(0, kLastWords.find('\n')) + "]").string();
+  const std::string packed = folder_.file("packed.jsonl.gz", gzip(kLastWords)).string();
+  const Json json = pare_json({"eval", kTinyModel, "--tasks", last_words() + "," + packed + "," + list});
+  const Json& tasks = json["models"][0]["tasks"];
+  EXPECT_EQ(tasks["words"]["perplexity"], tasks["packed"]["perplexity"]);
+  EXPECT_EQ(json["tasks"][0]["sha256"], json["tasks"][1]["sha256"]);
+  EXPECT_EQ(tasks["list"]["items"], 1);
+}
+
+TEST_F(EvalTasks, SubjectsHaveTheirOwnFigures) {
+  const std::string lines =
+      R"({"question": "q", "subject": "one", "choices": ["a", "b", "c", "d"], "answer": 0})"
+      "\n"
+      R"({"question": "q", "subject": "two", "choices": ["a", "b", "c", "d"], "answer": 1})";
+  const std::string file = folder_.file("mmlu.jsonl", lines).string();
+  const Json json = pare_json({"eval", kTinyModel, "--tasks", file});
+  const Json& task = json["models"][0]["tasks"]["mmlu"];
+  EXPECT_EQ(task["subjects"].size(), 2u);
+  EXPECT_DOUBLE_EQ(
+      (task["subjects"]["one"]["acc"].get<double>() + task["subjects"]["two"]["acc"].get<double>()) / 2.0,
+      task["acc"].get<double>());
 }
 
 TEST_F(EvalTasks, CsvOfPerplexityAlone) {
@@ -126,6 +172,13 @@ TEST_F(EvalTasks, WhatCannotBeRead) {
   expect_failure({"eval", kTinyModel, "--tasks", mixed}, 1, "mixed.jsonl:4: a record of LAMBADA");
   const std::string unwritable = (folder_ / "none" / "samples").string();
   expect_failure({"eval", kTinyModel, "--tasks", choices(), "--samples", unwritable}, 1, unwritable);
+  const std::string web =
+      folder_.file("c4.jsonl", R"({"text": "a b", "url": "u", "timestamp": "t"})").string();
+  expect_failure({"eval", kTinyModel, "--tasks", web}, 1, "c4.jsonl:1: this looks like C4");
+  const std::string columns = folder_.file("a.parquet", "PAR1....PAR1").string();
+  expect_failure({"eval", kTinyModel, "--tasks", columns}, 1, "a.parquet is not UTF-8 text but Parquet");
+  expect_failure({"eval", kTinyModel, "--tasks", "piqa"}, 1,
+                 "piqa does not exist: tasks are files, made e.g. with datasets");
   const std::string longer =
       folder_.file("long.jsonl", "{\"text\": \"a b" + std::string(2000, 'x') + "\"}").string();
   expect_failure({"eval", kTinyModel, "--tasks", longer}, 1, "long.jsonl: item 1: a continuation of");

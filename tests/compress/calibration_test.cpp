@@ -10,12 +10,18 @@ namespace {
 
 const std::filesystem::path kTiny = PARE_GOLDEN_DIR "/tiny-model";
 
+// As one plain text.
+Documents plain(std::string text, std::string source) {
+  return {{std::move(text)}, false, std::move(source), ""};
+}
+
 std::string calibration_text() { return read_file(PARE_GOLDEN_DIR "/text/calibration.txt", 1 << 24); }
 
 TEST(CalibrationFromText, TakesConsecutiveWindows) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
   const std::vector<int32_t> ids = tokenizer.encode(calibration_text());
-  const CalibrationSet set = calibration_from_text(tokenizer, calibration_text(), "the text", 3, 50);
+  const CalibrationSet set =
+      calibration_from_text(tokenizer, plain(calibration_text(), "the text"), {}, 3, 50);
   ASSERT_EQ(set.sequences.size(), 3u);
   EXPECT_EQ(set.seqlen(), 50);
   EXPECT_EQ(set.tokens(), 150);
@@ -24,21 +30,48 @@ TEST(CalibrationFromText, TakesConsecutiveWindows) {
   for (int64_t i = 0; i < 150; ++i)
     EXPECT_EQ(set.sequences[static_cast<size_t>(i / 50)][static_cast<size_t>(i % 50)],
               ids[static_cast<size_t>(i)]);
-  EXPECT_EQ(set.sha256, calibration_from_text(tokenizer, calibration_text(), "other", 2, 75).sha256);
-  EXPECT_NE(set.sha256, calibration_from_text(tokenizer, calibration_text(), "the text", 3, 51).sha256);
+  EXPECT_EQ(set.sha256,
+            calibration_from_text(tokenizer, plain(calibration_text(), "other"), {}, 2, 75).sha256);
+  EXPECT_NE(set.sha256,
+            calibration_from_text(tokenizer, plain(calibration_text(), "the text"), {}, 3, 51).sha256);
 }
 
 TEST(CalibrationFromText, NamesTheNumbersWhenTheTextIsTooShort) {
   const Tokenizer tokenizer = load_tokenizer(kTiny);
   const size_t count = tokenizer.encode("Mira and the tide").size();
-  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "Mira and the tide", "some.txt", 3, 50),
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("Mira and the tide", "some.txt"), {}, 3, 50),
                     ErrorCode::kInvalid,
                     fmt::format("some.txt has {} tokens; 3 samples of 50 need 150", count));
-  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "", "empty", 1, 2), ErrorCode::kInvalid, "0 tokens");
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("", "empty"), {}, 1, 2), ErrorCode::kInvalid,
+                    "0 tokens");
   const auto all = static_cast<int64_t>(count);
-  EXPECT_EQ(calibration_from_text(tokenizer, "Mira and the tide", "", 1, all).tokens(), all);
-  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "Mira and the tide", "", 1, all + 1),
+  EXPECT_EQ(calibration_from_text(tokenizer, plain("Mira and the tide", ""), {}, 1, all).tokens(), all);
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("Mira and the tide", ""), {}, 1, all + 1),
                     ErrorCode::kInvalid, "samples");
+}
+
+TEST(CalibrationFromText, RecordsFollowEachOtherAndAreParted) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  const Documents records = {{"Mira and the tide", "Ada sang. Bram slept."}, true, "f", ""};
+  std::vector<int32_t> ids = tokenizer.encode(records.texts[0]);
+  ids.push_back(2);
+  const std::vector<int32_t> second = tokenizer.encode(records.texts[1]);
+  ids.insert(ids.end(), second.begin(), second.end());
+  const std::vector<int32_t> ends = {2, 5};
+  const auto seqlen = static_cast<int64_t>(ids.size()) / 2;
+  const CalibrationSet set = calibration_from_text(tokenizer, records, ends, 2, seqlen);
+  std::vector<int32_t> joined = set.sequences[0];
+  joined.insert(joined.end(), set.sequences[1].begin(), set.sequences[1].end());
+  ids.resize(joined.size());
+  EXPECT_EQ(joined, ids);
+}
+
+TEST(CalibrationFromText, RefusesTextThatTheTokenizerDoesNotKnow) {
+  const Tokenizer tokenizer = load_tokenizer(kTiny);
+  std::string text;
+  for (int i = 0; i < 50; ++i) text += "\ue123\uf234";  // private characters
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain(text, "f"), {}, 1, 64), ErrorCode::kInvalid,
+                    "f: 100 % of its tokens are unknown or single bytes");
 }
 
 TEST(Calibration, RefusesSizesThatMakeNoSense) {
@@ -46,13 +79,14 @@ TEST(Calibration, RefusesSizesThatMakeNoSense) {
   const Model model = load_model(kTiny);
   WorkArea area;
   for (const int64_t bad : {0, -1})
-    EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "x", "", bad, 8), ErrorCode::kUsage, "--nsamples");
+    EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("x", ""), {}, bad, 8), ErrorCode::kUsage,
+                      "--nsamples");
   for (const int64_t bad : {1, 0, -1})
     EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, bad, 0, area), ErrorCode::kUsage,
                       "--seqlen");
   EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, 257, 0, area), ErrorCode::kInvalid,
                     "257, the model was made for at most 256");
-  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, "some text", "t", int64_t{1} << 62, 4),
+  EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("some text", "t"), {}, int64_t{1} << 62, 4),
                     ErrorCode::kInvalid, "t has");
 }
 

@@ -67,7 +67,7 @@ TEST(MultipleChoice, AccuraciesMatchABruteForce) {
     lines += fmt::format(R"({{"context": "{}Q{}?", "choices": ["{}", "{}", "{}"], "gold": {}}})", i * 37, i,
                          choices[i % 4], choices[(i + 1) % 4], choices[(i + 2) % 4], (4 - i % 4) % 4 % 3) +
              "\n";
-  const Task task = parse_task(lines, "f");
+  const Task task = parse_tasks(lines, "f").front();
   double right = 0.0;
   double right_normalized = 0.0;
   for (const TaskItem& item : task.items) {
@@ -88,7 +88,8 @@ TEST(MultipleChoice, AccuraciesMatchABruteForce) {
 
 TEST(MultipleChoice, ContextsAreJudgedByTheSameContinuation) {
   const PackedModel model = tiny();
-  const Task task = parse_task(R"({"contexts": ["ann ", "bert is"], "continuation": "so", "gold": 1})", "f");
+  const Task task =
+      parse_tasks(R"({"contexts": ["ann ", "bert is"], "continuation": "so", "gold": 1})", "f").front();
   const TaskResult result = measure_task(model, test::byte_tokenizer(), task);
   // The space at the end of a context is scored.
   EXPECT_NEAR(result.items[0][0].sum, log_probability(model, "ann", "  so"), 1e-4);
@@ -99,7 +100,7 @@ TEST(MultipleChoice, ContextsAreJudgedByTheSameContinuation) {
 
 TEST(MultipleChoice, LastWordsHaveAPerplexity) {
   const PackedModel model = tiny();
-  const Task task = parse_task("{\"text\": \"he saw the sea\"}\n{\"text\": \"one two\"}", "f");
+  const Task task = parse_tasks("{\"text\": \"he saw the sea\"}\n{\"text\": \"one two\"}", "f").front();
   const TaskResult result = measure_task(model, test::byte_tokenizer(), task);
   const double first = log_probability(model, "he saw the", " sea");
   const double second = log_probability(model, "one", " two");
@@ -111,9 +112,41 @@ TEST(MultipleChoice, LastWordsHaveAPerplexity) {
   EXPECT_EQ(&result.main(), &result.accuracy);
 }
 
+TEST(MultipleChoice, TheMassOfTrueChoices) {
+  const std::vector<Loglikelihood> scores = {
+      {std::log(0.1), true}, {std::log(0.3), true}, {std::log(0.4), true}};
+  EXPECT_NEAR(true_mass(scores, {true, false, true}), 0.5 / 0.8, 1e-12);
+  EXPECT_DOUBLE_EQ(true_mass(scores, {true, true, true}), 1.0);
+  // Probabilities that a double cannot hold still have a ratio.
+  const std::vector<Loglikelihood> tiny_ones = {{-2000.0, true}, {-2000.0, true}};
+  EXPECT_DOUBLE_EQ(true_mass(tiny_ones, {true, false}), 0.5);
+  const PackedModel model = tiny(512 + 256);
+  const std::vector<Task> tasks =
+      parse_tasks(R"({"question": "q", "mc1_targets": {"choices": ["a", "b"], "labels": [1, 0]},)"
+                  R"( "mc2_targets": {"choices": ["a", "bc", "d"], "labels": [1, 0, 1]}})",
+                  "f");
+  const TaskResult result = measure_task(model, test::byte_tokenizer(), tasks[1]);
+  EXPECT_DOUBLE_EQ(result.accuracy.value, true_mass(result.items[0], {true, false, true}));
+  EXPECT_FALSE(result.normalized_accuracy);
+}
+
+TEST(MultipleChoice, SubjectsHaveTheirOwnAccuracy) {
+  const PackedModel model = tiny(256);
+  std::string lines;
+  for (const char* subject : {"one", "two", "one"})
+    lines +=
+        fmt::format(R"({{"question": "q", "subject": "{}", "choices": ["a", "b", "c", "d"], "answer": 1}})",
+                    subject) +
+        "\n";
+  const TaskResult result = measure_task(model, test::byte_tokenizer(), parse_tasks(lines, "f").front());
+  ASSERT_EQ(result.subjects.size(), 2u);
+  EXPECT_DOUBLE_EQ((2.0 * result.subjects.at("one").value + result.subjects.at("two").value) / 3.0,
+                   result.accuracy.value);
+}
+
 TEST(MultipleChoice, ErrorsNameTheItem) {
   const PackedModel model = tiny(4);
-  Task task = parse_task("{\"text\": \"a b\"}\n{\"text\": \"a longer\"}", "f");
+  Task task = parse_tasks("{\"text\": \"a b\"}\n{\"text\": \"a longer\"}", "f").front();
   task.path = "f.jsonl";
   EXPECT_PARE_ERROR(measure_task(model, test::byte_tokenizer(), task), ErrorCode::kInvalid,
                     "f.jsonl: item 2");

@@ -36,6 +36,15 @@ TEST(PromptText, CapitalizesTheFirstLetterAndNoOther) {
   EXPECT_EQ(capitalize(""), "");
 }
 
+TEST(PromptText, StartsAndEnds) {
+  EXPECT_EQ(strip_start(" \n a "), "a ");
+  EXPECT_EQ(without_last("abé"), "ab");
+  EXPECT_EQ(without_last(""), "");
+  EXPECT_EQ(uncapitalize("He Is"), "he Is");
+  EXPECT_EQ(uncapitalize("Été"), "été");
+  EXPECT_EQ(uncapitalize(""), "");
+}
+
 TEST(PromptText, CountsCodePoints) {
   EXPECT_EQ(character_count("abc"), 3);
   EXPECT_EQ(character_count("é漢😀"), 3);

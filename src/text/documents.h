@@ -1,0 +1,29 @@
+// Texts as data sets hold them: one plain text, or records with a text each.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <string_view>
+#include <vector>
+
+namespace pare {
+
+struct Documents {
+  std::vector<std::string> texts;  // none is empty
+  bool records = false;            // of a data set; else it is one text as it stands
+  std::string source;              // what messages call it
+  std::string sha256;              // of the text that held them, unpacked and without a byte order mark
+};
+
+// A text that begins with a JSON object is lines of JSON, one that begins with a list of objects is one JSON
+// list, anything else is one plain text. The text of a record is its field "text", or, where there is none,
+// its field "content"; other fields do not matter, and records whose text is empty or null are passed over.
+// What looks like a web page or is hardly parted by white space is warned of. Throws kFormat naming `what`
+// and the line or record when JSON is broken or a record has no text, and when there is no text but white
+// space; kInvalid when most of the text is without white space (base64, hexadecimal digits).
+Documents parse_documents(std::string text, std::string_view what);
+
+// The same of read_text_file.
+Documents read_documents(const std::filesystem::path& path);
+
+}  // namespace pare
