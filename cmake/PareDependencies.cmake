@@ -5,6 +5,7 @@ find_package(nlohmann_json REQUIRED)
 find_package(OpenSSL REQUIRED COMPONENTS Crypto)
 find_package(CLI11 REQUIRED)
 find_package(ZLIB REQUIRED)
+find_package(yaml-cpp REQUIRED)
 find_package(Boost 1.81 REQUIRED)  # headers: Asio and Beast
 
 find_path(PARE_LAPACKE_INCLUDE lapacke.h REQUIRED)

@@ -3,7 +3,9 @@
 
 For each case of modeling_cases.py a random sliced model is written with the modeling files beside it, loaded by stock
 transformers with trust_remote_code, and compared with the f64 numpy forward pass of modeling_reference.py: logits, padded
-batches, the KV cache, generate(), gradients, save_pretrained(). Exit 1 when anything differs.
+batches, the KV cache, generate(), gradients, save_pretrained(). Then the same model with packed linears, in each way that
+pare packs them: logits must be those of the dense model, and without trust_remote_code nothing may load. Exit 1 when
+anything differs.
 
 usage: check_modeling.py [--golden DIR]
   --golden DIR   also write the cases as DIR/NAME/{config.json, model.safetensors, golden.safetensors} and DIR/README.md
@@ -27,6 +29,7 @@ from transformers import AutoModelForCausalLM
 
 from modeling_cases import CASES
 from modeling_reference import VOCAB, full_config, numpy_logits, random_tensors
+from modeling_storage import STORAGES, stored
 
 SEED = 20240301
 LENGTH = 40
@@ -118,6 +121,49 @@ def check_case(name, directory, config, tensors, rng):
     return tokens, logits, off32, failures
 
 
+def check_stored(name, scratch, config, tensors):
+    """What differs when the linears of the model are packed."""
+    failures = []
+    ids = torch.arange(LENGTH)[None] % VOCAB
+    for storage in STORAGES:
+        what = f"{name}, {storage}"
+        dense, packed, packed_config = stored(storage, config, tensors)
+        if packed is None:
+            continue
+        write_model(scratch / "dense", config, dense)
+        write_model(scratch / "packed", packed_config, packed)
+        model = load(scratch / "packed", torch.float32)
+        with torch.no_grad():
+            logits = model(ids).logits
+            difference = (logits - load(scratch / "dense", torch.float32)(ids).logits).abs().max().item()
+            # Not expanded, as a model that is made without from_pretrained().
+            with tempfile.TemporaryDirectory() as saved:
+                model.save_pretrained(saved)
+                again = load_file(Path(saved) / "model.safetensors")
+                if "quantization_config" in json.loads((Path(saved) / "config.json").read_text()):
+                    failures.append(f"{what}: save_pretrained() of the expanded model says that it is packed")
+            if any(not np.array_equal(again[key], dense[key]) for key in dense):
+                failures.append(f"{what}: save_pretrained() writes other tensors")
+            unexpanded = type(model)(type(model.config).from_pretrained(scratch / "packed"))
+            state = {key: torch.tensor(value) for key, value in packed.items()}
+            if config["tie_word_embeddings"]:
+                state["lm_head.weight"] = state["model.embed_tokens.weight"]
+            unexpanded.load_state_dict(state)
+            difference = max(difference, (unexpanded.eval()(ids).logits - logits).abs().max().item())
+        if not difference <= 1e-5:
+            failures.append(f"{what}: logits differ by {difference:.2e} from those of the dense model")
+        # Scales are f32 until they have done their work.
+        narrow = load(scratch / "packed", torch.bfloat16).state_dict()
+        if any(not torch.equal(narrow[key], torch.tensor(dense[key]).bfloat16()) for key in dense):
+            failures.append(f"{what}: other weights in bf16")
+        try:
+            AutoModelForCausalLM.from_pretrained(scratch / "packed", trust_remote_code=False)
+            failures.append(f"{what}: loads without trust_remote_code")
+        except ValueError:
+            pass
+    return failures
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -136,7 +182,7 @@ def main():
             tensors = random_tensors(config, rng)
             write_model(out / name, config, tensors)
             tokens, logits, off, wrong = check_case(name, out / name, config, tensors, rng)
-            failures += wrong
+            failures += wrong + check_stored(name, Path(scratch) / "stored", config, tensors)
             save_file(
                 {"tokens": tokens.astype(np.float32), "logits": logits}, out / name / "golden.safetensors"
             )

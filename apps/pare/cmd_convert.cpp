@@ -2,11 +2,14 @@
 #include <memory>
 
 #include "base/atomic_file.h"
+#include "base/json.h"
 #include "commands.h"
 #include "io/output_file.h"
 #include "io/output_folder.h"
+#include "model/about.h"
 #include "model/copy_files.h"
 #include "model/load.h"
+#include "model/model_card.h"
 #include "model/save.h"
 #include "model/verify_saved.h"
 #include "options.h"
@@ -60,7 +63,7 @@ void convert_to_gguf(const Options& options, const Model& model) {
   OutputFile file(options.out, options.model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   save_gguf(model, tokenizer, file.path(), options.encoding(), read_chat_info(options.model, tokenizer),
-            read_manifest(options.model));
+            read_manifest(options.model), general_entries(options.model));
   print_check(verify_saved(model, file.path()));
   file.commit();
 }
@@ -69,9 +72,15 @@ void convert_to_folder(const Options& options, std::optional<Pattern> pattern, c
   OutputFolder folder(options.out, options.model);
   copy_tokenizer_files(options.model, folder.path());
   save_hf(model, folder.path(), {options.encoding(), options.format(), pattern, options.max_shard_bytes});
-  if (const std::string manifest = read_manifest(options.model); !manifest.empty())
-    write_file(folder.path() / kManifestFile, manifest);
-  print_check(verify_saved(model, folder.path()));
+  const std::string manifest = read_manifest(options.model);
+  if (!manifest.empty()) write_file(folder.path() / kManifestFile, manifest);
+  const SavedCheck check = verify_saved(model, folder.path());
+  write_documents(options.model, folder.path(),
+                  {.manifest = manifest.empty() ? Json() : parse_json(manifest, kManifestFile),
+                   .size = check.size,
+                   .format = options.format(),
+                   .own_code = needs_own_code(model, options.format())});
+  print_check(check);
   folder.commit();
 }
 

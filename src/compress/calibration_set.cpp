@@ -92,7 +92,8 @@ CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents
          ids.size(), nsamples, seqlen, static_cast<__int128>(nsamples) * seqlen);
   require_known_text(tokenizer, std::span(ids).first(static_cast<size_t>(needed)), documents.source);
   CalibrationSet set;
-  set.source = documents.source;
+  // Where the text lies on the user's machine stays out of the output.
+  set.source = std::filesystem::path(documents.source).filename().string();
   for (int64_t i = 0; i < nsamples; ++i)
     set.sequences.emplace_back(ids.begin() + i * seqlen, ids.begin() + (i + 1) * seqlen);
   finish(set);

@@ -16,7 +16,7 @@ namespace pare {
 
 struct CalibrationSet {
   std::vector<std::vector<int32_t>> sequences;  // all of one length
-  std::string source;                           // file path, "self", or several with " + " between them
+  std::string source;                           // file name, "self", or several with " + " between them
   std::string sha256;                           // of the tokens, little-endian int32, in order
 
   int64_t tokens() const;

@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "compress/probe.h"
 #include "model/load.h"
+#include "model/model_card.h"
 #include "model/verify_saved.h"
 
 namespace pare {
@@ -15,7 +16,13 @@ void write_compressed(const Model& model, const std::filesystem::path& input, Ou
   require_exact("read back", probe_logits(model, set, rounded_like(reloaded)).view(),
                 probe_logits(reloaded, set).view(), report, 1e-5);
   report.after = model_size(reloaded);
-  write_file(output.path() / "pare.json", report.to_json().dump(2) + "\n");
+  const Json manifest = report.to_json();
+  write_file(output.path() / kManifestFile, manifest.dump(2) + "\n");
+  write_documents(input, output.path(),
+                  {.manifest = manifest,
+                   .size = report.after,
+                   .format = options.format,
+                   .own_code = needs_own_code(model, options.format)});
   output.commit();
 }
 

@@ -1,5 +1,8 @@
 #include "model/copy_files.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/log.h"
@@ -33,7 +36,10 @@ std::optional<int32_t> gguf_token(const GgufFile& file, const Tokenizer& tokeniz
 // tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file.
 void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   const Tokenizer tokenizer = tokenizer_from_gguf(file);
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"}, {"clean_up_tokenization_spaces", false}};
+  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
+                 {"clean_up_tokenization_spaces", false},
+                 // Or generate() of transformers 4 would refuse the token types that go with the class.
+                 {"model_input_names", {"input_ids", "attention_mask"}}};
   Json generation = Json::object();
   const auto add = [&](const char* name, const char* key) {
     const auto id = gguf_token(file, tokenizer, key);
@@ -54,6 +60,49 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   write_file(folder / "tokenizer.json", tokenizer_json(tokenizer.spec()));
   write_file(folder / "tokenizer_config.json", config.dump(2, ' ', false, kReplace) + "\n");
   write_file(folder / "generation_config.json", generation.dump(2) + "\n");
+}
+
+// Where the files lay on the machine that wrote them: keys of tokenizer_config.json.
+constexpr const char* kPathKeys[] = {"name_or_path", "tokenizer_file", "vocab_file", "merges_file",
+                                     "special_tokens_map_file"};
+
+bool is_absolute(const std::string& path) {
+  return path.starts_with('/') || path.starts_with('~') || path.find(":\\") == 1;
+}
+
+// tokenizer_config.json without absolute paths: byte by byte the same where there are none.
+std::string without_paths(std::string text, const fs::path& path) {
+  const auto names = [&](const char* key) {
+    return text.find(fmt::format("\"{}\"", key)) != std::string::npos;
+  };
+  if (std::none_of(std::begin(kPathKeys), std::end(kPathKeys), names)) return text;
+  Json config = parse_json(text, path.string());
+  bool changed = false;
+  for (const char* key : kPathKeys) {
+    const auto it = config.is_object() ? config.find(key) : config.end();
+    if (!config.is_object() || it == config.end() || !it->is_string()) continue;
+    if (!is_absolute(it->get_ref<const std::string&>())) continue;
+    config.erase(it);
+    changed = true;
+  }
+  return changed ? config.dump(2) + "\n" : text;
+}
+
+// Earlier versions kept the path of the calibration text. Several have " + " between them.
+bool name_files_only(Json& source) {
+  if (!source.is_string()) return false;
+  const auto& text = source.get_ref<const std::string&>();
+  if (text.find('/') == std::string::npos) return false;
+  constexpr std::string_view kBetween = " + ";
+  std::string names;
+  for (size_t begin = 0; begin <= text.size();) {
+    const size_t end = std::min(text.find(kBetween, begin), text.size());
+    const std::string name = fs::path(text.substr(begin, end - begin)).filename().string();
+    names += fmt::format("{}{}", names.empty() ? "" : kBetween, name);
+    begin = end + kBetween.size();
+  }
+  source = names;
+  return true;
 }
 
 // A special token of tokenizer_config.json: its text, or an object with "content".
@@ -84,8 +133,8 @@ void copy_tokenizer_files(const fs::path& model_path, const fs::path& folder) {
   if (!fs::exists(model_path / "tokenizer.json"))
     log_warning("{} has no tokenizer.json: neither has the output", model_path.string());
   for (const char* name : kCopied)
-    if (fs::is_regular_file(model_path / name))
-      write_file(folder / name, read_file(model_path / name, kMaxFileBytes));
+    if (const fs::path path = model_path / name; fs::is_regular_file(path))
+      write_file(folder / name, without_paths(read_file(path, kMaxFileBytes), path));
 }
 
 std::string read_manifest(const fs::path& model_path) {
@@ -96,8 +145,10 @@ std::string read_manifest(const fs::path& model_path) {
   } else if (fs::is_regular_file(model_path / kManifestFile)) {
     text = read_file(model_path / kManifestFile, kMaxFileBytes);
   }
-  if (!text.empty()) parse_json(text, (model_path / kManifestFile).string());
-  return text;
+  if (text.empty()) return text;
+  Json manifest = parse_json(text, (model_path / kManifestFile).string());
+  const auto source = Json::json_pointer("/recipe/calibration/source");
+  return manifest.contains(source) && name_files_only(manifest[source]) ? manifest.dump(2) + "\n" : text;
 }
 
 ChatInfo read_chat_info(const fs::path& model_path, const Tokenizer& tokenizer) {

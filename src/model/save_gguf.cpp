@@ -128,7 +128,8 @@ void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, c
 }  // namespace
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
-               std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest) {
+               std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest,
+               std::span<const GgufEntry> general) {
   const std::string& family = original.config.architecture;
   if (architecture_named(family).write_gguf == nullptr)
     fail(ErrorCode::kUnsupported, "pare writes no GGUF files of architecture {}, only Hugging Face folders",
@@ -145,6 +146,7 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   if (dtype) warn_of_exceptions(table.plan(), *dtype);
   std::vector<GgufEntry> entries = architecture_of(model).write_gguf(model.config);
   add_file_type(table.plan(), entries);
+  entries.insert(entries.end(), general.begin(), general.end());
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
   add_template_tokens(model.config, tokenizer.spec(), chat, entries);

@@ -68,17 +68,29 @@ std::string module_name(const std::string& tensor) {
   return tensor.substr(0, tensor.size() - std::string_view(".weight").size());
 }
 
+// What the folder says that it is. Loaders of other programs would take a plain family member whose matrices
+// they do not find for one with random weights, so that packed ones are `pare`, which only pare's own code
+// loads. compressed-tensors needs to find the family, as far as pare's code can load it under its names too.
+const Architecture& folder_architecture(const Model& model, StorageFormat format) {
+  const Architecture& own = architecture_of(model);
+  if (format == StorageFormat::kPlain) return own;
+  const bool common_names = own.names.data() == sliced_architecture().names.data();
+  return format == StorageFormat::kSparse24Bitmask && common_names ? own : sliced_architecture();
+}
+
 // The tensors of a folder, and what its config says about them. Refers to the model.
 struct Layout {
-  TensorTable table;
-  std::map<std::string, Pattern> packed;  // in parts
-  std::vector<std::string> dense;         // linear layers that are not sparse, as modules
+  const Architecture& architecture;
+  TensorTable table = {};
+  std::map<std::string, Pattern> packed = {};  // in parts
+  std::vector<std::string> int8 = {};          // those of them with int8 values
+  std::vector<std::string> dense = {};         // linear layers that are not sparse, as modules
 };
 
 Layout lay_out(const Model& model, const SaveOptions& options) {
-  const Architecture& architecture = architecture_of(model);
+  const Architecture& architecture = folder_architecture(model, options.format);
   const Encoding vector_type = float_encoding(model.embedding.encoding, options.dtype);
-  Layout layout;
+  Layout layout{architecture};
   const auto add_matrix = [&](const TensorPlace& place, const Weight& weight) {
     const std::string name = hf_name(architecture, place);
     const Target target = choose(weight, place.role, options);
@@ -90,7 +102,10 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
                        [&weight, target, name, kind = part.kind] {
                          return part_of(converted(weight, target, name), kind);
                        });
-    if (parts.front().kind != PartKind::kWhole) layout.packed[name] = target.pattern;
+    if (parts.front().kind != PartKind::kWhole) {
+      layout.packed[name] = target.pattern;
+      if (target.encoding == Encoding::kInt8) layout.int8.push_back(name);
+    }
     if (target.pattern.dense() && place.role != Role::kEmbedding && place.role != Role::kPositions)
       layout.dense.push_back(module_name(name));
   };
@@ -129,7 +144,7 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
       [&](const TensorPlace& place, const Weight&) {
         if (!is_block_linear(place.role)) return;
         ++linears;
-        const std::string name = hf_name(architecture_of(model), place);
+        const std::string name = hf_name(layout.architecture, place);
         const auto it = layout.packed.find(name);
         if (it != layout.packed.end() && !it->second.dense()) return;
         if (count++ < kShown) dense += fmt::format("{}{}", dense.empty() ? "" : ", ", module_name(name));
@@ -148,6 +163,11 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
 
 }  // namespace
 
+bool needs_own_code(const Model& model, StorageFormat format) {
+  return &folder_architecture(model, format) == &sliced_architecture() ||
+         format == StorageFormat::kSparse24Bitmask;
+}
+
 bool is_plain(const Model& model) {
   return architecture_named(model.config.architecture).is_plain(model.config);
 }
@@ -161,16 +181,25 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
   write_model_tensors(
       folder, layout.table.plan(), [&](const TensorPlan& plan) { return layout.table.weight(plan.name); },
       options.max_shard_bytes);
-  if (!is_plain(model))
+  Json config = layout.architecture.write_config(model.config);
+  if (needs_own_code(model, options.format)) {
     for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
-  Json config = architecture_of(model).write_config(model.config);
+    const Json own = sliced_architecture().write_config(model.config);
+    for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
+  }
   const Encoding main_type = float_encoding(model.embedding.encoding, options.dtype);
   config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
                           : main_type == Encoding::kF16 ? "float16"
                                                         : "bfloat16";
-  if (options.format == StorageFormat::kPacked) config["quantization_config"] = packed_config(layout.packed);
-  if (options.format == StorageFormat::kSparse24Bitmask)
+  if (options.format == StorageFormat::kPacked)
+    config["quantization_config"] = packed_config(layout.packed, layout.int8);
+  if (options.format == StorageFormat::kSparse24Bitmask) {
     config["quantization_config"] = bitmask_config(layout.dense);
+    log_info(
+        "sparse-24-bitmask: compressed-tensors 0.9 to 0.14 read it; later ones leave the sparse linears "
+        "random, "
+        "so that transformers has to load the folder with trust_remote_code=True");
+  }
   write_file(folder / "config.json", config.dump(2) + "\n");
 }
 

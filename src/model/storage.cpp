@@ -71,13 +71,14 @@ Storage read_storage(const Json& config) {
   fail(ErrorCode::kUnsupported, "{}: quant_method \"{}\" is not supported", kWhat, printable(method));
 }
 
-Json packed_config(const std::map<std::string, Pattern>& packed) {
+Json packed_config(const std::map<std::string, Pattern>& packed, const std::vector<std::string>& int8) {
   Json tensors = Json::object();
   for (const auto& [name, pattern] : packed) tensors[name] = pattern_name(pattern);
   return {{"quant_method", kOwnMethod},
           {"format", storage_format_name(StorageFormat::kPacked)},
           {"version", kVersion},
-          {"tensors", tensors}};
+          {"tensors", tensors},
+          {"int8", int8}};
 }
 
 Json bitmask_config(const std::vector<std::string>& dense) {

@@ -19,9 +19,9 @@ struct Storage {
 // Throws kFormat, and kUnsupported naming a method or format that pare does not read.
 Storage read_storage(const Json& config);
 
-// The "quantization_config" of each format. `dense`: the linear layers that are not stored 2:4, as modules
-// ("X" of "X.weight").
-Json packed_config(const std::map<std::string, Pattern>& packed);
+// The "quantization_config" of each format. `int8`: those of the packed matrices whose values are int8.
+// `dense`: the linear layers that are not stored 2:4, as modules ("X" of "X.weight").
+Json packed_config(const std::map<std::string, Pattern>& packed, const std::vector<std::string>& int8);
 Json bitmask_config(const std::vector<std::string>& dense);
 
 }  // namespace pare

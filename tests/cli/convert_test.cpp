@@ -60,6 +60,30 @@ TEST(Convert, ThereAndBackIsTheSame) {
   EXPECT_TRUE(file_contents(blocks) == file_contents(converted(folder, blocks, "copy.gguf")));
 }
 
+TEST(Convert, LicenceAndNameGoWithTheModel) {
+  const TempDir folder;
+  const fs::path model = folder / "tiny";
+  fs::copy(kTinyModel, model);
+  folder.file("tiny/README.md", "---\nlicense: mit\nbase_model: acme/base\nlanguage: [en]\n---\n# Tiny\n");
+  folder.file("tiny/LICENSE", "Do as you like.");
+  const std::string copy = converted(folder, model.string(), "copy");
+  EXPECT_EQ(file_contents(copy + "/LICENSE"), "Do as you like.");
+  EXPECT_EQ(file_contents(copy + "/README.original.md"), file_contents(model / "README.md"));
+  const std::string gguf = converted(folder, model.string(), "x.gguf");
+  const std::string again = converted(folder, gguf, "again.gguf", {"--dtype", "q8_0"});
+  for (const std::string& file : {gguf, again}) {
+    const GgufMetadata metadata = read_gguf(file).metadata;
+    EXPECT_EQ(metadata.get_string("general.name"), "tiny");
+    EXPECT_EQ(metadata.get_string("general.license"), "mit");
+    EXPECT_EQ(metadata.get_string("general.base_model.0.repo_url"), "https://huggingface.co/acme/base");
+    EXPECT_EQ(metadata.get_strings("general.languages"), std::vector<std::string>{"en"});
+  }
+  const std::string card = file_contents(converted(folder, again, "back") + "/README.md");
+  EXPECT_THAT(card, testing::HasSubstr("license: mit\n"));
+  EXPECT_THAT(card, testing::HasSubstr("base_model:\n- acme/base\n"));
+  EXPECT_THAT(card, testing::HasSubstr("# tiny\n"));
+}
+
 TEST(Convert, Shards) {
   const TempDir folder;
   const std::string out = converted(folder, kTinyModel, "out", {"--shard-size", "100KB"});

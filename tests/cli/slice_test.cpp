@@ -73,6 +73,26 @@ TEST(SliceCommands, PrintsWhatItDid) {
     EXPECT_THAT(result.out, testing::HasSubstr(part));
 }
 
+// A user's folders are not published with the model.
+TEST(SliceCommands, WritesNoPaths) {
+  const TempDir folder;
+  const fs::path out = folder / "out";
+  const fs::path calib = folder.file("book.txt", file_contents(kCalibration));
+  pare_json(slice_command(kTinyModel, out, {"--target-params", "0.9", "--calib", calib.string()}));
+  EXPECT_EQ(pare({"convert", out.string(), "-o", (folder / "out2").string()}).status, 0);
+  for (const fs::path& written : {out, folder / "out2"})
+    for (const auto& entry : fs::directory_iterator(written)) {
+      const std::string text = file_contents(entry.path());
+      for (const std::string& path : {folder.path().string(), std::string(PARE_GOLDEN_DIR)})
+        EXPECT_EQ(text.find(path), std::string::npos) << entry.path() << " holds " << path;
+    }
+  EXPECT_EQ(parse_json(file_contents(out / "pare.json"), "")["recipe"]["calibration"]["source"], "book.txt");
+  const std::string card = file_contents(out / "README.md");
+  for (const char* part : {"base_model:\n- tiny-model\n", "1. slice: ", "`source` book.txt", "| parameters |",
+                           "trust_remote_code=True"})
+    EXPECT_THAT(card, testing::HasSubstr(part));
+}
+
 TEST(SliceCommands, SameSeedSameBytes) {
   const TempDir folder;
   const auto weights = [&](const char* name, const char* seed, const char* threads) {

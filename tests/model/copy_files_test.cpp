@@ -40,6 +40,12 @@ TEST(Manifest, GoesWithTheModel) {
   EXPECT_EQ(read_manifest(folder.path()), text);
   save_gguf(load_model(source), load_tokenizer(source), folder / "model.gguf", std::nullopt, {}, text);
   EXPECT_EQ(read_manifest(folder / "model.gguf"), text);
+  // Earlier versions kept the whole path of the calibration text.
+  const auto manifest_of = [](const char* source) {
+    return Json({{"recipe", {{"calibration", {{"source", source}}}}}});
+  };
+  folder.file(kManifestFile, manifest_of("/home/x/a b.txt + self + c.txt").dump());
+  EXPECT_EQ(parse_json(read_manifest(folder.path()), "manifest"), manifest_of("a b.txt + self + c.txt"));
   folder.file(kManifestFile, "{");
   EXPECT_PARE_ERROR(read_manifest(folder.path()), ErrorCode::kFormat, kManifestFile);
 }
@@ -130,6 +136,17 @@ TEST(CopyTokenizerFiles, FromAFolderByteByByte) {
   EXPECT_FALSE(std::filesystem::exists(folder / "model.safetensors"));
 }
 
+// Older tokenizers of the hub say where they lay on the machine that saved them.
+TEST(CopyTokenizerFiles, LeavesAbsolutePathsOut) {
+  const TempDir from;
+  from.file("tokenizer_config.json",
+            R"({"bos_token": "<s>", "tokenizer_file": "/root/t.json", "name_or_path": "acme/tiny"})");
+  const TempDir to;
+  copy_tokenizer_files(from.path(), to.path());
+  EXPECT_EQ(parse_json(contents(to / "tokenizer_config.json"), "config"),
+            Json({{"bos_token", "<s>"}, {"name_or_path", "acme/tiny"}}));
+}
+
 TEST(CopyTokenizerFiles, FromGguf) {
   const TinyGguf gguf;
   const TempDir folder;
@@ -140,6 +157,8 @@ TEST(CopyTokenizerFiles, FromGguf) {
       parse_json(contents(golden_folder("tiny-model") / "tokenizer_config.json"), "tokenizer_config.json");
   for (const char* key : {"tokenizer_class", "bos_token", "eos_token", "chat_template", "model_max_length"})
     EXPECT_EQ(config.at(key), original.at(key)) << key;
+  // Without it generate(**tokenizer(text)) of transformers 4 refuses token_type_ids.
+  EXPECT_EQ(config.at("model_input_names"), Json({"input_ids", "attention_mask"}));
   const Json generation = parse_json(contents(folder / "generation_config.json"), "generation_config.json");
   EXPECT_EQ(generation.at("bos_token_id"), 1);
   EXPECT_EQ(generation.at("eos_token_id"), 2);

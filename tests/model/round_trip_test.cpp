@@ -50,6 +50,37 @@ INSTANTIATE_TEST_SUITE_P(
                       "qwen3/minimal-config", "olmo2/mha", "olmo2/gqa-tied", "olmo2/minimal-config",
                       "sliced/qwen3-rotated", "sliced/olmo2-streams", "sliced/opt-post-norm", "tiny-model"));
 
+// LlamaConfig of transformers 5 refuses a width that is no multiple of the heads, MistralConfig does not.
+TEST(SaveHf, ALlamaOfAnyWidthLoadsElsewhere) {
+  TinyModelOptions options;
+  options.width = 30;
+  options.vocab = tiny_tokenizer().vocab_size();
+  const Model model = make_tiny_model(options);
+  EXPECT_TRUE(is_plain(model));
+  const auto tokens = some_tokens(20, options.vocab);
+  const TempDir folder;
+  save_hf(model, folder.path());
+  const Json config = parse_json(contents(folder / "config.json"), "config");
+  EXPECT_EQ(config["model_type"], "mistral");
+  EXPECT_EQ(config["architectures"], Json::array({"MistralForCausalLM"}));
+  EXPECT_TRUE(config.at("sliding_window").is_null());
+  const Model again = load_model(folder.path());
+  EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
+  // As GGUF both are "llama".
+  for (const Model& either : {model, again}) {
+    const TempDir gguf;
+    save_gguf(either, tiny_tokenizer(), gguf / "x.gguf", std::nullopt);
+    EXPECT_EQ(read_gguf(gguf / "x.gguf").metadata.get_string("general.architecture"), "llama");
+    EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(load_model(gguf / "x.gguf"), tokens)),
+              0.0);
+  }
+  // Mistral has no biases: pare's own code has.
+  options.biases = true;
+  const TempDir biased;
+  save_hf(make_tiny_model(options), biased.path());
+  EXPECT_EQ(parse_json(contents(biased / "config.json"), "config")["model_type"], "pare");
+}
+
 TEST(SaveHf, ShardsAndOneFileHoldTheSame) {
   const Model sharded = load_model(golden_folder("llama/sharded"));
   const TempDir one;

@@ -171,6 +171,54 @@ TEST(Storage, BitmaskAndBackIsTheSameFile) {
   }
 }
 
+// What transformers does not find it fills with random numbers: only pare's own code may load such a folder.
+TEST(Storage, PackedFoldersAreLoadedByParesCodeAlone) {
+  for (const TinyModelOptions& options : {TinyModelOptions(), opt_like(), phi_like(), olmo2_like()}) {
+    SCOPED_TRACE(options.architecture);
+    const Model model = sparse_model(k2of4, Encoding::kBF16, options);
+    const TempDir packed;
+    save_hf(model, packed.path(), {.dtype = Encoding::kInt8, .format = StorageFormat::kPacked});
+    const Json config = config_of(packed);
+    EXPECT_EQ(config["model_type"], "pare");
+    EXPECT_EQ(config["architectures"], Json::array({"PareForCausalLM"}));
+    EXPECT_EQ(config["pare"]["family"], options.architecture);
+    EXPECT_EQ(config["auto_map"]["AutoModelForCausalLM"], "modeling_pare.PareForCausalLM");
+    EXPECT_TRUE(std::filesystem::exists(packed / "modeling_pare.py"));
+    EXPECT_EQ(config["quantization_config"]["int8"].size(), config["quantization_config"]["tensors"].size());
+    // It is still one of its family.
+    const TempDir dense;
+    save_hf(load_model(packed.path()), dense.path());
+    EXPECT_EQ(config_of(dense)["model_type"], options.architecture);
+  }
+}
+
+// compressed-tensors finds the family it knows, pare's code itself, where both call the tensors the same.
+TEST(Storage, BitmaskFoldersHaveTwoWaysIn) {
+  const std::pair<TinyModelOptions, const char*> cases[] = {{TinyModelOptions(), "llama"},
+                                                            {opt_like(), "pare"}};
+  for (const auto& [options, type] : cases) {
+    const Model model = sparse_model(k2of4, Encoding::kBF16, options);
+    const TempDir folder;
+    save_hf(model, folder.path(), {.format = StorageFormat::kSparse24Bitmask});
+    const Json config = config_of(folder);
+    EXPECT_EQ(config["model_type"], type);
+    EXPECT_TRUE(config.contains("pare") && config.contains("auto_map"));
+    EXPECT_TRUE(std::filesystem::exists(folder / "modeling_pare.py"));
+    EXPECT_EQ(largest_difference(logits(model), logits(load_model(folder.path()))), 0.0);
+  }
+}
+
+TEST(Storage, AWindowSurvivesPacking) {
+  const Model model = load_model(golden_folder("mistral/window"));
+  const TempDir dense;
+  save_hf(model, dense.path());
+  const TempDir packed;
+  save_hf(model, packed.path(), {.dtype = Encoding::kInt8, .format = StorageFormat::kPacked});
+  const TempDir back;
+  save_hf(load_model(packed.path()), back.path(), {.dtype = Encoding::kF32});
+  EXPECT_EQ(config_of(back), config_of(dense));
+}
+
 TEST(Storage, GgufOfASparseFolderIsDense) {
   const Tokenizer tokenizer = load_tokenizer(golden_folder("tiny-model"));
   TinyModelOptions options;

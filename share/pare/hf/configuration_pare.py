@@ -18,6 +18,20 @@ _LAYER_WIDTHS = (
 )
 
 
+def _is_own_storage(quantization):
+    """Whether it is a format in which pare writes linears: modeling_pare.py reads those itself."""
+    if not isinstance(quantization, dict):
+        return False
+    method = quantization.get("quant_method")
+    if method == "pare":
+        if quantization.get("format") != "packed" or quantization.get("version") != 1:
+            raise ValueError(f"this code reads packed matrices of version 1, not {quantization.get('format')} of "
+                             f"version {quantization.get('version')}")
+        return True
+    sparsity = quantization.get("sparsity_config") or {}
+    return method == "compressed-tensors" and sparsity.get("format") == "sparse-24-bitmask"
+
+
 class PareConfig(PretrainedConfig):
     """The keys of LlamaConfig (`rms_norm_eps` is that of any norm), plus `pare`, which says what the blocks are made of
     and how wide they are:
@@ -48,6 +62,9 @@ class PareConfig(PretrainedConfig):
         intermediate_size       of the MLP; 0: the MLP stage has no norm and no linears
         attention_skip, mlp_skip  whether a matrix (width after, width before) multiplies the residual of that stage; a
                                   parallel layer is one stage, that of its attention
+
+    `storage` is the "quantization_config" of config.json where pare wrote linears without their zeros or in 8 bits: kept
+    under another name, since no quantizer of transformers reads it.
     """
 
     model_type = "pare"
@@ -75,10 +92,16 @@ class PareConfig(PretrainedConfig):
         rope_parameters=None,
         attention_dropout=0.0,
         pare=None,
+        quantization_config=None,
         **kwargs,
     ):
         pare = dict(pare or {"norm_width": 1, "embedding_width": 1, "layers": []})
         self.pare = pare
+        self.storage = None
+        if _is_own_storage(quantization_config):
+            self.storage = quantization_config
+        elif quantization_config is not None:
+            kwargs["quantization_config"] = quantization_config
         self.vocab_size = vocab_size
         self.hidden_size = pare["embedding_width"] if hidden_size is None else hidden_size
         self.num_hidden_layers = num_hidden_layers
@@ -106,6 +129,13 @@ class PareConfig(PretrainedConfig):
             tie_word_embeddings=tie_word_embeddings,
             **kwargs,
         )
+
+    def to_dict(self):
+        result = super().to_dict()
+        storage = result.pop("storage", None)
+        if storage is not None:
+            result["quantization_config"] = storage
+        return result
 
     @property
     def rotary_dim(self):

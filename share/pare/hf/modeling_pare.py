@@ -69,6 +69,121 @@ def rotate(x, cos, sin):
     return torch.cat((first * cos - second * sin, second * cos + first * sin, x[..., dim:]), dim=-1)
 
 
+def unpack_bits(mask, columns):
+    """Bit i of byte b of a row (rows, bytes) says whether column 8b + i stays: (rows, columns) of bool."""
+    bits = (mask[:, :, None] >> torch.arange(8, dtype=torch.uint8, device=mask.device)) & 1
+    return bits.flatten(1)[:, :columns].bool()
+
+
+def spread(values, mask, columns):
+    """The values that stay (rows, kept), in column order, and zeros: (rows, columns)."""
+    dense = torch.zeros(mask.shape[0], columns, dtype=values.dtype, device=values.device)
+    dense[unpack_bits(mask, columns)] = values.flatten()
+    return dense
+
+
+class PackedWeight(nn.Module):
+    """A matrix (rows, columns) without its zeros, or in 8 bits with a scale a row, or both: pare's format `packed`."""
+
+    def __init__(self, rows, columns, pattern, int8):
+        super().__init__()
+        self.columns = columns
+        kept = columns
+        self.register_buffer("mask", None)
+        self.register_buffer("scale", None)
+        if pattern != "dense":
+            n, m = map(int, pattern.split(":"))
+            kept = columns // m * n
+            self.mask = torch.zeros(rows, (columns + 7) // 8, dtype=torch.uint8)
+        if int8:
+            self.scale = torch.zeros(rows, dtype=torch.float32)
+        dtype = torch.int8 if int8 else torch.get_default_dtype()
+        self.register_buffer("values", torch.zeros(rows, kept, dtype=dtype))
+
+    def expand(self, dtype):
+        values = self.values
+        if self.scale is not None:
+            values = values.float() * self.scale.float()[:, None]
+        return values.to(dtype) if self.mask is None else spread(values.to(dtype), self.mask, self.columns)
+
+
+class PackedLinear(nn.Module):
+    """A linear whose weight is packed. It runs as it is, expanding its weight each time; from_pretrained() makes an
+    ordinary nn.Linear of it."""
+
+    def __init__(self, linear, pattern, int8):
+        super().__init__()
+        self.weight = PackedWeight(linear.out_features, linear.in_features, pattern, int8)
+        self.bias = linear.bias
+
+    def expanded_weight(self, dtype):
+        return self.weight.expand(dtype)
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.expanded_weight(x.dtype), self.bias)
+
+
+class BitmaskLinear(PackedLinear):
+    """The same for `sparse-24-bitmask` of compressed-tensors, whose tensors have other names."""
+
+    def __init__(self, linear):
+        nn.Module.__init__(self)
+        rows, columns = linear.out_features, linear.in_features
+        self.register_buffer("compressed", torch.zeros(rows, columns // 2, dtype=torch.get_default_dtype()))
+        self.register_buffer("bitmask", torch.zeros(rows, (columns + 7) // 8, dtype=torch.uint8))
+        self.register_buffer("shape", torch.zeros(2, 1, dtype=torch.int64))
+        self.bias = linear.bias
+        self.columns = columns
+
+    def expanded_weight(self, dtype):
+        return spread(self.compressed.to(dtype), self.bitmask, self.columns)
+
+
+def replace_module(root, name, module):
+    parent, _, child = name.rpartition(".")
+    setattr(root.get_submodule(parent), child, module)
+
+
+def pack_linears(module, config, prefix=""):
+    """Puts a packed linear in the place of each nn.Linear of `module` that config.storage says is stored so. `prefix`
+    stands before the module's own names in the checkpoint."""
+    storage = config.storage
+    if storage is None:
+        return
+    for name, linear in list(module.named_modules()):
+        if not isinstance(linear, nn.Linear):
+            continue
+        if storage["quant_method"] == "pare":
+            tensor = f"{prefix}{name}.weight"
+            if tensor not in storage["tensors"]:
+                continue
+            packed = PackedLinear(linear, storage["tensors"][tensor], tensor in storage.get("int8", []))
+        elif prefix + name in storage["sparsity_config"].get("ignore", []):
+            continue
+        else:
+            packed = BitmaskLinear(linear)
+        replace_module(module, name, packed)
+
+
+def expand_linears(module):
+    """Makes an nn.Linear of each packed linear, one after the other. Returns whether none is left: those that accelerate
+    moves between devices stay as they are."""
+    left = 0
+    for name, packed in list(module.named_modules()):
+        if not isinstance(packed, PackedLinear):
+            continue
+        if any(hasattr(part, "_hf_hook") for part in packed.modules()):
+            left += 1
+            continue
+        weight = packed.expanded_weight(module.dtype)
+        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=packed.bias is not None, device="meta")
+        linear.weight = nn.Parameter(weight)
+        linear.bias = packed.bias
+        linear.train(packed.training)
+        replace_module(module, name, linear)
+    return left == 0
+
+
 class PareAttention(nn.Module):
     def __init__(self, config, layer, cache_index):
         super().__init__()
@@ -186,6 +301,14 @@ class ParePreTrainedModel(PreTrainedModel):
     _supports_sdpa = True
     _supports_cache_class = True
 
+    @classmethod
+    def from_pretrained(cls, *args, **kwargs):
+        result = super().from_pretrained(*args, **kwargs)
+        model = result[0] if isinstance(result, tuple) else result
+        if model.config.storage is not None and expand_linears(model):
+            model.config.storage = None
+        return result
+
     def _init_weights(self, module):
         if isinstance(module, (nn.Linear, nn.Embedding)):
             nn.init.normal_(module.weight, std=self.config.initializer_range)
@@ -216,6 +339,7 @@ class PareModel(ParePreTrainedModel):
         self.head_transform = None
         if config.pare.get("head_transform", False):
             self.head_transform = nn.Linear(width, config.head_width, bias=False)
+        pack_linears(self, config, "model.")
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -308,6 +432,7 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
                 f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}"
             )
         self.lm_head = nn.Linear(width, config.vocab_size, bias=config.pare.get("head_bias", False))
+        pack_linears(self, config)
         self.post_init()
 
     def get_input_embeddings(self):

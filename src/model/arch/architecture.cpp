@@ -47,7 +47,9 @@ const Architecture& gguf_architecture(std::string_view name) {
 
 const Architecture& writing_architecture(const ModelConfig& config) {
   const Architecture& family = architecture_named(config.architecture);
-  return family.is_plain(config) ? family : sliced_architecture();
+  if (!family.is_plain(config)) return sliced_architecture();
+  const Architecture* other = family.stand_in ? family.stand_in(config) : nullptr;
+  return other ? *other : family;
 }
 
 std::string hf_name(const Architecture& architecture, const TensorPlace& place) {

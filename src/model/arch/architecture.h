@@ -40,6 +40,9 @@ struct Architecture {
   bool gguf_interleaved_rope;
   std::span<const RoleName> names;
   std::string_view optional_prefix = {};  // of HF names: a checkpoint may leave it out of all of them
+  // Another family that computes the same, where transformers loads a plain model of these sizes as that one
+  // only; null: there is no such case.
+  const Architecture* (*stand_in)(const ModelConfig& config) = nullptr;
 };
 
 const Architecture& llama_architecture();
@@ -57,7 +60,7 @@ const Architecture& sliced_architecture();
 const Architecture& find_architecture(const Json& config);
 const Architecture& architecture_named(std::string_view name);
 const Architecture& gguf_architecture(std::string_view name);
-// What a model is written as: its own family when that can express it, else `pare`.
+// What a model is written as: its own family, or its stand-in, when that can express it, else `pare`.
 const Architecture& writing_architecture(const ModelConfig& config);
 
 // Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =

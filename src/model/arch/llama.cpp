@@ -20,10 +20,19 @@ ModelConfig read_config(const Json& json) {
   return config;
 }
 
+// LlamaConfig of transformers 5 insists on it, although its heads have a size of their own.
+bool heads_divide_width(const ModelConfig& config) { return config.embedding_width % config.heads == 0; }
+
 bool is_plain(const ModelConfig& config) {
   const BiasConfig& b = config.bias;
   const bool attention = b.q == b.k && b.q == b.v && b.q == b.o;
-  return decoder::is_plain_decoder(config) && attention && b.gate == b.up && b.gate == b.down;
+  const bool biases = attention && b.gate == b.up && b.gate == b.down;
+  return decoder::is_plain_decoder(config) && biases && (heads_divide_width(config) || b == BiasConfig());
+}
+
+// A Mistral without a window is a LLaMA without biases.
+const Architecture* stand_in(const ModelConfig& config) {
+  return heads_divide_width(config) ? nullptr : &mistral_architecture();
 }
 
 Json write_config(const ModelConfig& config) {
@@ -39,9 +48,10 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& llama_architecture() {
-  static const Architecture instance = {kName,     kName,        matches,        read_config,
-                                        read_gguf, write_config, write_gguf,     decoder::extra_gguf_tensors,
-                                        is_plain,  true,         decoder::kNames};
+  static const Architecture instance = {kName,     kName,        matches,         read_config,
+                                        read_gguf, write_config, write_gguf,      decoder::extra_gguf_tensors,
+                                        is_plain,  true,         decoder::kNames, {},
+                                        stand_in};
   return instance;
 }
 

@@ -78,6 +78,10 @@ ModelConfig read_config(const Json& json) {
   config.position_offset = get_int(pare, "position_offset", 0);
   config.head_transform = get_bool(pare, "head_transform", false);
   config.head_bias = get_bool(pare, "head_bias", false);
+  if (const int64_t window = get_int(pare, "sliding_window", 0); window > 0) {
+    config.max_positions = get_int(pare, "trained_positions", config.max_positions);
+    decoder::limit_to_window(window, config);
+  }
   read_layers(pare, config);
   if (const auto biases = pare.find("biases"); biases != pare.end()) {
     require_object(*biases, "pare.biases");
@@ -136,6 +140,8 @@ Json write_config(const ModelConfig& config) {
                     {"up", bias.up},
                     {"down", bias.down}}},
                   {"layers", layers_json(config)}};
+  if (config.sliding_window > 0) json["pare"]["sliding_window"] = config.sliding_window;
+  if (config.trained_positions > 0) json["pare"]["trained_positions"] = config.trained_positions;
   return json;
 }
 

@@ -1,0 +1,40 @@
+// What a checkpoint says about itself beside its weights: what it is called, whose it is, on which terms.
+#pragma once
+
+#include <filesystem>
+#include <string>
+#include <vector>
+
+#include "io/gguf.h"
+
+namespace pare {
+
+struct ModelAbout {
+  std::string name;        // for people; never a path
+  std::string repository;  // id of the hub, where it is known
+  std::string author;
+  std::string organization;
+  std::string license;  // an SPDX name in lower case, or "other" and the like
+  std::string license_name;
+  std::string license_link;
+  std::string pipeline_tag;              // "text-generation"
+  std::vector<std::string> base_models;  // what it was made of, as far as it says so: ids of the hub
+  std::vector<std::string> languages;
+  std::vector<std::string> datasets;
+  std::vector<std::string> tags;
+};
+
+// From general.* of a GGUF file, or from the front matter of a folder's README.md; where these give no name
+// it is that of the file or folder, or of the repository whose snapshot in the hub's cache the folder is. A
+// front matter that cannot be read is said in the log and taken for none.
+ModelAbout read_about(const std::filesystem::path& model_path);
+
+// What a model made of this one names as its base models: its repository, else what it was made of itself,
+// else its name as an id.
+std::vector<std::string> origins_of(const ModelAbout& about);
+
+// The general.* metadata that goes into a GGUF file made of a model: of a GGUF file all but what describes
+// that file's own tensors; of a folder what read_about finds.
+std::vector<GgufEntry> general_entries(const std::filesystem::path& model_path);
+
+}  // namespace pare
