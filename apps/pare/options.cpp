@@ -80,7 +80,8 @@ void add_storage_format(CLI::App& command, const std::string& flag, std::string&
       .add_option(
           flag, name,
           "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
-          "values and a mask; for pare), sparse-24-bitmask (2:4, of compressed-tensors)")
+          "values and a mask; for pare, and for transformers with trust_remote_code), sparse-24-bitmask "
+          "(2:4, of compressed-tensors, which reads it in versions 0.9 to 0.14 only)")
       ->check(one_of(formats));
 }
 

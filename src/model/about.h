@@ -10,18 +10,18 @@
 namespace pare {
 
 struct ModelAbout {
-  std::string name;        // for people; never a path
-  std::string repository;  // id of the hub, where it is known
-  std::string author;
-  std::string organization;
-  std::string license;  // an SPDX name in lower case, or "other" and the like
-  std::string license_name;
-  std::string license_link;
-  std::string pipeline_tag;              // "text-generation"
-  std::vector<std::string> base_models;  // what it was made of, as far as it says so: ids of the hub
-  std::vector<std::string> languages;
-  std::vector<std::string> datasets;
-  std::vector<std::string> tags;
+  std::string name = {};        // for people; never a path
+  std::string repository = {};  // id of the hub, where it is known
+  std::string author = {};
+  std::string organization = {};
+  std::string license = {};  // an SPDX name in lower case, or "other" and the like
+  std::string license_name = {};
+  std::string license_link = {};
+  std::string pipeline_tag = {};              // "text-generation"
+  std::vector<std::string> base_models = {};  // what it was made of, as far as it says so: ids of the hub
+  std::vector<std::string> languages = {};
+  std::vector<std::string> datasets = {};
+  std::vector<std::string> tags = {};
 };
 
 // From general.* of a GGUF file, or from the front matter of a folder's README.md; where these give no name

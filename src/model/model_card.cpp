@@ -171,9 +171,10 @@ std::string loading_text(const CardFacts& facts) {
       "```\n\n",
       trust);
   return text +
-         "`pare generate FOLDER -p Once` runs it; `pare convert FOLDER -o model.gguf` writes it for "
-         "llama.cpp and "
-         "Ollama, or says why\nthat cannot be.\n";
+         "`pare generate FOLDER -p Once` runs it. For llama.cpp and Ollama:\n\n"
+         "```sh\n"
+         "pare convert FOLDER -o model.gguf --dtype q8_0  # or says why that cannot be\n"
+         "```\n";
 }
 
 std::string terms_text(const CardFacts& facts) {

@@ -34,8 +34,8 @@ INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/a
 # their pre-tokenizers.
 MODEL_NAME_PLACES = ("src/model/arch/", "src/text/", "src/model/gguf_tokenizer.cpp",
                      "src/model/gguf_pre_tokenizers.cpp")
-# "llama3" is also the name of a RoPE scaling that several architectures use.
-MODEL_NAME = re.compile(r"llama(?!3)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
+# "llama3" is also the name of a RoPE scaling that several architectures use; llama.cpp and Ollama are programs.
+MODEL_NAME = re.compile(r"(?<!o)llama(?!3|\.cpp)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
                         re.IGNORECASE)
 
 # Written so that this file does not match itself.

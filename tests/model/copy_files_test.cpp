@@ -41,8 +41,8 @@ TEST(Manifest, GoesWithTheModel) {
   save_gguf(load_model(source), load_tokenizer(source), folder / "model.gguf", std::nullopt, {}, text);
   EXPECT_EQ(read_manifest(folder / "model.gguf"), text);
   // Earlier versions kept the whole path of the calibration text.
-  const auto manifest_of = [](const char* source) {
-    return Json({{"recipe", {{"calibration", {{"source", source}}}}}});
+  const auto manifest_of = [](const char* text_source) {
+    return Json({{"recipe", {{"calibration", {{"source", text_source}}}}}});
   };
   folder.file(kManifestFile, manifest_of("/home/x/a b.txt + self + c.txt").dump());
   EXPECT_EQ(parse_json(read_manifest(folder.path()), "manifest"), manifest_of("a b.txt + self + c.txt"));
