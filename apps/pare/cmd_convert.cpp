@@ -12,6 +12,7 @@
 #include "model/model_card.h"
 #include "model/save.h"
 #include "model/verify_saved.h"
+#include "model/whole_values.h"
 #include "options.h"
 #include "output.h"
 
@@ -59,7 +60,8 @@ void print_check(const SavedCheck& check) {
   print_line("{}", text);
 }
 
-void convert_to_gguf(const Options& options, const Model& model) {
+void convert_to_gguf(const Options& options, const Model& original) {
+  const Model model = with_whole_values(original);
   OutputFile file(options.out, options.model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   save_gguf(model, tokenizer, file.path(), options.encoding(), read_chat_info(options.model, tokenizer),

@@ -26,8 +26,7 @@ Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
 bool is_rotary(const TensorPlace& place) { return place.role == Role::kQuery || place.role == Role::kKey; }
 
 // The table refers to the model.
-TensorTable gguf_table(const Model& model, std::optional<Encoding> dtype) {
-  const Architecture& architecture = architecture_of(model);
+TensorTable gguf_table(const Architecture& architecture, const Model& model, std::optional<Encoding> dtype) {
   const int64_t head_dim = model.config.head_dim;
   const bool interleave = architecture.gguf_interleaved_rope;
   TensorTable table;
@@ -130,21 +129,13 @@ void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, c
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest,
                std::span<const GgufEntry> general) {
-  const std::string& family = original.config.architecture;
-  if (architecture_named(family).write_gguf == nullptr)
-    fail(ErrorCode::kUnsupported, "pare writes no GGUF files of architecture {}, only Hugging Face folders",
-         family);
-  if (!is_plain(original))
-    fail(ErrorCode::kUnsupported,
-         "a GGUF file cannot hold this model: its layers differ in shape or the residual stream passes "
-         "matrices; "
-         "only dense models and slices of one width for all layers can be written");
+  const Architecture& architecture = gguf_writing_architecture(original.config);
   PARE_CHECK(!dtype || encoding_info(*dtype).encodable);
   Model model = original;
   add_missing_norms(model);
-  TensorTable table = gguf_table(model, dtype);
+  TensorTable table = gguf_table(architecture, model, dtype);
   if (dtype) warn_of_exceptions(table.plan(), *dtype);
-  std::vector<GgufEntry> entries = architecture_of(model).write_gguf(model.config);
+  std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
   add_file_type(table.plan(), entries);
   entries.insert(entries.end(), general.begin(), general.end());
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))

@@ -23,10 +23,10 @@ struct RoleName {
 };
 
 struct Architecture {
-  std::string_view name;                // ModelConfig::architecture
-  std::string_view gguf;                // GGUF's general.architecture
-  bool (*matches)(const Json& config);  // is this config.json one of the family
-  ModelConfig (*read_config)(const Json& config);
+  std::string_view name;                           // ModelConfig::architecture
+  std::string_view gguf;                           // GGUF's general.architecture
+  bool (*matches)(const Json& config);             // is this config.json one of the family
+  ModelConfig (*read_config)(const Json& config);  // null: a name of GGUF files only, no ModelConfig has it
   ModelConfig (*read_gguf)(const GgufFile& file);  // null: such files are read as the family called `gguf`
   // Of a plain model; that which writes all others writes any.
   Json (*write_config)(const ModelConfig& config);
@@ -52,6 +52,8 @@ const Architecture& qwen3_architecture();
 const Architecture& olmo2_architecture();
 const Architecture& opt_architecture();
 const Architecture& phi_architecture();
+// llama.cpp's `deci`, a GGUF file of layers that differ: read as a LLaMA model.
+const Architecture& deci_architecture();
 // `pare`: what no plain checkpoint of its family expresses.
 const Architecture& sliced_architecture();
 
@@ -62,6 +64,9 @@ const Architecture& architecture_named(std::string_view name);
 const Architecture& gguf_architecture(std::string_view name);
 // What a model is written as: its own family, or its stand-in, when that can express it, else `pare`.
 const Architecture& writing_architecture(const ModelConfig& config);
+// The same for a GGUF file: its own family, else `deci` when that can express it. Throws kUnsupported naming
+// what llama.cpp cannot hold.
+const Architecture& gguf_writing_architecture(const ModelConfig& config);
 
 // Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =
 // "model.layers.3.self_attn.q_proj.weight".

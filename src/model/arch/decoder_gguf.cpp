@@ -1,4 +1,5 @@
 // GGUF metadata of the families of LLaMA's kind.
+#include <algorithm>
 #include <cmath>
 
 #include "model/arch/decoder.h"
@@ -20,6 +21,18 @@ class Keys {
     const auto value = file_.metadata.find_u32(key(name));
     return value ? static_cast<int64_t>(*value) : fallback;
   }
+  // A number of every layer: an array of them, or one for all.
+  std::vector<int64_t> get_layers(std::string_view name, int64_t layers) const {
+    const GgufValue* value = file_.metadata.find(key(name));
+    if (value == nullptr || !std::holds_alternative<GgufArray>(*value))
+      return std::vector<int64_t>(static_cast<size_t>(layers), get_int(name));
+    const std::vector<int32_t> numbers = file_.metadata.get_i32s(key(name));
+    if (static_cast<int64_t>(numbers.size()) != layers)
+      fail(ErrorCode::kFormat, "{}: {} has {} numbers, expected one for each of {} layers", file_.name,
+           key(name), numbers.size(), layers);
+    return {numbers.begin(), numbers.end()};
+  }
+  bool has(std::string_view name) const { return file_.metadata.find(key(name)) != nullptr; }
   std::optional<float> find_number(std::string_view name) const { return file_.metadata.find_f32(key(name)); }
   float get_number(std::string_view name) const { return file_.metadata.get_f32(key(name)); }
   const std::string* find_string(std::string_view name) const {
@@ -98,6 +111,64 @@ RopeConfig read_rope(const GgufFile& file, const Keys& keys, int64_t head_dim) {
   return rope;
 }
 
+// Heads, KV heads and what the layers are made of. A layer of 0 heads has no attention, one of a hidden width
+// of 0 no MLP; all others have as many heads.
+void read_layers(const GgufFile& file, const Keys& keys, int64_t layers, ModelConfig& config) {
+  const int64_t hidden = config.embedding_width;
+  const std::vector<int64_t> heads = keys.get_layers("attention.head_count", layers);
+  const bool grouped = keys.has("attention.head_count_kv");
+  const std::vector<int64_t> kv_heads = grouped ? keys.get_layers("attention.head_count_kv", layers) : heads;
+  const std::vector<int64_t> widths = keys.get_layers("feed_forward_length", layers);
+  const auto with_attention = std::find_if(heads.begin(), heads.end(), [](int64_t n) { return n != 0; });
+  if (with_attention == heads.end())
+    fail(ErrorCode::kFormat, "{}: {} is 0", file.name, keys.key("attention.head_count"));
+  config.heads = *with_attention;
+  config.kv_heads = kv_heads[static_cast<size_t>(with_attention - heads.begin())];
+  config.head_dim = keys.get_int("attention.key_length", hidden / config.heads);
+  const int64_t value_dim = keys.get_int("attention.value_length", config.head_dim);
+  for (size_t i = 0; i < heads.size(); ++i) {
+    const bool attention = heads[i] != 0;
+    if (attention && kv_heads[i] == 0)
+      fail(ErrorCode::kUnsupported, "{}: layer {} has a matrix in the place of its attention (no KV heads)",
+           file.name, i);
+    if (attention && (heads[i] != config.heads || kv_heads[i] != config.kv_heads))
+      fail(ErrorCode::kUnsupported,
+           "{}: layer {} has {} heads and {} KV heads, an earlier one {} and {}: a model whose layers differ "
+           "in them is not supported",
+           file.name, i, heads[i], kv_heads[i], config.heads, config.kv_heads);
+    // llama.cpp leaves out the whole layer, the model's own code only the MLP.
+    if (attention && widths[i] == 0)
+      fail(ErrorCode::kUnsupported, "{}: layer {} has attention but no MLP, which is not supported",
+           file.name, i);
+    config.blocks.push_back({hidden, hidden, hidden, attention ? value_dim : 0, widths[i], false, false});
+  }
+}
+
+// Biases are those of the first layer that has the linear.
+BiasConfig read_biases(const GgufFile& file, const ModelConfig& config) {
+  const auto first = [&](auto&& is_there) {
+    return std::find_if(config.blocks.begin(), config.blocks.end(), is_there) - config.blocks.begin();
+  };
+  const auto attention = first([](const BlockShape& b) { return b.value_head_dim > 0; });
+  const auto mlp = first([](const BlockShape& b) { return b.intermediate_size > 0; });
+  const auto has = [&](std::ptrdiff_t layer, const char* linear) {
+    return file.tensors.count(fmt::format("blk.{}.{}.bias", layer, linear)) != 0;
+  };
+  return {has(attention, "attn_q"),      has(attention, "attn_k"), has(attention, "attn_v"),
+          has(attention, "attn_output"), has(mlp, "ffn_gate"),     has(mlp, "ffn_up"),
+          has(mlp, "ffn_down")};
+}
+
+// A number for all layers, or an array where they differ.
+GgufValue of_layers(const ModelConfig& config, int64_t (*number)(const ModelConfig&, const BlockShape&)) {
+  std::vector<uint32_t> numbers;
+  for (const BlockShape& block : config.blocks)
+    numbers.push_back(static_cast<uint32_t>(number(config, block)));
+  if (std::all_of(numbers.begin(), numbers.end(), [&](uint32_t n) { return n == numbers.front(); }))
+    return numbers.front();
+  return GgufArray{std::move(numbers)};
+}
+
 }  // namespace
 
 ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture) {
@@ -111,29 +182,19 @@ ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string
   const int64_t layers = keys.get_int("block_count");
   if (layers < 1 || layers > 4096)
     fail(ErrorCode::kFormat, "{}: {} is {}", file.name, keys.key("block_count"), layers);
-  config.heads = keys.get_int("attention.head_count");
-  if (config.heads < 1) fail(ErrorCode::kFormat, "{}: {} is 0", file.name, keys.key("attention.head_count"));
-  config.kv_heads = keys.get_int("attention.head_count_kv", config.heads);
-  config.head_dim = keys.get_int("attention.key_length", hidden / config.heads);
-  const int64_t value_dim = keys.get_int("attention.value_length", config.head_dim);
+  config.norm_width = hidden;
+  config.embedding_width = hidden;
+  read_layers(file, keys, layers, config);
   config.max_positions = keys.get_int("context_length");
   if (const int64_t window = keys.get_int("attention.sliding_window", 0); window > 0)
     limit_to_window(window, config);
   config.norm_eps = keys.get_number("attention.layer_norm_rms_epsilon");
-  config.norm_width = hidden;
-  config.embedding_width = hidden;
-  const BlockShape shape = {hidden, hidden, hidden, value_dim, keys.get_int("feed_forward_length"),
-                            false,  false};
-  config.blocks.assign(static_cast<size_t>(layers), shape);
   const auto embedding = file.tensors.find("token_embd.weight");
   if (embedding == file.tensors.end() || embedding->second.shape.size() != 2)
     fail(ErrorCode::kFormat, "{}: tensor token_embd.weight is missing or not a matrix", file.name);
   config.vocab_size = embedding->second.shape[0];
   config.tied = file.tensors.count("output.weight") == 0;
-  const auto has = [&](const char* tensor) { return file.tensors.count(tensor) != 0; };
-  config.bias = {has("blk.0.attn_q.bias"),      has("blk.0.attn_k.bias"),   has("blk.0.attn_v.bias"),
-                 has("blk.0.attn_output.bias"), has("blk.0.ffn_gate.bias"), has("blk.0.ffn_up.bias"),
-                 has("blk.0.ffn_down.bias")};
+  config.bias = read_biases(file, config);
   config.rotary_dim = config.head_dim;
   if (config.head_dim > 0 && config.head_dim % 2 == 0) config.rope = read_rope(file, keys, config.head_dim);
   if (const auto bos = metadata.find_u32("tokenizer.ggml.bos_token_id"))
@@ -151,15 +212,19 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view pr
   };
   const auto add_int = [&](std::string_view name, int64_t value) { add(name, static_cast<uint32_t>(value)); };
   const auto add_number = [&](std::string_view name, double value) { add(name, static_cast<float>(value)); };
-  const BlockShape& shape = config.blocks.front();
   add_int("block_count", static_cast<int64_t>(config.blocks.size()));
   add_int("context_length", config.max_positions);
   add_int("embedding_length", config.embedding_width);
-  add_int("feed_forward_length", shape.intermediate_size);
-  add_int("attention.head_count", config.heads);
-  add_int("attention.head_count_kv", config.kv_heads);
+  add("feed_forward_length",
+      of_layers(config, [](const ModelConfig&, const BlockShape& b) { return b.intermediate_size; }));
+  add("attention.head_count", of_layers(config, [](const ModelConfig& c, const BlockShape& b) {
+        return b.value_head_dim > 0 ? c.heads : 0;
+      }));
+  add("attention.head_count_kv", of_layers(config, [](const ModelConfig& c, const BlockShape& b) {
+        return b.value_head_dim > 0 ? c.kv_heads : 0;
+      }));
   add_int("attention.key_length", config.head_dim);
-  add_int("attention.value_length", shape.value_head_dim);
+  add_int("attention.value_length", config.head_dim);
   add_number("attention.layer_norm_rms_epsilon", config.norm_eps);
   add_int("rope.dimension_count", config.head_dim);
   add_number("rope.freq_base", config.rope.theta);
