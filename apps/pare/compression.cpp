@@ -17,6 +17,7 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "compress/fingerprint.h"
+#include "compress/kept_patterns.h"
 #include "compress/output.h"
 #include "compress/run_passes.h"
 #include "compress/sample_split.h"
@@ -24,13 +25,29 @@
 #include "kernels/cpu_features.h"
 #include "messages.h"
 #include "model/load.h"
+#include "model/visit.h"
 #include "options.h"
 #include "output.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
 
 using Options = CompressionOptions;
+
+// What is there at the end, whatever each pass has made.
+void print_patterns(const Report& report) {
+  int64_t all = 0;
+  int64_t sparse = 0;
+  std::string patterns;
+  for (const auto& [pattern, count] : report.linears) {
+    all += count;
+    if (pattern == pattern_name(kDense)) continue;
+    sparse += count;
+    patterns += fmt::format("{}{} in {}", patterns.empty() ? "" : ", ", pattern, count);
+  }
+  if (sparse > 0) print_line("{} of {} linears are sparse in what was written: {}", sparse, all, patterns);
+}
 
 void print_report(const Report& report, const std::string& out) {
   const auto share = [](int64_t after, int64_t before) {
@@ -49,6 +66,7 @@ void print_report(const Report& report, const std::string& out) {
     print_line("{} linears made sparse, mean relative output error {:.3f}", report.sparsity.size(),
                error / static_cast<double>(report.sparsity.size()));
   }
+  print_patterns(report);
   for (const std::string& fallback : report.fallbacks) print_line("fallback: {}", fallback);
   print_line("written to {}; `pare eval` measures what it cost", out);
 }
@@ -220,20 +238,46 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
 }
 
 // Refused before hours are spent: a format that the result would not go into.
-void require_storable(const Options& options, const Passes& passes, StorageFormat format) {
+void require_storable(const Options& options, const Passes& passes, const Model& model,
+                      StorageFormat format) {
   const bool int8 = options.dtype == Encoding::kInt8;
   if (int8 && format != StorageFormat::kPacked) fail(ErrorCode::kUsage, "--dtype int8 needs --format packed");
+  if (format == StorageFormat::kPlain) return;
+  const std::vector<SparseLinear> kept = kept_linears(model, passes);
   const auto any = [&](auto&& suits) {
     return std::any_of(passes.begin(), passes.end(),
-                       [&](const auto& pass) { return suits(pass->pattern()); });
+                       [&](const auto& pass) { return suits(pass->pattern()); }) ||
+           std::any_of(kept.begin(), kept.end(), [&](const SparseLinear& l) { return suits(l.pattern); });
   };
   if (format == StorageFormat::kPacked && !int8 && !any([](Pattern p) { return !p.dense(); }))
-    fail(ErrorCode::kUsage, "--format packed needs --dtype int8 or a pass that makes linears sparse");
-  const auto is_2of4 = [](Pattern p) {
-    return !p.dense() && k2of4.group % p.group == 0 && p.kept * (k2of4.group / p.group) <= k2of4.kept;
-  };
-  if (format == StorageFormat::kSparse24Bitmask && !any(is_2of4))
-    fail(ErrorCode::kUsage, "--format {} needs a pass that makes linears 2:4 sparse", options.format);
+    fail(ErrorCode::kUsage,
+         "--format packed needs --dtype int8, a pass that makes linears sparse or a model that stays so");
+  if (format == StorageFormat::kSparse24Bitmask && !any([](Pattern p) { return implies(p, k2of4); }))
+    fail(ErrorCode::kUsage,
+         "--format {} needs a pass that makes linears 2:4 sparse, or a model that stays so", options.format);
+}
+
+// What the input is stored in and the output will not be.
+void warn_of_lost_storage(const Options& options, const Model& model, StorageFormat format) {
+  int64_t int8 = 0;
+  int64_t packed = 0;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace&, const Weight& weight) {
+        int8 += weight.encoding == Encoding::kInt8 ? 1 : 0;
+        packed += weight.pattern.dense() ? 0 : 1;
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  if (int8 > 0 && options.dtype != Encoding::kInt8)
+    log_warning(
+        "{} matrices are stored in 8 bits and will be written in 16; --format packed --dtype int8 "
+        "rounds the result to 8 bits again",
+        int8);
+  if (packed > 0 && format == StorageFormat::kPlain)
+    log_warning(
+        "{} sparse matrices are stored without their zeros and will be written with them; --format "
+        "packed leaves them out again",
+        packed);
 }
 
 void print_result(const Options& options, const Report& report) {
@@ -335,10 +379,15 @@ void add_compression_options(CLI::App& command, Options& options) {
 void run_compression(const Options& options, const Passes& passes, Comm& comm) {
   const StorageFormat format = storage_format(options.format);
   require_sources(options);
-  require_storable(options, passes, format);
   require_split(comm);
   const Model model = load_model(options.model);
+  require_storable(options, passes, model, format);
   passes.front()->require_applicable(model);
+  require_order(model, passes);
+  if (comm.is_first()) {
+    warn_of_lost_patterns(model, passes);
+    warn_of_lost_storage(options, model, format);
+  }
   const Encoding own = model.embedding.encoding;
   const bool int8 = options.dtype == Encoding::kInt8;
   // What is worked with and kept on the way; int8 is made at the very end.

@@ -1,6 +1,7 @@
 #include "compress/output.h"
 
 #include "base/atomic_file.h"
+#include "compress/kept_patterns.h"
 #include "compress/probe.h"
 #include "model/load.h"
 #include "model/model_card.h"
@@ -16,6 +17,7 @@ void write_compressed(const Model& model, const std::filesystem::path& input, Ou
   require_exact("read back", probe_logits(model, set, rounded_like(reloaded)).view(),
                 probe_logits(reloaded, set).view(), report, 1e-5);
   report.after = model_size(reloaded);
+  report.linears = linears_by_pattern(reloaded);
   const Json manifest = report.to_json();
   write_file(output.path() / kManifestFile, manifest.dump(2) + "\n");
   write_documents(input, output.path(),

@@ -13,6 +13,7 @@
 #include "compress/stage_walk.h"
 #include "compress/work_area.h"
 #include "model/model.h"
+#include "model/roles.h"
 
 namespace pare {
 
@@ -43,6 +44,17 @@ class Pass {
   virtual void require_applicable(const Model& model) const = 0;
   // What the linears it works on follow afterwards.
   virtual Pattern pattern() const { return kDense; }
+  // What a linear of the blocks follows afterwards because of the pass; dense where it is not its work.
+  virtual Pattern makes_pattern(const Model& /*model*/, int64_t /*block*/, Role /*role*/) const {
+    return kDense;
+  }
+  // Whether a linear that follows the N:M pattern before the pass need not follow it afterwards.
+  virtual bool loses_pattern(const Model& /*model*/, int64_t /*block*/, Role /*role*/,
+                             Pattern /*pattern*/) const {
+    return false;
+  }
+  // What a user may do about that; empty: nothing.
+  virtual std::string how_to_keep_patterns() const { return ""; }
   // The options that decide the result, by the names of their flags.
   virtual Json options() const = 0;
   // Estimated from the shapes alone. `dtype`: of the written matrices.

@@ -54,7 +54,7 @@ void add_entries(Report& report, const Json& entries) {
 
 Json Report::to_json() const {
   const auto size = [](const ModelSize& s) { return Json{{"parameters", s.parameters}, {"bytes", s.bytes}}; };
-  Json json = {{"recipe", recipe}, {"before", size(before)}, {"after", size(after)}};
+  Json json = {{"recipe", recipe}, {"before", size(before)}, {"after", size(after)}, {"linears", linears}};
   json.update(entries_since(*this, {}));
   return json;
 }

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -45,6 +46,8 @@ struct Report {
   std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
   ModelSize before;
   ModelSize after;
+  // How many linears of the blocks follow which pattern in what was written: "2:4", "dense".
+  std::map<std::string, int64_t> linears;
 
   Json to_json() const;
 };

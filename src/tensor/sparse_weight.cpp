@@ -248,6 +248,15 @@ Sparsity measure_sparsity(const Weight& weight, Encoding stored) {
   return {total.zeros, cheapest_pattern(total, 8 * encoding_info(stored).block_bytes)};
 }
 
+Pattern followed_pattern(const Weight& weight) {
+  constexpr int64_t kFirstRows = 16;
+  const Weight first = rows_of(weight, 0, std::min(weight.rows, kFirstRows));
+  if (measure_sparsity(first, Encoding::kBF16).pattern.dense()) return kDense;
+  const Pattern pattern = measure_sparsity(weight, Encoding::kBF16).pattern;
+  release_pages(weight);
+  return pattern;
+}
+
 bool can_store(const Weight& weight, Pattern pattern) {
   return pattern.dense() ||
          (weight.cols % pattern.group == 0 && values_follow(std::span(&weight, 1), pattern));

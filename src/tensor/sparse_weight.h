@@ -17,6 +17,16 @@ struct Sparsity {
 };
 Sparsity measure_sparsity(const Weight& weight, Encoding stored);
 
+// Whether every row of pattern `a` has pattern `b` too: 2:4 implies 4:8, and any implies dense.
+constexpr bool implies(Pattern a, Pattern b) {
+  if (a.dense() || b.dense()) return b.dense();
+  return b.group % a.group == 0 && a.kept * (b.group / a.group) <= b.kept;
+}
+
+// The pattern that the values follow, as measure_sparsity finds it in 16 bits: dense ones are told from their
+// first rows.
+Pattern followed_pattern(const Weight& weight);
+
 // Whether to_pattern can: the pattern divides the columns and no group has more non-zeros than it keeps.
 bool can_store(const Weight& weight, Pattern pattern);
 

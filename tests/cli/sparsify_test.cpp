@@ -124,6 +124,103 @@ TEST(SparsifyCommands, FormatsHoldTheSameModel) {
   EXPECT_LT(int8["after"]["bytes"].get<int64_t>(), int8["before"]["bytes"].get<int64_t>());
 }
 
+// A pass must not undo in silence what was there before it.
+class SparseInput : public ::testing::Test {
+ protected:
+  SparseInput() { pare_json(command_line(sparse(), {"--method", "wanda"})); }
+
+  fs::path sparse() const { return folder_ / "sparse"; }
+  Arguments run(const char* command, const fs::path& model, const char* out, const Arguments& options) const {
+    Arguments arguments = {
+        command, model.string(), "-o", (folder_ / out).string(), "--calib", kCalibration, "--nsamples",
+        "4",     "--seqlen",     "64"};
+    arguments.insert(arguments.end(), options.begin(), options.end());
+    return arguments;
+  }
+
+  TempDir folder_;
+};
+
+TEST_F(SparseInput, SlicingHiddenStreamsKeepsThePattern) {
+  const CommandResult result =
+      pare(run("slice", sparse(), "out", {"--target-params", "0.9", "--streams", "hidden"}));
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_EQ(result.err.find("may undo"), std::string::npos) << result.err;
+  EXPECT_THAT(result.out, testing::HasSubstr("28 of 28 linears are sparse in what was written: 2:4 in 28"));
+  for (const Json& matrix : pare_json({"inspect", (folder_ / "out").string()})["matrices"]) {
+    if (matrix["layer"].is_null()) continue;
+    EXPECT_EQ(matrix["possible_pattern"], "2:4") << matrix;
+  }
+  // So a format that has no place for dense linears takes it.
+  const Json packed = pare_json(run("slice", sparse(), "packed",
+                                    {"--target-params", "0.9", "--streams", "hidden", "--format", "packed"}));
+  EXPECT_EQ(packed["linears"], (Json{{"2:4", 28}}));
+}
+
+TEST_F(SparseInput, SlicingSaysWhatItUndoes) {
+  const CommandResult values =
+      pare(run("slice", sparse(), "out", {"--target-params", "0.9", "--streams", "hidden,value"}));
+  EXPECT_EQ(values.status, 0) << values.err;
+  EXPECT_THAT(values.err, testing::HasSubstr("28 linears are sparse already, and slice may undo that in 8 of "
+                                             "them: v, o of 4 layers need not be 2:4 afterwards; "
+                                             "--streams hidden keeps it"));
+  const Json report = parse_json(file_contents(folder_ / "out" / "pare.json"), "pare.json");
+  EXPECT_GE(report["linears"]["2:4"], 20) << report["linears"];
+  const CommandResult rotated =
+      pare(run("slice", sparse(), "rotated", {"--target-params", "0.9", "--rotation", "block", "--dry-run"}));
+  EXPECT_THAT(rotated.err, testing::HasSubstr("slice may undo that in 28 of them"));
+}
+
+TEST_F(SparseInput, ALooserPatternAndShufflesAreNamed) {
+  const auto warnings = [&](Arguments options) {
+    options.emplace_back("--dry-run");
+    const CommandResult result = pare(run("sparsify", sparse(), "out", options));
+    EXPECT_EQ(result.status, 0) << result.err;
+    return result.err;
+  };
+  EXPECT_THAT(warnings({"--targets", "o|down", "--shuffle", "both"}),
+              testing::HasSubstr("sparsify may undo that in 20 of them: q, k, v, gate, up of 4 layers"));
+  EXPECT_THAT(warnings({"--pattern", "3:4", "--method", "sparsegpt"}),
+              testing::HasSubstr("sparsify may undo that in 28 of them"));
+  for (const char* pattern : {"2:4", "1:4", "1:2"})
+    EXPECT_EQ(warnings({"--pattern", pattern}).find("may undo"), std::string::npos) << pattern;
+}
+
+TEST_F(SparseInput, StorageThatTheOutputWillNotHaveIsNamed) {
+  const fs::path packed = folder_ / "packed";
+  const CommandResult made =
+      pare({"convert", sparse().string(), "-o", packed.string(), "--to", "packed", "--dtype", "int8"});
+  ASSERT_EQ(made.status, 0) << made.err;
+  const Arguments hidden = {"--target-params", "0.9", "--streams", "hidden"};
+  Arguments dense = hidden;
+  dense.emplace_back("--dry-run");
+  const CommandResult plain = pare(run("slice", packed, "plain", dense));
+  EXPECT_THAT(plain.err, testing::HasSubstr("28 matrices are stored in 8 bits and will be written in 16"));
+  EXPECT_THAT(plain.err, testing::HasSubstr("28 sparse matrices are stored without their zeros"));
+  Arguments same = hidden;
+  same.insert(same.end(), {"--format", "packed", "--dtype", "int8"});
+  const CommandResult kept = pare(run("slice", packed, "kept", same));
+  EXPECT_EQ(kept.status, 0) << kept.err;
+  EXPECT_EQ(kept.err.find("matrices are stored"), std::string::npos) << kept.err;
+}
+
+TEST(CompressCommand, RefusesAnOrderInWhichAPassUndoesAnother) {
+  const TempDir folder;
+  const auto compress = [&](const std::string& recipe) {
+    return pare({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib", kCalibration,
+                 "--nsamples", "4", "--seqlen", "64", "--recipe", recipe});
+  };
+  const CommandResult sliced = compress("sparsify:2:4:method=wanda,slice:0.1:streams=hidden:streams=value");
+  EXPECT_EQ(sliced.status, 2);
+  EXPECT_THAT(sliced.err, testing::HasSubstr("pass 2 (slice) would undo what pass 1 (sparsify) makes: "
+                                             "layers.0.v and others would no longer be 2:4; the other order "
+                                             "keeps both"));
+  EXPECT_FALSE(fs::exists(folder / "out"));
+  const CommandResult hidden = compress("sparsify:2:4:method=wanda,slice:0.1:streams=hidden");
+  EXPECT_EQ(hidden.status, 0) << hidden.err;
+  EXPECT_THAT(hidden.out, testing::HasSubstr("28 of 28 linears are sparse in what was written"));
+}
+
 TEST(CompressCommand, RunsTheRecipeOfATextOrAFile) {
   const TempDir folder;
   const std::string file =

@@ -16,10 +16,12 @@ TEST(Report, JsonHoldsEverything) {
   report.fallbacks = {"layer 2 o: damping raised 1 times"};
   report.before = {100, 200, 50};
   report.after = {90, 180, 40};
+  report.linears = {{"2:4", 2}, {"dense", 5}};
   EXPECT_EQ(report.to_json(), parse_json(R"({
     "recipe": {"method": "slice"},
     "before": {"parameters": 100, "bytes": 200},
     "after": {"parameters": 90, "bytes": 180},
+    "linears": {"2:4": 2, "dense": 5},
     "errors": [{"name": "layers.3.down", "width_before": 128, "width_after": 96, "relative_error": 0.25}],
     "sparsity": [
       {"name": "layers.1.q", "pattern": "2:4", "kept_score": 0.75, "relative_error": 0.125},

@@ -6,6 +6,7 @@
 #include "compress/calibrated.h"
 #include "compress/slice/stream_slicing.h"
 #include "support/expect_error.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare::test {
 namespace {
@@ -94,6 +95,57 @@ TEST_P(Streams, ErrorGrowsAsTheWidthShrinks) {
       EXPECT_LT(error, last) << width;
       last = error;
     }
+  }
+}
+
+// The last two of every four columns of down are zero.
+Model with_sparse_down(Model model, size_t block) {
+  Linear& down = mlp_of(model, block).down;
+  Matrix<float> values = decode(down.weight);
+  for (int64_t i = 0; i < values.size(); ++i)
+    if (i % 4 >= 2) values.data()[i] = 0.0f;
+  down.weight = Weight::from_matrix(std::as_const(values).view());
+  return model;
+}
+
+TEST_P(Streams, ASparseReaderKeepsItsPattern) {
+  const Model sparse = with_sparse_down(model(), 1);
+  EXPECT_EQ(hidden_granularity(sparse, 6), 12);
+  EXPECT_EQ(hidden_granularity(model(), 6), 6);
+  const CalibrationSet set = random_calibration(4, 48);
+  const StageSignals signals = signals_of(sparse, set, 1, kMlp);
+  const Stage& original = sparse.blocks[1].stages[kMlp];
+  Model changed = with_stage(sparse, 1, kMlp, cut_stream(original, signals.gram.view(), 24, 1e-3).stage);
+  EXPECT_TRUE(can_store(mlp_of(changed, 1).down.weight, k2of4));
+  // Whole groups of four neurons stay, as they were.
+  const Matrix<float> before = decode(std::get<Mlp>(original.branches[0]).up.weight);
+  const Matrix<float> after = decode(mlp_of(changed, 1).up.weight);
+  for (int64_t group = 0; group < 6; ++group) {
+    int64_t from = 0;
+    while (!std::equal(after.row(4 * group), after.row(4 * group) + after.cols(), before.row(from))) ++from;
+    EXPECT_EQ(from % 4, 0);
+    EXPECT_TRUE(std::equal(after.row(4 * group), after.row(4 * group) + 4 * after.cols(), before.row(from)));
+  }
+}
+
+TEST_P(Streams, ASparseReaderIsRefittedInItsPattern) {
+  Model sparse = with_sparse_down(model(), 1);
+  mlp_of(sparse, 1).down.bias.clear();
+  const CalibrationSet set = random_calibration(4, 48);
+  const StageSignals signals = signals_of(sparse, set, 1, kMlp);
+  const StreamCut cut = cut_stream(sparse.blocks[1].stages[kMlp], signals.gram.view(), 24, 1e-6);
+  Model changed = with_stage(sparse, 1, kMlp, cut.stage);
+  mlp_of(changed, 1).down.bias.clear();
+  const Matrix<float> wanted = signals.branch.clone();
+  const double error = squared_error(wanted, signals_of(changed, set, 1, kMlp).branch);
+  EXPECT_NEAR(cut.relative_error, error, 1e-3 * error);
+  // Another value in any of its places makes it worse.
+  for (const float factor : {0.9f, 1.1f}) {
+    Model other = changed;
+    Matrix<float> values = decode(mlp_of(other, 1).down.weight);
+    for (int64_t i = 0; i < values.size(); i += 4) values.data()[i] *= factor;
+    mlp_of(other, 1).down.weight = Weight::from_matrix(std::as_const(values).view());
+    EXPECT_GT(squared_error(wanted, signals_of(other, set, 1, kMlp).branch), error);
   }
 }
 

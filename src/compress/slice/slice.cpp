@@ -34,7 +34,7 @@ int64_t residual_width(const Model& model, const SliceOptions& options, Residual
 StreamSlicingOptions stream_options(const Model& model, const SliceOptions& options) {
   StreamSlicingOptions plan;
   plan.target_parameters = target_parameters(model, *options.target_params);
-  plan.sensitivity.granularity = options.round_interval;
+  plan.sensitivity.granularity = hidden_granularity(model, options.round_interval);
   plan.sensitivity.hidden = options.hidden;
   plan.sensitivity.value = options.value;
   plan.sensitivity.ridge = options.ridge;
@@ -72,7 +72,7 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
         model_size(model).dense_parameters - target_parameters(model, *options.target_params);
     width = full - (surplus + cost - 1) / cost;
   }
-  width = rounded_down(width, options.round_interval);
+  width = rounded_down(width, hidden_granularity(model, options.round_interval));
   if (width < 1) fail(ErrorCode::kInvalid, "the hidden streams alone cannot bring the model down so far");
   for (size_t i = 0; i < widths.size(); ++i)
     if (is_hidden[i]) widths[i] = width;
@@ -135,6 +135,11 @@ void validate(const SliceOptions& o) {
     fail(ErrorCode::kUsage, "--uniform slices the hidden streams, not the value streams");
   if (!o.residual && !o.uniform && o.sparsity)
     fail(ErrorCode::kUsage, "--sparsity needs --rotation or --uniform; otherwise give --target-params");
+}
+
+bool mixes_columns(const SliceOptions& options, Role role) {
+  const bool value = options.value && !options.uniform;
+  return options.residual || (value && (role == Role::kValue || role == Role::kAttentionOutput));
 }
 
 void require_reachable(const Model& model, const SliceOptions& options) {

@@ -32,6 +32,10 @@ struct SliceOptions {
 // Throws kUsage naming the option that is out of range or does not go with another.
 void validate(const SliceOptions& options);
 
+// Whether slicing replaces what a linear of that role computes by sums over its columns or its rows, which no
+// N:M pattern survives. Hidden streams lose whole neurons, and where `down` is sparse, whole groups of them.
+bool mixes_columns(const SliceOptions& options, Role role);
+
 // Throws kInvalid when no widths make the model as small as the options want; needs no calibration.
 void require_reachable(const Model& model, const SliceOptions& options);
 

@@ -11,6 +11,12 @@ class SlicePass final : public Pass {
 
   std::string name() const override { return "slice"; }
   void require_applicable(const Model& model) const override { require_reachable(model, options_); }
+  bool loses_pattern(const Model&, int64_t, Role role, Pattern) const override {
+    return mixes_columns(options_, role);
+  }
+  std::string how_to_keep_patterns() const override {
+    return "--streams hidden keeps it, or slice the dense model and make that sparse";
+  }
   Json options() const override { return to_json(options_); }
   Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
     return slice_needs(model, options_, plan, dtype);

@@ -5,7 +5,9 @@
 #include <numeric>
 
 #include "compress/gram.h"
+#include "compress/slice/masked_refit.h"
 #include "model/build.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
@@ -26,17 +28,22 @@ void gather_bias(std::vector<float>& bias, const std::vector<int64_t>& rows) {
   bias = std::move(kept);
 }
 
-// Neurons by decreasing energy gram_jj·‖W_down[:, j]‖².
-std::vector<int64_t> by_energy(const Matrix<double>& down, MatrixView<const double> gram) {
+// Neurons by decreasing energy gram_jj·‖W_down[:, j]‖², in groups of consecutive ones that stay together.
+std::vector<int64_t> by_energy(const Matrix<double>& down, MatrixView<const double> gram, int64_t group) {
   std::vector<double> energy(static_cast<size_t>(down.cols()), 0.0);
   for (int64_t r = 0; r < down.rows(); ++r)
     for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] += down(r, c) * down(r, c);
   for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] *= gram(c, c);
-  std::vector<int64_t> order(energy.size());
-  std::iota(order.begin(), order.end(), 0);
-  std::stable_sort(order.begin(), order.end(), [&](int64_t a, int64_t b) {
-    return energy[static_cast<size_t>(a)] > energy[static_cast<size_t>(b)];
+  std::vector<double> of_group(energy.size() / static_cast<size_t>(group), 0.0);
+  for (size_t i = 0; i < energy.size(); ++i) of_group[i / static_cast<size_t>(group)] += energy[i];
+  std::vector<int64_t> groups(of_group.size());
+  std::iota(groups.begin(), groups.end(), 0);
+  std::stable_sort(groups.begin(), groups.end(), [&](int64_t a, int64_t b) {
+    return of_group[static_cast<size_t>(a)] > of_group[static_cast<size_t>(b)];
   });
+  std::vector<int64_t> order;
+  for (const int64_t g : groups)
+    for (int64_t i = 0; i < group; ++i) order.push_back(g * group + i);
   return order;
 }
 
@@ -100,6 +107,16 @@ int64_t stream_columns(const Stage& stage, size_t branch) {
   return std::get<Mlp>(branch_of(stage, branch)).down.weight.cols;
 }
 
+int64_t hidden_granularity(const Model& model, int64_t interval) {
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages)
+      for (const Branch& branch : stage.branches)
+        if (const auto* mlp = std::get_if<Mlp>(&branch))
+          if (const Pattern pattern = followed_pattern(mlp->down.weight); !pattern.dense())
+            interval = std::lcm(interval, static_cast<int64_t>(pattern.group));
+  return interval;
+}
+
 std::vector<StreamPlace> streams_of(const Model& model) {
   std::vector<StreamPlace> streams;
   size_t index = 0;
@@ -156,7 +173,9 @@ StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, in
   Matrix<double> basis_gram(max_width * units_, max_width * units_);
   double scale = 0.0;
   if (hidden) {
-    order_ = by_energy(reader, gram);
+    const Pattern pattern = followed_pattern(std::get<Mlp>(cut).down.weight);
+    if (!pattern.dense() && max_width % pattern.group == 0) pattern_ = pattern;
+    order_ = by_energy(reader, gram, pattern_.dense() ? 1 : pattern_.group);
     order_.resize(static_cast<size_t>(max_width));
     const auto column = [&](int64_t i) { return order_[static_cast<size_t>(i)]; };
     for (int64_t r = 0; r < cross.rows(); ++r)
@@ -171,6 +190,13 @@ StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, in
   if (!(scale > 0.0)) return;  // a stream that is always 0
   damping_ = ridge * scale;
   for (int64_t i = 0; i < basis_gram.rows(); ++i) basis_gram(i, i) += damping_;
+  if (!pattern_.dense()) {
+    sparse_reader_ = Matrix<double>(reader.rows(), max_width);
+    for (int64_t r = 0; r < reader.rows(); ++r)
+      for (int64_t i = 0; i < max_width; ++i)
+        sparse_reader_(r, i) = reader(r, order_[static_cast<size_t>(i)]);
+    damped_gram_ = basis_gram.clone();
+  }
   factor_.emplace(std::move(basis_gram));
   damping_ += factor_->added();
   forward_ = factor_->forward(std::as_const(cross).view());
@@ -212,10 +238,18 @@ StreamCut StreamCutter::cut(int64_t width) const {
   if (factor_) {
     weight = factor_->backward(forward_.view().block(0, 0, forward_.rows(), columns));
     result.raised = factor_->raised();
-    // ‖Wz − W'Ez‖² = tr(W·G·Wᵀ) − tr(W'·(W·G·Eᵀ)ᵀ) − λ·‖W'‖², since W'·(E·G·Eᵀ + λI) = W·G·Eᵀ.
-    double kept = damping_ * inner(weight, weight);
+    if (!pattern_.dense() && width % pattern_.group == 0) refit_in_pattern(weight);
+    // ‖Wz − W'Ez‖² = tr(W·G·Wᵀ) − 2·tr(W'·(W·G·Eᵀ)ᵀ) + tr(W'·E·G·Eᵀ·W'ᵀ); the best W' without a pattern has
+    // W'·(E·G·Eᵀ + λI) = W·G·Eᵀ.
+    const double own = damping_ * inner(weight, weight);
+    double crossed = 0.0;
     for (int64_t r = 0; r < weight.rows(); ++r)
-      kept += std::inner_product(weight.row(r), weight.row(r) + columns, cross_.row(r), 0.0);
+      crossed += std::inner_product(weight.row(r), weight.row(r) + columns, cross_.row(r), 0.0);
+    const double squares =
+        pattern_.dense()
+            ? crossed
+            : inner(matmul(weight.view(), damped_gram_.view().block(0, 0, columns, columns)), weight);
+    const double kept = 2.0 * crossed - squares + own;
     if (total_ > 0.0) result.relative_error = (total_ - kept) / total_;
   }
   if (stream_kind(stage_, branch_) == StreamKind::kHidden)
@@ -223,6 +257,13 @@ StreamCut StreamCutter::cut(int64_t width) const {
   else
     keep_values(weight, width, result);
   return result;
+}
+
+// `weight` (out, width): the best reader of the neurons in order_, which becomes the best of the pattern.
+void StreamCutter::refit_in_pattern(Matrix<double>& weight) const {
+  const int64_t width = weight.cols();
+  const Matrix<double> own = copy_of(sparse_reader_.view().block(0, 0, weight.rows(), width));
+  weight = masked_refit(own, weight, damped_gram_.view().block(0, 0, width, width), pattern_);
 }
 
 int64_t StreamCutter::stage_output() const {

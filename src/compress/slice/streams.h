@@ -30,6 +30,10 @@ int64_t parameters_per_width(const Stage& stage, size_t branch = 0);
 // Columns of the stream as its reader sees them: neurons, or heads · value dimensions.
 int64_t stream_columns(const Stage& stage, size_t branch = 0);
 
+// Widths of hidden streams are multiples of `interval`, and of M where their reader is N:M sparse: what is
+// cut are whole groups then.
+int64_t hidden_granularity(const Model& model, int64_t interval);
+
 // A stream of a model: the index of its stage in the model's order, and its branch.
 struct StreamPlace {
   size_t stage = 0;
@@ -58,11 +62,12 @@ struct StreamCut {
 // Cuts one stream to any width up to `max_width`. `gram` (n, n), n = stream_columns: Σ zzᵀ of the stream over
 // calibration tokens. `ridge`: damping of the refit, relative to the mean of the diagonal of the stream's
 // Gram matrix in its new basis. Hidden: keeps the neurons of largest energy gram_jj·‖W_down[:, j]‖², then
-// W_down ← W_down·G[:, S]·(G[S, S] + λI)⁻¹ (the Nyström step of MoDeGPT, arXiv 2408.09632). Value: per KV
-// head the subspace that loses least of o's output, from the SVD of M^½·H^½ with H = Σ zzᵀ and M = Σ OᵀO over
-// its query heads (after FLAT-LLM, arXiv 2505.23966), folded into v; then the same refit of o over all heads
-// together. What a smaller width keeps is the beginning of what a larger one keeps: one factorisation serves
-// all widths.
+// W_down ← W_down·G[:, S]·(G[S, S] + λI)⁻¹ (the Nyström step of MoDeGPT, arXiv 2408.09632). Where W_down is
+// N:M sparse and M divides the widths, whole groups of M neurons go, and what is refitted are the weights
+// that are there: the pattern stays. Value: per KV head the subspace that loses least of o's output, from the
+// SVD of M^½·H^½ with H = Σ zzᵀ and M = Σ OᵀO over its query heads (after FLAT-LLM, arXiv 2505.23966), folded
+// into v; then the same refit of o over all heads together. What a smaller width keeps is the beginning of
+// what a larger one keeps: one factorisation serves all widths.
 class StreamCutter {
  public:
   StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge,
@@ -75,6 +80,7 @@ class StreamCutter {
   void encode_heads(const Matrix<double>& reader, const Matrix<double>& output, MatrixView<const double> gram,
                     int64_t max_width, Matrix<double>& cross, Matrix<double>& basis_gram);
   int64_t stage_output() const;
+  void refit_in_pattern(Matrix<double>& weight) const;
   void keep_neurons(const Matrix<double>& weight, Stage& stage) const;
   void keep_values(const Matrix<double>& weight, int64_t width, StreamCut& cut) const;
 
@@ -83,6 +89,9 @@ class StreamCutter {
   int64_t units_ = 1;   // columns of the new basis that one unit of width has
   double total_ = 0.0;  // tr(W·G·Wᵀ)
   double damping_ = 0.0;
+  Pattern pattern_;                       // hidden: of the reader, where it is to stay; else dense
+  Matrix<double> sparse_reader_;          // there: its columns in the order of order_
+  Matrix<double> damped_gram_;            // and E·G·Eᵀ + λI
   std::vector<int64_t> order_;            // hidden: neurons by decreasing energy
   std::vector<Matrix<double>> encoders_;  // value: by KV head, (dim, dim)
   Matrix<double> cross_;                  // W·G·Eᵀ, (out, max_width·units)

@@ -9,6 +9,7 @@
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/stage_sparsifier.h"
 #include "model/visit.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
@@ -78,6 +79,19 @@ void require_applicable(const Model& model, const SparsifyOptions& options) {
              linear_name(block, role), linear.weight.cols, pattern_name(pattern));
   });
   if (!any) fail(ErrorCode::kInvalid, "--targets and --ignore leave no linear to work on");
+}
+
+bool selects(const Model& model, const SparsifyOptions& options, int64_t block, Role role) {
+  return Selection(options.targets, options.ignore).selects(model.config, block, role);
+}
+
+bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, Role role, Pattern pattern) {
+  if (!selects(model, options, block, role))
+    return options.shuffle.any() && options.shuffle_residual && reads_residual(role);
+  const std::vector<Pattern> patterns = pattern_candidates(options);
+  return std::any_of(patterns.begin(), patterns.end(), [&](Pattern p) {
+    return !p.dense() && !implies(p, pattern);  // a stage that stays dense is left as it is
+  });
 }
 
 std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options) {

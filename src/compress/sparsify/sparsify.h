@@ -54,6 +54,12 @@ void validate(const SparsifyOptions& options);
 // Throws kInvalid naming a linear whose columns are not a multiple of M, or that nothing is selected.
 void require_applicable(const Model& model, const SparsifyOptions& options);
 
+// Whether the options name that linear.
+bool selects(const Model& model, const SparsifyOptions& options, int64_t block, Role role);
+// Whether a linear that follows a pattern may no longer do so afterwards: it gets one that does not imply it,
+// or it is left alone and its columns get the order of the residual stream.
+bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, Role role, Pattern pattern);
+
 // Names of the roles that are made sparse in some layer.
 std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options);
 

@@ -12,6 +12,15 @@ class SparsifyPass final : public Pass {
   std::string name() const override { return "sparsify"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
   Pattern pattern() const override { return options_.prune.pattern; }
+  Pattern makes_pattern(const Model& model, int64_t block, Role role) const override {
+    return selects(model, options_, block, role) ? options_.prune.pattern : kDense;
+  }
+  bool loses_pattern(const Model& model, int64_t block, Role role, Pattern pattern) const override {
+    return loosens(model, options_, block, role, pattern);
+  }
+  std::string how_to_keep_patterns() const override {
+    return "a --pattern that implies it keeps it, and --shuffle-residual no where linears are left alone";
+  }
   Json options() const override { return to_json(options_); }
   Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
     return sparsify_needs(model, options_, plan, dtype);
