@@ -65,6 +65,30 @@ TEST_P(SliceCommand, WritesAModelThatTheOthersOpen) {
   EXPECT_LT(after, 384.0);  // better than a guess among the vocabulary
 }
 
+// llama.cpp's `deci` holds a hidden width for every layer; values become as wide as keys again.
+TEST(SliceCommands, SlicesBecomeGgufFiles) {
+  const TempDir folder;
+  for (const char* streams : {"hidden", "hidden,value"}) {
+    SCOPED_TRACE(streams);
+    const std::string out = (folder / streams).string();
+    pare_json(slice_command(kTinyModel, out, {"--target-params", "0.8", "--streams", streams}));
+    const CommandResult converted = pare({"convert", out, "-o", out + ".gguf"});
+    EXPECT_EQ(converted.status, 0) << converted.err;
+    EXPECT_THAT(converted.out, testing::HasSubstr("read back: logits identical"));
+    const Json slice = pare_json({"inspect", out});
+    const Json file = pare_json({"inspect", out + ".gguf"});
+    const bool narrow = slice["parameters"] != file["parameters"];
+    EXPECT_EQ(converted.err.find("written with zeros") != std::string::npos, narrow) << converted.err;
+    if (streams == std::string("hidden")) {
+      EXPECT_FALSE(narrow);
+    }
+    const Json eval =
+        pare_json({"eval", out, out + ".gguf", "--ppl", kTestText, "--seqlen", "64", "--windows", "8"});
+    const double perplexity = eval["models"][0]["perplexity"].get<double>();
+    EXPECT_NEAR(eval["models"][1]["perplexity"].get<double>(), perplexity, 1e-5 * perplexity);
+  }
+}
+
 TEST(SliceCommands, PrintsWhatItDid) {
   const TempDir folder;
   const CommandResult result = pare(slice_command(kTinyModel, folder / "out", {"--target-params", "0.9"}));
