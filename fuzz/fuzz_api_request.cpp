@@ -7,6 +7,7 @@
 #include "model/load.h"
 #include "serve/api_reply.h"
 #include "serve/api_request.h"
+#include "text/chat_styles.h"
 
 namespace {
 
@@ -17,7 +18,7 @@ struct Served {
   pare::PackedModel packed{pare::load_model(PARE_GOLDEN_DIR "/tiny-model"), pare::ComputeType::kF32};
   std::vector<pare::ServedModel> models = {
       {"tiny", 0, &packed, &tokenizer,
-       pare::ChatFormat{pare::chat_template_named("chatml"), {"", "<|im_end|>"}}, ""}};
+       pare::ChatFormat{pare::chat_template_named("chatml", {{"eos_token", "<|im_end|>"}}), tokenizer}, ""}};
 };
 
 }  // namespace

@@ -11,10 +11,8 @@
 #include <vector>
 
 #include "base/error.h"
-#include "base/json.h"
 #include "base/mapped_file.h"
 #include "model/load.h"
-#include "text/chat_template.h"
 #include "text/known_splits.h"
 #include "text/splitter.h"
 
@@ -45,25 +43,6 @@ void print_words(const pare::TokenizerSpec& spec, const pare::Splitter& splitter
   std::printf("\n");
 }
 
-// {"template": …, "bos": …, "eos": …, "date": …, "messages": [{"role": …, "content": …}]}
-std::vector<int32_t> chat_ids(const pare::Tokenizer& tokenizer, const pare::Json& item) {
-  std::vector<pare::ChatMessage> messages;
-  for (const pare::Json& message : item.at("messages")) {
-    const std::string role = message.at("role");
-    messages.push_back({role == "system" ? pare::ChatRole::kSystem
-                        : role == "user" ? pare::ChatRole::kUser
-                                         : pare::ChatRole::kAssistant,
-                        message.at("content")});
-  }
-  pare::ChatTemplate chat = pare::recognize_chat_template(item.at("template").get<std::string>());
-  if (chat.date.empty()) chat.date = item.at("date");
-  const auto parts = pare::render_chat(chat, {item.at("bos"), item.at("eos")}, messages);
-  std::vector<pare::TextPart> texts;
-  for (const pare::ChatPart& part : parts)
-    texts.push_back({part.text, part.kind == pare::ChatPart::Kind::kTemplate});
-  return tokenizer.encode_parts(texts, {});
-}
-
 }  // namespace
 
 int main(int argc, char** argv) {
@@ -71,7 +50,6 @@ int main(int argc, char** argv) {
   bool time = false;
   bool nul = false;
   bool json = false;
-  bool chat = false;
   bool words = false;
   std::vector<const char*> paths;
   for (int i = 1; i < argc; ++i) {
@@ -85,8 +63,6 @@ int main(int argc, char** argv) {
       time = true;
     else if (std::strcmp(argv[i], "--json") == 0)
       json = true;
-    else if (std::strcmp(argv[i], "--chat") == 0)
-      chat = true;
     else if (std::strcmp(argv[i], "--words") == 0)
       nul = words = true;
     else
@@ -95,7 +71,7 @@ int main(int argc, char** argv) {
   if (paths.size() != (json ? 1u : 2u)) {
     std::fprintf(stderr,
                  "usage: pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time] [--words]\n"
-                 "       pare_tokenize MODEL --json\n       pare_tokenize MODEL CHATS --chat\n");
+                 "       pare_tokenize MODEL --json\n");
     return 2;
   }
   try {
@@ -107,10 +83,6 @@ int main(int argc, char** argv) {
       return 0;
     }
     const std::string text = pare::read_file(paths[1], kMaxBytes);
-    if (chat) {
-      for (const pare::Json& item : pare::parse_json(text, paths[1])) print_ids(chat_ids(tokenizer, item));
-      return 0;
-    }
     if (time) report_speed(tokenizer, text, options);
     const pare::Splitter splitter(words ? pare::splits_of(tokenizer.spec()) : std::vector<pare::SplitStep>());
     for (size_t pos = 0; pos <= text.size();) {

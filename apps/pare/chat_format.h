@@ -5,25 +5,21 @@
 #include <string>
 
 #include "engine/chat.h"
-#include "model/config.h"
-#include "model/copy_files.h"
 
 namespace pare {
 
-// --chat-template NAME
+// --chat-template NAME or FILE.jinja
 void add_chat_template(CLI::App& command, std::string& name);
+// --chat-template-kwargs JSON
+void add_template_variables(CLI::App& command, std::string& json);
 
-// What is known before the model is loaded.
-struct ModelChat {
-  ChatInfo info;
-  ChatTemplate chat;
-};
+// The model's own template, or, where there is a name, the style of that name or the file that it is a path
+// of. Warns of a token that the style needs and the tokenizer does not have. Throws kUnsupported where the
+// model has no template or one that cannot be run, kUsage for an unknown name, and what the template's
+// parser throws. Messages do not name the model's path.
+ChatFormat read_chat_format(const std::string& model, const std::string& name, const Tokenizer& tokenizer);
 
-// The template of that name, or, when it is empty, the one that the model's own template text is recognised
-// as. Throws kUnsupported when there is none, kUsage for an unknown name.
-ModelChat read_model_chat(const std::string& model, const std::string& name, const Tokenizer& tokenizer);
-
-// Warns of a token that the tokenizer does not have.
-ChatFormat chat_format(const ModelChat& chat, const Tokenizer& tokenizer, const ModelConfig& config);
+// An object, or null where the text is empty. Throws kUsage.
+Json parse_template_variables(const std::string& json);
 
 }  // namespace pare

@@ -20,6 +20,7 @@ namespace {
 struct Options {
   std::string model;
   std::string template_name;
+  std::string variables;
   ChatOptions chat;
   ComputeType compute = ComputeType::kBF16;
 };
@@ -33,18 +34,25 @@ void report(const ChatTurn& turn) {
     log_warning("the answer was cut off after {} tokens", g.tokens.size());
 }
 
+ChatFormat open_format(const Options& options, const Tokenizer& tokenizer) {
+  try {
+    return read_chat_format(options.model, options.template_name, tokenizer);
+  } catch (const Error& error) {
+    fail(error.code(), "{}: {}", options.model, error.what());
+  }
+}
+
 void run(const Options& options) {
   validate(options.chat.generate);
+  ChatOptions chat = options.chat;
+  chat.variables = parse_template_variables(options.variables);
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  const ModelChat chat = read_model_chat(options.model, options.template_name, tokenizer);
+  ChatFormat format = open_format(options, tokenizer);
   const OpenModel model = open_model(options.model, options.compute);
-  const ChatFormat format = chat_format(chat, tokenizer, model.packed.config);
-  ChatSession session(model.packed, tokenizer, format, options.chat);
+  ChatSession session(model.packed, tokenizer, std::move(format), std::move(chat));
 
   const bool terminal = isatty(STDIN_FILENO) == 1;
-  if (terminal)
-    log_info("chat template {}; an empty line or end of input ends the conversation",
-             chat_style_name(format.chat.style));
+  if (terminal) log_info("an empty line or end of input ends the conversation");
   std::string line;
   while (true) {
     if (terminal) print("> ");
@@ -74,6 +82,7 @@ void add_chat(CLI::App& app) {
   add_model(*command, options->model);
   command->add_option("--system", chat.system, "System message (default: the template's own, if it has one)");
   add_chat_template(*command, options->template_name);
+  add_template_variables(*command, options->variables);
   command
       ->add_option("--context", chat.context,
                    "Tokens of conversation to remember; the oldest turns are dropped when it is full")

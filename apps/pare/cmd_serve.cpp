@@ -46,17 +46,15 @@ std::string id_of(const std::string& path, const std::vector<ServedModel>& other
 
 Opened open(const std::string& path, const Options& options) {
   Tokenizer tokenizer = load_tokenizer(path);
-  std::optional<ModelChat> chat;
+  std::optional<ChatFormat> format;
   std::string why;
   try {
-    chat = read_model_chat(path, options.template_name, tokenizer);
+    format = read_chat_format(path, options.template_name, tokenizer);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kUnsupported) throw;
     why = error.what();
   }
   OpenModel model = open_model(path, options.compute);
-  std::optional<ChatFormat> format;
-  if (chat) format = chat_format(*chat, tokenizer, model.packed.config);
   return {std::move(tokenizer), std::move(model), std::move(format), std::move(why)};
 }
 
@@ -68,7 +66,7 @@ void run(const Options& options) {
     const Opened& model = *opened.back();
     served.push_back({id_of(path, served), model.model.size.parameters, &model.model.packed, &model.tokenizer,
                       model.chat, model.why_no_chat});
-    if (!model.chat) log_warning("{}: only completions, no chats", model.why_no_chat);
+    if (!model.chat) log_warning("{}: only completions, no chats: {}", path, model.why_no_chat);
   }
   const EngineLimits& limits = options.serve.limits;
   for (const ServedModel& model : served) {

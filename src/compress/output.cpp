@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "compress/kept_patterns.h"
 #include "compress/probe.h"
+#include "model/copy_files.h"
 #include "model/load.h"
 #include "model/model_card.h"
 #include "model/verify_saved.h"

@@ -8,16 +8,25 @@ namespace {
 // What an answer may take of the context before older turns are dropped for it.
 constexpr int64_t kAnswerShare = 4;
 
-std::vector<int32_t> encode(const Tokenizer& tokenizer, std::span<const ChatPart> parts, bool continues) {
-  std::vector<TextPart> texts;
-  for (const ChatPart& part : parts) texts.push_back({part.text, part.kind == ChatPart::Kind::kTemplate});
-  return tokenizer.encode_parts(texts, {.continues = continues});
+std::vector<int32_t> encode(const Tokenizer& tokenizer, std::span<const JinjaSpan> spans, bool continues) {
+  std::vector<TextPart> parts;
+  for (const JinjaSpan& span : spans) parts.push_back({span.text, span.origin == kTemplateOrigin});
+  return tokenizer.encode_parts(parts, {.continues = continues});
 }
 
-std::string text_of(std::span<const ChatPart> parts) {
-  std::string text;
-  for (const ChatPart& part : parts) text += part.text;
-  return text;
+// Where the parts of a message begin and end among the spans; an empty range where there are none.
+struct SpanRange {
+  size_t begin = 0;
+  size_t end = 0;
+};
+SpanRange spans_of(const std::vector<JinjaSpan>& spans, int32_t origin) {
+  SpanRange range;
+  for (size_t i = 0; i < spans.size(); ++i) {
+    if (spans[i].origin != origin) continue;
+    if (range.end == 0) range.begin = i;
+    range.end = i + 1;
+  }
+  return range;
 }
 
 // Some templates write a space before an answer that the model writes itself.
@@ -26,26 +35,29 @@ std::string_view without_last_space(std::string_view text) {
   return text;
 }
 
+Json message(const char* role, std::string_view content) {
+  return Json::object({{"role", role}, {"content", std::string(content)}});
+}
+
 // Drops the oldest turn, but not the last message.
-bool drop_turn(std::vector<ChatMessage>& messages) {
-  const auto first = messages.begin() + (messages.front().role == ChatRole::kSystem ? 1 : 0);
-  if (messages.end() - first < 3) return false;
-  messages.erase(first, first + 2);
+bool drop_turn(Json& messages) {
+  const size_t first = messages.front().at("role") == "system" ? 1 : 0;
+  if (messages.size() - first < 3) return false;
+  messages.erase(first);
+  messages.erase(first);
   return true;
 }
 
 }  // namespace
 
-std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatFormat& format,
-                                 const std::vector<ChatMessage>& messages) {
-  return encode(tokenizer, render_chat(format.chat, format.tokens, messages), false);
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::span<const JinjaSpan> spans) {
+  return encode(tokenizer, spans, false);
 }
 
-void add_chat_ends(const Tokenizer& tokenizer, const ChatFormat& format, GenerateOptions& options) {
-  for (const std::string& text : chat_stop_tokens(format.chat.style))
-    if (const auto id = tokenizer.token_id(text)) options.stop_ids.push_back(*id);
-  if (const auto eos = tokenizer.token_id(format.tokens.eos)) options.stop_ids.push_back(*eos);
-  for (std::string& text : chat_stop_texts(format.chat.style)) options.stop.push_back(std::move(text));
+void add_chat_ends(const ChatFormat& format, GenerateOptions& options) {
+  const ChatEnds& ends = format.ends;
+  options.stop_ids.insert(options.stop_ids.end(), ends.ids.begin(), ends.ids.end());
+  options.stop.insert(options.stop.end(), ends.texts.begin(), ends.texts.end());
 }
 
 TextSink answer_sink(TextSink sink) {
@@ -56,13 +68,6 @@ TextSink answer_sink(TextSink sink) {
   };
 }
 
-std::vector<std::string> missing_tokens(const Tokenizer& tokenizer, const ChatFormat& format) {
-  std::vector<std::string> missing;
-  const std::vector<std::string> ends = chat_stop_tokens(format.chat.style);
-  if (!ends.empty() && !tokenizer.token_id(ends.front())) missing.push_back(ends.front());
-  return missing;
-}
-
 ChatSession::ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatFormat format,
                          ChatOptions options)
     : model_(model),
@@ -71,33 +76,40 @@ ChatSession::ChatSession(const PackedModel& model, const Tokenizer& tokenizer, C
       options_(std::move(options)),
       cache_(model, usable_context(options_.context, model.config)) {
   validate(options_.generate);
-  if (!options_.system.empty()) messages_.push_back({ChatRole::kSystem, options_.system});
-  add_chat_ends(tokenizer_, format_, options_.generate);
+  if (!options_.system.empty()) messages_.push_back(message("system", options_.system));
+  add_chat_ends(format_, options_.generate);
 }
 
-ChatSession::Prompt ChatSession::make_prompt(const std::vector<ChatMessage>& messages) const {
-  const std::vector<ChatPart> parts = render_chat(format_.chat, format_.tokens, messages);
-  const auto answer = std::find_if(parts.rbegin(), parts.rend(), [](const ChatPart& part) {
-                        return part.kind == ChatPart::Kind::kAnswer;
-                      }).base();
-  // While nothing before the last answer changes, the ids that the model generated stay, and what follows
-  // goes on from them.
-  if (!ids_.empty() && answer != parts.begin() &&
-      without_last_space(text_of({parts.begin(), answer - 1})) == without_last_space(written_)) {
-    Prompt prompt = {ids_, cache_.length()};
-    const std::vector<int32_t> rest = encode(tokenizer_, {answer, parts.end()}, true);
-    prompt.ids.insert(prompt.ids.end(), rest.begin(), rest.end());
-    return prompt;
+ChatSession::Prompt ChatSession::make_prompt(const Json& messages) const {
+  ChatInput input;
+  input.messages = messages;
+  input.variables = options_.variables;
+  const std::vector<JinjaSpan> spans = format_.chat.render(input);
+  Prompt prompt = {text_of(spans), {}, 0};
+  // While the template writes the last answer as it was generated, behind the same text, the ids that the
+  // model generated stay, and what follows goes on from them.
+  if (messages.size() > 2 && !ids_.empty()) {
+    const size_t index = messages.size() - 2;
+    const SpanRange answer = spans_of(spans, static_cast<int32_t>(index));
+    const std::span<const JinjaSpan> all(spans);
+    if (text_of(all.subspan(answer.begin, answer.end - answer.begin)) == messages[index].at("content") &&
+        without_last_space(text_of(all.first(answer.begin))) == without_last_space(written_)) {
+      prompt.ids = ids_;
+      prompt.cached = cache_.length();
+      const std::vector<int32_t> rest = encode(tokenizer_, all.subspan(answer.end), true);
+      prompt.ids.insert(prompt.ids.end(), rest.begin(), rest.end());
+      return prompt;
+    }
   }
-  Prompt prompt = {encode(tokenizer_, parts, false), 0};
+  prompt.ids = encode(tokenizer_, spans, false);
   prompt.cached = std::min(common_prefix(prompt.ids, ids_), cache_.length());
   return prompt;
 }
 
-ChatTurn ChatSession::say(std::string_view message, const TextSink& sink) {
+ChatTurn ChatSession::say(std::string_view text, const TextSink& sink) {
   ChatTurn turn;
-  std::vector<ChatMessage> messages = messages_;
-  messages.push_back({ChatRole::kUser, std::string(message)});
+  Json messages = messages_;
+  messages.push_back(pare::message("user", text));
   const int64_t capacity = cache_.capacity();
   const int64_t reserve = std::min(options_.generate.max_tokens, capacity / kAnswerShare);
   Prompt prompt = make_prompt(messages);
@@ -109,16 +121,16 @@ ChatTurn ChatSession::say(std::string_view message, const TextSink& sink) {
     fail(ErrorCode::kInvalid, "the message makes {} tokens, the context has {}", prompt.ids.size(), capacity);
   // The last token's logits are needed, so it is always worked on.
   cache_.truncate(std::min<int64_t>(prompt.cached, static_cast<int64_t>(prompt.ids.size()) - 1));
-  written_ = text_of(render_chat(format_.chat, format_.tokens, messages));
+  written_ = std::move(prompt.text);
   ids_ = std::move(prompt.ids);
-  const TextSink collect = answer_sink([&](std::string_view text) {
-    turn.answer += text;
-    return sink(text);
+  const TextSink collect = answer_sink([&](std::string_view piece) {
+    turn.answer += piece;
+    return sink(piece);
   });
   turn.generation = Generator(model_, tokenizer_).extend(ids_, cache_, options_.generate, collect);
   // A stop text is among the generated tokens, but no part of the conversation: the next turn writes it anew.
   if (turn.generation.finish == FinishReason::kStop) written_.clear();
-  messages.push_back({ChatRole::kAssistant, turn.answer});
+  messages.push_back(pare::message("assistant", turn.answer));
   messages_ = std::move(messages);
   return turn;
 }

@@ -2,35 +2,38 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <string_view>
+#include <utility>
 #include <vector>
 
 #include "engine/generator.h"
+#include "text/chat_ends.h"
 #include "text/chat_template.h"
 
 namespace pare {
 
 // How conversations are written for a model.
 struct ChatFormat {
+  ChatFormat(ChatTemplate written, const Tokenizer& tokenizer)
+      : chat(std::move(written)), ends(chat_ends(chat, tokenizer)) {}
+
   ChatTemplate chat;
-  ChatTokens tokens;
+  ChatEnds ends;
 };
 
-// A conversation as ids, up to where the answer begins. Texts of messages never become special tokens.
-// Throws as render_chat() does.
-std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, const ChatFormat& format,
-                                 const std::vector<ChatMessage>& messages);
+// A written conversation as ids. Special tokens are read in the template's parts alone.
+std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::span<const JinjaSpan> spans);
 // Adds what ends an answer in this format.
-void add_chat_ends(const Tokenizer& tokenizer, const ChatFormat& format, GenerateOptions& options);
+void add_chat_ends(const ChatFormat& format, GenerateOptions& options);
 // Leaves out the white space before an answer, which is the template's.
 TextSink answer_sink(TextSink sink);
-// Special tokens of the format that the tokenizer does not have: they are written as plain text.
-std::vector<std::string> missing_tokens(const Tokenizer& tokenizer, const ChatFormat& format);
 
 struct ChatOptions {
   GenerateOptions generate;  // the template's own ends are added
   std::string system;        // empty: what the template says
+  Json variables;            // further ones of the template: an object, or null
   int64_t context = 4096;    // tokens of the whole conversation, at most the model's context
 };
 
@@ -48,25 +51,27 @@ class ChatSession {
   ChatSession(const PackedModel& model, const Tokenizer& tokenizer, ChatFormat format, ChatOptions options);
 
   // The model's answer to a message. When the context is full, the oldest turns are dropped, the system
-  // message stays. Throws kInvalid when the message alone does not fit; the conversation is then as before.
-  ChatTurn say(std::string_view message, const TextSink& sink);
+  // message stays. Throws kInvalid when the message alone does not fit and what the template throws; the
+  // conversation is then as before.
+  ChatTurn say(std::string_view text, const TextSink& sink);
 
  private:
   // The conversation as ids, and how many of the cache's tokens begin it.
   struct Prompt {
+    std::string text;
     std::vector<int32_t> ids;
     int64_t cached = 0;
   };
-  Prompt make_prompt(const std::vector<ChatMessage>& messages) const;
+  Prompt make_prompt(const Json& messages) const;
 
   const PackedModel& model_;
   const Tokenizer& tokenizer_;
   ChatFormat format_;
   ChatOptions options_;
-  std::vector<ChatMessage> messages_;  // up to the last answer
-  std::string written_;                // the template's and the messages' text before that answer
-  std::vector<int32_t> ids_;           // of all that, and of the answer as it was generated
-  KvCache cache_;                      // of the first of them
+  Json messages_ = Json::array();  // up to the last answer
+  std::string written_;            // the text before that answer
+  std::vector<int32_t> ids_;       // of all that, and of the answer as it was generated
+  KvCache cache_;                  // of the first of them
 };
 
 }  // namespace pare

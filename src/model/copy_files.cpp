@@ -7,6 +7,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
+#include "model/chat_info.h"
 #include "model/gguf_tokenizer.h"
 #include "model/load.h"
 
@@ -21,16 +22,18 @@ constexpr const char* kCopied[] = {"tokenizer.json",
                                    "special_tokens_map.json",
                                    "generation_config.json",
                                    "chat_template.jinja",
+                                   "chat_template.json",
                                    "vocab.json",
                                    "merges.txt",
                                    "tokenizer.model",
                                    "added_tokens.json"};
-constexpr const char* kChatTemplateKey = "tokenizer.chat_template";
 
-std::optional<int32_t> gguf_token(const GgufFile& file, const Tokenizer& tokenizer, const std::string& key) {
-  const auto id = file.metadata.find_u32("tokenizer.ggml." + key);
-  if (!id || static_cast<int64_t>(*id) >= tokenizer.vocab_size()) return std::nullopt;
-  return static_cast<int32_t>(*id);
+// The templates of a GGUF file as tokenizer_config.json has them: one, or a list of named ones.
+Json templates_json(const std::map<std::string, std::string>& templates) {
+  if (templates.size() == 1 && templates.contains("default")) return templates.at("default");
+  Json list = Json::array();
+  for (const auto& [name, source] : templates) list.push_back({{"name", name}, {"template", source}});
+  return list;
 }
 
 // tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file.
@@ -55,7 +58,8 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   const std::string& architecture = file.metadata.get_string("general.architecture");
   if (const auto length = file.metadata.find_u32(architecture + ".context_length"))
     config["model_max_length"] = *length;
-  if (const std::string* text = file.metadata.find_string(kChatTemplateKey)) config["chat_template"] = *text;
+  if (const auto templates = gguf_templates(file); !templates.empty())
+    config["chat_template"] = templates_json(templates);
   constexpr auto kReplace = Json::error_handler_t::replace;
   write_file(folder / "tokenizer.json", tokenizer_json(tokenizer.spec()));
   write_file(folder / "tokenizer_config.json", config.dump(2, ' ', false, kReplace) + "\n");
@@ -105,26 +109,7 @@ bool name_files_only(Json& source) {
   return true;
 }
 
-// A special token of tokenizer_config.json: its text, or an object with "content".
-std::optional<int32_t> named_token(const Json& config, const char* key, const Tokenizer& tokenizer) {
-  const auto it = config.find(key);
-  if (it == config.end()) return std::nullopt;
-  const Json* text = &*it;
-  if (text->is_object() && text->contains("content")) text = &(*text)["content"];
-  if (!text->is_string()) return std::nullopt;
-  return tokenizer.token_id(text->get_ref<const std::string&>());
-}
-
-// "chat_template" is one template, or a list of named ones, of which "default" counts.
-std::string chat_template_of(const Json& config) {
-  const auto it = config.find("chat_template");
-  if (it == config.end()) return {};
-  if (it->is_string()) return it->get<std::string>();
-  if (!it->is_array()) return {};
-  for (const Json& entry : *it)
-    if (entry.is_object() && entry.value("name", "") == "default") return entry.value("template", "");
-  return {};
-}
+void copy_text(const fs::path& from, const fs::path& to) { write_file(to, read_file(from, kMaxFileBytes)); }
 
 }  // namespace
 
@@ -135,6 +120,12 @@ void copy_tokenizer_files(const fs::path& model_path, const fs::path& folder) {
   for (const char* name : kCopied)
     if (const fs::path path = model_path / name; fs::is_regular_file(path))
       write_file(folder / name, without_paths(read_file(path, kMaxFileBytes), path));
+  const fs::path templates = model_path / kMoreTemplatesFolder;
+  if (!fs::is_directory(templates)) return;
+  fs::create_directory(folder / kMoreTemplatesFolder);
+  for (const auto& entry : fs::directory_iterator(templates))
+    if (entry.is_regular_file() && entry.path().extension() == ".jinja")
+      copy_text(entry.path(), folder / kMoreTemplatesFolder / entry.path().filename());
 }
 
 std::string read_manifest(const fs::path& model_path) {
@@ -149,27 +140,6 @@ std::string read_manifest(const fs::path& model_path) {
   Json manifest = parse_json(text, (model_path / kManifestFile).string());
   const auto source = Json::json_pointer("/recipe/calibration/source");
   return manifest.contains(source) && name_files_only(manifest[source]) ? manifest.dump(2) + "\n" : text;
-}
-
-ChatInfo read_chat_info(const fs::path& model_path, const Tokenizer& tokenizer) {
-  ChatInfo info;
-  if (is_gguf_path(model_path)) {
-    const GgufFile file = read_gguf(model_path);
-    info.bos = gguf_token(file, tokenizer, "bos_token_id");
-    info.eos = gguf_token(file, tokenizer, "eos_token_id");
-    if (const std::string* text = file.metadata.find_string(kChatTemplateKey)) info.chat_template = *text;
-    return info;
-  }
-  if (const auto path = model_path / "tokenizer_config.json"; fs::is_regular_file(path)) {
-    const Json config = parse_json(read_file(path, kMaxFileBytes), path.string());
-    if (!config.is_object()) fail(ErrorCode::kFormat, "{}: expected an object", path.string());
-    info.bos = named_token(config, "bos_token", tokenizer);
-    info.eos = named_token(config, "eos_token", tokenizer);
-    info.chat_template = chat_template_of(config);
-  }
-  if (const auto path = model_path / "chat_template.jinja"; fs::is_regular_file(path))
-    info.chat_template = read_file(path, kMaxFileBytes);
-  return info;
 }
 
 }  // namespace pare

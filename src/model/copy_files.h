@@ -1,13 +1,8 @@
 // What belongs to a checkpoint beside its weights: tokenizer, special tokens, chat template.
 #pragma once
 
-#include <cstdint>
 #include <filesystem>
-#include <optional>
 #include <string>
-
-#include "io/gguf.h"
-#include "text/tokenizer.h"
 
 namespace pare {
 
@@ -22,16 +17,5 @@ void copy_tokenizer_files(const std::filesystem::path& model_path, const std::fi
 inline constexpr const char* kManifestFile = "pare.json";
 inline constexpr const char* kManifestKey = "pare.manifest";
 std::string read_manifest(const std::filesystem::path& model_path);
-
-// What a checkpoint says about talking to its model.
-struct ChatInfo {
-  std::optional<int32_t> bos;
-  std::optional<int32_t> eos;
-  std::string chat_template;  // Jinja; empty: none
-};
-
-// From tokenizer_config.json and chat_template.jinja, or from GGUF metadata; what is not there stays empty.
-// Throws kFormat when a file is broken.
-ChatInfo read_chat_info(const std::filesystem::path& model_path, const Tokenizer& tokenizer);
 
 }  // namespace pare

@@ -9,7 +9,7 @@
 #include "io/gguf.h"
 #include "io/model_dir.h"
 #include "io/stored_weight.h"
-#include "model/copy_files.h"
+#include "model/chat_info.h"
 #include "model/model.h"
 #include "text/tokenizer.h"
 

@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "io/gguf.h"
 #include "model/build.h"
+#include "model/copy_files.h"
 #include "model/gguf_tokenizer.h"
 #include "model/save.h"
 #include "model/tensor_table.h"
@@ -141,7 +142,7 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
   add_template_tokens(model.config, tokenizer.spec(), chat, entries);
-  if (!chat.chat_template.empty()) entries.push_back({"tokenizer.chat_template", chat.chat_template});
+  for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
   if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
   require_free_space(
       path.parent_path(),

@@ -5,13 +5,14 @@
 #include <limits>
 #include <random>
 
+#include "serve/api_messages.h"
+
 namespace pare {
 namespace {
 
 constexpr const char* kWhat = "request";
 constexpr int64_t kDefaultCompletionTokens = 16;  // the API's own
 constexpr int64_t kMaxTokens = 1 << 30;
-constexpr int64_t kMaxMessages = 10000;
 
 // A number in [low, high], `otherwise` when it is absent or null.
 double number(const Json& body, const char* key, double otherwise, double low, double high) {
@@ -43,7 +44,7 @@ bool says_nothing(const Json& value) {
 
 void refuse_unsupported(const Json& body) {
   for (const char* key : {"logprobs", "top_logprobs", "echo", "suffix", "presence_penalty",
-                          "frequency_penalty", "logit_bias", "tools", "functions", "audio", "prediction"})
+                          "frequency_penalty", "logit_bias", "audio", "prediction"})
     if (!says_nothing(field(body, key))) fail(ErrorCode::kUnsupported, "\"{}\" is not supported", key);
   const Json& best_of = field(body, "best_of");
   if (!best_of.is_null() && best_of != 1)
@@ -145,41 +146,6 @@ std::vector<std::vector<int32_t>> read_prompts(const Json& body, const Tokenizer
   return prompts;
 }
 
-ChatRole read_role(const Json& message) {
-  const std::string role = json_get<std::string>(message, "role", "message");
-  if (role == "system" || role == "developer") return ChatRole::kSystem;
-  if (role == "user") return ChatRole::kUser;
-  if (role == "assistant") return ChatRole::kAssistant;
-  fail(ErrorCode::kUnsupported, "messages of the role \"{}\" are not supported", role);
-}
-
-// A text, or a list of parts that are texts.
-std::string read_content(const Json& message) {
-  const Json& content = field(message, "content");
-  if (content.is_string()) return content.get<std::string>();
-  if (!content.is_array()) fail(ErrorCode::kFormat, "a message's \"content\" is not a text");
-  std::string text;
-  for (const Json& part : content) {
-    if (!part.is_object() || field(part, "type") != "text")
-      fail(ErrorCode::kUnsupported, "a message's \"content\" has a part that is not a text");
-    text += json_get<std::string>(part, "text", "message part");
-  }
-  return text;
-}
-
-std::vector<ChatMessage> read_messages(const Json& body) {
-  const Json& list = field(body, "messages");
-  if (!list.is_array() || list.empty()) fail(ErrorCode::kFormat, "\"messages\" is not a list of messages");
-  if (static_cast<int64_t>(list.size()) > kMaxMessages)
-    fail(ErrorCode::kInvalid, "\"messages\" has {} messages, expected at most {}", list.size(), kMaxMessages);
-  std::vector<ChatMessage> messages;
-  for (const Json& message : list) {
-    if (!message.is_object()) fail(ErrorCode::kFormat, "\"messages\" holds what is not a message");
-    messages.push_back({read_role(message), read_content(message)});
-  }
-  return messages;
-}
-
 }  // namespace
 
 ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vector<ServedModel>& models,
@@ -187,6 +153,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
   const Json json = parse_json(body, kWhat);
   if (!json.is_object()) fail(ErrorCode::kFormat, "{}: it is not a JSON object", kWhat);
   refuse_unsupported(json);
+  refuse_tools(json);
   ApiRequest request;
   request.kind = kind;
   request.model = find_model(json, models);
@@ -204,8 +171,10 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     prompts = read_prompts(json, *model.tokenizer);
   } else {
     if (!model.chat) fail(ErrorCode::kUnsupported, "{}", model.why_no_chat);
-    prompts.push_back(encode_chat(*model.tokenizer, *model.chat, read_messages(json)));
-    add_chat_ends(*model.tokenizer, *model.chat, options);
+    const ChatInput input = read_chat_input(json);
+    prompts.push_back(encode_chat(*model.tokenizer, model.chat->chat.render(input)));
+    add_chat_ends(*model.chat, options);
+    request.continues = input.ending == ChatEnding::kContinued;
   }
   const int64_t n = integer(json, "n", 1, 1, kMaxChoices);
   if (static_cast<int64_t>(prompts.size()) * n > kMaxChoices)

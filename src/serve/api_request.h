@@ -26,6 +26,7 @@ struct ApiRequest {
   std::vector<ApiChoice> choices;
   bool stream = false;
   bool include_usage = false;  // in a last event of the stream
+  bool continues = false;      // a chat: the answer goes on the last message
 };
 
 inline constexpr int64_t kMaxChoices = 16;      // of a request: prompts times "n"

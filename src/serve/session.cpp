@@ -85,7 +85,7 @@ class Session final : public Connection {
 
   bool authorized() const;
   void generate(ApiKind kind);
-  BatchRequest batch_request(size_t index, ApiChoice choice, bool is_chat);
+  BatchRequest batch_request(size_t index, ApiChoice choice, bool begins_answer);
   template <typename Handler>
   auto on_server_thread(Handler handler);
   void on_text(size_t choice, const std::string& text);
@@ -145,7 +145,8 @@ void Session::generate(ApiKind kind) {
                                        fmt::format("{}{:06}", state_.id_prefix, ++state_.answers));
   std::vector<BatchRequest> batch;
   for (size_t i = 0; i < asked.choices.size(); ++i)
-    batch.push_back(batch_request(i, std::move(asked.choices[i]), kind == ApiKind::kChat));
+    batch.push_back(
+        batch_request(i, std::move(asked.choices[i]), kind == ApiKind::kChat && !asked.continues));
   if (!state_.engine->submit(asked.model, std::move(batch))) {
     running_.reset();
     return answer(error_answer(503, "the server is busy: too many requests are waiting", "Retry-After", "1"));
@@ -168,7 +169,7 @@ auto Session::on_server_thread(Handler handler) {
   };
 }
 
-BatchRequest Session::batch_request(size_t index, ApiChoice choice, bool is_chat) {
+BatchRequest Session::batch_request(size_t index, ApiChoice choice, bool begins_answer) {
   const auto on_text =
       on_server_thread([index](Session& session, const std::string& text) { session.on_text(index, text); });
   TextSink sink = [on_text](std::string_view text) {
@@ -177,7 +178,7 @@ BatchRequest Session::batch_request(size_t index, ApiChoice choice, bool is_chat
   };
   BatchRequest request = {.prompt = std::move(choice.prompt),
                           .options = std::move(choice.options),
-                          .sink = is_chat ? answer_sink(std::move(sink)) : std::move(sink),
+                          .sink = begins_answer ? answer_sink(std::move(sink)) : std::move(sink),
                           .wanted = [wanted = running_->wanted] { return wanted->load(); },
                           .done = {},
                           .failed = {}};

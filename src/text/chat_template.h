@@ -1,72 +1,84 @@
-// How conversations are written for models: the templates of the common families, in place of Jinja.
+// Conversations as text: a model's chat template, which is a Jinja program, run over messages.
 #pragma once
 
+#include <ctime>
+#include <map>
 #include <optional>
+#include <span>
 #include <string>
 #include <string_view>
 #include <vector>
 
+#include "base/json.h"
+#include "text/jinja/template.h"
+
 namespace pare {
 
-enum class ChatRole { kSystem, kUser, kAssistant };
-
-struct ChatMessage {
-  ChatRole role = ChatRole::kUser;
-  std::string text;
+// Where a written conversation ends.
+enum class ChatEnding {
+  kAnswer,     // where a new answer begins, behind the template's generation prompt
+  kContinued,  // inside the last message, which the model goes on with
+  kClosed      // behind the last message
 };
 
-// A piece of a written conversation.
-struct ChatPart {
-  enum class Kind {
-    kTemplate,  // special tokens in it are meant
-    kMessage,   // what a person wrote: plain text
-    kAnswer     // what the model wrote: plain text
-  } kind = Kind::kTemplate;
-  std::string text;
+// What a template is run with, as the API and transformers have it.
+struct ChatInput {
+  Json messages = Json::array();  // objects, each with a "role"
+  Json tools;                     // a list, or null
+  Json documents;                 // a list, or null
+  Json variables;                 // an object of further variables ("enable_thinking"), or null
+  ChatEnding ending = ChatEnding::kAnswer;
+  std::optional<std::tm> now;  // local time; nothing: the clock
 };
 
-enum class ChatStyle {
-  kChatMl,         // <|im_start|>user\n…<|im_end|>\n
-  kLlama2,         // <s>[INST] <<SYS>>\n…\n<</SYS>>\n\n… [/INST] … </s>
-  kLlama3,         // <|start_header_id|>user<|end_header_id|>\n\n…<|eot_id|>
-  kMistralV1,      // <s>[INST] … [/INST]…</s>
-  kMistralV3,      // <s>[INST] …[/INST] …</s>
-  kMistralTekken,  // <s>[INST]…[/INST]…</s>
-  kPhi3,           // <|user|>\n…<|end|>\n
-  kPhi2,           // Instruct: …\nOutput:
-  kZephyr          // <|user|>\n…</s>\n
+// How an input ends when nothing else is asked for: a last message of the assistant that has a text goes on.
+ChatEnding natural_ending(const Json& messages);
+
+// The origins of the parts of a written conversation: kTemplateOrigin, the index of a message, or, behind the
+// last message, those of tools, documents and further variables. Special tokens are meant in the template's
+// parts alone.
+class ChatTemplate {
+ public:
+  // `sources`: Jinja by name; "default" is run, "tool_use" where tools are given and there is one. `tokens`:
+  // variables that hold special tokens ("bos_token"). Throws as JinjaTemplate::parse does, and kUnsupported
+  // naming the templates when there is no default among them.
+  ChatTemplate(const std::map<std::string, std::string>& sources, std::map<std::string, std::string> tokens);
+
+  // Writes a conversation as transformers' apply_chat_template does. Contents that are lists of texts are
+  // joined by line breaks for a template that takes texts alone, and a text becomes a list for one that takes
+  // lists alone. The arguments of calls that are JSON in a text are parsed for a template that wants objects.
+  // A developer's message is the system's for a template that leaves it out. Keys with null are left out;
+  // where the template needs a content that is not there, it is empty. Throws kFormat for messages that are
+  // none, kInvalid with the template's own message for what it refuses, else as JinjaTemplate::render does.
+  std::vector<JinjaSpan> render(const ChatInput& input) const;
+
+  const std::map<std::string, std::string>& tokens() const { return tokens_; }
+
+ private:
+  // What a template can be given.
+  struct Needs {
+    bool takes_text = true;
+    bool takes_parts = false;
+    bool parses_arguments = false;  // of calls, which are to be objects then
+    bool takes_developer = true;    // the role; else it is "system"
+  };
+  struct Program {
+    std::optional<JinjaTemplate> code;
+    std::optional<Error> error;  // why there is no code
+    Needs needs;
+  };
+
+  static Program parse(const std::string& source);
+  const Program& program_for(const ChatInput& input) const;
+  Needs probe(const JinjaTemplate& code) const;
+  std::vector<JinjaSpan> run(const JinjaTemplate& code, const Json& messages, const ChatInput& input) const;
+
+  std::map<std::string, std::string> tokens_;
+  Program default_;
+  std::optional<Program> tool_use_;
 };
 
-struct ChatTemplate {
-  ChatStyle style = ChatStyle::kChatMl;
-  bool writes_bos = false;     // before the conversation (kLlama2: before every turn)
-  std::string default_system;  // kChatMl: the system message of a conversation that has none
-  bool has_date = false;       // kLlama3: a block with dates before the system message
-  std::string date;            // of that block, as "26 Jul 2024"; empty: today, which the caller sets
-};
-
-// Recognises a Jinja template by the tokens in its text. Throws kUnsupported, naming the styles there are,
-// for one that none of them writes.
-ChatTemplate recognize_chat_template(std::string_view jinja);
-// By name; throws kUsage naming the styles there are.
-ChatTemplate chat_template_named(std::string_view name);
-std::string_view chat_style_name(ChatStyle style);
-// "chatml, llama2, …"
-std::string chat_style_names();
-
-// The texts of the two tokens, empty where the model has none.
-struct ChatTokens {
-  std::string bos;
-  std::string eos;
-};
-
-// Writes a conversation that ends in a user's message, up to where the answer begins. Only the first message
-// may be kSystem. Throws kInvalid when the roles do not alternate.
-std::vector<ChatPart> render_chat(const ChatTemplate& chat, const ChatTokens& tokens,
-                                  const std::vector<ChatMessage>& messages);
-
-// What ends an answer beside the model's EOS: tokens, and texts for styles without such tokens.
-std::vector<std::string> chat_stop_tokens(ChatStyle style);
-std::vector<std::string> chat_stop_texts(ChatStyle style);
+// The text of all parts.
+std::string text_of(std::span<const JinjaSpan> spans);
 
 }  // namespace pare

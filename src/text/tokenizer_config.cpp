@@ -12,8 +12,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxBytes = 16 << 20;
-constexpr const char* kNamedTokens[] = {"bos_token", "eos_token", "unk_token", "pad_token",
-                                        "cls_token", "sep_token", "mask_token"};
+constexpr std::string_view kNamedToken = "_token";  // the end of the keys of special tokens: "bos_token", …
 
 // An object; empty when there is no such file.
 Json read_object(const fs::path& path) {
@@ -36,16 +35,21 @@ void add_special(const Json& json, const std::string& what, TokenizerConfig& con
         std::find(config.special.begin(), config.special.end(), text) == config.special.end())
       config.special.push_back(text);
   };
-  for (const char* name : kNamedTokens) {
-    const auto it = json.find(name);
-    const std::string text = it == json.end() ? "" : token_text(*it, what);
+  const auto add_named = [&](const std::string& name, const Json& token) {
+    const std::string text = token_text(token, what);
     if (!text.empty()) config.named.try_emplace(name, text);
     add(text);
-  }
-  for (const char* list : {"additional_special_tokens", "extra_special_tokens"}) {
+  };
+  for (const auto& [key, value] : json.items())
+    if (key.ends_with(kNamedToken)) add_named(key, value);
+  for (const char* list :
+       {"additional_special_tokens", "extra_special_tokens", "model_specific_special_tokens"}) {
     const auto it = json.find(list);
-    if (it == json.end() || !it->is_array()) continue;
-    for (const Json& token : *it) add(token_text(token, what));
+    if (it == json.end()) continue;
+    if (it->is_array())
+      for (const Json& token : *it) add(token_text(token, what));
+    if (it->is_object())
+      for (const auto& [name, token] : it->items()) add_named(name, token);
   }
 }
 

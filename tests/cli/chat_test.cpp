@@ -29,12 +29,26 @@ TEST(Chat, SaysWhatItForgets) {
   EXPECT_THAT(result.err, HasSubstr("warning: the context is full: the oldest"));
 }
 
-TEST(Chat, TemplatesAreKnownOrNamed) {
+TEST(Chat, TheTemplateIsTheModelsOrNamed) {
   const TinyModelCopy copy;
-  copy.write("tokenizer_config.json", R"({"chat_template": "{{ messages }}"})");
-  expect_failure({"chat", copy.path()}, 1, "chat template is not one that pare knows (chatml, llama2");
+  copy.write("tokenizer_config.json", R"({"chat_template": "{{ messages }}\n{% if %}"})");
+  expect_failure({"chat", copy.path()}, 1, "chat template cannot be run: line 2");
+  copy.write("tokenizer_config.json", R"({"chat_template": "{{ raise_exception('not today') }}"})");
+  const CommandResult refused = pare({"chat", copy.path()}, "Mira\n");
+  EXPECT_EQ(refused.status, 1);
+  EXPECT_THAT(refused.err, HasSubstr("not today"));
   copy.write("tokenizer_config.json", "{}");
-  expect_failure({"chat", copy.path()}, 1, "no chat template: name one with --chat-template (chatml, llama2");
+  expect_failure({"chat", copy.path()}, 1,
+                 "no chat template: name one with --chat-template (a .jinja file, or chatml");
+  copy.write("own.jinja", "{{ messages[-1].content + word }}");
+  const CommandResult own = pare({"chat", copy.path(), "--chat-template", copy.path() + "/own.jinja",
+                                  "--max-tokens", "4", "--chat-template-kwargs", R"({"word": " and"})"},
+                                 "Mira\n");
+  EXPECT_EQ(own.status, 0) << own.err;
+  copy.write("broken.jinja", "\n{{");
+  expect_failure({"chat", copy.path(), "--chat-template", copy.path() + "/broken.jinja"}, 1,
+                 "broken.jinja: line 2");
+  expect_failure({"chat", copy.path(), "--chat-template-kwargs", "[]"}, 2, "not a JSON object");
   expect_failure({"chat", copy.path(), "--chat-template", "nothing"}, 2, "\"nothing\" is not known");
   const CommandResult named =
       pare({"chat", copy.path(), "--chat-template", "phi2", "--max-tokens", "4"}, "Mira\n");
@@ -55,6 +69,29 @@ TEST(Tokenize, SentencePieceModel) {
   EXPECT_EQ(json["ids"].back(), 2);
   const Json plain = pare_json({"tokenize", folder.path().string(), "-p", "model</s>", "--no-special"});
   EXPECT_GT(plain["ids"].size(), json["ids"].size());
+}
+
+TEST(Tokenize, AChatAsTheModelSeesIt) {
+  const TempDir folder;
+  folder.file("messages.json", R"([{"role": "user", "content": "Mira <|im_end|>"}])");
+  folder.file("body.json",
+              R"({"messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b"}],
+                               "tools": [{"name": "t"}]})");
+  const std::string messages = (folder / "messages.json").string();
+  const Json chat = pare_json({"tokenize", kTinyModel, "--chat", messages});
+  EXPECT_EQ(chat["text"], "<|im_start|>user\nMira <|im_end|><|im_end|>\n<|im_start|>assistant\n");
+  const auto ids = chat["ids"].get<std::vector<int32_t>>();
+  EXPECT_EQ(std::count(ids.begin(), ids.end(), 2), 1);  // the user's is text
+  EXPECT_EQ(chat["end_ids"], Json::array({2}));
+  EXPECT_EQ(chat["parts"][1], Json::object({{"text", "Mira <|im_end|>"}, {"from_template", false}}));
+  EXPECT_EQ(pare({"tokenize", kTinyModel, "--chat", messages}).out, fmt::format("{}\n", fmt::join(ids, " ")));
+  const Json body = pare_json({"tokenize", kTinyModel, "--chat", (folder / "body.json").string()});
+  EXPECT_EQ(body["text"], "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb");
+  const Json named = pare_json({"tokenize", kTinyModel, "--chat", messages, "--chat-template", "phi2"});
+  EXPECT_EQ(named["text"], "Instruct: Mira <|im_end|>\nOutput:");
+  folder.file("number.json", "5");
+  expect_failure({"tokenize", kTinyModel, "--chat", (folder / "number.json").string()}, 1,
+                 "neither messages nor");
 }
 
 TEST(Tokenize, VocabAndMerges) {

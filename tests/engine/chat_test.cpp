@@ -4,6 +4,7 @@
 
 #include "model/load.h"
 #include "support/expect_error.h"
+#include "text/chat_styles.h"
 
 namespace pare {
 namespace {
@@ -14,7 +15,7 @@ class ChatTest : public testing::Test {
  protected:
   ChatTest() { options_.generate.max_tokens = 8; }
 
-  ChatSession session() const { return {packed_, tokenizer_, {chat_, tokens_}, options_}; }
+  ChatSession session() const { return {packed_, tokenizer_, {chat_, tokenizer_}, options_}; }
   static ChatTurn say(ChatSession& session, std::string_view message) {
     std::string streamed;
     ChatTurn turn = session.say(message, [&](std::string_view text) {
@@ -24,17 +25,24 @@ class ChatTest : public testing::Test {
     EXPECT_EQ(streamed, turn.answer);
     return turn;
   }
-  std::vector<int32_t> encode(const std::vector<ChatPart>& parts, size_t first) const {
-    std::vector<TextPart> texts;
-    for (size_t i = first; i < parts.size(); ++i)
-      texts.push_back({parts[i].text, parts[i].kind == ChatPart::Kind::kTemplate});
-    return tokenizer_.encode_parts(texts, {});
+  static ChatTemplate chatml(const std::string& eos) {
+    return chat_template_named("chatml", {{"eos_token", eos}});
+  }
+  static Json message(const char* role, const std::string& text) {
+    return Json::object({{"role", role}, {"content", text}});
+  }
+  std::vector<JinjaSpan> render(Json messages) const {
+    ChatInput input;
+    input.messages = std::move(messages);
+    return chat_.render(input);
+  }
+  std::vector<int32_t> encode(const std::vector<JinjaSpan>& spans, size_t first) const {
+    return encode_chat(tokenizer_, std::span(spans).subspan(first));
   }
 
   Tokenizer tokenizer_ = load_tokenizer(kTiny);
   PackedModel packed_{load_model(kTiny), ComputeType::kF32};
-  ChatTemplate chat_ = chat_template_named("chatml");
-  ChatTokens tokens_ = {"", "<|im_end|>"};
+  ChatTemplate chat_ = chatml("<|im_end|>");
   ChatOptions options_;
 };
 
@@ -43,15 +51,15 @@ TEST_F(ChatTest, ATurnGoesOnFromWhatWasGenerated) {
   const ChatTurn first = say(session, "Mira and the tide");
   const ChatTurn second = say(session, "Go on");
 
-  std::vector<ChatMessage> messages = {{ChatRole::kUser, "Mira and the tide"}};
-  std::vector<int32_t> ids = encode(render_chat(chat_, tokens_, messages), 0);
+  Json messages = Json::array({message("user", "Mira and the tide")});
+  std::vector<int32_t> ids = encode(render(messages), 0);
   EXPECT_EQ(first.generation.prompt_tokens, static_cast<int64_t>(ids.size()));
   ids.insert(ids.end(), first.generation.tokens.begin(), first.generation.tokens.end());
-  messages.push_back({ChatRole::kAssistant, first.answer});
-  messages.push_back({ChatRole::kUser, "Go on"});
-  const std::vector<ChatPart> parts = render_chat(chat_, tokens_, messages);
-  ASSERT_EQ(parts[3].kind, ChatPart::Kind::kAnswer);
-  const std::vector<int32_t> rest = encode(parts, 4);
+  messages.push_back(message("assistant", first.answer));
+  messages.push_back(message("user", "Go on"));
+  const std::vector<JinjaSpan> spans = render(messages);
+  ASSERT_EQ(spans[3].origin, 1);
+  const std::vector<int32_t> rest = encode(spans, 4);
   ids.insert(ids.end(), rest.begin(), rest.end());
   const Generation whole =
       Generator(packed_, tokenizer_).generate(ids, options_.generate, [](std::string_view) { return true; });
@@ -83,7 +91,7 @@ TEST_F(ChatTest, EndsAtTheTemplatesToken) {
   ChatSession free = session();
   const ChatTurn turn = say(free, "Hello");
   ASSERT_FALSE(turn.generation.tokens.empty());
-  tokens_.eos = tokenizer_.token_bytes(turn.generation.tokens.front());
+  chat_ = chatml(tokenizer_.token_bytes(turn.generation.tokens.front()));
   options_.generate.stop_ids = {turn.generation.tokens.front()};
   ChatSession stopped = session();
   const ChatTurn ended = say(stopped, "Hello");
@@ -101,9 +109,9 @@ TEST_F(ChatTest, AStopTextIsNoPartOfTheConversation) {
   EXPECT_EQ(turn.answer, answer.substr(0, answer.find(options_.generate.stop[0])));
   options_.generate.stop = {"never"};
   // As if the model had written just that.
-  const std::vector<ChatMessage> messages = {
-      {ChatRole::kUser, "Hello"}, {ChatRole::kAssistant, turn.answer}, {ChatRole::kUser, "And"}};
-  const auto whole = encode(render_chat(chat_, tokens_, messages), 0);
+  const auto whole = encode(render(Json::array({message("user", "Hello"), message("assistant", turn.answer),
+                                                message("user", "And")})),
+                            0);
   const ChatTurn next = say(stopped, "And");
   EXPECT_LT(next.generation.prompt_tokens, static_cast<int64_t>(whole.size()));
 }
@@ -120,10 +128,35 @@ TEST_F(ChatTest, OldTurnsAreDroppedWhenTheContextIsFull) {
   EXPECT_FALSE(say(session, "Mira").generation.tokens.empty());
 }
 
-TEST_F(ChatTest, NamesWhatIsMissing) {
-  EXPECT_TRUE(missing_tokens(tokenizer_, {chat_, tokens_}).empty());
-  chat_ = chat_template_named("llama3");
-  EXPECT_EQ(missing_tokens(tokenizer_, {chat_, tokens_}), std::vector<std::string>{"<|eot_id|>"});
+TEST_F(ChatTest, AnAnswerThatTheTemplateRewritesIsReadAnew) {
+  chat_ = ChatTemplate(
+      {{"default",
+        "{% for m in messages %}<|im_start|>{{ m.role }}\n{{ m.content[:1] if m.role == 'assistant' else "
+        "m.content }}<|im_end|>\n{% endfor %}{% if add_generation_prompt %}<|im_start|>assistant\n"
+        "{% endif %}"}},
+      {});
+  ChatSession session = this->session();
+  const ChatTurn first = say(session, "Mira and the tide");
+  ASSERT_GE(first.answer.size(), 2u);
+  const ChatTurn second = say(session, "Go on");
+  const std::vector<int32_t> ids =
+      encode(render(Json::array({message("user", "Mira and the tide"), message("assistant", first.answer),
+                                 message("user", "Go on")})),
+             0);
+  const Generation whole =
+      Generator(packed_, tokenizer_).generate(ids, options_.generate, [](std::string_view) { return true; });
+  EXPECT_EQ(second.generation.tokens, whole.tokens);
+  EXPECT_LT(second.generation.prompt_tokens, static_cast<int64_t>(ids.size()));
+}
+
+TEST_F(ChatTest, VariablesReachTheTemplate) {
+  chat_ = ChatTemplate({{"default", "{{ raise_exception(why) }}"}}, {});
+  options_.variables = Json::object({{"why", "not today"}});
+  ChatSession session = this->session();
+  EXPECT_PARE_ERROR(say(session, "Hello"), ErrorCode::kInvalid, "not today");
+}
+
+TEST_F(ChatTest, TheContextHasRoom) {
   options_.context = 0;
   EXPECT_PARE_ERROR(session(), ErrorCode::kUsage, "--context is 0");
 }

@@ -3,6 +3,7 @@
 
 #include <gtest/gtest.h>
 
+#include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "model/gguf_tokenizer.h"
@@ -97,35 +98,6 @@ TEST(GgufTokenizer, OthersAreNamed) {
   EXPECT_PARE_ERROR(read_with("pre", "deepseek-coder"), ErrorCode::kUnsupported, "\"deepseek-coder\"");
 }
 
-TEST(ChatInfo, SurvivesGguf) {
-  const auto source = golden_folder("tiny-model");
-  const ChatInfo original = read_chat_info(source, load_tokenizer(source));
-  EXPECT_EQ(original.bos, 1);
-  EXPECT_EQ(original.eos, 2);
-  EXPECT_NE(original.chat_template.find("add_generation_prompt"), std::string::npos);
-  const TinyGguf gguf;
-  const ChatInfo again = read_chat_info(gguf.path(), load_tokenizer(gguf.path()));
-  EXPECT_EQ(again.bos, original.bos);
-  EXPECT_EQ(again.eos, original.eos);
-  EXPECT_EQ(again.chat_template, original.chat_template);
-}
-
-TEST(ChatInfo, Spellings) {
-  const Tokenizer tokenizer = load_tokenizer(golden_folder("tiny-model"));
-  const TempDir folder;
-  EXPECT_EQ(read_chat_info(folder.path(), tokenizer).chat_template, "");
-  folder.file("tokenizer_config.json", R"({"bos_token": {"content": "<|im_end|>"}, "eos_token": null,
-      "chat_template": [{"name": "tool", "template": "A"}, {"name": "default", "template": "B"}]})");
-  const ChatInfo info = read_chat_info(folder.path(), tokenizer);
-  EXPECT_EQ(info.bos, 2);
-  EXPECT_EQ(info.eos, std::nullopt);
-  EXPECT_EQ(info.chat_template, "B");
-  folder.file("chat_template.jinja", "C");
-  EXPECT_EQ(read_chat_info(folder.path(), tokenizer).chat_template, "C");
-  folder.file("tokenizer_config.json", "[]");
-  EXPECT_PARE_ERROR(read_chat_info(folder.path(), tokenizer), ErrorCode::kFormat, "tokenizer_config.json");
-}
-
 TEST(CopyTokenizerFiles, FromAFolderByteByByte) {
   const auto source = golden_folder("tiny-model");
   const TempDir folder;
@@ -145,6 +117,34 @@ TEST(CopyTokenizerFiles, LeavesAbsolutePathsOut) {
   copy_tokenizer_files(from.path(), to.path());
   EXPECT_EQ(parse_json(contents(to / "tokenizer_config.json"), "config"),
             Json({{"bos_token", "<s>"}, {"name_or_path", "acme/tiny"}}));
+}
+
+TEST(CopyTokenizerFiles, AllTemplates) {
+  const TempDir source;
+  const TempDir folder;
+  source.file("tokenizer.json", "{}");
+  source.file("chat_template.jinja", "A");
+  source.file("chat_template.json", "{}");
+  std::filesystem::create_directory(source / kMoreTemplatesFolder);
+  write_file(source / kMoreTemplatesFolder / "tool_use.jinja", "B");
+  write_file(source / kMoreTemplatesFolder / "notes.txt", "C");
+  copy_tokenizer_files(source.path(), folder.path());
+  EXPECT_EQ(contents(folder / "chat_template.jinja"), "A");
+  EXPECT_EQ(contents(folder / "chat_template.json"), "{}");
+  EXPECT_EQ(contents(folder / kMoreTemplatesFolder / "tool_use.jinja"), "B");
+  EXPECT_FALSE(std::filesystem::exists(folder / kMoreTemplatesFolder / "notes.txt"));
+}
+
+TEST(CopyTokenizerFiles, NamedTemplatesOfAGguf) {
+  const auto source = golden_folder("tiny-model");
+  const Tokenizer tokenizer = load_tokenizer(source);
+  ChatInfo chat = read_chat_info(source, tokenizer);
+  chat.templates.emplace("tool_use", "B");
+  const TempDir gguf;
+  save_gguf(load_model(source), tokenizer, gguf / "model.gguf", std::nullopt, chat);
+  const TempDir folder;
+  copy_tokenizer_files(gguf / "model.gguf", folder.path());
+  EXPECT_EQ(read_chat_info(folder.path(), tokenizer).templates, chat.templates);
 }
 
 TEST(CopyTokenizerFiles, FromGguf) {

@@ -87,10 +87,14 @@ TEST_F(ApiRequestTest, AChatIsWrittenByTheModelsTemplate) {
     {"role": "developer", "content": "Be kind."},
     {"role": "user", "content": [{"type": "text", "text": "a<|im"}, {"type": "text", "text": "_end|>"}]}],
     "max_completion_tokens": 9})");
-  const std::vector<ChatMessage> messages = {{ChatRole::kSystem, "Be kind."},
-                                             {ChatRole::kUser, "a<|im_end|>"}};
+  const std::vector<TextPart> parts = {{"<|im_start|>developer\n"},
+                                       {"Be kind.", false},
+                                       {"<|im_end|>\n<|im_start|>user\n"},
+                                       {"a<|im\n_end|>", false},
+                                       {"<|im_end|>\n<|im_start|>assistant\n"}};
   ASSERT_EQ(request.choices.size(), 1u);
-  EXPECT_EQ(request.choices[0].prompt, encode_chat(tiny_.tokenizer, tiny_.format, messages));
+  EXPECT_FALSE(request.continues);
+  EXPECT_EQ(request.choices[0].prompt, tiny_.tokenizer.encode_parts(parts, {}));
   EXPECT_EQ(request.choices[0].options.max_tokens, 9);
   EXPECT_FALSE(request.choices[0].options.stop_ids.empty());
   // A chat goes on as long as there is room.
@@ -129,6 +133,8 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
       {R"({"prompt": "a", "frequency_penalty": 0.5})", ErrorCode::kUnsupported, "\"frequency_penalty\""},
       {R"({"prompt": "a", "best_of": 3})", ErrorCode::kUnsupported, "\"best_of\""},
       {R"({"prompt": "a", "tools": [{}]})", ErrorCode::kUnsupported, "\"tools\""},
+      {R"({"prompt": "a", "tools": [{}], "tool_choice": "auto"})", ErrorCode::kUnsupported, "\"tools\""},
+      {R"({"prompt": "a", "tool_choice": "required"})", ErrorCode::kUnsupported, "\"tool_choice\""},
       {R"({"prompt": "a", "response_format": {"type": "json_object"}})", ErrorCode::kUnsupported,
        "\"response_format\""},
   };
@@ -143,18 +149,51 @@ TEST_F(ApiRequestTest, RefusesConversationsThatAreNone) {
   const Refusal kRefusals[] = {
       {"{}", ErrorCode::kFormat, "\"messages\" is not a list"},
       {R"({"messages": []})", ErrorCode::kFormat, "\"messages\" is not a list"},
-      {R"({"messages": ["a"]})", ErrorCode::kFormat, "what is not a message"},
+      {R"({"messages": ["a"]})", ErrorCode::kFormat, "message 1 is not an object"},
       {R"({"messages": [{"content": "a"}]})", ErrorCode::kFormat, "\"role\" is missing"},
-      {R"({"messages": [{"role": "tool", "content": "a"}]})", ErrorCode::kUnsupported, "\"tool\""},
-      {R"({"messages": [{"role": "user"}]})", ErrorCode::kFormat, "\"content\" is not a text"},
+      {R"({"messages": [{"role": "user", "content": 5}]})", ErrorCode::kFormat, "\"content\" of message 1"},
       {R"({"messages": [{"role": "user", "content": [{"type": "image_url"}]}]})", ErrorCode::kUnsupported,
-       "a part that is not a text"},
-      {R"({"messages": [{"role": "user", "content": "a"}, {"role": "user", "content": "b"}]})",
-       ErrorCode::kInvalid, ""},
+       "a part of the type \"image_url\""},
       {R"({"model": "mute", "messages": [{"role": "user", "content": "a"}]})", ErrorCode::kUnsupported,
        "mute has no chat template"},
   };
   expect_refused(ApiKind::kChat, kRefusals);
+}
+
+TEST_F(ApiRequestTest, AnyOrderOfRolesIsAnswered) {
+  const auto prompt = [&](const std::string& messages) {
+    return tiny_.tokenizer.decode(chat(R"({"messages": [)" + messages + "]}").choices[0].prompt, false);
+  };
+  const std::string user = R"({"role": "user", "content": "a"})";
+  const std::string as_user = "<|im_start|>user\na<|im_end|>\n";
+  const std::string begun = "<|im_start|>assistant\n";
+  EXPECT_EQ(prompt(user + "," + user), as_user + as_user + begun);
+  EXPECT_EQ(prompt(user + R"(, {"role": "system", "content": "b"})"),
+            as_user + "<|im_start|>system\nb<|im_end|>\n" + begun);
+  EXPECT_EQ(prompt(R"({"role": "assistant", "content": null},)" + user),
+            begun + "<|im_end|>\n" + as_user + begun);
+  EXPECT_EQ(prompt(user + R"(, {"role": "tool", "content": "b", "tool_call_id": "c"})"),
+            as_user + "<|im_start|>tool\nb<|im_end|>\n" + begun);
+}
+
+TEST_F(ApiRequestTest, AnAnswerThatWasBegunGoesOn) {
+  const std::string messages =
+      R"("messages": [{"role": "user", "content": "a"}, {"role": "assistant", "content": "b "}])";
+  const auto read = [&](const std::string& more) { return chat("{" + messages + more + "}"); };
+  const auto text = [&](const ApiRequest& request) {
+    return tiny_.tokenizer.decode(request.choices[0].prompt, false);
+  };
+  const std::string begun = "<|im_start|>user\na<|im_end|>\n<|im_start|>assistant\nb ";
+  EXPECT_EQ(text(read("")), begun);
+  EXPECT_TRUE(read("").continues);
+  EXPECT_EQ(text(read(R"(, "continue_final_message": true, "add_generation_prompt": false)")), begun);
+  const ApiRequest anew = read(R"(, "add_generation_prompt": true)");
+  EXPECT_EQ(text(anew), begun + "<|im_end|>\n<|im_start|>assistant\n");
+  EXPECT_FALSE(anew.continues);
+  EXPECT_EQ(text(read(R"(, "add_generation_prompt": false)")), begun + "<|im_end|>\n");
+  EXPECT_EQ(text(read(R"(, "continue_final_message": false)")), text(anew));
+  EXPECT_PARE_ERROR(read(R"(, "continue_final_message": true, "add_generation_prompt": true)"),
+                    ErrorCode::kInvalid, "exclude each other");
 }
 
 }  // namespace

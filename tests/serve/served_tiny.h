@@ -3,13 +3,14 @@
 
 #include "model/load.h"
 #include "serve/served_model.h"
+#include "text/chat_styles.h"
 
 namespace pare::test {
 
 struct ServedTiny {
   Tokenizer tokenizer = load_tokenizer(PARE_GOLDEN_DIR "/tiny-model");
   PackedModel packed{load_model(PARE_GOLDEN_DIR "/tiny-model"), ComputeType::kF32};
-  ChatFormat format = {chat_template_named("chatml"), {"", "<|im_end|>"}};
+  ChatFormat format = {chat_template_named("chatml", {{"eos_token", "<|im_end|>"}}), tokenizer};
 
   std::vector<ServedModel> models() const {
     return {{"tiny", 1000, &packed, &tokenizer, format, ""},

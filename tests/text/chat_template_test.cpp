@@ -4,138 +4,205 @@
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
+#include "text/chat_styles.h"
 
 namespace pare {
 namespace {
 
-using Kind = ChatPart::Kind;
-const ChatTokens kTokens = {"<s>", "</s>"};
+using Sources = std::map<std::string, std::string>;
+const std::map<std::string, std::string> kTokens = {{"bos_token", "<s>"}, {"eos_token", "</s>"}};
 
-const std::vector<ChatMessage> kTwoTurns = {
-    {ChatRole::kUser, " Hi "}, {ChatRole::kAssistant, " Hello. "}, {ChatRole::kUser, "Bye"}};
-
-std::vector<ChatMessage> with_system(std::vector<ChatMessage> messages) {
-  messages.insert(messages.begin(), {ChatRole::kSystem, "Be kind."});
+Json message(const char* role, Json content) {
+  return Json::object({{"role", role}, {"content", std::move(content)}});
+}
+const Json kTwoTurns =
+    Json::array({message("user", " Hi "), message("assistant", " Hello. "), message("user", "Bye")});
+Json with_system(Json messages) {
+  messages.insert(messages.begin(), message("system", "Be kind."));
   return messages;
 }
 
-std::string written(const ChatTemplate& chat, const std::vector<ChatMessage>& messages) {
-  std::string text;
-  for (const ChatPart& part : render_chat(chat, kTokens, messages)) text += part.text;
-  return text;
+ChatInput input_of(Json messages) {
+  ChatInput input;
+  input.messages = std::move(messages);
+  return input;
+}
+std::string written(const ChatTemplate& chat, const ChatInput& input) { return text_of(chat.render(input)); }
+std::string written(const std::string& source, const ChatInput& input) {
+  return written(ChatTemplate({{"default", source}}, kTokens), input);
+}
+std::string in_style(const char* name, const Json& messages) {
+  return written(chat_template_named(name, kTokens), input_of(messages));
 }
 
-TEST(ChatTemplate, KnowsTheFamiliesByTheirMarks) {
-  const auto style = [](const char* jinja) { return chat_style_name(recognize_chat_template(jinja).style); };
-  EXPECT_EQ(style("{{ '<|im_start|>' + role }}"), "chatml");
-  EXPECT_EQ(style("'[INST] <<SYS>>' bos_token"), "llama2");
-  EXPECT_EQ(style("{{ bos_token + '[INST] ' + content.strip() + ' [/INST]' }}"), "llama2");
-  EXPECT_EQ(style("<|start_header_id|> <|eot_id|>"), "llama3");
-  EXPECT_EQ(style("{{ '[INST] ' + m + ' [/INST]' }}"), "mistral-v1");
-  EXPECT_EQ(style("{{ '[INST] ' + m + '[/INST]' }}"), "mistral-v3");
-  EXPECT_EQ(style("{{ '[INST]' + m + '[/INST]' }}"), "mistral-tekken");
-  EXPECT_EQ(style("'<|user|>' '<|end|>'"), "phi3");
-  EXPECT_EQ(style("'<|user|>' + eos_token"), "zephyr");
-  EXPECT_EQ(style("'Instruct: ' '\\nOutput:'"), "phi2");
-  for (const char* unknown : {"", "{{ messages }}", "<|im_start|> <think>", "[SYSTEM_PROMPT] [INST]"})
-    EXPECT_PARE_ERROR(recognize_chat_template(unknown), ErrorCode::kUnsupported, "chatml, llama2");
-  EXPECT_PARE_ERROR(chat_template_named("x"), ErrorCode::kUsage,
-                    "\"x\" is not known, expected one of chatml");
-  EXPECT_EQ(chat_template_named("phi2").style, ChatStyle::kPhi2);
-}
-
-TEST(ChatTemplate, ChatMl) {
-  const ChatTemplate plain = recognize_chat_template("{{ '<|im_start|>' + m + '<|im_end|>' }}");
-  EXPECT_EQ(written(plain, kTwoTurns),
+TEST(ChatStyles, WriteAsTheFamiliesDo) {
+  EXPECT_EQ(in_style("chatml", kTwoTurns),
             "<|im_start|>user\n Hi <|im_end|>\n<|im_start|>assistant\n Hello. <|im_end|>\n"
             "<|im_start|>user\nBye<|im_end|>\n<|im_start|>assistant\n");
-  EXPECT_EQ(
-      written(plain, with_system({{ChatRole::kUser, "Hi"}})),
-      "<|im_start|>system\nBe kind.<|im_end|>\n<|im_start|>user\nHi<|im_end|>\n<|im_start|>assistant\n");
-}
-
-TEST(ChatTemplate, DefaultSystemMessage) {
-  const auto system = [](const char* jinja) { return recognize_chat_template(jinja).default_system; };
-  EXPECT_EQ(system("{{ '<|im_start|>system\\nI\\'m here.<|im_end|>\\n' }}"), "I'm here.");
-  EXPECT_EQ(system("{{ \"<|im_start|>system\nTwo\\nlines<|im_end|>\" }}"), "Two\nlines");
-  EXPECT_EQ(system("{{ '<|im_start|>system\\n' + content + '<|im_end|>' }}"), "");
-  EXPECT_EQ(system("{{ '<|im_start|>system\\n' + x }} {{ '<|im_start|>system\\nSecond<|im_end|>' }}"),
-            "Second");
-  EXPECT_EQ(system("<|im_start|>system\\"), "");
-  const ChatTemplate chat = recognize_chat_template("{{ '<|im_start|>system\\nDefault<|im_end|>\\n' }}");
-  EXPECT_THAT(written(chat, kTwoTurns),
-              testing::StartsWith("<|im_start|>system\nDefault<|im_end|>\n<|im_start|>user"));
-  EXPECT_THAT(written(chat, with_system(kTwoTurns)), testing::StartsWith("<|im_start|>system\nBe kind.<"));
-}
-
-TEST(ChatTemplate, Llama2) {
-  const ChatTemplate chat = chat_template_named("llama2");
-  EXPECT_EQ(written(chat, kTwoTurns), "<s>[INST] Hi [/INST] Hello. </s><s>[INST] Bye [/INST]");
-  EXPECT_EQ(written(chat, with_system(kTwoTurns)),
+  EXPECT_EQ(in_style("llama2", kTwoTurns), "<s>[INST] Hi [/INST] Hello. </s><s>[INST] Bye [/INST]");
+  EXPECT_EQ(in_style("llama2", with_system(kTwoTurns)),
             "<s>[INST] <<SYS>>\nBe kind.\n<</SYS>>\n\n Hi [/INST] Hello. </s><s>[INST] Bye [/INST]");
-}
-
-TEST(ChatTemplate, Llama3) {
-  ChatTemplate chat = chat_template_named("llama3");
-  const std::string user = "<|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>";
-  const std::string ask = "<|start_header_id|>assistant<|end_header_id|>\n\n";
-  const std::string system = "<|start_header_id|>system<|end_header_id|>\n\n";
-  EXPECT_EQ(written(chat, {{ChatRole::kUser, "Hi\n"}}), "<s>" + user + ask);
-  chat = recognize_chat_template(
-      "<|start_header_id|><|eot_id|>{% set date_string = \"1 Jan 2020\" %} Cutting Knowledge Date: "
-      "bos_token");
-  EXPECT_EQ(chat.date, "1 Jan 2020");
-  const std::string dates = "Cutting Knowledge Date: December 2023\nToday Date: 1 Jan 2020\n\n";
-  EXPECT_EQ(written(chat, {{ChatRole::kUser, "Hi"}}), "<s>" + system + dates + "<|eot_id|>" + user + ask);
-  EXPECT_EQ(written(chat, with_system({{ChatRole::kUser, "Hi"}})),
-            "<s>" + system + dates + "Be kind.<|eot_id|>" + user + ask);
-  chat = recognize_chat_template(
-      "<|start_header_id|><|eot_id|>Cutting Knowledge Date strftime_now date_string = \"x\"");
-  EXPECT_TRUE(chat.has_date);
-  EXPECT_EQ(chat.date, "");
-}
-
-TEST(ChatTemplate, Mistral) {
-  const auto as = [](const char* name, const std::vector<ChatMessage>& messages) {
-    return written(chat_template_named(name), messages);
-  };
-  EXPECT_EQ(as("mistral-v1", kTwoTurns), "<s>[INST]  Hi  [/INST] Hello. </s>[INST] Bye [/INST]");
-  EXPECT_EQ(as("mistral-v3", kTwoTurns), "<s>[INST]  Hi [/INST] Hello.</s>[INST] Bye[/INST]");
-  EXPECT_EQ(as("mistral-tekken", kTwoTurns), "<s>[INST] Hi [/INST] Hello. </s>[INST]Bye[/INST]");
-  EXPECT_EQ(as("mistral-v1", with_system(kTwoTurns)),
+  EXPECT_EQ(in_style("llama3", Json::array({message("user", "Hi\n")})),
+            "<s><|start_header_id|>user<|end_header_id|>\n\nHi<|eot_id|>"
+            "<|start_header_id|>assistant<|end_header_id|>\n\n");
+  EXPECT_EQ(in_style("mistral-v1", kTwoTurns), "<s>[INST]  Hi  [/INST] Hello. </s>[INST] Bye [/INST]");
+  EXPECT_EQ(in_style("mistral-v3", kTwoTurns), "<s>[INST]  Hi [/INST] Hello.</s>[INST] Bye[/INST]");
+  EXPECT_EQ(in_style("mistral-tekken", kTwoTurns), "<s>[INST] Hi [/INST] Hello. </s>[INST]Bye[/INST]");
+  EXPECT_EQ(in_style("mistral-v1", with_system(kTwoTurns)),
             "<s>[INST] Be kind.\n\n Hi  [/INST] Hello. </s>[INST] Bye [/INST]");
-  EXPECT_EQ(as("mistral-v3", with_system(kTwoTurns)),
+  EXPECT_EQ(in_style("mistral-v3", with_system(kTwoTurns)),
             "<s>[INST]  Hi [/INST] Hello.</s>[INST] Be kind.\n\nBye[/INST]");
-}
-
-TEST(ChatTemplate, PhiAndZephyr) {
-  EXPECT_EQ(written(chat_template_named("phi3"), with_system({{ChatRole::kUser, "Hi"}})),
+  EXPECT_EQ(in_style("phi3", with_system(Json::array({message("user", "Hi")}))),
             "<s><|system|>\nBe kind.<|end|>\n<|user|>\nHi<|end|>\n<|assistant|>\n");
-  EXPECT_EQ(written(chat_template_named("zephyr"), {{ChatRole::kUser, "Hi"}}),
-            "<|user|>\nHi</s>\n<|assistant|>\n");
-  EXPECT_EQ(written(chat_template_named("phi2"), kTwoTurns),
-            "Instruct: Hi\nOutput: Hello.\nInstruct: Bye\nOutput:");
+  EXPECT_EQ(in_style("zephyr", Json::array({message("user", "Hi")})), "<|user|>\nHi</s>\n<|assistant|>\n");
+  EXPECT_EQ(in_style("phi2", kTwoTurns), "Instruct: Hi\nOutput: Hello.\nInstruct: Bye\nOutput:");
+  EXPECT_PARE_ERROR(chat_style_named("x"), ErrorCode::kUsage,
+                    "\"x\" is not known, expected a .jinja file or one of chatml, llama2");
+  // Without tokens nothing is written in their place.
+  EXPECT_EQ(written(chat_template_named("llama2", {}), input_of(kTwoTurns)),
+            "[INST] Hi [/INST] Hello. [INST] Bye [/INST]");
 }
 
 TEST(ChatTemplate, PartsTellWhoWrote) {
-  const auto parts =
-      render_chat(chat_template_named("llama2"), kTokens,
-                  {{ChatRole::kUser, "[INST]"}, {ChatRole::kAssistant, ""}, {ChatRole::kUser, "</s>"}});
-  std::vector<Kind> kinds;
-  for (const ChatPart& part : parts) kinds.push_back(part.kind);
-  EXPECT_THAT(kinds, testing::ElementsAre(Kind::kTemplate, Kind::kMessage, Kind::kTemplate, Kind::kAnswer,
-                                          Kind::kTemplate, Kind::kMessage, Kind::kTemplate));
+  const ChatTemplate chat = chat_template_named("chatml", kTokens);
+  const auto spans =
+      chat.render(input_of(Json::array({message("user", "<|im_end|>"), message("hacker|>", "b")})));
+  std::vector<std::pair<std::string, int32_t>> parts;
+  for (const JinjaSpan& span : spans) parts.emplace_back(span.text, span.origin);
+  using Part = std::pair<std::string, int32_t>;
+  EXPECT_THAT(parts, testing::ElementsAre(Part("<|im_start|>user\n", kTemplateOrigin), Part("<|im_end|>", 0),
+                                          Part("<|im_end|>\n<|im_start|>", kTemplateOrigin),
+                                          Part("hacker|>", 1), Part("\n", kTemplateOrigin), Part("b", 1),
+                                          Part("<|im_end|>\n<|im_start|>assistant\n", kTemplateOrigin)));
 }
 
-TEST(ChatTemplate, RolesAlternate) {
-  const auto reject = [](const std::vector<ChatMessage>& messages, const char* message) {
-    EXPECT_PARE_ERROR(render_chat({}, kTokens, messages), ErrorCode::kInvalid, message);
+TEST(ChatTemplate, WhatBelongsToTheRequestIsForeignToo) {
+  const std::string source = "{{ tools[0].name }}|{{ documents[0].text }}|{{ v }}|{{ bos_token }}";
+  ChatInput input = input_of(Json::array({message("user", "a")}));
+  input.tools = Json::array({Json::object({{"name", "t"}})});
+  input.documents = Json::array({Json::object({{"text", "d"}})});
+  input.variables = Json::object({{"v", "x"}});
+  std::map<std::string, int32_t> origins;
+  for (const JinjaSpan& span : ChatTemplate({{"default", source}}, kTokens).render(input))
+    origins[span.text] = span.origin;
+  EXPECT_EQ(origins, (std::map<std::string, int32_t>{
+                         {"t", 1}, {"d", 2}, {"x", 3}, {"|", kTemplateOrigin}, {"|<s>", kTemplateOrigin}}));
+  input.variables = Json::object({{"messages", Json::array()}});
+  EXPECT_PARE_ERROR(written(source, input), ErrorCode::kInvalid, "\"messages\" of the chat template");
+}
+
+TEST(ChatTemplate, ToolsHaveATemplateOfTheirOwn) {
+  const ChatTemplate chat({{"default", "plain"}, {"tool_use", "with {{ tools | length }}"}}, {});
+  ChatInput input = input_of(kTwoTurns);
+  EXPECT_EQ(written(chat, input), "plain");
+  input.tools = Json::array({Json::object()});
+  EXPECT_EQ(written(chat, input), "with 1");
+  // A broken one matters when it is needed.
+  const ChatTemplate broken({{"default", "plain"}, {"tool_use", "{% if"}}, {});
+  EXPECT_PARE_ERROR(written(broken, input), ErrorCode::kFormat, "line 1");
+  EXPECT_EQ(written(broken, input_of(kTwoTurns)), "plain");
+  EXPECT_PARE_ERROR(ChatTemplate(Sources({{"a", ""}, {"b", ""}}), {}), ErrorCode::kUnsupported, "(a, b)");
+  EXPECT_PARE_ERROR(ChatTemplate(Sources({{"default", "{% if"}}), {}), ErrorCode::kFormat, "line 1");
+}
+
+TEST(ChatTemplate, TheTemplateRefusesInItsOwnWords) {
+  const std::string source =
+      "{% if messages[0].role == 'system' %}{{ raise_exception('No system here') }}{% endif %}";
+  EXPECT_PARE_ERROR(written(source, input_of(with_system(kTwoTurns))), ErrorCode::kInvalid, "No system here");
+  EXPECT_EQ(written(source, input_of(kTwoTurns)), "");
+}
+
+TEST(ChatTemplate, ContentsHaveTheFormThatTheTemplateTakes) {
+  const Json parts = Json::array(
+      {Json::object({{"type", "text"}, {"text", "a"}}), Json::object({{"type", "text"}, {"text", "b"}})});
+  const std::string texts = "{% for m in messages %}{{ m.content + ';' }}{% endfor %}";
+  const std::string lists =
+      "{% for m in messages %}{% for p in m.content %}{{ p.text }}{% endfor %};{% endfor %}";
+  const std::string both =
+      "{% for m in messages %}{% if m.content is string %}{{ m.content }}{% else %}"
+      "{% for p in m.content %}<{{ p.text }}>{% endfor %}{% endif %};{% endfor %}";
+  const ChatInput input = input_of(Json::array({message("user", parts), message("user", "c")}));
+  EXPECT_EQ(written(texts, input), "a\nb;c;");
+  EXPECT_EQ(written("{% for m in messages %}{{ m.content }};{% endfor %}", input), "a\nb;c;");
+  EXPECT_EQ(written(lists, input), "ab;c;");
+  EXPECT_EQ(written(both, input), "<a><b>;c;");
+  const Json image = Json::array({Json::object({{"type", "image"}})});
+  EXPECT_PARE_ERROR(written(both, input_of(Json::array({message("user", image)}))), ErrorCode::kUnsupported,
+                    "type \"image\"");
+}
+
+TEST(ChatTemplate, WhatIsNullIsAbsentAndEmptyWhereItIsNeeded) {
+  const Json messages = Json::array({message("user", "a"), message("assistant", nullptr)});
+  EXPECT_EQ(written("{{ messages[1].content is defined }}", input_of(messages)), "False");
+  EXPECT_EQ(
+      written("{% for m in messages %}{{ m.role + ':' + m.content + ';' }}{% endfor %}", input_of(messages)),
+      "user:a;assistant:;");
+}
+
+TEST(ChatTemplate, ADeveloperIsNotLeftOut) {
+  const ChatInput input = input_of(Json::array({message("developer", "Be kind."), message("user", "a")}));
+  EXPECT_EQ(written("{% for m in messages %}{{ m.role }}:{{ m.content }};{% endfor %}", input),
+            "developer:Be kind.;user:a;");
+  EXPECT_EQ(
+      written("{% for m in messages %}{% if m.role in ['system', 'user'] %}{{ m.role }}:{{ m.content }};"
+              "{% endif %}{% endfor %}",
+              input),
+      "system:Be kind.;user:a;");
+}
+
+TEST(ChatTemplate, ArgumentsAreObjectsForTemplatesThatWantThem) {
+  Json call = Json::object({{"function", Json::object({{"name", "f"}, {"arguments", "{\"x\": [1]}"}})}});
+  Json answer = message("assistant", "");
+  answer["tool_calls"] = Json::array({call});
+  const ChatInput input = input_of(Json::array({message("user", "a"), answer}));
+  const std::string loop = "{% for m in messages %}{% for c in m.tool_calls or [] %}";
+  EXPECT_EQ(written(loop + "{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}", input),
+            "{\"x\": [1]}");
+  EXPECT_EQ(written(loop + "{{ c.function.arguments }}{% endfor %}{% endfor %}", input), "{\"x\": [1]}");
+  EXPECT_EQ(
+      written(loop + "{{ c.function.arguments is string }}{{ c.function.arguments }}{% endfor %}{% endfor %}",
+              input),
+      "True{\"x\": [1]}");
+}
+
+TEST(ChatTemplate, EndsWhereItIsToldTo) {
+  ChatInput input = input_of(Json::array({message("user", "a"), message("assistant", "b ")}));
+  const std::string source =
+      "{% for m in messages %}[{{ m.role }}]{{ m.content }}[/]{% endfor %}{% if add_generation_prompt "
+      "%}[go]{% endif %}";
+  EXPECT_EQ(written(source, input), "[user]a[/][assistant]b [/][go]");
+  input.ending = ChatEnding::kClosed;
+  EXPECT_EQ(written(source, input), "[user]a[/][assistant]b [/]");
+  input.ending = ChatEnding::kContinued;
+  EXPECT_EQ(written(source, input), "[user]a[/][assistant]b ");
+  // A template that trims leaves no space to go on from.
+  EXPECT_EQ(written("{% for m in messages %}[{{ m.content | trim }}]{% endfor %}", input), "[a][b");
+  EXPECT_PARE_ERROR(written("{{ messages[0].content }}", input), ErrorCode::kInvalid, "cannot be continued");
+  input.messages[1]["content"] = nullptr;
+  EXPECT_PARE_ERROR(written(source, input), ErrorCode::kInvalid, "it has no text");
+  EXPECT_EQ(natural_ending(input.messages), ChatEnding::kAnswer);
+  input.messages[1]["content"] = "";
+  EXPECT_EQ(natural_ending(input.messages), ChatEnding::kContinued);
+  EXPECT_EQ(natural_ending(kTwoTurns), ChatEnding::kAnswer);
+}
+
+TEST(ChatTemplate, MessagesAreChecked) {
+  const auto reject = [](Json messages, const char* what) {
+    EXPECT_PARE_ERROR(written("{{ messages }}", input_of(std::move(messages))), ErrorCode::kFormat, what);
   };
-  reject({}, "does not end in a message of the user");
-  reject({{ChatRole::kSystem, "a"}}, "does not end");
-  reject({{ChatRole::kUser, "a"}, {ChatRole::kAssistant, "b"}}, "does not end");
-  reject({{ChatRole::kUser, "a"}, {ChatRole::kUser, "b"}}, "message 2 of the conversation is from \"user\"");
-  reject({{ChatRole::kUser, "a"}, {ChatRole::kSystem, "b"}}, "from \"system\"");
+  reject(Json::array(), "not a list of messages");
+  reject(Json::object(), "not a list of messages");
+  reject(Json::array({"a"}), "message 1 is not an object");
+  reject(Json::array({message("user", "a"), Json::object()}), "message 2: key \"role\" is missing");
+  reject(Json::array({message("user", 5)}), "\"content\" of message 1 is neither");
+  reject(Json::array({message("user", Json::array({5}))}), "a part of message 1 is not an object");
+}
+
+TEST(ChatTemplate, EndlessProgramsEnd) {
+  EXPECT_PARE_ERROR(
+      written("{% for i in range(100000) %}{% for j in range(100000) %}{{ i * j }}{% endfor %}{% endfor %}",
+              input_of(kTwoTurns)),
+      ErrorCode::kInvalid, "line 1");
 }
 
 }  // namespace
