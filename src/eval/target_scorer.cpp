@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "eval/token_scores.h"
+#include "kernels/log_sum_exp.h"
 #include "kernels/vector_ops.h"
 #include "model/forward.h"
 

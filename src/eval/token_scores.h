@@ -20,7 +20,4 @@ struct TokenScore {
 void score_token(std::span<const float* const> logits, int64_t vocab, int32_t target,
                  std::span<TokenScore> scores);
 
-// ln Σ e^logits, of which `max` is the largest. Exponentials in f32, their sum in f64. Overwrites the logits.
-double log_sum_exp(std::span<float> logits, float max);
-
 }  // namespace pare

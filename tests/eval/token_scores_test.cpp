@@ -67,12 +67,5 @@ TEST(TokenScores, AVocabularyOfManyPiecesSumsExactly) {
   EXPECT_NEAR(score.nll, std::log(5000.0), kTolerance);
 }
 
-TEST(TokenScores, LogSumExp) {
-  std::vector<float> logits(3000, -700.0f);
-  EXPECT_NEAR(log_sum_exp(logits, -700.0f), -700.0 + std::log(3000.0), kTolerance);
-  std::vector<float> apart = {900.0f, -900.0f, 900.0f};
-  EXPECT_NEAR(log_sum_exp(apart, 900.0f), 900.0 + std::log(2.0), kTolerance);
-}
-
 }  // namespace
 }  // namespace pare
