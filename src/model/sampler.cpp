@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <limits>
 #include <numeric>
 
 #include "base/error.h"
@@ -14,14 +15,16 @@ void require(bool ok, const char* option, double value, const char* expected) {
   if (!ok || !std::isfinite(value)) fail(ErrorCode::kUsage, "{} is {}, expected {}", option, value, expected);
 }
 
-void penalise(std::span<float> scores, std::span<const int32_t> history, float penalty) {
+// Calls body(score, count) for every token of a history.
+template <typename Body>
+void for_each_token(std::span<float> scores, std::span<const int32_t> history, Body&& body) {
   std::vector<int32_t> seen(history.begin(), history.end());
   std::sort(seen.begin(), seen.end());
-  seen.erase(std::unique(seen.begin(), seen.end()), seen.end());
-  for (const int32_t id : seen) {
-    PARE_CHECK(id >= 0 && static_cast<size_t>(id) < scores.size());
-    float& score = scores[static_cast<size_t>(id)];
-    score = score > 0.0f ? score / penalty : score * penalty;
+  for (auto first = seen.begin(); first != seen.end();) {
+    const auto next = std::upper_bound(first, seen.end(), *first);
+    PARE_CHECK(*first >= 0 && static_cast<size_t>(*first) < scores.size());
+    body(scores[static_cast<size_t>(*first)], static_cast<double>(next - first));
+    first = next;
   }
 }
 
@@ -33,16 +36,43 @@ void validate(const SamplingOptions& o) {
   require(o.top_p > 0.0 && o.top_p <= 1.0, "--top-p", o.top_p, "more than 0, at most 1");
   require(o.min_p >= 0.0 && o.min_p <= 1.0, "--min-p", o.min_p, "0..1");
   require(o.repetition_penalty > 0.0, "--repetition-penalty", o.repetition_penalty, "more than 0");
+  require(true, "frequency_penalty", o.frequency_penalty, "a number");
+  require(true, "presence_penalty", o.presence_penalty, "a number");
+  for (const auto& [id, bias] : o.logit_bias) {
+    require(id >= 0, "a token of logit_bias", id, "0 or more");
+    require(true, "a value of logit_bias", static_cast<double>(bias), "a number");
+  }
 }
 
 Sampler::Sampler(const SamplingOptions& options) : options_(options), rng_(options.seed) {
   validate(options);
 }
 
-int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history) {
+void Sampler::adjust(std::span<const int32_t> history, size_t generated, std::span<const int32_t> forbidden) {
+  for (const auto& [id, bias] : options_.logit_bias) {
+    PARE_CHECK(static_cast<size_t>(id) < scores_.size());
+    scores_[static_cast<size_t>(id)] += bias;
+  }
+  if (options_.repetition_penalty != 1.0) {
+    const auto penalty = static_cast<float>(options_.repetition_penalty);
+    for_each_token(scores_, history, [&](float& score, double /*count*/) {
+      score = score > 0.0f ? score / penalty : score * penalty;
+    });
+  }
+  if (options_.frequency_penalty != 0.0 || options_.presence_penalty != 0.0)
+    for_each_token(scores_, history.last(generated), [&](float& score, double count) {
+      score -= static_cast<float>(options_.frequency_penalty * count + options_.presence_penalty);
+    });
+  // Not an infinity: what is left when everything is forbidden is still a set of scores.
+  for (const int32_t id : forbidden)
+    if (static_cast<size_t>(id) < scores_.size())
+      scores_[static_cast<size_t>(id)] = std::numeric_limits<float>::lowest();
+}
+
+int32_t Sampler::sample(std::span<const float> logits, std::span<const int32_t> history, size_t generated,
+                        std::span<const int32_t> forbidden) {
   scores_.assign(logits.begin(), logits.end());
-  if (options_.repetition_penalty != 1.0)
-    penalise(scores_, history, static_cast<float>(options_.repetition_penalty));
+  adjust(history, generated, forbidden);
   const auto best = std::max_element(scores_.begin(), scores_.end());
   if (options_.temperature == 0.0) return static_cast<int32_t>(best - scores_.begin());
 

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <span>
+#include <utility>
 #include <vector>
 
 #include "base/rng.h"
@@ -15,6 +16,9 @@ struct SamplingOptions {
   double top_p = 1.0;               // nucleus: smallest set with this much probability
   double min_p = 0.0;               // relative to the most probable token
   double repetition_penalty = 1.0;  // > 1 makes tokens already seen less likely (CTRL, Keskar et al. 2019)
+  double frequency_penalty = 0.0;   // taken off a logit for each time that its token was generated
+  double presence_penalty = 0.0;    // taken off once when it was
+  std::vector<std::pair<int32_t, float>> logit_bias = {};  // added to the logits of these ids
   uint64_t seed = 0;
 };
 
@@ -24,11 +28,16 @@ void validate(const SamplingOptions& options);
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  // logits (vocab); `history`: the tokens the repetition penalty looks at. The order of steps is Hugging
-  // Face's: penalty, temperature, top-k, top-p, min-p, draw.
-  int32_t sample(std::span<const float> logits, std::span<const int32_t> history);
+  // logits (vocab); `history`: the tokens the repetition penalty looks at; the last `generated` of them are
+  // those of the frequency and presence penalties. `forbidden` ids are not chosen while there is another one.
+  // The order of steps is bias, penalties, and then Hugging Face's: temperature, top-k, top-p, min-p, draw.
+  int32_t sample(std::span<const float> logits, std::span<const int32_t> history, size_t generated = 0,
+                 std::span<const int32_t> forbidden = {});
 
  private:
+  // What is added to and taken off the scores.
+  void adjust(std::span<const int32_t> history, size_t generated, std::span<const int32_t> forbidden);
+
   SamplingOptions options_;
   Rng rng_;
   std::vector<float> scores_;

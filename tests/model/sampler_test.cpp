@@ -75,6 +75,35 @@ TEST(Sampler, RepetitionPenaltyCountsATokenOnce) {
   EXPECT_EQ(greedy.sample(std::vector<float>{-3.0f, -2.0f, -1.0f}, std::vector<int32_t>{2, 1}), 2);
 }
 
+TEST(Sampler, FrequencyAndPresenceCountWhatWasGenerated) {
+  Sampler greedy({.frequency_penalty = 1.0, .presence_penalty = 0.5});
+  const std::vector<float> logits = {3.0f, 2.0f, 0.0f};
+  // Token 0 was generated once: 3 - 1.5 is less than 2. In the prompt it does not count.
+  EXPECT_EQ(greedy.sample(logits, std::vector<int32_t>{0, 0, 0}, 1), 1);
+  EXPECT_EQ(greedy.sample(logits, std::vector<int32_t>{0, 0, 0}, 0), 0);
+  // Twice against once: 3 - 2.5 against 2 - 1.5, the first of equal ones.
+  EXPECT_EQ(greedy.sample(logits, std::vector<int32_t>{0, 1, 0}, 3), 0);
+  EXPECT_EQ(greedy.sample(logits, std::vector<int32_t>{0, 1, 0, 0}, 4), 1);
+  Sampler rewards({.frequency_penalty = -1.0});
+  EXPECT_EQ(rewards.sample(logits, std::vector<int32_t>{2, 2, 2, 2}, 4), 2);
+}
+
+TEST(Sampler, BiasIsAddedToLogits) {
+  // e^-100 is nothing, ln 4 makes 0.1 as likely as 0.4.
+  expect_shares(frequencies({.temperature = 1.0, .logit_bias = {{2, -100.0f}, {1, std::log(4.0f)}}}),
+                {{0, 0.3 / 0.9}, {1, 0.4 / 0.9}, {3, 0.2 / 0.9}});
+}
+
+TEST(Sampler, ForbiddenTokensAreNotChosenWhileThereAreOthers) {
+  Sampler greedy({});
+  EXPECT_EQ(greedy.sample(kLogits, {}, 0, std::vector<int32_t>{2, 0}), 3);
+  Sampler nucleus({.temperature = 1.0, .top_p = 0.5, .min_p = 0.1});
+  for (int i = 0; i < 100; ++i) {
+    EXPECT_EQ(nucleus.sample(kLogits, {}, 0, std::vector<int32_t>{0, 1, 2}), 3);
+    EXPECT_LT(nucleus.sample(kLogits, {}, 0, std::vector<int32_t>{0, 1, 2, 3}), 4);
+  }
+}
+
 TEST(Sampler, ASeedFixesTheSequence) {
   const auto draw = [](uint64_t seed) {
     Sampler sampler({.temperature = 1.0, .top_k = 3, .seed = seed});
