@@ -20,9 +20,18 @@ BatchGenerator::BatchGenerator(const PackedModel& model, const Tokenizer& tokeni
   for (int64_t i = 0; i < sequences; ++i) slots_.emplace_back(KvCache(model, context_));
 }
 
-int64_t BatchGenerator::unfinished() const {
-  const auto is_taken = [](const Slot& slot) { return slot.running != nullptr; };
-  return static_cast<int64_t>(waiting_.size()) + std::count_if(slots_.begin(), slots_.end(), is_taken);
+int64_t BatchGenerator::running() const {
+  return std::count_if(slots_.begin(), slots_.end(),
+                       [](const Slot& slot) { return slot.running != nullptr; });
+}
+
+int64_t BatchGenerator::unfinished() const { return static_cast<int64_t>(waiting_.size()) + running(); }
+
+double BatchGenerator::fullness() const {
+  int64_t tokens = 0;
+  for (const Slot& slot : slots_)
+    if (slot.running) tokens += slot.cache.length();
+  return static_cast<double>(tokens) / static_cast<double>(context_ * static_cast<int64_t>(slots_.size()));
 }
 
 void BatchGenerator::step() {
@@ -64,8 +73,10 @@ void BatchGenerator::admit() {
     const BatchRequest request = std::move(waiting_.front());
     waiting_.pop_front();
     const auto tokens = static_cast<int64_t>(request.prompt.size());
-    // The logits behind the last token are needed, so it is always worked on.
-    slot->cache.truncate(std::min(common_prefix(request.prompt, slot->history), tokens - 1));
+    // The logits behind the last token are needed, so it is always worked on; those behind all tokens, where
+    // these are scored.
+    const bool anew = GeneratedSequence::scores_prompt_of(request.options);
+    slot->cache.truncate(anew ? 0 : std::min(common_prefix(request.prompt, slot->history), tokens - 1));
     slot->history = request.prompt;
     slot->order = admitted_++;
     try {
@@ -105,8 +116,14 @@ void BatchGenerator::run(const std::vector<Slot*>& slots) {
   const auto begun = [](const Slot* slot) { return slot->running->sequence.begun(); };
   int64_t prompt_tokens = std::any_of(slots.begin(), slots.end(), begun) ? kPrefillBeside : kPrefillChunk;
   std::vector<SequenceStep> steps;
-  std::vector<Slot*> ready;   // whose next token can be chosen behind this step
-  std::vector<int64_t> rows;  // of the last token of each in the batch
+  struct ScoredRows {
+    Slot* slot;
+    int64_t first;  // row of the batch
+    int64_t count;
+  };
+  std::vector<ScoredRows> scored;  // of prompts
+  std::vector<Slot*> ready;        // whose next token can be chosen behind this step
+  std::vector<int64_t> last_rows;  // of the last token of each in the batch
   int64_t total = 0;
   for (Slot* slot : slots) {
     const std::span<const int32_t> pending =
@@ -118,16 +135,19 @@ void BatchGenerator::run(const std::vector<Slot*>& slots) {
       if (count == 0) continue;
     }
     steps.push_back({pending.first(static_cast<size_t>(count)), &slot->cache});
+    if (slot->running->sequence.scores_prompt()) scored.push_back({slot, total, count});
     total += count;
     if (count < static_cast<int64_t>(pending.size())) continue;
     ready.push_back(slot);
-    rows.push_back(total - 1);
+    last_rows.push_back(total - 1);
   }
   const Matrix<float> hidden = forward_batch(model_, steps);
+  for (const ScoredRows& rows : scored)
+    rows.slot->running->sequence.take_prompt(hidden.view().rows_of(rows.first, rows.count));
   if (ready.empty()) return;
   Matrix<float> last(static_cast<int64_t>(ready.size()), hidden.cols());
-  for (size_t i = 0; i < rows.size(); ++i)
-    std::copy_n(hidden.row(rows[i]), hidden.cols(), last.row(static_cast<int64_t>(i)));
+  for (size_t i = 0; i < last_rows.size(); ++i)
+    std::copy_n(hidden.row(last_rows[i]), hidden.cols(), last.row(static_cast<int64_t>(i)));
   const Matrix<float> logits = logits_of(model_, last.view());
   for (size_t i = 0; i < ready.size(); ++i)
     if (!ready[i]->running->sequence.take(

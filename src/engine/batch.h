@@ -15,6 +15,7 @@ struct BatchRequest {
   std::vector<int32_t> prompt;  // as starting_ids() returns it
   GenerateOptions options;      // valid
   TextSink sink;
+  ScoreSink scores = {};              // as GeneratedSequence calls it; needed when options.logprobs is set
   std::function<bool()> wanted = {};  // asked before every step: false ends it as cancelled; empty: true
   std::function<void(const Generation&)> done;  // prompt_tokens: those that were worked on for it
   std::function<void(const Error&)> failed;     // instead of done
@@ -34,6 +35,9 @@ class BatchGenerator {
   // Sequences that run or wait.
   int64_t unfinished() const;
   bool idle() const { return unfinished() == 0; }
+  int64_t running() const;
+  // How much of the room for keys and values the running sequences fill, 0 to 1.
+  double fullness() const;
   void add(BatchRequest request) { waiting_.push_back(std::move(request)); }
   // Tokens of prompts up to kPrefillChunk, fewer beside sequences that already generate, and one more token
   // of each of those. What fails ends all sequences that were part of the step.
@@ -43,7 +47,8 @@ class BatchGenerator {
   struct Running {
     Running(const PackedModel& model, const Tokenizer& tokenizer, std::vector<int32_t>& history,
             int64_t cached, int64_t capacity, const BatchRequest& request)
-        : sequence(model, tokenizer, history, cached, capacity, request.options, request.sink),
+        : sequence(model, tokenizer, history, cached, capacity, request.options, request.sink,
+                   request.scores),
           wanted(request.wanted),
           done(request.done),
           failed(request.failed) {}

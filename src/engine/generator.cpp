@@ -22,8 +22,12 @@ std::string_view finish_reason_name(FinishReason reason) {
 }
 
 void validate(const GenerateOptions& options) {
-  if (options.max_tokens < 1)
-    fail(ErrorCode::kUsage, "--max-tokens is {}, expected 1 or more", options.max_tokens);
+  if (options.max_tokens < 0)
+    fail(ErrorCode::kUsage, "--max-tokens is {}, expected 0 or more", options.max_tokens);
+  if (options.min_tokens < 0)
+    fail(ErrorCode::kUsage, "min_tokens is {}, expected 0 or more", options.min_tokens);
+  if (options.logprobs.value_or(0) < 0)
+    fail(ErrorCode::kUsage, "logprobs is {}, expected 0 or more", *options.logprobs);
   validate(options.sampling);
   for (const std::string& stop : options.stop)
     if (stop.empty()) fail(ErrorCode::kUsage, "--stop is empty");

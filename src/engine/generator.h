@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <string>
 #include <string_view>
@@ -17,10 +18,14 @@ namespace pare {
 
 struct GenerateOptions {
   SamplingOptions sampling;
-  int64_t max_tokens = 256;
-  std::vector<std::string> stop;  // texts that end the generation; never part of the output
-  std::vector<int32_t> stop_ids;  // tokens that end it, beside the model's end-of-sequence tokens
-  bool ignore_eos = false;        // neither these nor the model's end it
+  int64_t max_tokens = 256;            // 0: the prompt alone is worked on
+  int64_t min_tokens = 0;              // nothing ends the generation before
+  std::vector<std::string> stop = {};  // texts that end the generation; never part of the output
+  std::vector<int32_t> stop_ids = {};  // tokens that end it, beside the model's end-of-sequence tokens
+  bool ignore_eos = false;             // the latter do not
+  // How many of the most probable tokens are told beside each one; nothing: no scores are worked out.
+  std::optional<int64_t> logprobs = {};
+  bool score_prompt = false;  // the tokens of the prompt are scored as well, which needs `logprobs`
 };
 
 // Throws kUsage naming the option that is out of range.

@@ -5,7 +5,9 @@
 #include <optional>
 
 #include "engine/generator.h"
+#include "engine/scored_token.h"
 #include "engine/stop_filter.h"
+#include "tensor/matrix.h"
 
 namespace pare {
 
@@ -13,8 +15,20 @@ class GeneratedSequence {
  public:
   // `history`: the tokens so far, at least one more than the `cached` ones that a cache of `capacity` tokens
   // holds. All references must outlive the sequence. Throws kInvalid when the history leaves no room.
+  // `scores` is called when options.logprobs says so: once for all of the prompt when that is to be scored,
+  // then for each token, the one that ends the sequence included.
   GeneratedSequence(const PackedModel& model, const Tokenizer& tokenizer, std::vector<int32_t>& history,
-                    int64_t cached, int64_t capacity, GenerateOptions options, TextSink sink);
+                    int64_t cached, int64_t capacity, GenerateOptions options, TextSink sink,
+                    ScoreSink scores = {});
+
+  // Whether take_prompt() is to see all of the prompt, from its first token on.
+  bool scores_prompt() const { return scores_prompt_of(options_) && !begun(); }
+  static bool scores_prompt_of(const GenerateOptions& options) {
+    return options.score_prompt && options.logprobs;
+  }
+  // Scores what follows tokens of the prompt: the next ones in order, with their final hidden states (tokens,
+  // width read by the head).
+  void take_prompt(MatrixView<const float> hidden);
 
   // Chooses the token behind the history by its logits, (vocab), and appends it; returns whether another one
   // is to follow. What is complete of the text goes to the sink.
@@ -27,7 +41,8 @@ class GeneratedSequence {
  private:
   using Clock = std::chrono::steady_clock;
 
-  bool ends(int32_t id) const;
+  // The tokens that end it.
+  std::vector<int32_t> all_ends() const;
   // Why to end after this token, if so.
   std::optional<FinishReason> push_text(int32_t id);
   bool hand_out(const std::string& text) { return text.empty() || sink_(text); }
@@ -38,7 +53,11 @@ class GeneratedSequence {
   std::vector<int32_t>& history_;
   GenerateOptions options_;
   TextSink sink_;
-  int64_t limit_;  // tokens to generate
+  ScoreSink scores_;
+  int64_t limit_;              // tokens to generate
+  std::vector<int32_t> ends_;  // tokens that end it
+  int64_t prompt_;             // tokens of it, those in the cache included
+  std::vector<ScoredToken> prompt_scores_;
   Sampler sampler_;
   StreamDecoder decoder_;
   StopFilter stops_;

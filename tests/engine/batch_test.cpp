@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/letters.h"
+#include "model/forward.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 
@@ -110,6 +111,70 @@ TEST_F(BatchTest, WhatTwoPromptsShareIsWorkedOnOnce) {
   run(batch);
   EXPECT_EQ(again.generation->prompt_tokens, 1);
   EXPECT_EQ(again.generation->tokens, second.generation->tokens);
+}
+
+TEST_F(BatchTest, PromptsAreScoredInPiecesAsInOne) {
+  BatchGenerator batch(packed_, tokenizer_, 3, kContext);
+  const int64_t lengths[] = {1, 300, 520, 40, 300};
+  std::vector<Outcome> outcomes(std::size(lengths));
+  std::vector<std::vector<ScoredToken>> scores(std::size(lengths));
+  for (size_t i = 0; i < std::size(lengths); ++i) {
+    GenerateOptions options = sampled(4, i);
+    options.logprobs = 2;
+    options.score_prompt = true;
+    // The last prompt is in a cache already.
+    BatchRequest r = request(prompt(lengths[i], i == 4 ? 1 : static_cast<int64_t>(i)), options, outcomes[i]);
+    r.scores = [&scores, i](std::vector<ScoredToken> tokens) {
+      scores[i].insert(scores[i].end(), tokens.begin(), tokens.end());
+    };
+    batch.add(std::move(r));
+  }
+  run(batch);
+  for (size_t i = 0; i < std::size(lengths); ++i) {
+    std::vector<int32_t> ids = prompt(lengths[i], i == 4 ? 1 : static_cast<int64_t>(i));
+    const auto& tokens = outcomes[i].generation->tokens;
+    ids.insert(ids.end(), tokens.begin(), tokens.end());
+    ASSERT_EQ(scores[i].size(), ids.size());
+    EXPECT_FALSE(scores[i][0].logprob);
+    KvCache cache(packed_, static_cast<int64_t>(ids.size()));
+    const Matrix<float> logits = logits_of(packed_, forward(packed_, ids, cache).view());
+    for (size_t t = 0; t < ids.size(); ++t) {
+      EXPECT_EQ(scores[i][t].id, ids[t]);
+      if (t == 0) continue;
+      const ScoredToken expected = score_token(
+          {logits.row(static_cast<int64_t>(t) - 1), static_cast<size_t>(logits.cols())}, ids[t], 2);
+      EXPECT_NEAR(*scores[i][t].logprob, *expected.logprob, 1e-5);
+      EXPECT_EQ(scores[i][t].top[0].id, expected.top[0].id);
+    }
+    EXPECT_EQ(outcomes[i].generation->prompt_tokens, lengths[i]);
+  }
+}
+
+TEST_F(BatchTest, ScoresDoNotChangeWhatIsChosen) {
+  BatchGenerator batch(packed_, tokenizer_, 2, kContext);
+  GenerateOptions options = sampled(20, 3);
+  options.logprobs = 0;
+  options.score_prompt = true;
+  Outcome scored;
+  BatchRequest r = request(prompt(30, 0), options, scored);
+  r.scores = [](const std::vector<ScoredToken>&) {};
+  batch.add(std::move(r));
+  run(batch);
+  EXPECT_EQ(scored.generation->tokens, alone(prompt(30, 0), sampled(20, 3)).generation->tokens);
+}
+
+TEST_F(BatchTest, SaysHowFullItIs) {
+  BatchGenerator batch(packed_, tokenizer_, 2, 100);
+  Outcome outcomes[3];
+  for (Outcome& outcome : outcomes) batch.add(request(prompt(50, 0), sampled(10, 0), outcome));
+  EXPECT_EQ(batch.running(), 0);
+  EXPECT_EQ(batch.fullness(), 0.0);
+  batch.step();
+  EXPECT_EQ(batch.running(), 2);
+  EXPECT_EQ(batch.unfinished(), 3);
+  EXPECT_EQ(batch.fullness(), 0.5);
+  run(batch);
+  EXPECT_EQ(batch.fullness(), 0.0);
 }
 
 TEST_F(BatchTest, WhatIsNotWantedAnyMoreEnds) {

@@ -94,6 +94,33 @@ TEST_F(GeneratorTest, EndsAtTheEosTokenUnlessToldToIgnoreIt) {
   EXPECT_EQ(outcome.generation.finish, FinishReason::kEos);
 }
 
+TEST_F(GeneratorTest, NothingEndsItBeforeTheLeastNumberOfTokens) {
+  options_.ignore_eos = true;
+  const Outcome whole = generate(model_, prompt_);
+  const std::vector<int32_t> tokens = whole.generation.tokens;
+  options_.stop_ids = {tokens[2]};
+  EXPECT_EQ(generate(model_, prompt_).generation.finish, FinishReason::kEos);
+  EXPECT_LE(generate(model_, prompt_).generation.tokens.size(), 2u);
+  // Another token takes the place of the one that would end it.
+  options_.min_tokens = 6;
+  const Outcome forced = generate(model_, prompt_);
+  EXPECT_GE(forced.generation.tokens.size(), 6u);
+  EXPECT_EQ(std::count(forced.generation.tokens.begin(), forced.generation.tokens.begin() + 6, tokens[2]), 0);
+  // A text to stop at is passed over as well.
+  options_.stop_ids.clear();
+  options_.stop = {whole.text.substr(1, 1)};
+  options_.min_tokens = 2;
+  EXPECT_TRUE(generate(model_, prompt_).text.starts_with(whole.text.substr(0, 2)));
+}
+
+TEST_F(GeneratorTest, NoTokensAreThePromptAlone) {
+  options_.max_tokens = 0;
+  const Outcome outcome = generate(model_, prompt_);
+  EXPECT_TRUE(outcome.generation.tokens.empty());
+  EXPECT_EQ(outcome.generation.finish, FinishReason::kLength);
+  EXPECT_EQ(outcome.generation.prompt_tokens, 4);
+}
+
 TEST_F(GeneratorTest, EndsWhereTheContextIsFull) {
   options_.ignore_eos = true;
   options_.max_tokens = 1000;
@@ -128,7 +155,7 @@ TEST_F(GeneratorTest, RefusesWhatCannotRun) {
   options_.stop = {""};
   EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--stop");
   options_.stop.clear();
-  options_.max_tokens = 0;
+  options_.max_tokens = -1;
   EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--max-tokens");
 }
 
