@@ -9,6 +9,15 @@ namespace {
 constexpr size_t kMaxDepth = 64;
 constexpr size_t kMaxValues = size_t{1} << 24;
 
+// "at line 1, column 9: …" of the library's "[json.exception.parse_error.101] parse error at line 1, column
+// 9: syntax error while parsing value - …".
+std::string_view place_and_reason(std::string_view message) {
+  for (const std::string_view lead : {"] ", "parse error "})
+    if (const size_t found = message.find(lead); found != std::string_view::npos)
+      message.remove_prefix(found + lead.size());
+  return message;
+}
+
 // Builds the document and checks what nlohmann's own builder lets pass: duplicate keys and unbounded nesting.
 // Members are appended to an object's vector: its own insertion searches all earlier keys, which takes
 // minutes for a vocabulary.
@@ -36,7 +45,7 @@ class StrictBuilder {
     return close();
   }
   bool parse_error(size_t /*position*/, const std::string& /*token*/, const Json::exception& error) {
-    fail(ErrorCode::kFormat, "{}: not valid JSON: {}", what_, error.what());
+    fail(ErrorCode::kFormat, "{}: not valid JSON {}", what_, place_and_reason(error.what()));
   }
 
  private:
