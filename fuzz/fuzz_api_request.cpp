@@ -1,4 +1,5 @@
-// Bodies of requests to the server: an error of the right kind, or sequences that an engine can run.
+// Bodies of requests to the server: an error of the right kind, sequences that an engine can run, or ids and
+// texts.
 #include <cstddef>
 #include <cstdint>
 #include <string_view>
@@ -7,6 +8,7 @@
 #include "model/load.h"
 #include "serve/api_reply.h"
 #include "serve/api_request.h"
+#include "serve/api_tokenize.h"
 #include "text/chat_styles.h"
 
 namespace {
@@ -21,24 +23,39 @@ struct Served {
        pare::ChatFormat{pare::chat_template_named("chatml", {{"eos_token", "<|im_end|>"}}), tokenizer}, ""}};
 };
 
+void check(const pare::ApiRequest& request) {
+  PARE_CHECK(request.model == 0);
+  PARE_CHECK(!request.choices.empty() && static_cast<int64_t>(request.choices.size()) <= pare::kMaxChoices);
+  for (const pare::ApiChoice& choice : request.choices) {
+    pare::validate(choice.options);
+    const int64_t room = choice.options.max_tokens == 0 ? kContext : kContext - 1;
+    PARE_CHECK(!choice.prompt.empty() && static_cast<int64_t>(choice.prompt.size()) <= room);
+  }
+}
+
 }  // namespace
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   static const Served served;
   if (size == 0) return 0;
-  const auto kind = data[0] % 2 == 0 ? pare::ApiKind::kCompletion : pare::ApiKind::kChat;
   const std::string_view body(reinterpret_cast<const char*>(data) + 1, size - 1);
   try {
-    const pare::ApiRequest request = pare::read_api_request(kind, body, served.models, kContext);
-    PARE_CHECK(request.model == 0);
-    PARE_CHECK(!request.choices.empty() && static_cast<int64_t>(request.choices.size()) <= pare::kMaxChoices);
-    for (const pare::ApiChoice& choice : request.choices) {
-      pare::validate(choice.options);
-      PARE_CHECK(!choice.prompt.empty() && static_cast<int64_t>(choice.prompt.size()) < kContext);
+    switch (data[0] % 4) {
+      case 0:
+        check(pare::read_api_request(pare::ApiKind::kCompletion, body, served.models, kContext));
+        break;
+      case 1:
+        check(pare::read_api_request(pare::ApiKind::kChat, body, served.models, kContext));
+        break;
+      case 2:
+        pare::json_text(pare::tokenize_json(body, served.models, kContext));
+        break;
+      default:
+        pare::json_text(pare::detokenize_json(body, served.models));
     }
   } catch (const pare::Error& error) {
     PARE_CHECK(pare::http_status(error.code()) < 500);
-    pare::json_text(pare::error_json(400, error.what()));
+    pare::json_text(pare::error_json(error));
   }
   return 0;
 }

@@ -1,6 +1,8 @@
 // pare serve: models behind an HTTP port.
 #include <algorithm>
 #include <filesystem>
+#include <fstream>
+#include <limits>
 #include <memory>
 
 #include "base/log.h"
@@ -58,8 +60,44 @@ Opened open(const std::string& path, const Options& options) {
   return {std::move(tokenizer), std::move(model), std::move(format), std::move(why)};
 }
 
-void run(const Options& options) {
-  std::vector<std::unique_ptr<Opened>> opened;
+// The first number of a file, behind a word if one is given.
+std::optional<int64_t> number_in(const char* path, std::string_view behind = {}) {
+  std::ifstream file(path);
+  std::string word;
+  while (!behind.empty() && word != behind && file >> word) continue;
+  int64_t number = 0;
+  if (file >> number) return number;
+  return std::nullopt;
+}
+
+// What the system could still give, in bytes, and never more than the limit of a container.
+int64_t free_memory() {
+  int64_t bytes = std::numeric_limits<int64_t>::max();
+  if (const auto kilobytes = number_in("/proc/meminfo", "MemAvailable:")) bytes = *kilobytes * 1024;
+  return std::min(bytes, number_in("/sys/fs/cgroup/memory.max").value_or(bytes));
+}
+
+// Room for keys and values is taken before the first request comes, and filled as requests come: what does
+// not fit would end the server in the middle of one. Throws kInvalid with the numbers.
+void check_room(const std::vector<ServedModel>& served, const EngineLimits& limits, ComputeType compute) {
+  int64_t needed = 0;
+  for (const ServedModel& model : served) {
+    const ModelConfig& config = model.packed->config;
+    const int64_t context = usable_context(limits.context, config);
+    const int64_t bytes = limits.parallel * context * cache_bytes_of_token(config, compute);
+    log_info("{}: {} sequences of {} tokens at a time, {} of keys and values when all are full", model.id,
+             limits.parallel, context, format_bytes(bytes));
+    needed += bytes;
+  }
+  const int64_t there = free_memory();
+  if (needed > there)
+    fail(ErrorCode::kInvalid,
+         "keys and values of {} sequences of {} tokens a model take {}, and {} of memory are free: lower "
+         "--parallel or --context",
+         limits.parallel, limits.context, format_bytes(needed), format_bytes(there));
+}
+
+std::vector<ServedModel> load(const Options& options, std::vector<std::unique_ptr<Opened>>& opened) {
   std::vector<ServedModel> served;
   for (const std::string& path : options.models) {
     opened.push_back(std::make_unique<Opened>(open(path, options)));
@@ -68,17 +106,19 @@ void run(const Options& options) {
                       model.chat, model.why_no_chat});
     if (!model.chat) log_warning("{}: only completions, no chats: {}", path, model.why_no_chat);
   }
-  const EngineLimits& limits = options.serve.limits;
-  for (const ServedModel& model : served) {
-    const ModelConfig& config = model.packed->config;
-    const int64_t context = usable_context(limits.context, config);
-    log_info("{}: {} sequences of {} tokens at a time, {} of keys and values when all are full", model.id,
-             limits.parallel, context,
-             format_bytes(limits.parallel * context * cache_bytes_of_token(config, options.compute)));
-  }
-  Server server(std::move(served), options.serve);
-  log_info("serving on {}", server.url());
-  server.run();
+  check_room(served, options.serve.limits, options.compute);
+  return served;
+}
+
+void run(const Options& options) {
+  std::vector<std::unique_ptr<Opened>> opened;
+  Server server(options.serve);
+  log_info("listening on {} while models load", server.url());
+  server.run([&] {
+    std::vector<ServedModel> served = load(options, opened);
+    log_info("serving on {}", server.url());
+    return served;
+  });
 }
 
 }  // namespace
@@ -86,6 +126,7 @@ void run(const Options& options) {
 void add_serve(CLI::App& app) {
   auto options = std::make_shared<Options>();
   ServeOptions& serve = options->serve;
+  serve.version = PARE_VERSION;
   EngineLimits& limits = serve.limits;
   CLI::App* command =
       app.add_subcommand("serve", "Serve models over HTTP: the OpenAI API, and a page to compare them");
@@ -97,6 +138,16 @@ void add_serve(CLI::App& app) {
       ->add_option("--api-key", serve.api_key,
                    "What requests must bear (default: nothing); the environment variable hides it from ps")
       ->envname("PARE_API_KEY");
+  command
+      ->add_option(
+          "--cors", serve.cors,
+          "Origin whose pages may read the answers, such as http://localhost:3000; * for every one (may "
+          "be given several times)")
+      ->allow_extra_args(false);
+  command
+      ->add_option("--drain", serve.drain,
+                   "Seconds that running answers get to their end at SIGTERM or SIGINT")
+      ->capture_default_str();
   command->add_option("--context", limits.context, "Tokens of a sequence, prompt and answer together")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{2}, kMaxContext));
@@ -105,7 +156,7 @@ void add_serve(CLI::App& app) {
       ->check(CLI::Range(int64_t{1}, kMaxParallel));
   command
       ->add_option("--queue", limits.queue,
-                   "Sequences of a model that may wait; further requests are turned away")
+                   "Sequences of a model that wait before further requests are turned away")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, kMaxOption));
   add_chat_template(*command, options->template_name);

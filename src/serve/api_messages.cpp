@@ -2,17 +2,10 @@
 
 #include <string>
 
+#include "serve/api_fields.h"
+
 namespace pare {
 namespace {
-
-constexpr const char* kWhat = "request";
-
-// The field, or null when it is absent.
-const Json& field(const Json& body, const char* key) {
-  static const Json kNothing;
-  const auto found = body.find(key);
-  return found == body.end() ? kNothing : *found;
-}
 
 Json read_messages(const Json& body) {
   const Json& list = field(body, "messages");
@@ -27,7 +20,7 @@ Json read_variables(const Json& body) {
   if (!given.is_null() && !given.is_object())
     fail(ErrorCode::kFormat, "\"chat_template_kwargs\" is not an object");
   Json variables = given.is_null() ? Json::object() : given;
-  if (const auto effort = json_find<std::string>(body, "reasoning_effort", kWhat))
+  if (const auto effort = json_find<std::string>(body, "reasoning_effort", kRequest))
     variables.emplace("reasoning_effort", *effort);
   return variables;
 }
@@ -39,8 +32,8 @@ Json read_documents(const Json& body) {
 }
 
 ChatEnding read_ending(const Json& body, const Json& messages) {
-  const auto prompt = json_find<bool>(body, "add_generation_prompt", kWhat);
-  const bool continues = json_find<bool>(body, "continue_final_message", kWhat).value_or(false);
+  const auto prompt = json_find<bool>(body, "add_generation_prompt", kRequest);
+  const bool continues = json_find<bool>(body, "continue_final_message", kRequest).value_or(false);
   if (continues && prompt.value_or(false))
     fail(ErrorCode::kInvalid, "\"continue_final_message\" and \"add_generation_prompt\" exclude each other");
   if (continues) return ChatEnding::kContinued;

@@ -8,17 +8,22 @@
 
 #include "base/json.h"
 #include "engine/generator.h"
+#include "engine/scored_token.h"
 #include "serve/api_request.h"
 
 namespace pare {
 
 // The one table of what an error is in HTTP.
 int http_status(ErrorCode code);
-// {"error": {"message", "type", "param", "code"}}
+// {"error": {"message", "type", "param", "code"}}; an ApiError has a code and a parameter.
 Json error_json(int status, std::string_view message);
-// {"object": "list", "data": […]}; `created`: when the server started, in seconds of the epoch. Beyond the
-// API: the context, real parameters, bytes of weights read for a token, and whether there is a chat template.
-Json models_json(const std::vector<ServedModel>& models, int64_t created);
+Json error_json(const Error& error);
+// One model of the list, {"id", "object", …}; `created`: when the server started, in seconds of the epoch;
+// `context`: of a sequence, at most the model's. Beyond the API: the context, real parameters, bytes of
+// weights read for a token, and whether there is a chat template.
+Json model_json(const ServedModel& model, int64_t created, int64_t context);
+// {"object": "list", "data": […]}
+Json models_json(const std::vector<ServedModel>& models, int64_t created, int64_t context);
 
 // UTF-8 whatever the texts hold: what is not becomes U+FFFD.
 std::string json_text(const Json& json);
@@ -28,10 +33,13 @@ std::string sse_event(std::string_view data);
 // What one request is told, as it becomes known.
 class ApiReply {
  public:
-  // `id`: of the answer, unique; `created`: in seconds of the epoch.
-  ApiReply(const ApiRequest& request, const std::string& model, const std::string& id, int64_t created);
+  // `model`: that of the request, which must outlive the reply; `id`: of the answer, unique; `created`: in
+  // seconds of the epoch.
+  ApiReply(const ApiRequest& request, const ServedModel& model, const std::string& id, int64_t created);
 
   void add_text(size_t choice, std::string_view text) { choices_[choice].text += text; }
+  // Scores of tokens; in a stream, the choice's next event has them.
+  void add_scores(size_t choice, std::vector<ScoredToken> tokens);
   void end(size_t choice, const Generation& generation);
   size_t choices() const { return choices_.size(); }
   bool complete() const { return open_ == 0; }
@@ -39,26 +47,32 @@ class ApiReply {
   int64_t completion_tokens() const { return completion_tokens_; }
 
   // The whole answer, when complete.
-  Json whole() const;
+  Json whole();
   // Streamed: a choice's first event (a chat's has the role, a completion's is empty), a piece of its text,
   // its end, and the usage of the whole.
-  std::string begin_event(size_t choice) const;
-  std::string text_event(size_t choice, std::string_view text) const;
-  std::string end_event(size_t choice) const;
+  std::string begin_event(size_t choice);
+  std::string text_event(size_t choice, std::string_view text);
+  std::string end_event(size_t choice);
   std::string usage_event() const;
 
  private:
   struct Choice {
     std::string text;
     FinishReason finish = FinishReason::kLength;
+    std::vector<ScoredToken> scores;  // not yet told
+    int64_t offset = 0;               // characters of the tokens told
   };
 
   Json head(bool chunk) const;
-  std::string event(size_t choice, Json content, Json finish) const;
+  std::string event(size_t choice, Json content, Json finish);
+  // Of the scores not yet told.
+  Json logprobs(Choice& choice) const;
   Json usage() const;
   Json timings() const;
 
   bool is_chat_;
+  bool scored_;  // whether tokens are
+  const Tokenizer& tokenizer_;
   Json head_;  // id, object of a whole answer, created, model
   int64_t prompt_tokens_ = 0;
   int64_t worked_on_ = 0;  // of the prompts: the others were in a cache

@@ -8,16 +8,16 @@
 
 #include "base/json.h"
 #include "engine/generator.h"
+#include "serve/api_options.h"
 #include "serve/served_model.h"
 
 namespace pare {
-
-enum class ApiKind { kCompletion, kChat };
 
 // One sequence to generate; its place in the list is the choice's index.
 struct ApiChoice {
   std::vector<int32_t> prompt;  // as starting_ids() returns it
   GenerateOptions options;      // valid
+  std::string echo;             // what the answer begins with
 };
 
 struct ApiRequest {
@@ -29,15 +29,23 @@ struct ApiRequest {
   bool continues = false;      // a chat: the answer goes on the last message
 };
 
-inline constexpr int64_t kMaxChoices = 16;      // of a request: prompts times "n"
-inline constexpr int64_t kMaxStops = 16;        // texts in "stop"
-inline constexpr int64_t kMaxStopBytes = 1024;  // of each
+inline constexpr int64_t kMaxChoices = 2048;          // of a request: prompts times "n"
+inline constexpr int64_t kMaxN = 128;                 // "n"
+inline constexpr int64_t kMaxPromptTokens = 1 << 24;  // of all choices together
 
-// Reads a request's body. `context`: of a sequence, at most the model's. Without "seed" every request draws
-// its own; choice i has seed + i. Fields that would change the answer and that pare does not have
-// (log-probabilities, tools, penalties other than repetition_penalty, ...) are refused unless they say
-// nothing; names that the API does not know are ignored. Throws kFormat, kInvalid and kUnsupported naming the
-// field, and kNotFound for a model that is not served.
+// The index of a model; the first one for an empty id. Throws ApiError (kNotFound, "model_not_found").
+size_t find_model(std::string_view id, const std::vector<ServedModel>& models);
+
+// A body's JSON object. Throws kFormat.
+Json read_api_body(std::string_view body);
+// The index of the model that a body names.
+size_t read_model(const Json& body, const std::vector<ServedModel>& models);
+
+// Reads a request's body. `context`: of a sequence, at most the model's. What is not said is as the model's
+// defaults have it. Without "seed" every request draws its own; choice i has seed + i. Fields that would
+// change the answer and that pare does not have are refused (refuse_unsupported), other names that the API
+// does not know are ignored. Throws kFormat, kInvalid and kUnsupported naming the field, and ApiError for a
+// model that is not served (kNotFound) and for a prompt that does not fit the context (kInvalid).
 ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vector<ServedModel>& models,
                             int64_t context);
 

@@ -36,7 +36,13 @@ void Connection::close() {
   on_close();
 }
 
+void Connection::end_soon() {
+  keep_alive_ = false;
+  if (idle_) close();
+}
+
 void Connection::read_header() {
+  idle_ = true;
   parser_.emplace();
   parser_->header_limit(kMaxHeader);
   parser_->body_limit(kMaxBody);
@@ -62,6 +68,7 @@ void Connection::read_body() {
 
 void Connection::on_body(NetError error) {
   if (error) return fail_to_read(error);
+  idle_ = false;
   request_ = parser_->release();
   keep_alive_ = request_.keep_alive();
   ++serial_;
@@ -74,8 +81,12 @@ void Connection::fail_to_read(NetError error) {
   if (error.category() != http_category || error == http::error::end_of_stream ||
       error == http::error::partial_message)
     return close();
+  idle_ = false;
   keep_alive_ = false;
   request_ = {};
+  // What there is of the header says to whom the answer goes.
+  if (const auto origin = parser_->get()[http::field::origin]; !origin.empty())
+    request_.set(http::field::origin, origin);
   request_.version(11);
   if (error == http::error::body_limit)
     return on_bad_request(413, fmt::format("the request's body is larger than {} bytes", kMaxBody));
@@ -90,11 +101,13 @@ void Connection::answer(HttpAnswer answer) {
   response_.version(request_.version());
   response_.result(static_cast<unsigned>(answer.status));
   response_.set(http::field::server, "pare");
-  response_.set(http::field::content_type, std::string(answer.type));
+  if (!answer.type.empty()) response_.set(http::field::content_type, std::string(answer.type));
   response_.set("X-Content-Type-Options", "nosniff");
-  if (!answer.field.empty()) response_.set(answer.field, answer.value);
+  for (const HttpFields& fields : {answer.fields, common_fields()})
+    for (const auto& [name, value] : fields) response_.set(name, value);
   response_.keep_alive(keep_alive_);
-  response_.content_length(answer.body.size());
+  // A status that means that there is no body goes without its length.
+  if (response_.result() != http::status::no_content) response_.content_length(answer.body.size());
   if (request_.method() != http::verb::head) response_.body() = std::move(answer.body);
   stream_.expires_after(kWriteTime);
   http::async_write(stream_, response_, [self = self()](NetError error, size_t) {
@@ -125,8 +138,10 @@ void Connection::begin_stream() {
   complete_ = false;
   out_ = fmt::format(
       "HTTP/1.1 200 OK\r\nServer: pare\r\nContent-Type: text/event-stream\r\nCache-Control: no-cache\r\n"
-      "{}{}\r\n",
+      "{}{}",
       chunked_ ? "Transfer-Encoding: chunked\r\n" : "", keep_alive_ ? "" : "Connection: close\r\n");
+  for (const auto& [name, value] : common_fields()) out_ += fmt::format("{}: {}\r\n", name, value);
+  out_ += "\r\n";
   pump();
 }
 

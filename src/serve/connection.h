@@ -12,14 +12,15 @@
 #include <string>
 #include <string_view>
 
+#include "serve/cors.h"
+
 namespace pare {
 
 struct HttpAnswer {
   int status = 200;
-  std::string_view type;  // of the body
+  std::string_view type;  // of the body; empty: there is none
   std::string body;
-  std::string field = {};  // one more field of the header, and its value; empty: none
-  std::string value = {};
+  HttpFields fields = {};  // more of the header
 };
 
 // Everything happens on the thread of the socket's io_context. A derived class answers each request with
@@ -32,6 +33,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void start() { read_header(); }
   void close();
+  // Ends when what is being answered is answered: at once when that is nothing.
+  void end_soon();
 
  protected:
   using Request = boost::beast::http::request<boost::beast::http::string_body>;
@@ -45,6 +48,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual void on_bad_request(int status, const std::string& message) = 0;
   // Called once.
   virtual void on_close() = 0;
+  // What the header of every answer has beside its own fields.
+  virtual HttpFields common_fields() const = 0;
 
   const Request& request() const { return request_; }
   Executor executor() { return stream_.get_executor(); }
@@ -81,6 +86,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool keep_alive_ = false;
   bool closed_ = false;
   bool waits_ = false;  // for its answer
+  bool idle_ = true;    // no request has come to its end that is not answered
   uint64_t serial_ = 0;
   // Of a streamed answer.
   bool chunked_ = false;

@@ -4,9 +4,15 @@
 
 namespace pare {
 
-Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)
-    : most_(limits.parallel + limits.queue), unfinished_(models.size(), 0) {
+void validate(const EngineLimits& limits) {
+  if (limits.parallel < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", limits.parallel);
+  if (limits.context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", limits.context);
   if (limits.queue < 1) fail(ErrorCode::kUsage, "--queue is {}, expected 1 or more", limits.queue);
+}
+
+Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)
+    : most_(limits.parallel + limits.queue), load_(models.size()) {
+  validate(limits);
   for (const ServedModel& model : models)
     batches_.emplace_back(*model.packed, *model.tokenizer, limits.parallel, limits.context);
   thread_ = std::thread([this] { loop(); });
@@ -24,17 +30,23 @@ Engine::~Engine() {
 bool Engine::submit(size_t model, std::vector<BatchRequest> requests) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    const auto arriving = static_cast<int64_t>(requests.size());
-    if (unfinished_[model] + arriving > most_) return false;
-    unfinished_[model] += arriving;
+    EngineLoad& load = load_[model];
+    if (load.running + load.waiting >= most_) return false;
+    load.waiting += static_cast<int64_t>(requests.size());
     for (BatchRequest& request : requests) arrivals_.push_back({model, std::move(request)});
   }
   arrived_.notify_one();
   return true;
 }
 
+std::vector<EngineLoad> Engine::load() {
+  const std::lock_guard<std::mutex> lock(mutex_);
+  return load_;
+}
+
 bool Engine::idle() const {
-  return std::all_of(unfinished_.begin(), unfinished_.end(), [](int64_t n) { return n == 0; });
+  return std::all_of(load_.begin(), load_.end(),
+                     [](const EngineLoad& load) { return load.running + load.waiting == 0; });
 }
 
 void Engine::loop() {
@@ -49,8 +61,11 @@ void Engine::loop() {
     for (Arrival& arrival : arrivals) batches_[arrival.model].add(std::move(arrival.request));
     for (BatchGenerator& batch : batches_) batch.step();
     const std::lock_guard<std::mutex> lock(mutex_);
-    for (size_t i = 0; i < batches_.size(); ++i) unfinished_[i] = batches_[i].unfinished();
-    for (const Arrival& arrival : arrivals_) ++unfinished_[arrival.model];
+    for (size_t i = 0; i < batches_.size(); ++i) {
+      const int64_t running = batches_[i].running();
+      load_[i] = {running, batches_[i].unfinished() - running, batches_[i].fullness()};
+    }
+    for (const Arrival& arrival : arrivals_) ++load_[arrival.model].waiting;
   }
 }
 

@@ -15,8 +15,18 @@ namespace pare {
 struct EngineLimits {
   int64_t parallel = 4;    // sequences of a model side by side
   int64_t context = 4096;  // tokens of each, at most the model's
-  int64_t queue = 64;      // sequences of a model that wait
+  int64_t queue = 64;  // sequences of a model that wait; a request that finds room has all of its own wait
 };
+
+// What is at work for a model.
+struct EngineLoad {
+  int64_t running = 0;    // sequences
+  int64_t waiting = 0;    // sequences
+  double fullness = 0.0;  // share of the room for keys and values that is in use
+};
+
+// Throws kUsage for limits below 1.
+void validate(const EngineLimits& limits);
 
 // One batch a model; models with work take turns, a step each.
 class Engine {
@@ -29,8 +39,10 @@ class Engine {
   Engine& operator=(const Engine&) = delete;
 
   // Hands sequences to a model; their functions are called on the engine's thread. Returns false, and takes
-  // none of them, when too many would wait. Safe to call from several threads.
+  // none of them, when too many wait already. Safe to call from several threads.
   bool submit(size_t model, std::vector<BatchRequest> requests);
+  // By model, as of the last step. Safe to call from several threads.
+  std::vector<EngineLoad> load();
 
  private:
   struct Arrival {
@@ -41,13 +53,13 @@ class Engine {
   void loop();
   bool idle() const;  // mutex_ is held
 
-  int64_t most_;                        // unfinished sequences of a model
+  int64_t most_;                        // unfinished sequences of a model that leave no room for more
   std::deque<BatchGenerator> batches_;  // by model; used on the engine's thread only
   std::mutex mutex_;
   std::condition_variable arrived_;
-  std::vector<Arrival> arrivals_;    // guarded by mutex_
-  std::vector<int64_t> unfinished_;  // by model, as of the last step, arrivals included; guarded by mutex_
-  bool stop_ = false;                // guarded by mutex_
+  std::vector<Arrival> arrivals_;  // guarded by mutex_
+  std::vector<EngineLoad> load_;   // by model, as of the last step, arrivals included; guarded by mutex_
+  bool stop_ = false;              // guarded by mutex_
   std::thread thread_;
 };
 

@@ -18,6 +18,8 @@ struct ServedModel {
   const Tokenizer* tokenizer = nullptr;
   std::optional<ChatFormat> chat;  // nothing: completions only
   std::string why_no_chat;         // what a chat request is told then
+  // What a request gets where it says nothing: sampling, and ends of a text beside the model's.
+  GenerateOptions defaults = {.sampling = {.temperature = 1.0}};
 };
 
 }  // namespace pare

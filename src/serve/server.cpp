@@ -8,8 +8,11 @@
 #include <chrono>
 #include <csignal>
 #include <ctime>
+#include <exception>
 #include <random>
+#include <thread>
 
+#include "base/log.h"
 #include "serve/session.h"
 
 namespace pare {
@@ -20,6 +23,7 @@ using boost::system::error_code;
 namespace {
 
 constexpr size_t kMaxSessions = 512;
+constexpr std::chrono::seconds kLastWords{2};     // for answers to be taken when the server leaves
 constexpr std::chrono::milliseconds kPause{100};  // where no connection can be accepted: too many files
 
 std::string random_prefix() {
@@ -45,31 +49,36 @@ net::ip::tcp::acceptor listen(net::io_context& context, const std::string& host,
 }  // namespace
 
 struct Server::Impl {
-  Impl(std::vector<ServedModel> models, const ServeOptions& options)
-      : acceptor(listen(context, options.host, options.port)),
-        signals(context, SIGINT, SIGTERM),
-        timer(context) {
-    PARE_CHECK(!models.empty());
-    state.models = std::move(models);
+  explicit Impl(const ServeOptions& options)
+      : limits(options.limits),
+        drain(options.drain),
+        acceptor(listen(context, options.host, options.port)),
+        endpoint(acceptor.local_endpoint()),
+        signals(context),
+        pause(context),
+        deadline(context) {
     state.api_key = options.api_key;
+    state.version = options.version;
+    state.cors = CorsPolicy(options.cors);
     state.context = options.limits.context;
     state.started = std::time(nullptr);
     state.id_prefix = random_prefix();
-    engine = std::make_unique<Engine>(state.models, options.limits);
-    state.engine = engine.get();
+    state.changed = [this] { net::post(context, [this] { see_whether_done(); }); };
   }
   // The engine's thread hands its last words to the context.
   ~Impl() {
     engine.reset();
     close_sessions(state);
   }
+  Impl(const Impl&) = delete;
+  Impl& operator=(const Impl&) = delete;
 
   void accept() {
     acceptor.async_accept([this](error_code error, net::ip::tcp::socket socket) {
       if (!acceptor.is_open()) return;
       if (error) {
-        timer.expires_after(kPause);
-        return timer.async_wait([this](error_code stopped) {
+        pause.expires_after(kPause);
+        return pause.async_wait([this](error_code stopped) {
           if (!stopped) accept();
         });
       }
@@ -79,34 +88,116 @@ struct Server::Impl {
     });
   }
 
+  // Until now, a signal has ended the process, which had nothing to finish.
+  void open(std::vector<ServedModel> models) {
+    state.models = std::move(models);
+    state.engine = engine.get();
+    state.state = ServerState::kReady;
+    signals.add(SIGINT);
+    signals.add(SIGTERM);
+    await_signal();
+  }
+
+  void await_signal() {
+    signals.async_wait([this](error_code error, int) {
+      if (error) return;
+      if (state.state == ServerState::kDraining) return context.stop();
+      state.state = ServerState::kDraining;
+      if (state.at_work > 0)
+        log_info("{} answers may end within {} s; a second signal ends them at once", state.at_work, drain);
+      deadline.expires_after(
+          std::chrono::duration_cast<Clock::duration>(std::chrono::duration<double>(drain)));
+      deadline.async_wait([this](error_code stopped) {
+        if (stopped) return;
+        cut_sessions(state);
+        say_goodbye();
+      });
+      see_whether_done();
+      await_signal();
+    });
+  }
+
+  // Nothing is generated any more. What has been is still on its way.
+  void say_goodbye() {
+    leaving = true;
+    error_code ignored;
+    acceptor.close(ignored);
+    deadline.expires_after(kLastWords);
+    deadline.async_wait([this](error_code stopped) {
+      if (!stopped) context.stop();
+    });
+    end_sessions(state);
+    see_whether_done();
+  }
+
+  void see_whether_done() {
+    if (leaving && state.sessions.empty()) context.stop();
+    if (!leaving && state.state == ServerState::kDraining && state.at_work == 0) say_goodbye();
+  }
+
+  void run(const std::function<std::vector<ServedModel>()>& load) {
+    accept();
+    std::exception_ptr failure;
+    std::thread network([&] {
+      try {
+        context.run();
+      } catch (...) {
+        failure = std::current_exception();
+      }
+    });
+    try {
+      std::vector<ServedModel> models = load();
+      PARE_CHECK(!models.empty());
+      engine = std::make_unique<Engine>(models, limits);
+      net::post(context, [this, opened = std::move(models)]() mutable { open(std::move(opened)); });
+    } catch (...) {
+      context.stop();
+      network.join();
+      throw;
+    }
+    network.join();
+    if (failure) std::rethrow_exception(failure);
+  }
+
+  using Clock = std::chrono::steady_clock;
+
+  EngineLimits limits;
+  double drain;
+  bool leaving = false;
   net::io_context context{1};
   net::ip::tcp::acceptor acceptor;
+  net::ip::tcp::endpoint endpoint;
   net::signal_set signals;
-  net::steady_timer timer;
+  net::steady_timer pause;
+  net::steady_timer deadline;
   SharedState state;
   std::unique_ptr<Engine> engine;
 };
 
-Server::Server(std::vector<ServedModel> models, const ServeOptions& options)
-    : impl_(std::make_unique<Impl>(std::move(models), options)) {}
+namespace {
+
+const ServeOptions& checked(const ServeOptions& options) {
+  constexpr double kLongest = 86400.0;
+  validate(options.limits);
+  if (!(options.drain >= 0.0 && options.drain <= kLongest))
+    fail(ErrorCode::kUsage, "--drain is {}, expected 0 to {} seconds", options.drain, kLongest);
+  return options;
+}
+
+}  // namespace
+
+Server::Server(const ServeOptions& options) : impl_(std::make_unique<Impl>(checked(options))) {}
 Server::~Server() = default;
 
-uint16_t Server::port() const { return impl_->acceptor.local_endpoint().port(); }
+uint16_t Server::port() const { return impl_->endpoint.port(); }
 
 std::string Server::url() const {
-  const net::ip::tcp::endpoint endpoint = impl_->acceptor.local_endpoint();
-  const std::string address = endpoint.address().to_string();
-  return fmt::format("http://{}:{}", endpoint.address().is_v6() ? "[" + address + "]" : address,
-                     endpoint.port());
+  const std::string address = impl_->endpoint.address().to_string();
+  return fmt::format("http://{}:{}", impl_->endpoint.address().is_v6() ? "[" + address + "]" : address,
+                     impl_->endpoint.port());
 }
 
-void Server::run() {
-  impl_->accept();
-  impl_->signals.async_wait([this](error_code error, int) {
-    if (!error) impl_->context.stop();
-  });
-  impl_->context.run();
-}
+void Server::run(const std::function<std::vector<ServedModel>()>& load) { impl_->run(load); }
 
 void Server::stop() {
   net::post(impl_->context, [this] { impl_->context.stop(); });

@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,14 +16,18 @@ struct ServeOptions {
   std::string host = "127.0.0.1";  // an address or a name
   uint16_t port = 8080;            // 0: one that is free
   std::string api_key;             // what requests must bear; empty: nothing
+  std::vector<std::string> cors;   // origins whose pages may read the answers, "*": every one's
+  double drain = 5.0;              // seconds that answers get to their end when the server is told to stop
+  std::string version;             // of the program, which GET /version tells
   EngineLimits limits;
 };
 
-// GET / (the page), /health and /v1/models, POST /v1/completions and /v1/chat/completions.
+// GET / (the page), /health, /version, /metrics, /v1/models and /v1/models/ID, POST /v1/completions,
+// /v1/chat/completions, /tokenize and /detokenize; "/v1" may be left out.
 class Server {
  public:
   // Listens from now on. Throws kUsage for options out of range and kIo when the address cannot be had.
-  Server(std::vector<ServedModel> models, const ServeOptions& options);
+  explicit Server(const ServeOptions& options);
   ~Server();
   Server(const Server&) = delete;
   Server& operator=(const Server&) = delete;
@@ -30,9 +35,11 @@ class Server {
   // "http://127.0.0.1:8080"
   std::string url() const;
   uint16_t port() const;
-  // Answers until SIGINT, SIGTERM or stop(); what is being generated then is cut off.
-  void run();
-  // Safe to call from any thread.
+  // Calls `load` for the models, at least one; requests are told 503 ("loading") meanwhile. Then answers
+  // until SIGINT, SIGTERM or stop(). After a signal, new requests are told 503, and what is being generated
+  // may end within `drain` seconds; then, or at a second signal, it is cut off. Throws what `load` throws.
+  void run(const std::function<std::vector<ServedModel>()>& load);
+  // Ends run() at once. Safe to call from any thread.
   void stop();
 
  private:

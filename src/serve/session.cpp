@@ -3,14 +3,17 @@
 #include <algorithm>
 #include <atomic>
 #include <boost/asio/post.hpp>
+#include <boost/beast/core/string.hpp>
 #include <ctime>
 #include <new>
 
 #include "base/log.h"
 #include "serve/api_reply.h"
 #include "serve/api_request.h"
+#include "serve/api_tokenize.h"
 #include "serve/connection.h"
 #include "serve/page.h"
+#include "serve/routes.h"
 
 namespace pare {
 
@@ -32,24 +35,39 @@ bool same_secret(std::string_view got, std::string_view expected) {
 
 std::string_view view_of(boost::core::string_view text) { return {text.data(), text.size()}; }
 
-HttpAnswer json_answer(const Json& json) { return {200, kJson, json_text(json)}; }
-HttpAnswer error_answer(int status, std::string_view message, std::string field = {},
-                        std::string value = {}) {
-  return {status, kJson, json_text(error_json(status, message)), std::move(field), std::move(value)};
+constexpr std::string_view kElsewhere = "other";
+
+const char* allowed_methods(const Route& route) {
+  return route.method == http::verb::get ? "GET, HEAD, OPTIONS" : "POST, OPTIONS";
 }
 
-struct Route {
-  std::string_view path;
-  http::verb method;
-  enum class Action { kPage, kHealth, kModels, kCompletion, kChat } action;
-};
-constexpr Route kRoutes[] = {
-    {"/", http::verb::get, Route::Action::kPage},
-    {"/health", http::verb::get, Route::Action::kHealth},
-    {"/v1/models", http::verb::get, Route::Action::kModels},
-    {"/v1/completions", http::verb::post, Route::Action::kCompletion},
-    {"/v1/chat/completions", http::verb::post, Route::Action::kChat},
-};
+bool needs_models(const Route& route) {
+  switch (route.action) {
+    case Action::kPage:
+    case Action::kIcon:
+    case Action::kHealth:
+    case Action::kVersion:
+    case Action::kMetrics:
+      return false;
+    default:
+      return true;
+  }
+}
+
+HttpAnswer json_answer(const Json& json) { return {200, kJson, json_text(json)}; }
+HttpAnswer error_answer(int status, std::string_view message, HttpFields fields = {}) {
+  return {status, kJson, json_text(error_json(status, message)), std::move(fields)};
+}
+HttpAnswer error_answer(const Error& error) {
+  return {http_status(error.code()), kJson, json_text(error_json(error))};
+}
+
+// Why no model answers now.
+HttpAnswer unavailable(ServerState state) {
+  return state == ServerState::kLoading
+             ? error_answer(503, "loading: the server's models are not ready yet", {{"Retry-After", "2"}})
+             : error_answer(503, "the server is shutting down", {{"Retry-After", "10"}});
+}
 
 }  // namespace
 
@@ -57,104 +75,194 @@ class Session final : public Connection {
  public:
   Session(net::ip::tcp::socket socket, SharedState& state) : Connection(std::move(socket)), state_(state) {}
 
+  // Answers what is being generated with an error.
+  void cut();
+
  private:
   // A request that the engine is at work on.
   struct Running {
-    Running(const ApiRequest& request, const std::string& model, const std::string& id)
-        : reply(request, model, id, std::time(nullptr)),
-          model_id(model),
+    Running(SharedState& shared, const ApiRequest& request, const std::string& id)
+        : state(shared),
+          model(request.model),
+          reply(request, shared.models[model], id, std::time(nullptr)),
           stream(request.stream),
-          include_usage(request.include_usage) {}
+          include_usage(request.include_usage) {
+      for (const ApiChoice& choice : request.choices)
+        prompts.push_back(static_cast<int64_t>(choice.prompt.size()));
+      ++state.at_work;
+    }
+    ~Running() {
+      --state.at_work;
+      state.changed();
+    }
+    Running(const Running&) = delete;
+    Running& operator=(const Running&) = delete;
 
+    SharedState& state;
+    size_t model;
     ApiReply reply;
-    std::string model_id;
     bool stream;
     bool include_usage;
+    std::vector<int64_t> prompts;  // tokens, by choice
     std::shared_ptr<std::atomic<bool>> wanted = std::make_shared<std::atomic<bool>>(true);
   };
 
   void on_request() override;
   void on_bad_request(int status, const std::string& message) override {
-    answer(error_answer(status, message));
+    place_ = kElsewhere;
+    say(error_answer(status, message));
   }
   void on_close() override {
     if (running_) *running_->wanted = false;
     running_.reset();
-    state_.sessions.erase(shared_from_this());
+    state_.sessions.erase(std::static_pointer_cast<Session>(shared_from_this()));
+    state_.changed();
+  }
+  HttpFields common_fields() const override {
+    return state_.cors.fields(view_of(request()[http::field::origin]));
   }
 
+  // answer(), counted.
+  void say(HttpAnswer answer);
   bool authorized() const;
+  HttpAnswer answer_of(const Found& found);
+  HttpAnswer health() const;
+  HttpAnswer options_answer(const Route& route) const;
   void generate(ApiKind kind);
   BatchRequest batch_request(size_t index, ApiChoice choice, bool begins_answer);
   template <typename Handler>
   auto on_server_thread(Handler handler);
   void on_text(size_t choice, const std::string& text);
+  void on_scores(size_t choice, std::vector<ScoredToken> tokens, const std::string& echo);
   void on_end(size_t choice, const Generation& generation);
   void on_failure(const Error& error);
   void finish();
+  void break_off(HttpAnswer error);
 
   SharedState& state_;
+  std::string_view place_ = kElsewhere;  // of the request, as metrics name it
   std::unique_ptr<Running> running_;
 };
 
+void Session::say(HttpAnswer answer) {
+  state_.metrics.count_answer(place_, answer.status);
+  Connection::answer(std::move(answer));
+}
+
 bool Session::authorized() const {
-  constexpr std::string_view kBearer = "Bearer ";
+  constexpr std::string_view kBearer = "bearer ";
   const std::string_view header = view_of(request()[http::field::authorization]);
-  return header.starts_with(kBearer) && same_secret(header.substr(kBearer.size()), state_.api_key);
+  const bool bears = header.size() >= kBearer.size() &&
+                     boost::beast::iequals(request()[http::field::authorization].substr(0, kBearer.size()),
+                                           boost::beast::string_view(kBearer.data(), kBearer.size()));
+  return (bears && same_secret(header.substr(kBearer.size()), state_.api_key)) ||
+         same_secret(view_of(request()["X-API-Key"]), state_.api_key);
 }
 
 void Session::on_request() {
-  const std::string_view target = view_of(request().target());
-  const std::string_view path = target.substr(0, target.find('?'));
-  const auto* found =
-      std::find_if(std::begin(kRoutes), std::end(kRoutes), [&](const Route& r) { return r.path == path; });
-  if (found == std::end(kRoutes))
-    return answer(error_answer(404, "there is nothing here: pare serves / and /v1/"));
-  const bool reads = found->method == http::verb::get;
-  if (request().method() != found->method && !(reads && request().method() == http::verb::head)) {
-    const char* allowed = reads ? "GET, HEAD" : "POST";
-    return answer(error_answer(405, fmt::format("{} answers {}", path, allowed), "Allow", allowed));
-  }
-  if (path.starts_with("/v1/") && !state_.api_key.empty() && !authorized())
-    return answer(error_answer(401, "the request does not bear the API key of this server",
-                               "WWW-Authenticate", "Bearer"));
-  switch (found->action) {
-    case Route::Action::kPage:
-      return answer({200, "text/html; charset=utf-8", std::string(compare_page())});
-    case Route::Action::kHealth:
-      return answer(json_answer({{"status", "ok"}}));
-    case Route::Action::kModels:
-      return answer(json_answer(models_json(state_.models, state_.started)));
-    case Route::Action::kCompletion:
-      return generate(ApiKind::kCompletion);
-    case Route::Action::kChat:
-      return generate(ApiKind::kChat);
+  const Found found = find_route(view_of(request().target()));
+  place_ = found.route == nullptr ? kElsewhere : found.route->path;
+  if (found.route == nullptr)
+    return say(error_answer(404,
+                            "there is nothing here: pare serves /, /health, /metrics, /version, "
+                            "/tokenize, /detokenize and, with or without /v1 before them, /models, "
+                            "/completions and /chat/completions"));
+  const Route& route = *found.route;
+  if (request().method() == http::verb::options) return say(options_answer(route));
+  const bool reads = route.method == http::verb::get;
+  if (request().method() != route.method && !(reads && request().method() == http::verb::head))
+    return say(error_answer(405, fmt::format("{} answers {}", route.path, allowed_methods(route)),
+                            {{"Allow", allowed_methods(route)}}));
+  if (!route.open && !state_.api_key.empty() && !authorized())
+    return say(error_answer(401, "the request does not bear the API key of this server",
+                            {{"WWW-Authenticate", "Bearer"}}));
+  if (needs_models(route) && state_.state != ServerState::kReady) return say(unavailable(state_.state));
+  try {
+    if (route.action == Action::kCompletion) return generate(ApiKind::kCompletion);
+    if (route.action == Action::kChat) return generate(ApiKind::kChat);
+    say(answer_of(found));
+  } catch (const Error& error) {
+    say(error_answer(error));
+  } catch (const std::bad_alloc&) {
+    say(error_answer(500, "out of memory"));
   }
 }
 
-void Session::generate(ApiKind kind) {
-  ApiRequest asked;
-  try {
-    asked = read_api_request(kind, request().body(), state_.models, state_.context);
-  } catch (const Error& error) {
-    return answer(error_answer(http_status(error.code()), error.what()));
-  } catch (const std::bad_alloc&) {
-    return answer(error_answer(500, "out of memory"));
+HttpAnswer Session::answer_of(const Found& found) {
+  switch (found.route->action) {
+    case Action::kPage:
+      return {200, "text/html; charset=utf-8", std::string(compare_page())};
+    case Action::kIcon:
+      return {204, "", "", {{"Cache-Control", "max-age=86400"}}};
+    case Action::kHealth:
+      return health();
+    case Action::kVersion:
+      return json_answer({{"version", state_.version}});
+    case Action::kMetrics:
+      return {200, "text/plain; version=0.0.4; charset=utf-8",
+              state_.metrics.text(state_.models, state_.engine != nullptr ? state_.engine->load()
+                                                                          : std::vector<EngineLoad>())};
+    case Action::kModels:
+      return json_answer(models_json(state_.models, state_.started, state_.context));
+    case Action::kModel:
+      return json_answer(
+          model_json(state_.models[find_model(found.rest, state_.models)], state_.started, state_.context));
+    case Action::kTokenize:
+      return json_answer(tokenize_json(request().body(), state_.models, state_.context));
+    case Action::kDetokenize:
+      return json_answer(detokenize_json(request().body(), state_.models));
+    case Action::kCompletion:
+    case Action::kChat:
+      break;  // generate()
   }
-  running_ = std::make_unique<Running>(asked, state_.models[asked.model].id,
-                                       fmt::format("{}{:06}", state_.id_prefix, ++state_.answers));
+  PARE_CHECK(false);
+  return {};
+}
+
+HttpAnswer Session::health() const {
+  switch (state_.state) {
+    case ServerState::kLoading:
+      return {503, kJson, R"({"status":"loading"})", {{"Retry-After", "2"}}};
+    case ServerState::kReady:
+      return json_answer({{"status", "ok"}});
+    case ServerState::kDraining:
+      break;
+  }
+  return {503, kJson, R"({"status":"shutting down"})"};
+}
+
+// What a browser asks before it sends a request of another origin.
+HttpAnswer Session::options_answer(const Route& route) const {
+  HttpFields fields = state_.cors.preflight_fields(view_of(request()[http::field::origin]),
+                                                   view_of(request()["Access-Control-Request-Headers"]));
+  fields.emplace_back("Allow", allowed_methods(route));
+  return {204, "", "", std::move(fields)};
+}
+
+void Session::generate(ApiKind kind) {
+  ApiRequest asked = read_api_request(kind, request().body(), state_.models, state_.context);
+  running_ =
+      std::make_unique<Running>(state_, asked, fmt::format("{}{:06}", state_.id_prefix, ++state_.answers));
+  std::vector<std::string> echoes;  // that need not wait for scores
   std::vector<BatchRequest> batch;
-  for (size_t i = 0; i < asked.choices.size(); ++i)
+  for (size_t i = 0; i < asked.choices.size(); ++i) {
+    echoes.push_back(asked.choices[i].options.logprobs ? "" : asked.choices[i].echo);
     batch.push_back(
         batch_request(i, std::move(asked.choices[i]), kind == ApiKind::kChat && !asked.continues));
+  }
   if (!state_.engine->submit(asked.model, std::move(batch))) {
     running_.reset();
-    return answer(error_answer(503, "the server is busy: too many requests are waiting", "Retry-After", "1"));
+    return say(
+        error_answer(503, "the server is busy: too many requests are waiting", {{"Retry-After", "1"}}));
   }
   wait_for_answer();
-  if (!running_->stream) return;
-  begin_stream();
-  for (size_t i = 0; i < running_->reply.choices(); ++i) send(running_->reply.begin_event(i));
+  if (running_->stream) {
+    state_.metrics.count_answer(place_, 200);
+    begin_stream();
+    for (size_t i = 0; i < running_->reply.choices(); ++i) send(running_->reply.begin_event(i));
+  }
+  for (size_t i = 0; i < echoes.size(); ++i)
+    if (!echoes[i].empty()) on_text(i, echoes[i]);
 }
 
 // What the engine calls on its own thread goes on here, unless the connection or the request is gone by then.
@@ -176,12 +284,18 @@ BatchRequest Session::batch_request(size_t index, ApiChoice choice, bool begins_
     on_text(std::string(text));
     return true;
   };
+  const auto on_scores = on_server_thread(
+      [index, echo = std::move(choice.echo)](Session& session, const std::vector<ScoredToken>& tokens) {
+        session.on_scores(index, tokens, echo);
+      });
   BatchRequest request = {.prompt = std::move(choice.prompt),
                           .options = std::move(choice.options),
                           .sink = begins_answer ? answer_sink(std::move(sink)) : std::move(sink),
+                          .scores = {},
                           .wanted = [wanted = running_->wanted] { return wanted->load(); },
                           .done = {},
                           .failed = {}};
+  request.scores = on_scores;
   request.done = on_server_thread(
       [index](Session& session, const Generation& generation) { session.on_end(index, generation); });
   request.failed = on_server_thread([](Session& session, const Error& error) { session.on_failure(error); });
@@ -195,31 +309,47 @@ void Session::on_text(size_t choice, const std::string& text) {
     running_->reply.add_text(choice, text);
 }
 
+// The first of them are those of the prompt, where that is echoed: its text goes with them.
+void Session::on_scores(size_t choice, std::vector<ScoredToken> tokens, const std::string& echo) {
+  const bool is_prompt = !tokens.front().logprob.has_value();
+  running_->reply.add_scores(choice, std::move(tokens));
+  if (is_prompt) on_text(choice, echo);
+}
+
 void Session::on_end(size_t choice, const Generation& generation) {
   ApiReply& reply = running_->reply;
   reply.end(choice, generation);
+  state_.metrics.count_sequence(running_->model, running_->prompts[choice], generation);
   if (running_->stream) send(reply.end_event(choice));
   if (reply.complete()) finish();
 }
 
 void Session::finish() {
   const std::unique_ptr<Running> running = std::move(running_);
-  const ApiReply& reply = running->reply;
-  log_info("{}: {} prompt tokens, {} new ones", running->model_id, reply.prompt_tokens(),
+  ApiReply& reply = running->reply;
+  log_info("{}: {} prompt tokens, {} new ones", state_.models[running->model].id, reply.prompt_tokens(),
            reply.completion_tokens());
-  if (!running->stream) return answer(json_answer(reply.whole()));
+  if (!running->stream) return say(json_answer(reply.whole()));
   if (running->include_usage) send(reply.usage_event());
   send(sse_event("[DONE]"));
   end_stream(true);
 }
 
 void Session::on_failure(const Error& error) {
+  log_warning("{}: {}", state_.models[running_->model].id, error.what());
+  break_off(error_answer(error));
+}
+
+void Session::cut() {
+  if (running_) break_off(unavailable(state_.state));
+}
+
+// A stream has begun well: its last event is the error.
+void Session::break_off(HttpAnswer error) {
   const std::unique_ptr<Running> running = std::move(running_);
-  *running->wanted = false;  // the other choices
-  const int status = http_status(error.code());
-  log_warning("{}: {}", running->model_id, error.what());
-  if (!running->stream) return answer(error_answer(status, error.what()));
-  send(sse_event(json_text(error_json(status, error.what()))));
+  *running->wanted = false;
+  if (!running->stream) return say(std::move(error));
+  send(sse_event(error.body));
   end_stream(false);
 }
 
@@ -229,11 +359,16 @@ void start_session(net::ip::tcp::socket socket, SharedState& state) {
   session->start();
 }
 
+void cut_sessions(SharedState& state) {
+  for (const std::shared_ptr<Session>& session : std::set(state.sessions)) session->cut();
+}
+
+void end_sessions(SharedState& state) {
+  for (const std::shared_ptr<Session>& session : std::set(state.sessions)) session->end_soon();
+}
+
 void close_sessions(SharedState& state) {
-  while (!state.sessions.empty()) {
-    const std::shared_ptr<Connection> session = *state.sessions.begin();
-    session->close();
-  }
+  for (const std::shared_ptr<Session>& session : std::set(state.sessions)) session->close();
 }
 
 }  // namespace pare

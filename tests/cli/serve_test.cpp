@@ -32,6 +32,7 @@ TEST(Serve, AnswersUntilItIsTold) {
       messages.string());
   const uint16_t port = port_of(messages);
   const std::vector<std::string> key = {"Authorization: Bearer k"};
+  while (ask(port, "GET", "/health").status != 200) continue;
   const Json models = parse_json(ask(port, "GET", "/v1/models", "", key).body, "models");
   EXPECT_EQ(models.at("data").at(0).at("id"), "tiny-model");
   EXPECT_EQ(models.at("data").at(1).at("id"), "tiny-model-2");
@@ -43,7 +44,36 @@ TEST(Serve, AnswersUntilItIsTold) {
   EXPECT_EQ(wait_for(pid), 0);
 }
 
+TEST(Serve, FinishesAnAnswerBeforeItEnds) {
+  const TempDir folder;
+  const std::filesystem::path messages = folder / "messages";
+  const pid_t pid =
+      start({PARE_BINARY, "serve", kTinyModel, "--port", "0", "--drain", "60"}, messages.string());
+  const uint16_t port = port_of(messages);
+  while (ask(port, "GET", "/health").status != 200) continue;
+  const HttpClient client(port);
+  client.send(
+      http_request("POST", "/v1/completions",
+                   R"({"prompt": "Mira and", "max_tokens": 100, "ignore_eos": true, "stream": true})"));
+  client.receive();
+  kill(pid, SIGTERM);
+  const std::string rest = client.rest();
+  EXPECT_NE(rest.find("data: [DONE]"), std::string::npos) << rest;
+  EXPECT_EQ(wait_for(pid), 0);
+}
+
+TEST(Serve, RefusesKeysAndValuesThatMemoryCannotHold) {
+  const TinyModelCopy model;
+  Json config = parse_json(model.read("config.json"), "config");
+  config["max_position_embeddings"] = 1 << 22;  // of 1 KB a token and sequence
+  model.write("config.json", config.dump());
+  expect_failure({"serve", model.path(), "--port", "0", "--parallel", "1024", "--context", "4194304"}, 1,
+                 "lower --parallel or --context");
+}
+
 TEST(Serve, SaysWhyItCannotBegin) {
+  expect_failure({"serve", kTinyModel, "--port", "0", "--cors", "localhost"}, 2, "--cors is \"localhost\"");
+  expect_failure({"serve", kTinyModel, "--port", "0", "--drain", "-1"}, 2, "--drain is -1");
   expect_failure({"serve", "/nowhere"}, 1, "/nowhere");
   expect_failure({"serve", kTinyModel, "--port", "0", "--host", "256.0.0.1", "--quiet"}, 1,
                  "cannot listen on 256.0.0.1:0");

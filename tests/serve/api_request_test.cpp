@@ -19,6 +19,10 @@ class ApiRequestTest : public testing::Test {
     return read_api_request(ApiKind::kChat, body, models_, kContext);
   }
 
+  static std::string many_prompts(int64_t count) {
+    return Json{{"prompt", std::vector<std::string>(static_cast<size_t>(count), "a")}}.dump();
+  }
+
   struct Refusal {
     const char* body;
     ErrorCode code;
@@ -73,6 +77,97 @@ TEST_F(ApiRequestTest, WhatIsSaidCounts) {
   EXPECT_TRUE(options.ignore_eos);
 }
 
+TEST_F(ApiRequestTest, WhatItSaysOfTokensCounts) {
+  const GenerateOptions options = completion(R"({
+    "prompt": "Mira", "max_tokens": -1, "min_tokens": 3, "repeat_penalty": 1.2, "frequency_penalty": 0.5,
+    "presence_penalty": -0.25, "logit_bias": {"3": -100, "5": 1.5}, "stop_token_ids": [4, 6.0],
+    "stop": ["", "a"], "logprobs": 0, "echo": true, "seed": -5})")
+                                      .choices[0]
+                                      .options;
+  EXPECT_GT(options.max_tokens, 1000000);
+  EXPECT_EQ(options.min_tokens, 3);
+  EXPECT_EQ(options.sampling.repetition_penalty, 1.2);
+  EXPECT_EQ(options.sampling.frequency_penalty, 0.5);
+  EXPECT_EQ(options.sampling.presence_penalty, -0.25);
+  EXPECT_EQ(options.sampling.logit_bias, (std::vector<std::pair<int32_t, float>>{{3, -100.0f}, {5, 1.5f}}));
+  EXPECT_EQ(options.stop_ids, (std::vector<int32_t>{4, 6}));
+  EXPECT_EQ(options.stop, std::vector<std::string>{"a"});
+  EXPECT_EQ(options.logprobs, 0);
+  EXPECT_TRUE(options.score_prompt);
+  EXPECT_EQ(options.sampling.seed, static_cast<uint64_t>(-5));
+  // A prompt is scored only where it is shown.
+  EXPECT_FALSE(completion(R"({"prompt": "a", "logprobs": 5})").choices[0].options.score_prompt);
+}
+
+TEST_F(ApiRequestTest, WholeNumbersMayBeWrittenAsFloats) {
+  const ApiRequest request = completion(R"({"prompt": [3.0, 4], "max_tokens": 7.0, "top_k": 40.0, "n": 2.0,
+    "seed": 5.0, "logprobs": 2.0, "best_of": 2.0})");
+  ASSERT_EQ(request.choices.size(), 2u);
+  EXPECT_EQ(request.choices[0].prompt, (std::vector<int32_t>{3, 4}));
+  EXPECT_EQ(request.choices[0].options.max_tokens, 7);
+  EXPECT_EQ(request.choices[0].options.sampling.top_k, 40);
+  EXPECT_EQ(request.choices[0].options.sampling.seed, 5u);
+}
+
+TEST_F(ApiRequestTest, ManyPromptsAndStopsAreTaken) {
+  EXPECT_EQ(completion(many_prompts(kMaxChoices)).choices.size(), static_cast<size_t>(kMaxChoices));
+  const Json body = {{"prompt", "a"}, {"stop", std::vector<std::string>(kMaxStops, "b")}};
+  EXPECT_EQ(completion(body.dump()).choices[0].options.stop.size(), static_cast<size_t>(kMaxStops));
+  EXPECT_TRUE(completion(R"({"prompt": "a", "stop": ""})").choices[0].options.stop.empty());
+}
+
+TEST_F(ApiRequestTest, APromptAloneMayFillTheContext) {
+  const Json ids = std::vector<int32_t>(kContext, 3);
+  Json body = {{"prompt", ids}, {"max_tokens", 0}};
+  EXPECT_EQ(completion(body.dump()).choices[0].prompt.size(), static_cast<size_t>(kContext));
+  body["max_tokens"] = 1;
+  EXPECT_PARE_ERROR(completion(body.dump()), ErrorCode::kInvalid,
+                    "64 tokens, and an answer takes at least one");
+}
+
+TEST_F(ApiRequestTest, WhatTheModelSaysHoldsUntilARequestSaysMore) {
+  models_[0].defaults.sampling.temperature = 0.2;
+  models_[0].defaults.sampling.top_k = 7;
+  models_[0].defaults.stop_ids = {9};
+  const GenerateOptions options =
+      completion(R"({"prompt": "a", "top_k": 8, "stop_token_ids": [4]})").choices[0].options;
+  EXPECT_EQ(options.sampling.temperature, 0.2);
+  EXPECT_EQ(options.sampling.top_k, 8);
+  EXPECT_EQ(options.stop_ids, (std::vector<int32_t>{9, 4}));
+  // What the model's end is does not count then, what the request says does.
+  EXPECT_EQ(
+      completion(R"({"prompt": "a", "ignore_eos": true, "stop_token_ids": [4]})").choices[0].options.stop_ids,
+      std::vector<int32_t>{4});
+}
+
+TEST_F(ApiRequestTest, ChatsSayWhetherAndThenHowManyAreScored) {
+  const std::string messages = R"({"messages": [{"role": "user", "content": "a"}])";
+  const auto logprobs = [&](const std::string& more) {
+    return chat(messages + more + "}").choices[0].options.logprobs;
+  };
+  EXPECT_EQ(logprobs(R"(, "logprobs": true)"), 0);
+  EXPECT_EQ(logprobs(R"(, "logprobs": true, "top_logprobs": 5)"), 5);
+  EXPECT_EQ(logprobs(R"(, "logprobs": false, "top_logprobs": 0)"), std::nullopt);
+  EXPECT_PARE_ERROR(logprobs(R"(, "top_logprobs": 5)"), ErrorCode::kInvalid, "\"top_logprobs\" is 5");
+  EXPECT_PARE_ERROR(logprobs(R"(, "echo": true)"), ErrorCode::kUnsupported, "\"echo\"");
+}
+
+TEST_F(ApiRequestTest, ForeignFieldsThatWouldChangeTheAnswerAreRefused) {
+  for (const char* said :
+       {R"("guided_json": {"type": "object"})", R"("guided_regex": "a+")", R"("grammar": "root ::= \"a\"")",
+        R"("structured_outputs": {"regex": "a"})", R"("mirostat": 2)", R"("typical_p": 0.9)",
+        R"("bad_words": ["a"])", R"("prompt_logprobs": 1)", R"("use_beam_search": true)",
+        R"("dry_multiplier": 0.8)", R"("xtc_probability": 0.1)", R"("top_n_sigma": 1)",
+        R"("skip_special_tokens": false)", R"("samplers": ["top_k"])"}) {
+    const std::string name = std::string(said).substr(0, std::string(said).find(':'));
+    EXPECT_PARE_ERROR(completion(std::string(R"({"prompt": "a", )") + said + "}"), ErrorCode::kUnsupported,
+                      name + " is not supported");
+  }
+  EXPECT_NO_THROW(completion(R"({"prompt": "a", "guided_json": null, "grammar": "", "mirostat": 0,
+    "typical_p": 1.0, "top_n_sigma": -1, "dry_multiplier": 0.0, "bad_words": [], "skip_special_tokens": true,
+    "cache_prompt": true, "mirostat_tau": 5.0, "repeat_last_n": 64, "user": "x", "store": false})"));
+}
+
 TEST_F(ApiRequestTest, PromptsTimesNAreChoicesEachWithASeed) {
   const ApiRequest request = completion(R"({"prompt": ["Mira", [3, 4, 5]], "n": 2, "seed": 5})");
   ASSERT_EQ(request.choices.size(), 4u);
@@ -113,8 +208,9 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
       {R"({"prompt": [3, -1]})", ErrorCode::kInvalid, "-1, which is no token id"},
       {R"({"prompt": [3, 99999999999]})", ErrorCode::kInvalid, "99999999999, which is no token id"},
       {R"({"prompt": [1000000]})", ErrorCode::kInvalid, "outside the vocabulary"},
-      {R"({"prompt": "a", "model": "gone"})", ErrorCode::kNotFound, "\"gone\" is not served"},
-      {R"({"prompt": "a", "max_tokens": 0})", ErrorCode::kInvalid, "\"max_tokens\" is 0"},
+      {R"({"prompt": [3.5]})", ErrorCode::kInvalid, "3.5, which is no token id"},
+      {R"({"prompt": "a", "model": "gone"})", ErrorCode::kNotFound, "The model `gone` does not exist"},
+      {R"({"prompt": "a", "max_tokens": -2})", ErrorCode::kInvalid, "\"max_tokens\" is -2"},
       {R"({"prompt": "a", "max_tokens": "9"})", ErrorCode::kFormat, "max_tokens"},
       {R"({"prompt": "a", "max_tokens": 1.5})", ErrorCode::kFormat, "max_tokens"},
       {R"({"prompt": "a", "temperature": -1})", ErrorCode::kInvalid, "\"temperature\" is -1"},
@@ -122,15 +218,27 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
       {R"({"prompt": "a", "top_k": -2})", ErrorCode::kInvalid, "\"top_k\" is -2"},
       {R"({"prompt": "a", "min_p": 2})", ErrorCode::kInvalid, "\"min_p\" is 2"},
       {R"({"prompt": "a", "repetition_penalty": 0})", ErrorCode::kInvalid, "\"repetition_penalty\" is 0"},
-      {R"({"prompt": "a", "n": 17})", ErrorCode::kInvalid, "\"n\" is 17"},
-      {R"({"prompt": ["a", "b", "c"], "n": 6})", ErrorCode::kInvalid, "more than 16 choices"},
-      {R"({"prompt": "a", "stop": ""})", ErrorCode::kInvalid, "\"stop\" has 0 bytes"},
+      {R"({"prompt": "a", "n": 129})", ErrorCode::kInvalid, "\"n\" is 129"},
+      {R"({"prompt": "a", "repetition_penalty": 1.1, "repeat_penalty": 1.2})", ErrorCode::kInvalid,
+       "another name of it, is 1.2"},
+      {R"({"prompt": "a", "repeat_penalty": 1.1, "repeat_last_n": 64})", ErrorCode::kUnsupported,
+       "\"repeat_last_n\" is 64"},
+      {R"({"prompt": "a", "min_tokens": 17})", ErrorCode::kInvalid, "\"min_tokens\" is 17"},
+      {R"({"prompt": "a", "stop_token_ids": [1000000]})", ErrorCode::kInvalid, "holds 1000000"},
+      {R"({"prompt": "a", "stop_token_ids": 3})", ErrorCode::kFormat, "\"stop_token_ids\" is not a list"},
+      {R"({"prompt": "a", "logit_bias": [[3, 1]]})", ErrorCode::kFormat, "\"logit_bias\" is not an object"},
+      {R"({"prompt": "a", "logit_bias": {"x": 1}})", ErrorCode::kInvalid, "the token \"x\""},
+      {R"({"prompt": "a", "logit_bias": {"1000000": 1}})", ErrorCode::kInvalid, "the token \"1000000\""},
+      {R"({"prompt": "a", "logit_bias": {"3": 101}})", ErrorCode::kInvalid, "of token 3 is 101"},
+      {R"({"prompt": "a", "logit_bias": {"3": "1"}})", ErrorCode::kInvalid, "of token 3 is \"1\""},
       {R"({"prompt": "a", "stop": 5})", ErrorCode::kFormat, "\"stop\" is neither"},
       {R"({"prompt": "a", "stream": "yes"})", ErrorCode::kFormat, "stream"},
       {R"({"prompt": "a", "stream_options": 1})", ErrorCode::kFormat, "\"stream_options\" is not an object"},
-      {R"({"prompt": "a", "logprobs": 3})", ErrorCode::kUnsupported, "\"logprobs\""},
-      {R"({"prompt": "a", "echo": true})", ErrorCode::kUnsupported, "\"echo\""},
-      {R"({"prompt": "a", "frequency_penalty": 0.5})", ErrorCode::kUnsupported, "\"frequency_penalty\""},
+      {R"({"prompt": "a", "logprobs": 21})", ErrorCode::kInvalid, "\"logprobs\" is 21"},
+      {R"({"prompt": "a", "logprobs": true})", ErrorCode::kFormat, "\"logprobs\" is true"},
+      {R"({"prompt": "a", "top_logprobs": 3})", ErrorCode::kUnsupported, "\"top_logprobs\""},
+      {R"({"prompt": "a", "frequency_penalty": "x"})", ErrorCode::kFormat, "frequency_penalty"},
+      {R"({"prompt": "a", "presence_penalty": 101})", ErrorCode::kInvalid, "\"presence_penalty\" is 101"},
       {R"({"prompt": "a", "best_of": 3})", ErrorCode::kUnsupported, "\"best_of\""},
       {R"({"prompt": "a", "tools": [{}]})", ErrorCode::kUnsupported, "\"tools\""},
       {R"({"prompt": "a", "tools": [{}], "tool_choice": "auto"})", ErrorCode::kUnsupported, "\"tools\""},
@@ -139,9 +247,14 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
        "\"response_format\""},
   };
   expect_refused(ApiKind::kCompletion, kRefusals);
+  EXPECT_PARE_ERROR(completion(many_prompts(kMaxChoices + 1)), ErrorCode::kInvalid, "a list of 2049 prompts");
+  Json twice = parse_json(many_prompts(kMaxChoices / 2 + 1), "request");
+  twice["n"] = 2;
+  EXPECT_PARE_ERROR(completion(twice.dump()), ErrorCode::kInvalid, "more than 2048 choices");
   std::string longest = "Mira";
   for (int i = 0; i < 100; ++i) longest += " and the tide";
-  EXPECT_PARE_ERROR(completion(R"({"prompt": ")" + longest + "\"}"), ErrorCode::kInvalid, "context of 64");
+  EXPECT_PARE_ERROR(completion(R"({"prompt": ")" + longest + "\"}"), ErrorCode::kInvalid,
+                    "context length is 64");
   EXPECT_PARE_ERROR(completion(std::string(100, '[')), ErrorCode::kFormat, "nested deeper");
 }
 

@@ -5,10 +5,8 @@
 
 #include <thread>
 
-#include "base/json.h"
-#include "serve/served_tiny.h"
+#include "serve/running_server.h"
 #include "support/expect_error.h"
-#include "support/http_client.h"
 
 namespace pare {
 namespace {
@@ -17,57 +15,9 @@ using test::ask;
 using test::http_request;
 using test::HttpClient;
 using test::HttpReply;
+using test::prompt;
+using test::ServerTest;
 using testing::HasSubstr;
-
-class ServerTest : public testing::Test {
- protected:
-  ServerTest() {
-    options_.port = 0;
-    options_.limits = {.parallel = 2, .context = 64, .queue = 8};
-  }
-  ~ServerTest() override { stop(); }
-
-  void start() {
-    server_ = std::make_unique<Server>(tiny_.models(), options_);
-    port_ = server_->port();
-    thread_ = std::thread([this] { server_->run(); });
-  }
-  void stop() {
-    if (!server_) return;
-    server_->stop();
-    thread_.join();
-    server_.reset();
-  }
-  HttpReply post(const std::string& target, const Json& body) const {
-    return ask(port_, "POST", target, body.dump(), {"Content-Type: application/json"});
-  }
-  Json post_json(const std::string& target, const Json& body) const {
-    const HttpReply reply = post(target, body);
-    EXPECT_EQ(reply.status, 200) << reply.body;
-    return parse_json(reply.body, "reply");
-  }
-  static std::string error_of(const HttpReply& reply) {
-    return parse_json(reply.body, "reply").at("error").at("message").get<std::string>();
-  }
-  std::string expected_text(const std::vector<int32_t>& ids, GenerateOptions options) const {
-    std::string text;
-    Generator(tiny_.packed, tiny_.tokenizer).generate(ids, options, [&](std::string_view piece) {
-      text += piece;
-      return true;
-    });
-    return text;
-  }
-
-  test::ServedTiny tiny_;
-  ServeOptions options_;
-  std::unique_ptr<Server> server_;
-  std::thread thread_;
-  uint16_t port_ = 0;
-};
-
-Json prompt(const std::string& text, int64_t tokens = 12) {
-  return {{"prompt", text}, {"max_tokens", tokens}, {"temperature", 0}, {"ignore_eos", true}};
-}
 
 TEST_F(ServerTest, SaysWhatItServes) {
   start();
@@ -79,6 +29,9 @@ TEST_F(ServerTest, SaysWhatItServes) {
   EXPECT_EQ(models.at("data").at(0).at("bytes_per_token"), tiny_.packed.bytes_per_token());
   EXPECT_EQ(models.at("data").at(1).at("id"), "mute");
   EXPECT_EQ(models.at("data").at(1).at("chat"), false);
+  // What is served, not what the model could.
+  EXPECT_EQ(models.at("data").at(0).at("max_model_len"), 64);
+  EXPECT_EQ(parse_json(ask(port_, "GET", "/v1/models/mute").body, "model"), models.at("data").at(1));
   const HttpReply page = ask(port_, "GET", "/");
   EXPECT_THAT(page.head, HasSubstr("Content-Type: text/html"));
   EXPECT_THAT(page.body, HasSubstr("v1/models"));
@@ -235,7 +188,18 @@ TEST_F(ServerTest, RefusesWhatIsNoRequest) {
   const HttpReply json = ask(port_, "POST", "/v1/completions", "{\"prompt\":");
   EXPECT_EQ(json.status, 400);
   EXPECT_THAT(error_of(json), HasSubstr("not valid JSON"));
-  EXPECT_EQ(post("/v1/completions", {{"prompt", "a"}, {"model", "gone"}}).status, 404);
+  EXPECT_EQ(error_of(json).find("exception"), std::string::npos);
+  const HttpReply gone = post("/v1/completions", {{"prompt", "a"}, {"model", "gone"}});
+  EXPECT_EQ(gone.status, 404);
+  EXPECT_EQ(code_of(gone), "model_not_found");
+  EXPECT_EQ(code_of(ask(port_, "GET", "/v1/models/gone")), "model_not_found");
+  std::string longest;
+  for (int i = 0; i < 100; ++i) longest += " and the tide";
+  const HttpReply full = post("/v1/completions", {{"prompt", longest}});
+  EXPECT_EQ(full.status, 400);
+  EXPECT_EQ(code_of(full), "context_length_exceeded");
+  EXPECT_THAT(error_of(full),
+              HasSubstr("This model's maximum context length is 64 tokens. However, your prompt"));
   EXPECT_EQ(post("/v1/completions", {{"prompt", "a"}, {"n", 0}}).status, 400);
   EXPECT_EQ(post("/v1/chat/completions", {{"model", "mute"}, {"messages", Json::array()}}).status, 400);
   for (const char* garbage : {"\r\n\r\n\r\n", "hello\r\n\r\n", "GET / HTTP/9.9\r\n\r\n", "GET /\r\n\r\n",
@@ -265,70 +229,26 @@ TEST_F(ServerTest, WantsItsKey) {
   EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"Authorization: Bearer secretsecret"}).status, 401);
   EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"Authorization: secret"}).status, 401);
   EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"Authorization: Bearer secret"}).status, 200);
+  EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"Authorization: bEARER secret"}).status, 200);
+  EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"X-API-Key: secret"}).status, 200);
+  EXPECT_EQ(ask(port_, "GET", "/v1/models", "", {"X-API-Key: secre"}).status, 401);
+  EXPECT_EQ(ask(port_, "GET", "/models").status, 401);
+  EXPECT_EQ(ask(port_, "GET", "/metrics").status, 401);
+  EXPECT_EQ(ask(port_, "OPTIONS", "/v1/models").status, 204);
+  EXPECT_EQ(ask(port_, "GET", "/health").status, 200);
   EXPECT_EQ(ask(port_, "GET", "/").status, 200);
-}
-
-// Requests that would take long enough to be in the way of one another.
-class BusyServerTest : public ServerTest {
- protected:
-  BusyServerTest() {
-    options_.limits = {.parallel = 1, .context = 1 << 20, .queue = 2};
-    tiny_.packed.config.max_positions = 1 << 20;
-  }
-  Json long_stream() const {
-    Json body = prompt("Mira", 1000000);
-    body["stream"] = true;
-    return body;
-  }
-};
-
-TEST_F(BusyServerTest, AClientThatGoesAwayEndsItsRequest) {
-  start();
-  {
-    const HttpClient streaming(port_);
-    streaming.send(http_request("POST", "/v1/completions", long_stream().dump()));
-    EXPECT_THAT(streaming.receive(), HasSubstr("200 OK"));
-    const HttpClient waiting(port_);
-    Json body = long_stream();
-    body["stream"] = false;
-    waiting.send(http_request("POST", "/v1/completions", body.dump()));
-  }
-  // Neither would leave room for this one for minutes.
-  EXPECT_EQ(post_json("/v1/completions", prompt("Mira", 3)).at("usage").at("completion_tokens"), 3);
-}
-
-TEST_F(BusyServerTest, TurnsAwayWhatWouldWaitTooLong) {
-  start();
-  const HttpClient streaming(port_);
-  streaming.send(http_request("POST", "/v1/completions", long_stream().dump()));
-  EXPECT_THAT(streaming.receive(), HasSubstr("200 OK"));
-  Json body = prompt("Mira", 3);
-  body["n"] = 3;
-  const HttpReply reply = post("/v1/completions", body);
-  EXPECT_EQ(reply.status, 503);
-  EXPECT_THAT(reply.head, HasSubstr("Retry-After: 1"));
-  EXPECT_THAT(error_of(reply), HasSubstr("busy"));
-}
-
-TEST_F(BusyServerTest, StopsInTheMiddleOfAnAnswer) {
-  start();
-  const HttpClient streaming(port_);
-  streaming.send(http_request("POST", "/v1/completions", long_stream().dump()));
-  EXPECT_THAT(streaming.receive(), HasSubstr("200 OK"));
-  stop();
-  streaming.rest();  // ends
 }
 
 TEST_F(ServerTest, RefusesAnAddressItCannotHave) {
   start();
   ServeOptions taken = options_;
   taken.port = port_;
-  EXPECT_PARE_ERROR(Server(tiny_.models(), taken), ErrorCode::kIo, "Address already in use");
+  EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kIo, "Address already in use");
   taken.host = "not a name";
-  EXPECT_PARE_ERROR(Server(tiny_.models(), taken), ErrorCode::kIo, "cannot listen on not a name");
+  EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kIo, "cannot listen on not a name");
   taken = options_;
   taken.limits.queue = 0;
-  EXPECT_PARE_ERROR(Server(tiny_.models(), taken), ErrorCode::kUsage, "--queue is 0");
+  EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kUsage, "--queue is 0");
 }
 
 }  // namespace
