@@ -26,6 +26,8 @@ RANDOM_SEED, RANDOM_CASES = 17, 400
 # What a Python object that is no plain data looks like when it is printed.
 OPAQUE = re.compile(r"<(generator|built-in|bound|function|list_reverseiterator|reversed|range_iterator|dict_|method"
                     r"|str_|tuple_|odict|class|jinja2|transformers|Macro|Cycler|unhashable)")
+# Sliced constants: where the compiler of jinja2 evaluates them, it makes an undefined value of an error.
+CONSTANT_SLICE = re.compile(r"[\d})e]\)\[[-\d]*:")
 
 
 def render(template, variables):
@@ -43,15 +45,15 @@ def render(template, variables):
     return "o", text
 
 
-def comparable(result):
-    return result[0] == "e" or not OPAQUE.search(result[1])
+def comparable(template, result):
+    return result[0] == "e" or not (OPAQUE.search(result[1]) or CONSTANT_SLICE.search(template))
 
 
 def cases(templates):
     kept = []
     for template in templates:
         result = render(template, jinja_cases.VARIABLES)
-        if comparable(result):
+        if comparable(template, result):
             kept.append({"t": template, result[0]: result[1]})
     return kept
 
@@ -77,7 +79,7 @@ def compare(seed, count, program):
     different = 0
     for template, line in zip(templates, replies, strict=True):
         result, reply = render(template, jinja_cases.VARIABLES), json.loads(line)
-        if comparable(result) and (result[0] not in reply or (result[0] == "o" and reply["o"] != result[1])):
+        if comparable(template, result) and (result[0] not in reply or (result[0] == "o" and reply["o"] != result[1])):
             different += 1
             print("template  %r\n  jinja2  %r\n  program %r" % (template, result, reply))
     print("%d of %d templates differ" % (different, len(templates)))
