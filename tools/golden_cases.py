@@ -48,6 +48,12 @@ def llama3(rope_theta, factor, original):
     )
 
 
+def scaled(rope_type, rope_theta, **keys):
+    return dict(rope_type=rope_type, rope_theta=rope_theta, **keys)
+
+
+LONGROPE = scaled("longrope", 10000.0, short_factor=[1.0, 1.25, 1.5], long_factor=[1.5, 3.0, 5.5])
+
 # name: (what it covers, config changes, how it is stored)
 LLAMA = {
     "mha": ("full multi-head attention, head untied", dict(), dict()),
@@ -111,6 +117,45 @@ LLAMA = {
         "weights stored as float16; logits are computed in f32 from the stored values",
         dict(),
         dict(dtype="float16"),
+    ),
+    "rope-yarn": (
+        "yarn rope scaling, config.json with `rope_parameters` (the newer spelling)",
+        dict(rope_parameters=scaled("yarn", 500.0, factor=4.0, original_max_position_embeddings=64), head_dim=16),
+        dict(),
+    ),
+    "rope-yarn-older": (
+        "yarn rope scaling with every key of its own, config.json with `rope_theta` and `rope_scaling`",
+        dict(
+            rope_parameters=scaled(
+                "yarn",
+                10000.0,
+                factor=8.0,
+                original_max_position_embeddings=32,
+                beta_fast=4.0,
+                beta_slow=0.5,
+                mscale=0.7,
+                mscale_all_dim=1.3,
+                truncate=False,
+            ),
+            head_dim=16,
+            num_key_value_heads=2,
+        ),
+        OLDER,
+    ),
+    "rope-longrope": (
+        "longrope rope scaling, more tokens than the original context: the long divisors",
+        dict(rope_parameters=LONGROPE | dict(original_max_position_embeddings=16)),
+        dict(),
+    ),
+    "rope-longrope-short": (
+        "longrope rope scaling, fewer tokens than the original context: the short divisors",
+        dict(rope_parameters=LONGROPE | dict(original_max_position_embeddings=64)),
+        OLDER,
+    ),
+    "rope-dynamic": (
+        "dynamic rope scaling, fewer tokens than max_position_embeddings: as without",
+        dict(rope_parameters=scaled("dynamic", 500.0, factor=2.0)),
+        OLDER,
     ),
 }
 

@@ -21,7 +21,8 @@ struct Options {
   std::string model;
   std::string template_name;
   std::string variables;
-  ChatOptions chat;
+  ChatOptions chat;  // but for what `generate` says
+  GenerationFlags generate;
   ComputeType compute = ComputeType::kBF16;
 };
 
@@ -43,12 +44,15 @@ ChatFormat open_format(const Options& options, const Tokenizer& tokenizer) {
 }
 
 void run(const Options& options) {
-  validate(options.chat.generate);
-  ChatOptions chat = options.chat;
-  chat.variables = parse_template_variables(options.variables);
+  options.generate.over({});  // fails before a model is opened
   const Tokenizer tokenizer = load_tokenizer(options.model);
   ChatFormat format = open_format(options, tokenizer);
   const OpenModel model = open_model(options.model, options.compute);
+  const ModelDefaults defaults = model_defaults(options.model, tokenizer);
+  ChatOptions chat = options.chat;
+  chat.variables = parse_template_variables(options.variables);
+  chat.generate = options.generate.over(defaults.options);
+  log_defaults(defaults, chat.generate.sampling);
   ChatSession session(model.packed, tokenizer, std::move(format), std::move(chat));
 
   const bool terminal = isatty(STDIN_FILENO) == 1;
@@ -88,7 +92,7 @@ void add_chat(CLI::App& app) {
                    "Tokens of conversation to remember; the oldest turns are dropped when it is full")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, kMaxContext));
-  add_generation(*command, chat.generate);
+  add_generation(*command, options->generate);
   add_compute(*command, options->compute);
   command->callback([options] { run(*options); });
 }

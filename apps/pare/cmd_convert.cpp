@@ -8,8 +8,10 @@
 #include "io/output_folder.h"
 #include "model/about.h"
 #include "model/copy_files.h"
+#include "model/generation_config.h"
 #include "model/load.h"
 #include "model/model_card.h"
+#include "model/other_keys.h"
 #include "model/save.h"
 #include "model/verify_saved.h"
 #include "model/whole_values.h"
@@ -60,12 +62,22 @@ void print_check(const SavedCheck& check) {
   print_line("{}", text);
 }
 
+// What the input says beside its weights, shapes and tokenizer.
+std::vector<GgufEntry> further_metadata(const std::string& model) {
+  std::vector<GgufEntry> entries = gguf_sampling_entries(read_generation_config(model));
+  for (GgufEntry& entry : general_entries(model)) entries.push_back(std::move(entry));
+  if (is_gguf_path(model))
+    for (GgufEntry& entry : other_gguf_entries(read_gguf(model).metadata))
+      entries.push_back(std::move(entry));
+  return entries;
+}
+
 void convert_to_gguf(const Options& options, const Model& original) {
   const Model model = with_whole_values(original);
   OutputFile file(options.out, options.model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   save_gguf(model, tokenizer, file.path(), options.encoding(), read_chat_info(options.model, tokenizer),
-            read_manifest(options.model), general_entries(options.model));
+            read_manifest(options.model), further_metadata(options.model));
   print_check(verify_saved(model, file.path()));
   file.commit();
 }

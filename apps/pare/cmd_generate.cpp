@@ -17,7 +17,8 @@ namespace {
 struct Options {
   std::string model;
   std::string prompt;
-  GenerateOptions generate;
+  GenerationFlags generate;
+  bool ignore_eos = false;
   ComputeType compute = ComputeType::kBF16;
   bool json = false;
 };
@@ -33,8 +34,16 @@ Json to_json(const Generation& g, const std::string& text) {
           {"decode_tokens_per_second", token_rate(g.decode_steps, g.decode_seconds)}};
 }
 
+GenerateOptions generate_options(const Options& options, const Tokenizer& tokenizer) {
+  const ModelDefaults defaults = model_defaults(options.model, tokenizer);
+  GenerateOptions generate = options.generate.over(defaults.options);
+  generate.ignore_eos = options.ignore_eos;
+  log_defaults(defaults, generate.sampling);
+  return generate;
+}
+
 void run(const Options& options, Comm& comm) {
-  validate(options.generate);
+  options.generate.over({});  // fails before a model is opened
   if (!comm.is_first()) {
     const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
     return serve_stages(comm, packed_models(models));
@@ -42,6 +51,7 @@ void run(const Options& options, Comm& comm) {
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const std::string prompt = options.prompt == "-" ? read_text("-") : options.prompt;
   const std::vector<int32_t> ids = tokenizer.encode(prompt, {true, true});
+  const GenerateOptions generate = generate_options(options, tokenizer);
   const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
   const PipelineSession session(comm);
   const OpenModel& model = models.front();
@@ -53,7 +63,7 @@ void run(const Options& options, Comm& comm) {
       print(piece);
     return true;
   };
-  const Generation result = Generator(model.packed, tokenizer).generate(ids, options.generate, sink);
+  const Generation result = Generator(model.packed, tokenizer).generate(ids, generate, sink);
   if (options.json) {
     print_json(to_json(result, text));
     return;
@@ -68,13 +78,12 @@ void run(const Options& options, Comm& comm) {
 
 void add_generate(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
-  GenerateOptions& g = options->generate;
   CLI::App* command = app.add_subcommand("generate", "Continue a text");
   add_model(*command, options->model);
   command->add_option("-p,--prompt", options->prompt, "Text to continue; - reads the standard input")
       ->required();
-  add_generation(*command, g);
-  command->add_flag("--ignore-eos", g.ignore_eos, "Go on after the end-of-sequence token");
+  add_generation(*command, options->generate);
+  command->add_flag("--ignore-eos", options->ignore_eos, "Go on after the end-of-sequence token");
   add_compute(*command, options->compute);
   add_json(*command, options->json);
   command->callback([options, &comm] { run(*options, comm); });

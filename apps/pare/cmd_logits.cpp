@@ -78,7 +78,8 @@ void add_logits(CLI::App& app, Comm& comm) {
   add_model(*command, options->model);
   command->add_option("--tokens", options->tokens, "Token ids, separated by commas")
       ->delimiter(',')
-      ->required();
+      ->required()
+      ->check([](const std::string& id) { return id.empty() ? "an empty token id" : ""; });
   add_compute(*command, options->compute);
   add_json(*command, options->json);
   command->callback([options, &comm] { run(*options, comm); });

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "chat_format.h"
 #include "commands.h"
+#include "generation_options.h"
+#include "model/generation_config.h"
 #include "model/kv_cache.h"
 #include "model/load.h"
 #include "open_model.h"
@@ -18,11 +20,13 @@ namespace pare {
 namespace {
 
 constexpr int64_t kMaxParallel = 1024;
+constexpr double kApiTemperature = 1.0;  // the API's own default
 
 struct Options {
   std::vector<std::string> models;
   std::string template_name;
   ServeOptions serve;
+  SamplingFlags sampling;
   ComputeType compute = ComputeType::kBF16;
 };
 
@@ -32,6 +36,7 @@ struct Opened {
   OpenModel model;
   std::optional<ChatFormat> chat;
   std::string why_no_chat;
+  ModelDefaults defaults;
 };
 
 // The name of the folder, or of the file without ".gguf"; a second one of a name gets a number.
@@ -57,7 +62,9 @@ Opened open(const std::string& path, const Options& options) {
     why = error.what();
   }
   OpenModel model = open_model(path, options.compute);
-  return {std::move(tokenizer), std::move(model), std::move(format), std::move(why)};
+  ModelDefaults defaults = model_defaults(path, tokenizer, {.sampling = {.temperature = kApiTemperature}});
+  defaults.options.sampling = options.sampling.over(defaults.options.sampling);
+  return {std::move(tokenizer), std::move(model), std::move(format), std::move(why), std::move(defaults)};
 }
 
 // The first number of a file, behind a word if one is given.
@@ -103,7 +110,10 @@ std::vector<ServedModel> load(const Options& options, std::vector<std::unique_pt
     opened.push_back(std::make_unique<Opened>(open(path, options)));
     const Opened& model = *opened.back();
     served.push_back({id_of(path, served), model.model.size.parameters, &model.model.packed, &model.tokenizer,
-                      model.chat, model.why_no_chat});
+                      model.chat, model.why_no_chat, model.defaults.options});
+    log_info("{}: requests that do not say otherwise are sampled at {}{}", served.back().id,
+             describe(model.defaults.options.sampling),
+             model.defaults.source.empty() ? "" : fmt::format(" ({})", model.defaults.source));
     if (!model.chat) log_warning("{}: only completions, no chats: {}", path, model.why_no_chat);
   }
   check_room(served, options.serve.limits, options.compute);
@@ -111,6 +121,7 @@ std::vector<ServedModel> load(const Options& options, std::vector<std::unique_pt
 }
 
 void run(const Options& options) {
+  options.sampling.over({});  // fails before a model is opened
   std::vector<std::unique_ptr<Opened>> opened;
   Server server(options.serve);
   log_info("listening on {} while models load", server.url());
@@ -159,6 +170,7 @@ void add_serve(CLI::App& app) {
                    "Sequences of a model that wait before further requests are turned away")
       ->capture_default_str()
       ->check(CLI::Range(int64_t{1}, kMaxOption));
+  add_sampling(*command, options->sampling, kApiTemperature);
   add_chat_template(*command, options->template_name);
   add_compute(*command, options->compute);
   command->callback([options] { run(*options); });

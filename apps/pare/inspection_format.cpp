@@ -8,7 +8,8 @@
 namespace pare {
 namespace {
 
-constexpr std::string_view kScalingNames[] = {"none", "linear", "llama3", "divisors"};
+constexpr std::string_view kScalingNames[] = {"none",    "linear", "llama3",  "divisors",
+                                              "dynamic", "yarn",   "longrope"};
 
 std::string_view scaling_name(RopeScaling scaling) { return kScalingNames[static_cast<size_t>(scaling)]; }
 

@@ -1,7 +1,11 @@
 #include "base/json.h"
 
 #include <algorithm>
+#include <limits>
+#include <map>
 #include <vector>
+
+#include "base/placeholder.h"
 
 namespace pare {
 namespace {
@@ -23,10 +27,15 @@ std::string_view place_and_reason(std::string_view message) {
 // minutes for a vocabulary.
 class StrictBuilder {
  public:
-  explicit StrictBuilder(std::string_view what) : what_(what) {}
+  // `numbers`: what some of the nulls stand for, by their number.
+  StrictBuilder(std::string_view what, std::map<size_t, double> numbers)
+      : what_(what), numbers_(std::move(numbers)) {}
   Json take() { return std::move(root_); }
 
-  bool null() { return add(Json()) != nullptr; }
+  bool null() {
+    const auto number = numbers_.find(nulls_++);
+    return add(number == numbers_.end() ? Json() : Json(number->second)) != nullptr;
+  }
   bool boolean(bool value) { return add(Json(value)) != nullptr; }
   bool number_integer(int64_t value) { return add(Json(value)) != nullptr; }
   bool number_unsigned(uint64_t value) { return add(Json(value)) != nullptr; }
@@ -82,6 +91,8 @@ class StrictBuilder {
   }
 
   std::string_view what_;
+  std::map<size_t, double> numbers_;
+  size_t nulls_ = 0;
   Json root_;
   std::vector<Json*> open_;  // containers not yet closed; a parent does not grow while its child is open
   std::string key_;
@@ -97,13 +108,62 @@ bool holds(const Json& value) {
     return value.is_number_integer() && (!value.is_number_unsigned() || value.get<uint64_t>() <= INT64_MAX);
 }
 
+// NaN, Infinity and -Infinity, which Python writes and reads, are no JSON: they are parsed as null, and the
+// builder is told which of the nulls they are. Other text stays as it is.
+struct PlainJson {
+  std::string text;
+  std::map<size_t, double> values;  // by the number of the null
+};
+
+PlainJson replace_python_numbers(std::string_view text) {
+  struct Word {
+    std::string_view word;
+    double value;
+  };
+  constexpr double kInfinity = std::numeric_limits<double>::infinity();
+  constexpr Word kWords[] = {
+      {"NaN", std::numeric_limits<double>::quiet_NaN()}, {"Infinity", kInfinity}, {"-Infinity", -kInfinity}};
+  PlainJson plain;
+  size_t nulls = 0;
+  bool quoted = false;
+  for (size_t i = 0; i < text.size();) {
+    const std::string_view rest = text.substr(i);
+    if (quoted) {
+      const size_t length = rest.front() == '\\' ? std::min<size_t>(2, rest.size()) : 1;
+      quoted = rest.front() != '"';
+      plain.text += rest.substr(0, length);
+      i += length;
+      continue;
+    }
+    quoted = rest.front() == '"';
+    if (rest.starts_with("null")) ++nulls;
+    const auto* word = std::find_if(std::begin(kWords), std::end(kWords),
+                                    [&](const Word& w) { return rest.starts_with(w.word); });
+    if (word != std::end(kWords)) {
+      plain.values[nulls++] = word->value;
+      plain.text += "null";
+      i += word->word.size();
+    } else {
+      plain.text += rest.front();
+      ++i;
+    }
+  }
+  return plain;
+}
+
 }  // namespace
 
 Json parse_json(std::string_view text, std::string_view what) {
+  reject_html(text, what);
   // The parser takes a NUL for the end of the text and would ignore whatever follows it.
   if (text.find('\0') != std::string_view::npos)
     fail(ErrorCode::kFormat, "{}: not valid JSON: a NUL byte at offset {}", what, text.find('\0'));
-  StrictBuilder builder(what);
+  PlainJson plain;
+  if (text.find("NaN") != std::string_view::npos || text.find("Infinity") != std::string_view::npos) {
+    plain = replace_python_numbers(text);
+    text = plain.text;
+  }
+  StrictBuilder builder(what, std::move(plain.values));
   Json::sax_parse(text.begin(), text.end(), &builder);
   return builder.take();
 }

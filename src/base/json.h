@@ -12,8 +12,8 @@ namespace pare {
 
 using Json = nlohmann::ordered_json;
 
-// Parses UTF-8 JSON text; throws kFormat (naming `what`) on bad syntax, bad UTF-8, a duplicate key in an
-// object or nesting deeper than 64.
+// Parses UTF-8 JSON text, in which NaN, Infinity and -Infinity are numbers as Python has them; throws kFormat
+// (naming `what`) on bad syntax, bad UTF-8, a duplicate key in an object or nesting deeper than 64.
 Json parse_json(std::string_view text, std::string_view what);
 
 // Value of `key` as T; throws kFormat naming `what` and the key when absent or of another type.

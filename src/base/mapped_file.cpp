@@ -10,6 +10,7 @@
 #include <cstring>
 
 #include "base/error.h"
+#include "base/placeholder.h"
 
 namespace pare {
 namespace {
@@ -69,6 +70,7 @@ std::string read_file(const std::filesystem::path& path, uint64_t max_bytes) {
     fail(ErrorCode::kFormat, "{} has {} bytes; at most {} are accepted", path.string(), bytes.size(),
          max_bytes);
   if (bytes.empty()) return {};
+  reject_lfs_pointer(bytes, path.string());
   return {reinterpret_cast<const char*>(bytes.data()), bytes.size()};
 }
 

@@ -32,7 +32,8 @@ class MappedFile {
 // touched. Only for bytes inside a MappedFile or a mapping that shares its changes with the file.
 void drop_pages(std::span<const std::byte> bytes);
 
-// Whole file as a string; throws kNotFound / kIo, and kFormat when it is longer than max_bytes.
+// Whole file as a string; throws kNotFound / kIo, and kFormat when it is longer than max_bytes or only a
+// pointer of Git LFS.
 std::string read_file(const std::filesystem::path& path, uint64_t max_bytes);
 
 }  // namespace pare

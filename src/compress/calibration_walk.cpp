@@ -18,7 +18,8 @@ std::vector<int64_t> first_positions(int64_t count) {
 }
 
 RopeTable sequence_rope(const ModelConfig& config, int64_t seqlen) {
-  return make_rope_table(config.rope, config.rotary_dim, first_positions(seqlen));
+  const RopeRange range{0, seqlen, seqlen};
+  return make_rope_table(config.rope, config.rotary_dim, std::span(&range, 1));
 }
 
 void require_finite(MatrixView<const float> x, const std::string& label) {

@@ -20,6 +20,10 @@ std::vector<int64_t> positions_of(const CalibrationSet& set) {
   return positions;
 }
 
+std::vector<RopeRange> ranges_of(const CalibrationSet& set) {
+  return std::vector<RopeRange>(set.sequences.size(), {0, set.seqlen(), set.seqlen()});
+}
+
 // softmax(x) and what it takes to compare another row of logits with it.
 struct DenseRow {
   std::vector<float> p;
@@ -54,7 +58,7 @@ StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t ma
     : model_(model),
       set_(set),
       comm_(area.comm()),
-      rope_(make_rope_table(model.config.rope, model.config.rotary_dim, positions_of(set))),
+      rope_(make_rope_table(model.config.rope, model.config.rotary_dim, ranges_of(set))),
       streams_(area, name, model.config, (1 + share_of(max_variants, area.comm().size())) * set.tokens()) {}
 
 void StageProbe::start() {

@@ -52,13 +52,6 @@ void check_tensor_name(std::string_view name, std::string_view what) {
   check_name("tensor name", name, kMaxTensorName, what);
 }
 
-void reject_lfs_pointer(std::span<const std::byte> bytes, std::string_view what) {
-  const std::string_view text(reinterpret_cast<const char*>(bytes.data()), bytes.size());
-  if (text.starts_with("version https://git-lfs.github.com/spec/"))
-    fail(ErrorCode::kFormat, "{} is a Git LFS pointer, not the weights: fetch them with \"git lfs pull\"",
-         what);
-}
-
 std::string printable(std::string_view text) {
   constexpr size_t kMaxShown = 100;
   std::string result(text.substr(0, kMaxShown));

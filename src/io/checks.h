@@ -16,9 +16,6 @@ void check_name(std::string_view kind, std::string_view name, size_t max_bytes, 
 // The same for a tensor's name, at most 1024 bytes.
 void check_tensor_name(std::string_view name, std::string_view what);
 
-// A checkout without Git LFS leaves small text files in place of the weights: throws kFormat saying so.
-void reject_lfs_pointer(std::span<const std::byte> bytes, std::string_view what);
-
 // Text from a file made safe to show in a message: at most 100 characters, everything but printable ASCII
 // becomes '?'.
 std::string printable(std::string_view text);

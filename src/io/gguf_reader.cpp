@@ -2,6 +2,7 @@
 #include <bit>
 
 #include "base/checked_math.h"
+#include "base/placeholder.h"
 #include "io/byte_reader.h"
 #include "io/checks.h"
 #include "io/gguf.h"
@@ -185,6 +186,7 @@ void Parser::read_entry(GgufMetadata& metadata) {
 GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                     std::string_view what) {
   reject_lfs_pointer(bytes, what);
+  reject_html(bytes, what);
   return Parser(bytes, what).parse(bytes, owner);
 }
 

@@ -1,6 +1,7 @@
 #include "io/model_dir.h"
 
 #include <algorithm>
+#include <regex>
 #include <set>
 
 #include "base/checked_math.h"
@@ -8,6 +9,7 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "io/checks.h"
+#include "io/foreign_files.h"
 
 namespace pare {
 namespace {
@@ -17,6 +19,7 @@ namespace fs = std::filesystem;
 constexpr const char* kSingle = "model.safetensors";
 constexpr const char* kIndex = "model.safetensors.index.json";
 constexpr uint64_t kMaxIndexBytes = 100'000'000;
+constexpr size_t kMaxShardName = 256;
 
 bool is_there(const fs::path& path) {
   std::error_code error;
@@ -26,16 +29,8 @@ bool is_there(const fs::path& path) {
 }
 
 [[noreturn]] void no_weights(const fs::path& folder) {
-  std::error_code error;
-  fs::directory_iterator it(folder, error);
-  if (error) fail(ErrorCode::kIo, "cannot list {}: {}", folder.string(), error.message());
-  for (; it != fs::directory_iterator(); it.increment(error)) {
-    const std::string extension = it->path().extension().string();
-    if (extension == ".bin" || extension == ".pt" || extension == ".pth" || extension == ".ckpt")
-      fail(ErrorCode::kUnsupported,
-           "{} holds only PyTorch weights ({}): pare reads only safetensors and GGUF", folder.string(),
-           printable(it->path().filename().string()));
-  }
+  if (const std::string other = describe_foreign_folder(folder); !other.empty())
+    fail(ErrorCode::kUnsupported, "{} {}", folder.string(), other);
   fail(ErrorCode::kNotFound, "{} holds no weights: expected {} or {}", folder.string(), kSingle, kIndex);
 }
 
@@ -111,6 +106,47 @@ void write_shard(const fs::path& path, const std::vector<TensorPlan>& plan, cons
   writer.commit();
 }
 
+// The shards of a folder without an index, by number: those of the name with the smallest count. Empty: there
+// are none. Throws kNotFound when one is missing, kFormat when there are two sets.
+std::vector<fs::path> shards_without_index(const fs::path& folder) {
+  static const std::regex kShard(R"((.+)-(\d{5})-of-(\d{5})\.safetensors)");
+  std::map<std::pair<std::string, int>, std::set<int>> sets;  // numbers by name and count
+  std::error_code error;
+  fs::directory_iterator it(folder, error);
+  if (error) fail(ErrorCode::kIo, "cannot list {}: {}", folder.string(), error.message());
+  for (; it != fs::directory_iterator(); it.increment(error)) {
+    const std::string name = it->path().filename().string();
+    std::smatch parts;
+    if (name.size() < kMaxShardName && std::regex_match(name, parts, kShard))
+      sets[{parts[1], std::stoi(parts[3])}].insert(std::stoi(parts[2]));
+  }
+  if (sets.empty()) return {};
+  const auto& [key, numbers] = *sets.begin();
+  if (sets.size() > 1)
+    fail(ErrorCode::kFormat, "{} holds shards of more than one set and no {} that says which belong together",
+         folder.string(), kIndex);
+  std::vector<fs::path> shards;
+  for (int i = 1; i <= key.second; ++i) {
+    shards.push_back(folder / fmt::format("{}-{:05}-of-{:05}.safetensors", key.first, i, key.second));
+    if (!numbers.contains(i))
+      fail(ErrorCode::kNotFound, "{} is missing: the folder holds {} of {} shards", shards.back().string(),
+           numbers.size(), key.second);
+  }
+  return shards;
+}
+
+ModelTensors read_shards(const std::vector<fs::path>& shards) {
+  ModelTensors model;
+  for (const fs::path& path : shards) {
+    SafetensorsFile shard = read_safetensors(path);
+    for (auto& [name, tensor] : shard.tensors)
+      if (!model.tensors.emplace(name, std::move(tensor)).second)
+        fail(ErrorCode::kFormat, "{}: tensor \"{}\" is in another shard too", path.string(), name);
+    for (SkippedTensor& tensor : shard.skipped) model.skipped.push_back(std::move(tensor));
+  }
+  return model;
+}
+
 }  // namespace
 
 ModelTensors read_model_tensors(const fs::path& folder) {
@@ -120,7 +156,11 @@ ModelTensors read_model_tensors(const fs::path& folder) {
     SafetensorsFile file = read_safetensors(folder / kSingle);
     return {std::move(file.tensors), std::move(file.skipped)};
   }
-  if (!is_there(folder / kIndex)) no_weights(folder);
+  if (!is_there(folder / kIndex)) {
+    const std::vector<fs::path> shards = shards_without_index(folder);
+    if (shards.empty()) no_weights(folder);
+    return read_shards(shards);
+  }
   ModelTensors model;
   for (const auto& [shard, tensors] : read_index(folder / kIndex)) add_shard(folder / shard, tensors, model);
   return model;

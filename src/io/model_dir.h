@@ -15,9 +15,9 @@ struct ModelTensors {
   std::vector<SkippedTensor> skipped;
 };
 
-// Opens model.safetensors, else the shards of model.safetensors.index.json. Throws kNotFound when the folder,
-// the weights, a shard or an indexed tensor is missing, kUnsupported when there are only other kinds of
-// weights, kFormat for broken files.
+// Opens model.safetensors, else the shards of model.safetensors.index.json, else all of a set of shards
+// without an index. Throws kNotFound when the folder, the weights, a shard or an indexed tensor is missing,
+// kUnsupported when there are only other kinds of weights, kFormat for broken files.
 ModelTensors read_model_tensors(const std::filesystem::path& folder);
 
 // Returns the values of one planned tensor; called once for each, in plan order.

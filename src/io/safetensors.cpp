@@ -7,6 +7,7 @@
 #include "base/checked_math.h"
 #include "base/json.h"
 #include "base/mapped_file.h"
+#include "base/placeholder.h"
 #include "io/checks.h"
 
 namespace pare {
@@ -183,6 +184,7 @@ std::string make_header(const std::vector<TensorPlan>& plan, const SafetensorsMe
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                                   std::string_view what) {
   reject_lfs_pointer(bytes, what);
+  reject_html(bytes, what);
   if (bytes.size() < 8)
     fail(ErrorCode::kFormat, "{}: {} bytes, a safetensors file has at least 8", what, bytes.size());
   uint64_t header_size = 0;

@@ -10,11 +10,26 @@
 namespace pare {
 namespace {
 
+// Of two matrices of one shape; they may be of different types.
+bool same_values(const Weight& a, const Weight& b) {
+  std::vector<float> row(static_cast<size_t>(a.cols));
+  std::vector<float> other(row.size());
+  for (int64_t r = 0; r < a.rows; ++r) {
+    decode_row(a, r, row.data());
+    decode_row(b, r, other.data());
+    if (row != other) return false;
+  }
+  return true;
+}
+
+// "X." of "X.weight".
+std::string module_prefix(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.') + 1); }
+
 class Builder {
  public:
   Builder(const Architecture& architecture, const ModelConfig& config, const TensorSource& source)
       : architecture_(architecture), config_(config), source_(source) {
-    // Older checkpoints leave the first part of the names out.
+    // Models without their head, and older checkpoints, leave the first part of the names out.
     const std::string_view prefix = architecture.optional_prefix;
     const auto has_prefix = [&](const auto& tensor) { return tensor.first.starts_with(prefix); };
     if (!prefix.empty() && source.naming == TensorNaming::kHuggingFace &&
@@ -39,8 +54,12 @@ class Builder {
     if (config_.final_norm) model.final_norm = norm(Role::kFinalNorm, -1, width);
     if (config_.head_transform)
       model.head_transform = matrix({Role::kHeadTransform, -1, false}, config_.head_width(), width);
+    if (!config_.tied) require_head();
     if (!config_.tied)
       model.head = matrix({Role::kHead, -1, false}, config_.vocab_size, config_.head_width());
+    else
+      model.head = head_of_tied(model.embedding);
+    model.config.tied = model.head.empty();
     if (config_.head_bias) model.head_bias = as_vector(find({Role::kHead, -1, true}), config_.vocab_size);
     check_surplus();
     return model;
@@ -76,6 +95,47 @@ class Builder {
     }
     release_pages(weight);  // of the mask, which was checked
     return weight;
+  }
+
+  void require_head() const {
+    const std::string full = name({Role::kHead, -1, false});
+    const bool packed = source_.storage.packed.contains(full);
+    if (packed || source_.naming != TensorNaming::kHuggingFace || source_.tensors.contains(full)) return;
+    if (std::any_of(source_.tensors.begin(), source_.tensors.end(),
+                    [&](const auto& t) { return t.first.starts_with(module_prefix(full)); }))
+      return;  // in parts, or a bias alone
+    if (std::any_of(source_.skipped.begin(), source_.skipped.end(),
+                    [&](const SkippedTensor& t) { return t.name == full; }))
+      return;
+    fail(ErrorCode::kNotFound,
+         "{}: tensor \"{}\" is missing, and config.json does not tie the head to the embedding: a base or "
+         "embedding "
+         "model (transformers' AutoModel) predicts no tokens",
+         source_.what, full);
+  }
+
+  // A file may hold a head although its config ties it to the embedding, and some training has changed it:
+  // transformers (since 5) and llama.cpp then use it. Empty when there is none, or the embedding once more.
+  Weight head_of_tied(const Weight& embedding) {
+    const TensorPlace place{Role::kHead, -1, false};
+    const std::string full = name(place);
+    const auto stored = source_.tensors.find(full);
+    if (stored == source_.tensors.end() || is_whole_numbers(stored->second.encoding)) return {};
+    Weight head = as_weight(find(place));
+    if (head.rows != embedding.rows || head.cols != embedding.cols) {
+      log_warning("{}: \"{}\" is left out: it is ({}, {}), and the head is tied to the embedding of ({}, {})",
+                  source_.what, full, head.rows, head.cols, embedding.rows, embedding.cols);
+      return {};
+    }
+    const bool same = same_values(head, embedding);
+    release_pages(head);
+    if (same) return {};
+    log_warning(
+        "{}: \"{}\" differs from the embedding that \"tie_word_embeddings\" would have in its place: it is "
+        "used, "
+        "and written as a head of its own",
+        source_.what, full);
+    return head;
   }
 
   // A fused norm is stored as ones because loaders ask for the tensor; it scales nothing and is no parameter.
@@ -190,8 +250,8 @@ class Builder {
         fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" is a bias that the model's config does not have",
              source_.what, tensor_name);
       if (is_whole_numbers(info.encoding)) continue;
-      const bool tied_head = config_.tied && tensor_name == name({Role::kHead, -1, false});
-      if (tied_head || tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name == "rope_freqs.weight")
+      if (tensor_name.ends_with("rotary_emb.inv_freq") || tensor_name == "rope_freqs.weight" ||
+          tensor_name.starts_with("rope_factors_"))
         continue;
       surplus += (surplus.empty() ? "" : ", ") + tensor_name;
     }

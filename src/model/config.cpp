@@ -44,6 +44,21 @@ void validate_design(const ModelConfig& config) {
   }
 }
 
+// Of each pair.
+void validate_divisors(const std::vector<float>& divisors, int64_t rotary_dim) {
+  if (static_cast<int64_t>(divisors.size()) != rotary_dim / 2)
+    fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", divisors.size(), rotary_dim / 2);
+  for (const float divisor : divisors) require_positive("a rope divisor", divisor);
+}
+
+void validate_yarn(const RopeConfig& rope) {
+  require_positive("rope original_max_position_embeddings", rope.original_max_position);
+  require_positive("rope beta_slow", rope.beta_slow);
+  require_positive("rope beta_fast", rope.beta_fast);
+  if (!(rope.theta > 1.0))
+    fail(ErrorCode::kFormat, "config: rope theta is {}, yarn scaling needs more than 1", rope.theta);
+}
+
 void validate_rope(const ModelConfig& config) {
   require_range("rotary dimensions", config.rotary_dim, 0, config.head_dim);
   if (config.rotary_dim % 2 != 0)
@@ -51,6 +66,7 @@ void validate_rope(const ModelConfig& config) {
          config.rotary_dim, config.head_dim);
   require_positive("rope theta", config.rope.theta);
   require_positive("rope scaling factor", config.rope.factor);
+  require_positive("rope attention_factor", config.rope.attention_factor);
   if (config.rope.scaling == RopeScaling::kLlama3) {
     require_positive("rope low_freq_factor", config.rope.low_freq_factor);
     require_positive("rope original_max_position_embeddings", config.rope.original_max_position);
@@ -58,11 +74,13 @@ void validate_rope(const ModelConfig& config) {
       fail(ErrorCode::kFormat, "config: rope high_freq_factor {} must exceed low_freq_factor {}",
            config.rope.high_freq_factor, config.rope.low_freq_factor);
   }
-  if (config.rope.scaling == RopeScaling::kDivisors) {
-    if (static_cast<int64_t>(config.rope.divisors.size()) != config.rotary_dim / 2)
-      fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", config.rope.divisors.size(),
-           config.rotary_dim / 2);
-    for (const float divisor : config.rope.divisors) require_positive("a rope divisor", divisor);
+  if (config.rope.scaling == RopeScaling::kYarn) validate_yarn(config.rope);
+  if (config.rope.scaling == RopeScaling::kDivisors)
+    validate_divisors(config.rope.divisors, config.rotary_dim);
+  if (config.rope.scaling == RopeScaling::kLongrope) {
+    require_positive("rope original_max_position_embeddings", config.rope.original_max_position);
+    validate_divisors(config.rope.divisors, config.rotary_dim);
+    validate_divisors(config.rope.long_divisors, config.rotary_dim);
   }
 }
 

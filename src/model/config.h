@@ -35,7 +35,8 @@ struct BlockDesign {
   bool operator==(const BlockDesign&) const = default;
 };
 
-enum class RopeScaling { kNone, kLinear, kLlama3, kDivisors };
+// kDynamic changes nothing within max_positions, which is where its sequences end.
+enum class RopeScaling { kNone, kLinear, kLlama3, kDivisors, kDynamic, kYarn, kLongrope };
 
 // Rotary position embedding, "rotate half" layout.
 struct RopeConfig {
@@ -44,8 +45,15 @@ struct RopeConfig {
   double factor = 1.0;
   double low_freq_factor = 1.0;           // llama3 only
   double high_freq_factor = 4.0;          // llama3 only
-  double original_max_position = 8192.0;  // llama3 only, tokens
-  std::vector<float> divisors = {};       // kDivisors only: of the frequency of each pair, (rotary_dim / 2)
+  double original_max_position = 8192.0;  // llama3, yarn, longrope: tokens
+  // kDivisors, kLongrope: of the frequency of each pair, (rotary_dim / 2).
+  std::vector<float> divisors = {};
+  // kLongrope: the same for sequences with room for more than original_max_position tokens.
+  std::vector<float> long_divisors = {};
+  double attention_factor = 1.0;  // yarn, longrope: of the rotated queries and of the rotated keys
+  double beta_fast = 32.0;        // yarn: turns within original_max_position from which a pair is kept
+  double beta_slow = 1.0;         // yarn: turns up to which its frequency is divided by `factor`
+  bool truncate = true;           // yarn: the pairs with these turns are rounded to whole ones
 
   bool operator==(const RopeConfig&) const = default;
 };
@@ -98,7 +106,9 @@ struct ModelConfig {
   bool head_bias = false;
   bool tied = false;  // the head is the embedding matrix
   std::optional<int32_t> bos;
-  std::vector<int32_t> eos;
+  std::vector<int32_t> eos;  // each ends a text; the first is the one that is written after it
+  // Keys of config.json that say nothing about what is computed or stored, as a JSON object; empty: none.
+  std::string other_keys;
 
   // Of the residual stream, where it enters and leaves the blocks.
   int64_t stream_width() const { return blocks.empty() ? embedding_width : blocks.front().input_width; }

@@ -8,6 +8,8 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/chat_info.h"
+#include "model/end_tokens.h"
+#include "model/generation_config.h"
 #include "model/gguf_tokenizer.h"
 #include "model/load.h"
 
@@ -43,7 +45,7 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
                  {"clean_up_tokenization_spaces", false},
                  // Or generate() of transformers 4 would refuse the token types that go with the class.
                  {"model_input_names", {"input_ids", "attention_mask"}}};
-  Json generation = Json::object();
+  Json generation = generation_json(read_generation_config(file.name));
   const auto add = [&](const char* name, const char* key) {
     const auto id = gguf_token(file, tokenizer, key);
     if (!id) return;
@@ -53,6 +55,8 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   add("bos", "bos_token_id");
   add("eos", "eos_token_id");
   add("pad", "padding_token_id");
+  if (const std::vector<int32_t> ends = gguf_ends(file.metadata); ends.size() > 1)
+    generation["eos_token_id"] = ends;
   if (const auto unknown = gguf_token(file, tokenizer, "unknown_token_id"))
     config["unk_token"] = tokenizer.token_bytes(*unknown);
   const std::string& architecture = file.metadata.get_string("general.architecture");

@@ -214,12 +214,14 @@ Matrix<float> first_stream(const PackedEmbedding& embedding, std::span<const int
 
 Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x) {
   std::vector<Segment> segments;
+  std::vector<RopeRange> ranges;
   int64_t rows = 0;
   for (const CacheStep& step : steps) {
     segments.push_back({rows, step.tokens, step.cache->length(), nullptr});
+    ranges.push_back({step.cache->length(), step.tokens, step.cache->capacity()});
     rows += step.tokens;
   }
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions_of(steps));
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, ranges);
   for (size_t s = 0; s < model.stages.size(); ++s) {
     for (size_t i = 0; i < steps.size(); ++i) segments[i].kv = steps[i].cache->layer(s);
     x = forward_stage(model.stages[s], x.view(), segments, rope);

@@ -1,9 +1,14 @@
 #include "model/load.h"
 
 #include "base/mapped_file.h"
+#include "io/checks.h"
+#include "io/foreign_files.h"
 #include "io/model_dir.h"
 #include "model/build.h"
+#include "model/end_tokens.h"
+#include "model/generation_config.h"
 #include "model/gguf_tokenizer.h"
+#include "model/other_keys.h"
 #include "text/tokenizer_folder.h"
 
 namespace pare {
@@ -11,8 +16,23 @@ namespace {
 
 constexpr uint64_t kMaxConfigBytes = 16 << 20;
 
-void require_exists(const std::filesystem::path& path) {
+// Throws for a path that cannot be a model, saying what it is instead.
+void require_model(const std::filesystem::path& path) {
   if (!std::filesystem::exists(path)) fail(ErrorCode::kNotFound, "{} does not exist", path.string());
+  std::string other;
+  if (!std::filesystem::is_directory(path))
+    other = describe_foreign_file(path);
+  else if (!std::filesystem::exists(path / "config.json"))
+    other = describe_foreign_folder(path);
+  if (!other.empty()) fail(ErrorCode::kUnsupported, "{} {}", path.string(), other);
+}
+
+// Adapters, projectors of pictures and importance matrices are GGUF files too.
+void require_whole_model(const GgufFile& file) {
+  const std::string* type = file.metadata.find_string("general.type");
+  if (type != nullptr && *type != "model")
+    fail(ErrorCode::kUnsupported, "{} is no model: its general.type is \"{}\"{}", file.name, printable(*type),
+         *type == "adapter" ? " (LoRA): merge it into its model first" : "");
 }
 
 Json read_config_json(const std::filesystem::path& folder) {
@@ -27,16 +47,19 @@ bool is_gguf_path(const std::filesystem::path& path) {
 }
 
 Model load_model(const std::filesystem::path& path) {
-  require_exists(path);
+  require_model(path);
   if (is_gguf_path(path)) {
     const GgufFile file = read_gguf(path);
+    require_whole_model(file);
     const Architecture& architecture = gguf_architecture(file.metadata.get_string("general.architecture"));
     return build_model(architecture, architecture.read_gguf(file),
                        {path.string(), file.tensors, {}, TensorNaming::kGguf, {}});
   }
   const Json json = read_config_json(path);
   const Architecture& architecture = find_architecture(json);
-  const ModelConfig config = architecture.read_config(json);
+  ModelConfig config = architecture.read_config(json);
+  config.other_keys = other_keys_of(json);
+  add_ends(read_generation_ends(path), config.eos);
   const Storage storage = read_storage(json);
   const ModelTensors files = read_model_tensors(path);
   return build_model(architecture, config,
@@ -44,7 +67,7 @@ Model load_model(const std::filesystem::path& path) {
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& path) {
-  require_exists(path);
+  require_model(path);
   if (is_gguf_path(path)) return tokenizer_from_gguf(read_gguf(path));
   return tokenizer_from_folder(path);
 }

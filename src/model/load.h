@@ -9,8 +9,9 @@
 
 namespace pare {
 
-// Weights stay mapped; nothing is decoded but norms and biases. Throws kNotFound, kFormat or kUnsupported
-// naming the file, key or tensor.
+// Its ends of a text are those of config.json and those of generation_config.json, or those of
+// gguf_ends(). Weights stay mapped; nothing is decoded but norms and biases. Throws kNotFound, kFormat or
+// kUnsupported naming the file, key or tensor.
 Model load_model(const std::filesystem::path& path);
 
 // The tokenizer that belongs to a model path: tokenizer_from_folder, or GGUF metadata. Throws kNotFound,

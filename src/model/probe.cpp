@@ -48,7 +48,8 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   const auto count = static_cast<int64_t>(tokens.size());
   std::vector<int64_t> positions(tokens.size());
   std::iota(positions.begin(), positions.end(), 0);
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, positions);
+  const RopeRange range{0, count, count};
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.rotary_dim, std::span(&range, 1));
   const std::vector<int64_t> rows(tokens.begin(), tokens.end());
   const Weight seen = edited(edit, Role::kEmbedding, -1, gather_rows(model.embedding, rows));
   Matrix<float> x = decode(seen);

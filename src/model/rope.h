@@ -10,14 +10,28 @@
 namespace pare {
 
 // Angle per position of each rotated pair of a head's first rotary_dim values, (rotary_dim / 2), with the
-// configured scaling applied.
-std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t rotary_dim);
+// configured scaling applied. `room`: how many tokens the sequence may grow to. Scaling whose frequencies
+// depend on the length ("longrope") goes by it, so that all keys of a sequence are rotated alike.
+std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t rotary_dim, int64_t room);
 
-// cos and sin of the angles of every row's position: both (rows, rotary_dim / 2).
+// What transformers multiplies queries and keys with where a "yarn" scaling by `factor` names no
+// attention_factor: 1 + 0.1·mscale·ln(factor) (YaRN, Peng et al. 2023, equation 22).
+double yarn_attention_factor(double factor, double mscale = 1.0);
+
+// cos and sin of the angles of every row's position, times the attention factor: both
+// (rows, rotary_dim / 2).
 struct RopeTable {
   Matrix<float> cos;
   Matrix<float> sin;
 };
-RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const int64_t> positions);
+
+// Consecutive tokens of a sequence.
+struct RopeRange {
+  int64_t first = 0;  // position
+  int64_t tokens = 0;
+  int64_t room = 0;  // how many the sequence may grow to
+};
+// Of one range after another.
+RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges);
 
 }  // namespace pare

@@ -37,12 +37,12 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
 // `dtype`: an encodable type for every matrix; none keeps the encoding of each, but int8 becomes bf16; N:M
 // matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`
 // become f16 or bf16, which is logged. `chat`: its BOS and EOS go before those of the model's config.
-// `manifest`: the text of pare.json, or empty. `general`: further metadata (general_entries). Throws
-// kUnsupported when an unmodified llama.cpp could not
-// load the result, kIo also when the free space does not suffice.
+// `manifest`: the text of pare.json, or empty. `further`: metadata that save_gguf() itself does not write.
+// Throws kUnsupported when an unmodified llama.cpp could not load the result, kIo also when the free space
+// does not suffice.
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {},
-               std::span<const GgufEntry> general = {});
+               std::span<const GgufEntry> further = {});
 
 // Whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code): all of
 // `pare`, and a way in beside compressed-tensors for its format.

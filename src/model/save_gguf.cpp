@@ -3,10 +3,12 @@
 #include <map>
 
 #include "base/checked_math.h"
+#include "base/json.h"
 #include "base/log.h"
 #include "io/gguf.h"
 #include "model/build.h"
 #include "model/copy_files.h"
+#include "model/end_tokens.h"
 #include "model/gguf_tokenizer.h"
 #include "model/save.h"
 #include "model/tensor_table.h"
@@ -110,26 +112,45 @@ uint64_t planned_bytes(const std::vector<TensorPlan>& plan) {
   return total;
 }
 
-// BOS and EOS. GGUF knows one token before a text and one after it: these.
+// "pad_token_id" of a config.json.
+void add_pad_token(const ModelConfig& config, std::vector<GgufEntry>& entries) {
+  if (config.other_keys.empty()) return;
+  const Json others = parse_json(config.other_keys, "other keys of config.json");
+  const auto pad = others.find("pad_token_id");
+  if (pad != others.end() && pad->is_number_unsigned() &&
+      pad->get<uint64_t>() < static_cast<uint64_t>(config.vocab_size))
+    entries.push_back({"tokenizer.ggml.padding_token_id", pad->get<uint32_t>()});
+}
+
+// BOS and every end. GGUF knows one token before a text and one after it: BOS and the first end.
 void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, const ChatInfo& chat,
                          std::vector<GgufEntry>& entries) {
   std::optional<int32_t> bos = chat.bos ? chat.bos : config.bos;
-  std::optional<int32_t> eos = chat.eos;
-  if (!eos && !config.eos.empty()) eos = config.eos.front();
+  std::vector<int32_t> ends;
+  if (chat.eos) ends.push_back(*chat.eos);
+  add_ends(config.eos, ends);
   if (!spec.prefix.empty()) bos = spec.prefix.front();
-  if (!spec.suffix.empty() && !eos) eos = spec.suffix.front();
+  if (!spec.suffix.empty() && ends.empty()) ends.push_back(spec.suffix.front());
+  const std::optional<int32_t> eos = ends.empty() ? std::nullopt : std::optional(ends.front());
   if (spec.prefix.size() > 1 || spec.suffix.size() > 1 ||
       (spec.suffix.size() == 1 && spec.suffix.front() != eos))
     log_warning("the tokenizer puts other tokens around a text than BOS and EOS: GGUF cannot say so");
   if (bos) entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*bos)});
   if (eos) entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*eos)});
+  std::vector<std::string> tokens = spec.vocab;
+  for (const AddedToken& added : spec.added) {
+    const auto id = static_cast<size_t>(added.id);
+    tokens.resize(std::max(tokens.size(), id + 1));
+    tokens[id] = added.text;
+  }
+  for (GgufEntry& entry : gguf_end_entries(ends, tokens)) entries.push_back(std::move(entry));
 }
 
 }  // namespace
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest,
-               std::span<const GgufEntry> general) {
+               std::span<const GgufEntry> further) {
   const Architecture& architecture = gguf_writing_architecture(original.config);
   PARE_CHECK(!dtype || encoding_info(*dtype).encodable);
   Model model = original;
@@ -138,12 +159,15 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   if (dtype) warn_of_exceptions(table.plan(), *dtype);
   std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
   add_file_type(table.plan(), entries);
-  entries.insert(entries.end(), general.begin(), general.end());
   for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
     entries.push_back(std::move(entry));
   add_template_tokens(model.config, tokenizer.spec(), chat, entries);
   for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
+  add_pad_token(model.config, entries);
   if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
+  for (const GgufEntry& entry : further)
+    if (std::none_of(entries.begin(), entries.end(), [&](const GgufEntry& e) { return e.key == entry.key; }))
+      entries.push_back(entry);
   require_free_space(
       path.parent_path(),
       checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),

@@ -3,6 +3,7 @@
 #include "base/atomic_file.h"
 #include "base/log.h"
 #include "model/hf_modeling.h"
+#include "model/other_keys.h"
 #include "model/save.h"
 #include "model/storage.h"
 #include "model/tensor_table.h"
@@ -187,6 +188,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
     const Json own = sliced_architecture().write_config(model.config);
     for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
   }
+  add_other_keys(model.config.other_keys, config);
   const Encoding main_type = float_encoding(model.embedding.encoding, options.dtype);
   config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
                           : main_type == Encoding::kF16 ? "float16"

@@ -59,12 +59,21 @@ Storage read_compressed_tensors(const Json& object) {
   return {StorageFormat::kSparse24Bitmask, {}};
 }
 
+// MLX names no method, and has the object under "quantization", alone or too.
+bool is_mlx(const Json& object) {
+  return !object.contains("quant_method") && object.contains("group_size") && object.contains("bits");
+}
+
 }  // namespace
 
 Storage read_storage(const Json& config) {
   const Json* object =
       config.is_object() ? find_object(config, "quantization_config", "config.json") : nullptr;
+  if (object == nullptr && config.is_object()) object = find_object(config, "quantization", "config.json");
   if (object == nullptr) return {};
+  if (is_mlx(*object))
+    fail(ErrorCode::kUnsupported,
+         "config.json: the weights are quantised by MLX, which pare does not read: take the original model");
   const auto method = json_get<std::string>(*object, "quant_method", kWhat);
   if (method == kOwnMethod) return read_packed(*object);
   if (method == kCompressedTensors) return read_compressed_tensors(*object);

@@ -64,6 +64,20 @@ double rounding_of(const Weight& a, const Weight& b) {
   return norm > 0.0 ? std::sqrt(error / norm) : std::sqrt(error);
 }
 
+// What was finite may be too large for its new type.
+void check_written_finite(const Model& model, const Model& saved, const std::filesystem::path& written) {
+  try {
+    check_finite(saved);
+  } catch (const Error& error) {
+    check_finite(model);
+    fail(error.code(),
+         "{}: {}: values of the model are too large for their new type (f16, and the scales of q8_0 and "
+         "q4_0, end "
+         "at 65504): bf16 and f32 hold them",
+         written.string(), error.what());
+  }
+}
+
 }  // namespace
 
 WeightEdit rounded_like(const Model& saved) {
@@ -77,7 +91,7 @@ WeightEdit rounded_like(const Model& saved) {
 
 SavedCheck verify_saved(const Model& model, const std::filesystem::path& written) {
   const Model saved = load_model(written);
-  check_finite(saved);
+  check_written_finite(model, saved, written);
   SavedCheck check;
   check.size = model_size(saved);
   const auto before = matrices_of(model);

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/mapped_file.h"
+#include "base/placeholder.h"
 #include "text/sentencepiece.h"
 #include "text/tokenizer_config.h"
 #include "text/tokenizer_json_reader.h"
@@ -20,10 +21,12 @@ auto naming(const fs::path& path, Read read) {
   try {
     return read();
   } catch (const Error& error) {
-    const std::string message = error.what();
+    std::string message = error.what();
     if (message.starts_with(path.string())) throw;
-    const std::string name = path.filename().string() + ": ";
-    fail(error.code(), "{}: {}", path.string(), message.substr(message.starts_with(name) ? name.size() : 0));
+    // The reader names the file as it is called in any folder.
+    if (const std::string own = path.filename().string() + ": "; message.starts_with(own))
+      message.erase(0, own.size());
+    fail(error.code(), "{}: {}", path.string(), message);
   }
 }
 
@@ -34,7 +37,9 @@ TokenizerSpec spec_from_json(const fs::path& path, const TokenizerConfig& config
 }
 
 TokenizerSpec spec_from_sentencepiece(const fs::path& path, TokenizerConfig config) {
-  const SentencePieceModel model = parse_sentencepiece_model(read_file(path, kMaxBytes));
+  const std::string bytes = read_file(path, kMaxBytes);
+  reject_html(bytes, path.string());
+  const SentencePieceModel model = parse_sentencepiece_model(bytes);
   TokenizerSpec spec = sentencepiece_spec(model.vocab);
   if (!config.legacy.value_or(true)) {
     // A space is put before the text only, not behind special tokens.

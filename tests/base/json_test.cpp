@@ -1,5 +1,7 @@
 #include "base/json.h"
 
+#include <cmath>
+
 #include "support/expect_error.h"
 
 namespace pare {
@@ -37,6 +39,26 @@ TEST(Json, TypedGetNamesTheKey) {
   EXPECT_PARE_ERROR(json_get<int64_t>(object, "f", "cfg"), ErrorCode::kFormat, "\"f\"");
   EXPECT_PARE_ERROR(json_get<int64_t>(object, "big", "cfg"), ErrorCode::kFormat, "\"big\"");
   EXPECT_PARE_ERROR(json_get<std::string>(object, "missing", "cfg"), ErrorCode::kFormat, "\"missing\"");
+}
+
+// As Python writes and reads them.
+TEST(Json, NumbersThatAreNone) {
+  const Json json =
+      parse_json(R"({"a": NaN, "b": [null, -Infinity, Infinity], "NaN\"Infinity": "x NaN", "n": null})", "t");
+  EXPECT_TRUE(std::isnan(json["a"].get<double>()));
+  EXPECT_TRUE(json["b"][0].is_null());
+  EXPECT_EQ(json["b"][1].get<double>(), -INFINITY);
+  EXPECT_EQ(json["b"][2].get<double>(), INFINITY);
+  EXPECT_EQ(json["NaN\"Infinity"], "x NaN");
+  EXPECT_TRUE(json["n"].is_null());
+  for (const char* text :
+       {"{\"a\": NaNNaN}", "{\"a\": xNaN}", "{NaN: 1}", "{\"a\": nan}", "-NaN", "Infinit", "\"NaN"})
+    EXPECT_PARE_ERROR(parse_json(text, "t"), ErrorCode::kFormat, "t: not valid JSON");
+  EXPECT_PARE_ERROR(parse_json(R"({"a": NaN, "a": 1})", "t"), ErrorCode::kFormat, "duplicate JSON key");
+}
+
+TEST(Json, APageOfHtmlIsNamed) {
+  EXPECT_PARE_ERROR(parse_json("\n <!doctype HTML><html>", "t"), ErrorCode::kFormat, "t is a page of HTML");
 }
 
 }  // namespace

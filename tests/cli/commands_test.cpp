@@ -180,5 +180,29 @@ TEST(Commands, BenchMeasuresModelsSideBySide) {
   EXPECT_THAT(text.out, testing::HasSubstr("bf16 ×17"));
 }
 
+TEST(Commands, GenerateTakesTheModelsDefaults) {
+  const TinyModelCopy model;
+  const auto generate = [&](std::vector<std::string> more) {
+    std::vector<std::string> arguments = {"generate", model.path(), "-p", prompt()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return pare_json(arguments);
+  };
+  const Json greedy = generate({"-n", "20"});
+  const int second = greedy["tokens"][1].get<int>();
+  model.write("generation_config.json", fmt::format(R"({{"eos_token_id": [2, {}]}})", second));
+  const Json ended = generate({"-n", "20"});
+  EXPECT_EQ(ended["finish_reason"], "eos");
+  EXPECT_EQ(ended["tokens"], Json::array({greedy["tokens"][0]}));
+  model.write("generation_config.json", R"({"temperature": 5.0, "max_new_tokens": 7})");
+  const Json sampled = generate({});
+  EXPECT_EQ(sampled["tokens"].size(), 7u);
+  EXPECT_EQ(sampled["tokens"], generate({"-n", "7", "--temperature", "5"})["tokens"]);
+  EXPECT_NE(sampled["tokens"], generate({"--temperature", "0"})["tokens"]);
+  const CommandResult said = pare({"generate", model.path(), "-p", "Mira", "-n", "1", "--top-k", "3"});
+  EXPECT_THAT(
+      said.err,
+      testing::HasSubstr("sampling is temperature 5, top-k 3; defaults are those of generation_config.json"));
+}
+
 }  // namespace
 }  // namespace pare::test

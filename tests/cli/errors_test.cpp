@@ -60,6 +60,35 @@ TEST(Errors, ForeignFilesInPlaceOfTheModelsOwn) {
   expect_failure({"inspect", folder.path().string()}, 1, "config.json");
 }
 
+TEST(Errors, PointersAndPagesInPlaceOfTheModelsFiles) {
+  for (const char* name :
+       {"config.json", "tokenizer.json", "tokenizer_config.json", "generation_config.json"}) {
+    const TinyModelCopy model;
+    model.write(name, "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+    expect_failure({"generate", model.path(), "-p", "x"}, 1, std::string(name) + " is a Git LFS pointer");
+    model.write(name, "<!DOCTYPE html>\n<html></html>");
+    expect_failure({"generate", model.path(), "-p", "x"}, 1, std::string(name) + " is a page of HTML");
+  }
+  const TinyModelCopy model;
+  std::filesystem::remove(model.path() + "/tokenizer.json");
+  model.write("tokenizer.model", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+  expect_failure({"tokenize", model.path(), "-p", "x"}, 1, "tokenizer.model is a Git LFS pointer");
+}
+
+TEST(Errors, ValuesTooLargeForTheType) {
+  const TinyModelCopy copy;
+  Model model = make_tiny_model({.vocab = 384});
+  auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
+  Matrix<float> values = decode(mlp.up.weight);
+  values(3, 5) = 1e5f;
+  mlp.up.weight = Weight::from_matrix(std::as_const(values).view());
+  std::filesystem::remove(copy.path() + "/model.safetensors");
+  save_hf(model, copy.path(), {.dtype = Encoding::kF32});
+  const TempDir folder;
+  expect_failure({"convert", copy.path(), "-o", (folder / "out").string(), "--dtype", "f16"}, 1,
+                 "too large for their new type");
+}
+
 TEST(Errors, WeightsThatAreNotNumbers) {
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
     const TinyModelCopy copy;
@@ -129,6 +158,9 @@ TEST(Errors, UsageEndsWithStatusTwo) {
       {"logits", kTinyModel},
       {"logits", kTinyModel, "--tokens", "1,x"},
       {"logits", kTinyModel, "--tokens", "4294967296"},
+      {"logits", kTinyModel, "--tokens", ""},
+      {"logits", kTinyModel, "--tokens", "1,,2"},
+      {"serve", kTinyModel, "--top-p", "2"},
       {"tokenize", kTinyModel, "file", "-p", "text"},
   };
   for (const Arguments& arguments : usages) {

@@ -70,6 +70,29 @@ TEST(ModelDir, ExplainsWhatIsMissing) {
   EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kFormat, "git lfs pull");
 }
 
+TEST(ModelDir, ShardsWithoutAnIndex) {
+  const TempDir dir;
+  write_model_tensors(dir.path(), kPlan, produce, 20);
+  std::filesystem::remove(dir / "model.safetensors.index.json");
+  expect_model(read_model_tensors(dir.path()));
+  std::filesystem::copy(dir / "model-00001-of-00002.safetensors", dir / "model-00001-of-00003.safetensors");
+  EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kFormat, "more than one set");
+  std::filesystem::remove(dir / "model-00001-of-00003.safetensors");
+  std::filesystem::copy(dir / "model-00001-of-00002.safetensors", dir / "copy");
+  std::filesystem::rename(dir / "copy", dir / "model-00002-of-00002.safetensors");
+  EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kFormat, "is in another shard too");
+  std::filesystem::remove(dir / "model-00001-of-00002.safetensors");
+  EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kNotFound,
+                    "model-00001-of-00002.safetensors is missing: the folder holds 1 of 2 shards");
+}
+
+TEST(ModelDir, PointersInPlaceOfAnIndex) {
+  const TempDir dir;
+  dir.file("model.safetensors.index.json",
+           "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
+  EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kFormat, "index.json is a Git LFS pointer");
+}
+
 class ShardedModelDir : public testing::Test {
  protected:
   ShardedModelDir() { write_model_tensors(dir_.path(), kPlan, produce, 20); }

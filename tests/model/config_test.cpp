@@ -3,8 +3,12 @@
 
 #include <gtest/gtest.h>
 
+#include <cmath>
+
 #include "base/mapped_file.h"
 #include "model/arch/architecture.h"
+#include "model/other_keys.h"
+#include "model/rope.h"
 #include "model/run_model.h"
 #include "support/expect_error.h"
 
@@ -67,12 +71,50 @@ TEST(Config, RopeInBothSpellings) {
   }
 }
 
+// The golden models of tests/golden/llama hold the rest against transformers' logits.
+TEST(Config, ScalingOfTheRotaryEmbedding) {
+  Json json = valid();
+  json["max_position_embeddings"] = 400;
+  const auto rope = [&](const Json& object) {
+    json["rope_scaling"] = object;
+    return read(json).rope;
+  };
+  RopeConfig yarn = rope({{"type", "yarn"}, {"original_max_position_embeddings", 100}});
+  EXPECT_EQ(yarn.scaling, RopeScaling::kYarn);
+  EXPECT_EQ(yarn.factor, 4.0);  // the ratio of the two lengths
+  EXPECT_DOUBLE_EQ(yarn.attention_factor, 0.1 * std::log(4.0) + 1.0);
+  yarn = rope({{"type", "yarn"}, {"factor", 1.0}, {"beta_fast", nullptr}, {"attention_factor", 0.5}});
+  EXPECT_EQ(yarn.original_max_position, 400.0);
+  EXPECT_EQ(yarn.beta_fast, 32.0);
+  EXPECT_EQ(yarn.attention_factor, 0.5);
+  EXPECT_EQ(rope_frequencies(yarn, 8, 400), rope_frequencies(RopeConfig(), 8, 400));  // divided by 1
+  EXPECT_EQ(rope({{"type", "dynamic"}, {"factor", 2.0}}).scaling, RopeScaling::kDynamic);
+  EXPECT_EQ(read(json).max_positions, 400);
+
+  const std::vector<float> ones(4, 1.0f);
+  const std::vector<float> twos(4, 2.0f);
+  json["original_max_position_embeddings"] = 50;  // before that of the rope object
+  const RopeConfig longrope = rope({{"type", "su"},
+                                    {"short_factor", ones},
+                                    {"long_factor", twos},
+                                    {"original_max_position_embeddings", 7}});
+  EXPECT_EQ(longrope.scaling, RopeScaling::kLongrope);
+  EXPECT_EQ(longrope.original_max_position, 50.0);
+  EXPECT_DOUBLE_EQ(longrope.attention_factor, std::sqrt(1.0 + std::log(8.0) / std::log(50.0)));
+  const RopeConfig plain;
+  EXPECT_EQ(rope_frequencies(longrope, 8, 50), rope_frequencies(plain, 8, 50));
+  EXPECT_EQ(rope_frequencies(longrope, 8, 51)[0], 0.5);
+  EXPECT_EQ(
+      rope({{"type", "longrope"}, {"short_factor", ones}, {"long_factor", ones}, {"factor", 1.0}}).scaling,
+      RopeScaling::kDivisors);
+  EXPECT_PARE_ERROR(rope({{"type", "longrope"}, {"short_factor", {1.0}}, {"long_factor", twos}}),
+                    ErrorCode::kFormat, "1 rope divisors for 4 pairs");
+  EXPECT_PARE_ERROR(rope({{"type", "yarn"}, {"factor", -1.0}}), ErrorCode::kFormat, "factor");
+}
+
 TEST(Config, UnsupportedThingsAreNamed) {
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    EXPECT_PARE_ERROR(read_with(key, {{"rope_type", "yarn"}, {"factor", 2.0}}), ErrorCode::kUnsupported,
-                      "yarn");
-    EXPECT_PARE_ERROR(read_with(key, {{"type", "dynamic"}, {"factor", 2.0}}), ErrorCode::kUnsupported,
-                      "dynamic");
+    EXPECT_PARE_ERROR(read_with(key, {{"rope_type", "mrope"}}), ErrorCode::kUnsupported, "mrope");
     EXPECT_PARE_ERROR(read_with(key, {{"rope_type", "default"}, {"partial_rotary_factor", 0.5}}),
                       ErrorCode::kUnsupported, "partial_rotary_factor");
   }
@@ -375,10 +417,10 @@ TEST(Config, DivisorsOfTheRotaryEmbedding) {
     changed[key] = value;
     return changed;
   };
-  EXPECT_PARE_ERROR(read_with("rope_scaling", with("long_factor", {1, 2, 3, 5})), ErrorCode::kUnsupported,
-                    "longrope");
-  EXPECT_PARE_ERROR(read_with("rope_scaling", with("attention_factor", 1.2)), ErrorCode::kUnsupported,
-                    "longrope");
+  EXPECT_EQ(read_with("rope_scaling", longrope).rope.scaling, RopeScaling::kDivisors);
+  EXPECT_EQ(read_with("rope_scaling", with("long_factor", {1, 2, 3, 5})).rope.scaling,
+            RopeScaling::kLongrope);
+  EXPECT_EQ(read_with("rope_scaling", with("attention_factor", 1.2)).rope.scaling, RopeScaling::kLongrope);
   EXPECT_PARE_ERROR(read_with("rope_scaling", with("short_factor", {"x"})), ErrorCode::kFormat,
                     "short_factor");
   const Json three = {1, 2, 3};
@@ -419,6 +461,31 @@ TEST(Config, WhatIsWrittenIsReadBack) {
     EXPECT_EQ(writing_architecture(config).write_config(read(written)), written) << name;
     EXPECT_EQ(written["model_type"], config.is_uniform() ? config.architecture : "pare") << name;
   }
+}
+
+// Else a key of an output would be that of its input.
+TEST(Config, EveryWrittenKeyIsKnownAsPareSOwn) {
+  for (const char* golden : {"llama/bias", "llama/rope-longrope", "mistral/window", "qwen2/gqa", "qwen3/gqa",
+                             "olmo2/mha", "opt/post-norm", "phi/half-rotary", "sliced/all-streams"}) {
+    const auto path = golden_folder(golden) / "config.json";
+    const Json json = parse_json(read_file(path, 1 << 20), path.string());
+    const Architecture& family = find_architecture(json);
+    const ModelConfig config = family.read_config(json);
+    const Json written = writing_architecture(config).write_config(config);
+    for (const auto& [key, value] : written.items())
+      EXPECT_TRUE(is_own_config_key(key) || key == "pad_token_id") << golden << ": " << key;
+  }
+}
+
+TEST(Config, OtherKeysGoOn) {
+  const Json json = {{"pad_token_id", 7},  {"my_note", {{"a", 1}}}, {"hidden_size", 8},
+                     {"torch_dtype", "f"}, {"auto_map", {}},        {"_name_or_path", "/home/me"}};
+  const std::string others = other_keys_of(json);
+  EXPECT_EQ(parse_json(others, "t"), (Json{{"pad_token_id", 7}, {"my_note", {{"a", 1}}}}));
+  Json written = {{"hidden_size", 4}, {"pad_token_id", 1}};
+  add_other_keys(others, written);
+  EXPECT_EQ(written, (Json{{"hidden_size", 4}, {"pad_token_id", 7}, {"my_note", {{"a", 1}}}}));
+  EXPECT_EQ(other_keys_of({{"hidden_size", 4}}), "");
 }
 
 }  // namespace

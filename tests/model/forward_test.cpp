@@ -148,8 +148,8 @@ TEST(Forward, NotANumberIsAnError) {
 
 TEST(Forward, ObserverSeesTheSignalsOfAStage) {
   const Model model = sliced_model();
-  const std::vector<int64_t> positions = {0, 1, 2};
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, positions);
+  const RopeRange range{0, 3, 3};
+  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, std::span(&range, 1));
   const PackedStage stage = pack_stage(model.blocks[0].stages[0], 20, ComputeType::kF32);
   KvLayer kv(std::get<PackedAttention>(stage.branches[0]), 3);
   const Segment segment{0, 3, 0, &kv};

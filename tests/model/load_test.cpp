@@ -3,9 +3,11 @@
 
 #include <gtest/gtest.h>
 
+#include <fstream>
 #include <functional>
 
 #include "base/json.h"
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "io/gguf.h"
 #include "io/model_dir.h"
@@ -191,6 +193,122 @@ TEST(ModelSize, CountsEverythingOnce) {
   TinyModelOptions untied = o;
   untied.tied = false;
   EXPECT_EQ(model_size(make_tiny_model(untied)).parameters, tied.parameters + 10 * 4);
+}
+
+// A copy of a golden model whose config.json and tensor names are edited.
+class EditedModel {
+ public:
+  EditedModel(const std::string& golden, const std::function<std::string(const std::string&)>& rename,
+              const std::function<void(Json&)>& edit, const std::function<Weight(Weight)>& head = {}) {
+    const auto source = golden_folder(golden);
+    Json config = parse_json(read_file(source / "config.json", 1 << 20), "config.json");
+    edit(config);
+    folder_.file("config.json", config.dump());
+    const SafetensorsFile file = read_safetensors(source / "model.safetensors");
+    std::vector<TensorPlan> plan;
+    for (TensorPlan tensor : file.order) {
+      tensor.name = rename(tensor.name);
+      if (!tensor.name.empty()) plan.push_back(tensor);
+    }
+    const TensorInfo& embedding = file.tensors.at("model.embed_tokens.weight");
+    if (head) plan.push_back({"lm_head.weight", embedding.encoding, embedding.shape});
+    write_model_tensors(folder_.path(), plan, [&](const TensorPlan& tensor) {
+      if (head && tensor.name == "lm_head.weight") return head(as_weight(embedding));
+      for (const auto& [name, info] : file.tensors)
+        if (rename(name) == tensor.name) return as_weight(info);
+      throw std::runtime_error("no " + tensor.name);
+    });
+  }
+  const std::filesystem::path& path() const { return folder_.path(); }
+
+ private:
+  TempDir folder_;
+};
+
+const auto kSameName = [](const std::string& name) { return name; };
+const auto kNoEdit = [](Json&) {};
+
+TEST(Load, AHeadOfItsOwnIsUsedThoughTheConfigTiesIt) {
+  const auto doubled = [](const Weight& weight) {
+    Matrix<float> values = decode(weight);
+    for (int64_t i = 0; i < values.size(); ++i) values.data()[i] *= -2.0f;
+    return Weight::from_matrix(std::as_const(values).view());
+  };
+  std::vector<std::string> said;
+  set_log_sink([&](LogLevel level, std::string_view message) {
+    if (level == LogLevel::kWarning) said.emplace_back(message);
+  });
+  const EditedModel same("llama/gqa-tied", kSameName, kNoEdit, [](Weight weight) { return weight; });
+  EXPECT_TRUE(load_model(same.path()).config.tied);
+  EXPECT_TRUE(said.empty());
+  const EditedModel other("llama/gqa-tied", kSameName, kNoEdit, doubled);
+  const Model model = load_model(other.path());
+  set_log_sink({});
+  ASSERT_EQ(said.size(), 1u);
+  EXPECT_NE(said[0].find("\"lm_head.weight\" differs from the embedding"), std::string::npos) << said[0];
+  EXPECT_FALSE(model.config.tied);
+  const auto tokens = some_tokens(9, 97);
+  Matrix<float> expected = run_model(load_model(same.path()), tokens);
+  for (int64_t i = 0; i < expected.size(); ++i) expected.data()[i] *= -2.0f;
+  EXPECT_EQ(largest_difference(run_model(model, tokens), expected), 0.0);
+  const TempDir written;
+  save_hf(model, written.path());
+  EXPECT_EQ(largest_difference(run_model(load_model(written.path()), tokens), expected), 0.0);
+}
+
+TEST(Load, NamesWithoutTheirFirstPart) {
+  const auto bare = [](const std::string& name) {
+    return name.starts_with("model.") ? name.substr(6) : name;
+  };
+  const auto tokens = some_tokens(9, 97);
+  for (const char* golden : {"llama/gqa-tied", "llama/mha", "qwen3/gqa", "olmo2/mha", "mistral/window",
+                             "qwen2/tied", "phi/half-rotary"}) {
+    const EditedModel model(golden, bare, kNoEdit);
+    EXPECT_EQ(largest_difference(run_model(load_model(model.path()), tokens),
+                                 run_model(load_model(golden_folder(golden)), tokens)),
+              0.0)
+        << golden;
+  }
+  const auto without_head = [&](const std::string& name) {
+    return name == "lm_head.weight" ? std::string() : bare(name);
+  };
+  const EditedModel base("llama/mha", without_head, kNoEdit);
+  EXPECT_PARE_ERROR(load_model(base.path()), ErrorCode::kNotFound,
+                    "tensor \"lm_head.weight\" is missing, and config.json does not tie the head");
+}
+
+TEST(Load, EveryEndOfTheTwoConfigs) {
+  const EditedModel model("llama/mha", kSameName, [](Json& json) { json["eos_token_id"] = 5; });
+  EXPECT_EQ(load_model(model.path()).config.eos, (std::vector<int32_t>{5}));
+  std::ofstream(model.path() / "generation_config.json") << R"({"eos_token_id": [7, 5]})";
+  EXPECT_EQ(load_model(model.path()).config.eos, (std::vector<int32_t>{5, 7}));
+  std::ofstream(model.path() / "generation_config.json") << R"({"eos_token_id": "x"})";
+  EXPECT_PARE_ERROR(load_model(model.path()), ErrorCode::kFormat,
+                    "generation_config.json: key \"eos_token_id\"");
+}
+
+TEST(Load, WhatIsNoModelIsNamed) {
+  const TempDir folder;
+  EXPECT_PARE_ERROR(load_model(folder.file("model.safetensors", "x")), ErrorCode::kUnsupported,
+                    "give the folder");
+  EXPECT_PARE_ERROR(load_model(folder.file("weights.pt", "x")), ErrorCode::kUnsupported, "PyTorch weights");
+  EXPECT_PARE_ERROR(load_model(folder.file("m.zip", "x")), ErrorCode::kUnsupported, "archive");
+  EXPECT_PARE_ERROR(load_model(folder.file("m.gguf", "<!DOCTYPE html><html>")), ErrorCode::kFormat,
+                    "m.gguf is a page of HTML");
+  const std::pair<const char*, const char*> kinds[] = {{"adapter_config.json", "is an adapter (LoRA)"},
+                                                       {"consolidated.00.pth", "their maker's own format"},
+                                                       {"x.gguf", "give one of them as the model"},
+                                                       {"rank0.pt", "holds only PyTorch weights (rank0.pt)"}};
+  for (const auto& [name, message] : kinds) {
+    const TempDir other;
+    other.file(name, "x");
+    EXPECT_PARE_ERROR(load_model(other.path()), ErrorCode::kUnsupported, message);
+    EXPECT_PARE_ERROR(load_tokenizer(other.path()), ErrorCode::kUnsupported, message);
+  }
+  const EditedModel mlx("llama/mha", kSameName, [](Json& json) {
+    json["quantization"] = {{"group_size", 64}, {"bits", 4}};
+  });
+  EXPECT_PARE_ERROR(load_model(mlx.path()), ErrorCode::kUnsupported, "quantised by MLX");
 }
 
 }  // namespace

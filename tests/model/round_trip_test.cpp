@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/hf_modeling.h"
+#include "model/rope.h"
 #include "model/run_model.h"
 #include "model/save.h"
 #include "support/expect_error.h"
@@ -154,7 +155,8 @@ void expect_gguf_keeps(const Model& model) {
   EXPECT_EQ(again.config.bias, model.config.bias);
   EXPECT_EQ(again.config.rope, model.config.rope);
   EXPECT_EQ(again.config.bos, model.config.bos);
-  EXPECT_EQ(again.config.eos, model.config.eos);
+  ASSERT_FALSE(again.config.eos.empty());  // and those that the vocabulary names
+  EXPECT_EQ(again.config.eos.front(), model.config.eos.front());
   const auto tokens = some_tokens(40, model.config.vocab_size);
   EXPECT_EQ(largest_difference(run_model(model, tokens), run_model(again, tokens)), 0.0);
   // And back: the folder that comes of it holds the same tensors.
@@ -187,6 +189,46 @@ TEST(SaveGguf, KeepsTheRotaryEmbedding) {
   expect_gguf_keeps(model);
   model.config.rope.factor = 32.0;
   expect_gguf_keeps(model);
+  for (const double share : {1.0, 0.75}) {
+    model.config.rope = {10000.0, RopeScaling::kYarn, 4.0};
+    model.config.rope.original_max_position = 64.0;
+    model.config.rope.attention_factor = share * yarn_attention_factor(4.0);
+    model.config.rope.beta_fast = 16.0;
+    expect_gguf_keeps(model);
+  }
+  model.config.rope.truncate = false;
+  const TempDir folder;
+  EXPECT_PARE_ERROR(save_gguf(model, tiny_tokenizer(), folder / "model.gguf", std::nullopt),
+                    ErrorCode::kUnsupported, "yarn");
+}
+
+// 40 tokens are more than the original context of 32, and fewer than that of 64.
+TEST(SaveGguf, KeepsBothSetsOfDivisors) {
+  TinyModelOptions options = gguf_options();
+  options.head_dim = 8;
+  Model model = make_tiny_model(options);
+  for (const double original : {32.0, 64.0}) {
+    model.config.rope.scaling = RopeScaling::kLongrope;
+    model.config.rope.divisors = {1.0f, 1.5f, 3.0f, 20.0f};
+    model.config.rope.long_divisors = {2.0f, 2.5f, 6.0f, 40.0f};
+    model.config.rope.attention_factor = 1.25;
+    model.config.rope.original_max_position = original;
+    model.config.rope.factor = static_cast<double>(model.config.max_positions) / original;
+    expect_gguf_keeps(model);
+    const TempDir folder;
+    save_hf(model, folder.path());
+    EXPECT_EQ(load_model(folder.path()).config.rope, model.config.rope);
+  }
+}
+
+TEST(SaveHf, KeepsEveryScalingOfTheRotaryEmbedding) {
+  for (const char* golden :
+       {"rope-yarn", "rope-yarn-older", "rope-longrope", "rope-dynamic", "rope-llama3"}) {
+    const Model model = load_model(golden_folder(std::string("llama/") + golden));
+    const TempDir folder;
+    save_hf(model, folder.path());
+    EXPECT_EQ(load_model(folder.path()).config.rope, model.config.rope) << golden;
+  }
 }
 
 // A golden model with enough rows for the tokenizer.

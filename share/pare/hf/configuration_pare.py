@@ -4,6 +4,7 @@
 from transformers import PretrainedConfig
 
 _BIASES = ("q", "k", "v", "o", "gate", "up", "down")
+_ROPE_TYPES = ("default", "linear", "dynamic", "llama3", "yarn", "longrope")
 _CHOICES = {
     "norm": ("rms", "layer"),
     "norm_place": ("input", "branch", "sum"),
@@ -181,7 +182,7 @@ class PareConfig(PretrainedConfig):
                 raise ValueError(f"pare.{key} is '{self.pare[key]}', expected one of {choices}")
         if self.pare.get("parallel", False) and self.pare.get("norm_place", "input") != "input":
             raise ValueError("norms behind the branches of parallel layers are not supported")
-        if self.rotary_dim and self.rope_parameters["rope_type"] not in ("default", "linear", "llama3"):
+        if self.rotary_dim and self.rope_parameters["rope_type"] not in _ROPE_TYPES:
             raise ValueError(f"rope type '{self.rope_parameters['rope_type']}' is not supported")
         width = self.stream_width
         for i, layer in enumerate(layers):

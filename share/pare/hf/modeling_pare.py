@@ -43,8 +43,23 @@ def make_norm(config, width):
     return PareRMSNorm(width, config.pare["norm_width"], config.rms_norm_eps)
 
 
-def inverse_frequencies(config, device):
-    """Rotary frequencies (rotary_dim / 2), scaled as the config says."""
+def yarn_kept(rope, dim, device):
+    """How much of its own frequency each pair keeps (rotary_dim / 2): all of it where it turns often, none where rarely."""
+
+    def pair_with(turns):
+        length = rope["original_max_position_embeddings"]
+        return dim * math.log(length / (turns * 2 * math.pi)) / (2 * math.log(rope["rope_theta"]))
+
+    low, high = pair_with(rope.get("beta_fast") or 32), pair_with(rope.get("beta_slow") or 1)
+    if rope.get("truncate", True):
+        low, high = math.floor(low), math.ceil(high)
+    low, high = max(low, 0), min(high, dim - 1)
+    pairs = torch.arange(dim // 2, dtype=torch.float32, device=device)
+    return 1 - ((pairs - low) / (high - low if high != low else 0.001)).clamp(0, 1)
+
+
+def inverse_frequencies(config, length, device):
+    """Rotary frequencies (rotary_dim / 2) of a sequence of so many tokens, scaled as the config says."""
     dim = config.rotary_dim
     if not dim:
         return torch.zeros(0, device=device)
@@ -59,7 +74,21 @@ def inverse_frequencies(config, device):
         turns = original * inv_freq / (2 * math.pi)
         blend = ((turns - low) / (high - low)).clamp(0, 1)
         return inv_freq * (blend + (1 - blend) / rope["factor"])
+    if rope["rope_type"] == "yarn":
+        kept = yarn_kept(rope, dim, device)
+        return inv_freq * (kept + (1 - kept) / rope["factor"])
+    if rope["rope_type"] == "longrope":
+        is_long = length > rope["original_max_position_embeddings"]
+        return inv_freq / torch.tensor(rope["long_factor" if is_long else "short_factor"], device=device)
+    if rope["rope_type"] == "dynamic" and length > config.max_position_embeddings:
+        stretch = rope["factor"] * length / config.max_position_embeddings - (rope["factor"] - 1)
+        return inv_freq / stretch ** (torch.arange(0, dim, 2, dtype=torch.float32, device=device) / (dim - 2))
     return inv_freq
+
+
+def attention_factor(config):
+    """What scaling multiplies rotated queries and keys with."""
+    return (config.rope_parameters.get("attention_factor") or 1.0) if config.rotary_dim else 1.0
 
 
 def rotate(x, cos, sin):
@@ -394,8 +423,10 @@ class PareModel(ParePreTrainedModel):
             position_ids = torch.arange(past, past + x.shape[1], device=x.device)[None]
         if self.embed_positions is not None:
             x = x + self.embed_positions(position_ids + self.config.pare.get("position_offset", 0))
-        angles = (position_ids[..., None].float() * inverse_frequencies(self.config, x.device))[:, None]
-        cos, sin = angles.cos().to(x.dtype), angles.sin().to(x.dtype)
+        frequencies = inverse_frequencies(self.config, past + x.shape[1], x.device)
+        angles = (position_ids[..., None].float() * frequencies)[:, None]
+        factor = attention_factor(self.config)
+        cos, sin = (angles.cos() * factor).to(x.dtype), (angles.sin() * factor).to(x.dtype)
         mask = self.causal_mask(attention_mask, past, x)
         states = [x]
         for layer in self.layers:

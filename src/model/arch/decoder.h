@@ -32,6 +32,11 @@ inline constexpr RoleName kNames[] = {
     {Role::kHead, "lm_head", "output"},
 };
 
+class GgufKeys;
+
+// Models that were saved without their head, and some older ones, leave it out of all names.
+inline constexpr std::string_view kOptionalPrefix = "model.";
+
 // What a family's config.json means where it lacks a key.
 struct Defaults {
   int64_t max_positions = 2048;
@@ -48,8 +53,10 @@ int64_t layer_count(const Json& json);
 // "silu", "relu", "gelu", "gelu_new" and the like under `key`, which is `fallback` when missing.
 Activation read_activation(const Json& json, const char* key, const char* fallback);
 std::string_view activation_name(Activation activation);
-// Theta and scaling; `rotary_share` becomes "partial_rotary_factor" where there is one.
-RopeConfig read_rope(const Json& json, double& rotary_share);
+// Theta and scaling of a model of `max_positions`; `rotary_share` becomes "partial_rotary_factor" where there
+// is one.
+RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_share);
+void write_rope(const ModelConfig& config, Json& json);
 // "vocab_size", "tie_word_embeddings" (which is `tied` when missing), "bos_token_id" and "eos_token_id".
 void read_vocabulary(const Json& json, bool tied, ModelConfig& config);
 void write_vocabulary(const ModelConfig& config, Json& json);
@@ -72,6 +79,9 @@ Json write_config(const ModelConfig& config, std::string_view model_type, std::s
 // has.
 ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture);
 std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view prefix);
+// Theta and scaling of a model whose head_dim is known; what they add to the metadata.
+RopeConfig read_rope(const GgufFile& file, const GgufKeys& keys, const ModelConfig& config);
+void write_rope(const ModelConfig& config, std::string_view prefix, std::vector<GgufEntry>& entries);
 // The rotary embedding's divisors where metadata cannot express its scaling.
 std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config);
 

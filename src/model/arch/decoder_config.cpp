@@ -4,6 +4,7 @@
 #include "base/log.h"
 #include "model/arch/config_keys.h"
 #include "model/arch/decoder.h"
+#include "model/end_tokens.h"
 
 namespace pare::decoder {
 namespace {
@@ -23,86 +24,6 @@ constexpr ActivationName kActivations[] = {
     {Activation::kGeluTanh, "gelu_new"},  {Activation::kGeluTanh, "gelu_pytorch_tanh"},
     {Activation::kGeluTanh, "gelu_fast"},
 };
-
-std::vector<float> read_divisors(const Json& object, const char* key) {
-  const auto it = object.find(key);
-  if (it == object.end() || !it->is_array() ||
-      !std::all_of(it->begin(), it->end(), [](const Json& v) { return v.is_number(); }))
-    fail(ErrorCode::kFormat, "{}: \"{}\" must be an array of numbers", kWhat, key);
-  return it->get<std::vector<float>>();
-}
-
-// One divisor per pair, whatever the length: what GGUF's rope_freqs says. "longrope" with different divisors
-// for long sequences, or with scaled scores, is something else.
-void read_longrope(const Json& object, RopeConfig& rope) {
-  rope.scaling = RopeScaling::kDivisors;
-  rope.divisors = read_divisors(object, "short_factor");
-  if (rope.divisors != read_divisors(object, "long_factor") ||
-      get_number(object, "attention_factor", 0.0) != 1.0)
-    fail(ErrorCode::kUnsupported,
-         "{}: rope scaling \"longrope\" is supported only with equal short_factor and long_factor and "
-         "attention_factor 1",
-         kWhat);
-}
-
-// Scaling of one rope object: `rope_scaling` (older spelling) or `rope_parameters` (newer).
-void read_rope_scaling(const Json& object, RopeConfig& rope) {
-  auto type = json_find<std::string>(object, "rope_type", kWhat);
-  if (!type) type = json_find<std::string>(object, "type", kWhat);
-  if (!type || *type == "default") return;
-  if (*type == "longrope") return read_longrope(object, rope);
-  if (*type == "linear") {
-    rope.scaling = RopeScaling::kLinear;
-  } else if (*type == "llama3") {
-    rope.scaling = RopeScaling::kLlama3;
-    rope.low_freq_factor = json_get<double>(object, "low_freq_factor", kWhat);
-    rope.high_freq_factor = json_get<double>(object, "high_freq_factor", kWhat);
-    rope.original_max_position = json_get<double>(object, "original_max_position_embeddings", kWhat);
-  } else {
-    fail(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported (only linear and llama3)", kWhat,
-         *type);
-  }
-  rope.factor = json_get<double>(object, "factor", kWhat);
-}
-
-std::vector<int32_t> read_token_ids(const Json& config, const char* key) {
-  std::vector<int32_t> ids;
-  const auto it = config.find(key);
-  if (it == config.end() || it->is_null()) return ids;
-  const auto add = [&](const Json& value) {
-    if (!value.is_number_integer() || value.get<int64_t>() < 0 || value.get<int64_t>() > INT32_MAX)
-      fail(ErrorCode::kFormat, "{}: key \"{}\" has an unexpected value {}", kWhat, key,
-           value.dump().substr(0, 80));
-    ids.push_back(value.get<int32_t>());
-  };
-  if (it->is_array()) {
-    for (const Json& value : *it) add(value);
-  } else {
-    add(*it);
-  }
-  return ids;
-}
-
-Json rope_json(const ModelConfig& config) {
-  const RopeConfig& rope = config.rope;
-  switch (rope.scaling) {
-    case RopeScaling::kNone:
-      return nullptr;
-    case RopeScaling::kLinear:
-      return {{"rope_type", "linear"}, {"factor", rope.factor}};
-    case RopeScaling::kLlama3:
-      return {{"rope_type", "llama3"},
-              {"factor", rope.factor},
-              {"low_freq_factor", rope.low_freq_factor},
-              {"high_freq_factor", rope.high_freq_factor},
-              {"original_max_position_embeddings", static_cast<int64_t>(rope.original_max_position)}};
-    case RopeScaling::kDivisors:
-      return {{"rope_type", "longrope"},      {"short_factor", rope.divisors},
-              {"long_factor", rope.divisors}, {"factor", 1.0},
-              {"attention_factor", 1.0},      {"original_max_position_embeddings", config.max_positions}};
-  }
-  return nullptr;
-}
 
 }  // namespace
 
@@ -135,26 +56,11 @@ std::string_view activation_name(Activation activation) {
   return entry->name;
 }
 
-RopeConfig read_rope(const Json& json, double& rotary_share) {
-  RopeConfig rope;
-  rope.theta = get_number(json, "rope_theta", rope.theta);
-  rotary_share = get_number(json, "partial_rotary_factor", rotary_share);
-  for (const char* key : {"rope_scaling", "rope_parameters"}) {
-    const auto it = json.find(key);
-    if (it == json.end() || it->is_null()) continue;
-    require_object(*it, key);
-    rotary_share = get_number(*it, "partial_rotary_factor", rotary_share);
-    rope.theta = get_number(*it, "rope_theta", rope.theta);
-    read_rope_scaling(*it, rope);
-  }
-  return rope;
-}
-
 void read_vocabulary(const Json& json, bool tied, ModelConfig& config) {
   config.vocab_size = get_int(json, "vocab_size");
   config.tied = get_bool(json, "tie_word_embeddings", tied);
-  if (const auto bos = read_token_ids(json, "bos_token_id"); !bos.empty()) config.bos = bos.front();
-  config.eos = read_token_ids(json, "eos_token_id");
+  if (const auto bos = read_token_ids(json, "bos_token_id", kWhat); !bos.empty()) config.bos = bos.front();
+  config.eos = read_token_ids(json, "eos_token_id", kWhat);
 }
 
 void write_vocabulary(const ModelConfig& config, Json& json) {
@@ -182,7 +88,7 @@ ModelConfig read_config(const Json& json, std::string_view architecture, const D
   config.norm_width = hidden;
   config.embedding_width = hidden;
   double rotary_share = 1.0;
-  config.rope = read_rope(json, rotary_share);
+  config.rope = read_rope(json, config.max_positions, rotary_share);
   if (rotary_share != 1.0)
     fail(ErrorCode::kUnsupported, "{}: partial_rotary_factor {} is not supported for this architecture",
          kWhat, rotary_share);
@@ -234,10 +140,7 @@ Json write_config(const ModelConfig& config, std::string_view model_type, std::s
   json["max_position_embeddings"] = config.max_positions;
   json["hidden_act"] = activation_name(config.design.activation);
   json["rms_norm_eps"] = config.norm_eps;
-  if (config.rotary_dim > 0) {
-    json["rope_theta"] = config.rope.theta;
-    json["rope_scaling"] = rope_json(config);
-  }
+  if (config.rotary_dim > 0) write_rope(config, json);
   write_vocabulary(config, json);
   return json;
 }

@@ -1,119 +1,16 @@
 // GGUF metadata of the families of LLaMA's kind.
 #include <algorithm>
-#include <cmath>
 
 #include "model/arch/decoder.h"
-#include "model/rope.h"
+#include "model/arch/gguf_keys.h"
+#include "model/end_tokens.h"
 
 namespace pare::decoder {
 namespace {
 
-constexpr const char* kRopeFactors = "rope_freqs.weight";
-
-// Metadata keys of one family.
-class Keys {
- public:
-  Keys(const GgufFile& file, std::string_view prefix) : file_(file), prefix_(prefix) {}
-
-  std::string key(std::string_view name) const { return fmt::format("{}.{}", prefix_, name); }
-  int64_t get_int(std::string_view name) const { return file_.metadata.get_u32(key(name)); }
-  int64_t get_int(std::string_view name, int64_t fallback) const {
-    const auto value = file_.metadata.find_u32(key(name));
-    return value ? static_cast<int64_t>(*value) : fallback;
-  }
-  // A number of every layer: an array of them, or one for all.
-  std::vector<int64_t> get_layers(std::string_view name, int64_t layers) const {
-    const GgufValue* value = file_.metadata.find(key(name));
-    if (value == nullptr || !std::holds_alternative<GgufArray>(*value))
-      return std::vector<int64_t>(static_cast<size_t>(layers), get_int(name));
-    const std::vector<int32_t> numbers = file_.metadata.get_i32s(key(name));
-    if (static_cast<int64_t>(numbers.size()) != layers)
-      fail(ErrorCode::kFormat, "{}: {} has {} numbers, expected one for each of {} layers", file_.name,
-           key(name), numbers.size(), layers);
-    return {numbers.begin(), numbers.end()};
-  }
-  bool has(std::string_view name) const { return file_.metadata.find(key(name)) != nullptr; }
-  std::optional<float> find_number(std::string_view name) const { return file_.metadata.find_f32(key(name)); }
-  float get_number(std::string_view name) const { return file_.metadata.get_f32(key(name)); }
-  const std::string* find_string(std::string_view name) const {
-    return file_.metadata.find_string(key(name));
-  }
-
- private:
-  const GgufFile& file_;
-  std::string_view prefix_;
-};
-
-// What each pair's frequency is divided by.
-std::vector<float> rope_divisors(const RopeConfig& rope, int64_t head_dim) {
-  RopeConfig plain;
-  plain.theta = rope.theta;
-  const std::vector<double> base = rope_frequencies(plain, head_dim);
-  const std::vector<double> scaled = rope_frequencies(rope, head_dim);
-  std::vector<float> divisors;
-  for (size_t i = 0; i < base.size(); ++i) divisors.push_back(static_cast<float>(base[i] / scaled[i]));
-  return divisors;
-}
-
-// GGUF keeps any scaling that depends on the frequency as one divisor a pair. LLaMA-3's published parameters
-// are recognised, so that they can be written as such; else the divisors themselves are kept.
-void read_divisors(const GgufFile& file, int64_t head_dim, RopeConfig& rope) {
-  const auto tensor = file.tensors.find(kRopeFactors);
-  if (tensor == file.tensors.end()) return;
-  if (rope.scaling != RopeScaling::kNone)
-    fail(ErrorCode::kUnsupported, "{}: {} beside another rope scaling is not supported", file.name,
-         kRopeFactors);
-  std::vector<float> stored = as_vector(tensor->second, head_dim / 2);
-  for (const float divisor : stored)
-    if (!(divisor > 0.0f) || !std::isfinite(divisor))
-      fail(ErrorCode::kFormat, "{}: {} holds {}, expected positive numbers", file.name, kRopeFactors,
-           divisor);
-  RopeConfig llama3;
-  llama3.theta = rope.theta;
-  llama3.scaling = RopeScaling::kLlama3;
-  llama3.factor = stored.back();
-  const std::vector<float> expected = rope_divisors(llama3, head_dim);
-  bool published = true;
-  for (size_t i = 0; i < stored.size(); ++i)
-    published = published && std::abs(stored[i] - expected[i]) <= 1e-4f * expected[i];
-  if (published) {
-    rope = llama3;
-  } else {
-    rope.scaling = RopeScaling::kDivisors;
-    rope.divisors = std::move(stored);
-  }
-}
-
-RopeConfig read_rope(const GgufFile& file, const Keys& keys, int64_t head_dim) {
-  RopeConfig rope;
-  rope.theta = keys.find_number("rope.freq_base").value_or(10000.0f);
-  const int64_t dims = keys.get_int("rope.dimension_count", head_dim);
-  if (dims != head_dim)
-    fail(ErrorCode::kUnsupported, "{}: partial rotary embedding ({} of {}) is not supported", file.name, dims,
-         head_dim);
-  if (const auto scores = keys.find_number("rope.scaling.attn_factor"); scores && *scores != 1.0f)
-    fail(ErrorCode::kUnsupported, "{}: {} is {}, only 1 is supported", file.name,
-         keys.key("rope.scaling.attn_factor"), *scores);
-  const std::string* scaling = keys.find_string("rope.scaling.type");
-  auto factor = keys.find_number("rope.scaling.factor");
-  if (!factor) factor = keys.find_number("rope.scale_linear");  // files before the keys rope.scaling.*
-  if (scaling != nullptr && *scaling != "linear" && *scaling != "none")
-    fail(ErrorCode::kUnsupported, "{}: rope scaling \"{}\" is not supported (only linear and llama3)",
-         file.name, *scaling);
-  const bool linear = scaling != nullptr ? *scaling == "linear" : factor && *factor != 1.0f;
-  if (linear && !factor)
-    fail(ErrorCode::kFormat, "{}: {} is missing", file.name, keys.key("rope.scaling.factor"));
-  if (linear) {
-    rope.scaling = RopeScaling::kLinear;
-    rope.factor = *factor;
-  }
-  read_divisors(file, head_dim, rope);
-  return rope;
-}
-
 // Heads, KV heads and what the layers are made of. A layer of 0 heads has no attention, one of a hidden width
 // of 0 no MLP; all others have as many heads.
-void read_layers(const GgufFile& file, const Keys& keys, int64_t layers, ModelConfig& config) {
+void read_layers(const GgufFile& file, const GgufKeys& keys, int64_t layers, ModelConfig& config) {
   const int64_t hidden = config.embedding_width;
   const std::vector<int64_t> heads = keys.get_layers("attention.head_count", layers);
   const bool grouped = keys.has("attention.head_count_kv");
@@ -172,7 +69,7 @@ GgufValue of_layers(const ModelConfig& config, int64_t (*number)(const ModelConf
 }  // namespace
 
 ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture) {
-  const Keys keys(file, prefix);
+  const GgufKeys keys(file, prefix);
   const GgufMetadata& metadata = file.metadata;
   ModelConfig config;
   config.architecture = architecture;
@@ -196,11 +93,12 @@ ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string
   config.tied = file.tensors.count("output.weight") == 0;
   config.bias = read_biases(file, config);
   config.rotary_dim = config.head_dim;
-  if (config.head_dim > 0 && config.head_dim % 2 == 0) config.rope = read_rope(file, keys, config.head_dim);
+  if (config.head_dim > 0 && config.head_dim % 2 == 0) config.rope = read_rope(file, keys, config);
   if (const auto bos = metadata.find_u32("tokenizer.ggml.bos_token_id"))
     config.bos = static_cast<int32_t>(*bos);
-  if (const auto eos = metadata.find_u32("tokenizer.ggml.eos_token_id"))
-    config.eos = {static_cast<int32_t>(*eos)};
+  config.eos = gguf_ends(metadata);
+  if (const auto pad = metadata.find_u32("tokenizer.ggml.padding_token_id"))
+    config.other_keys = Json{{"pad_token_id", *pad}}.dump();
   validate(config);
   return config;
 }
@@ -229,18 +127,8 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view pr
   add_int("rope.dimension_count", config.head_dim);
   add_number("rope.freq_base", config.rope.theta);
   add_int("vocab_size", config.vocab_size);
-  if (config.rope.scaling == RopeScaling::kLinear) {
-    add("rope.scaling.type", std::string("linear"));
-    add_number("rope.scaling.factor", config.rope.factor);
-  }
+  write_rope(config, prefix, entries);
   return entries;
-}
-
-std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config) {
-  const RopeScaling scaling = config.rope.scaling;
-  if (scaling == RopeScaling::kDivisors) return {{kRopeFactors, config.rope.divisors}};
-  if (scaling != RopeScaling::kLlama3) return {};
-  return {{kRopeFactors, rope_divisors(config.rope, config.head_dim)}};
 }
 
 }  // namespace pare::decoder

@@ -50,7 +50,7 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 const Architecture& llama_architecture() {
   static const Architecture instance = {kName,     kName,        matches,         read_config,
                                         read_gguf, write_config, write_gguf,      decoder::extra_gguf_tensors,
-                                        is_plain,  true,         decoder::kNames, {},
+                                        is_plain,  true,         decoder::kNames, decoder::kOptionalPrefix,
                                         stand_in};
   return instance;
 }

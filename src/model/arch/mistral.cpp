@@ -39,9 +39,9 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& mistral_architecture() {
-  static const Architecture instance = {kName,    kGguf,        matches,        read_config,
-                                        nullptr,  write_config, write_gguf,     decoder::extra_gguf_tensors,
-                                        is_plain, true,         decoder::kNames};
+  static const Architecture instance = {kName,    kGguf,        matches,         read_config,
+                                        nullptr,  write_config, write_gguf,      decoder::extra_gguf_tensors,
+                                        is_plain, true,         decoder::kNames, decoder::kOptionalPrefix};
   return instance;
 }
 

@@ -71,7 +71,7 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) {
 const Architecture& olmo2_architecture() {
   static const Architecture instance = {kName,     kName,        matches,    read_config,
                                         read_gguf, write_config, write_gguf, decoder::extra_gguf_tensors,
-                                        is_plain,  false,        kNames};
+                                        is_plain,  false,        kNames,     decoder::kOptionalPrefix};
   return instance;
 }
 

@@ -105,8 +105,9 @@ Json write_config(const ModelConfig& config) {
 }  // namespace
 
 const Architecture& opt_architecture() {
-  static const Architecture instance = {kName,   {},      matches,  read_config, nullptr, write_config,
-                                        nullptr, nullptr, is_plain, false,       kNames,  "model."};
+  static const Architecture instance = {kName,    {},           matches, read_config,
+                                        nullptr,  write_config, nullptr, nullptr,
+                                        is_plain, false,        kNames,  decoder::kOptionalPrefix};
   return instance;
 }
 

@@ -44,12 +44,12 @@ ModelConfig read_config(const Json& json) {
   config.head_dim = hidden / config.heads;
   if (config.head_dim * config.heads != hidden)
     fail(ErrorCode::kFormat, "{}: hidden_size {} does not divide into {} heads", kWhat, hidden, config.heads);
+  config.max_positions = get_int(json, "max_position_embeddings", 2048);
   double rotary_share = kRotaryShare;
-  config.rope = decoder::read_rope(json, rotary_share);
+  config.rope = decoder::read_rope(json, config.max_positions, rotary_share);
   if (!(rotary_share > 0.0 && rotary_share <= 1.0))
     fail(ErrorCode::kFormat, "{}: partial_rotary_factor is {}", kWhat, rotary_share);
   config.rotary_dim = static_cast<int64_t>(static_cast<double>(config.head_dim) * rotary_share);
-  config.max_positions = get_int(json, "max_position_embeddings", 2048);
   config.norm_width = hidden;
   config.norm_eps = get_number(json, "layer_norm_eps", 1e-5);
   config.embedding_width = hidden;
@@ -87,8 +87,9 @@ Json write_config(const ModelConfig& config) {
 }  // namespace
 
 const Architecture& phi_architecture() {
-  static const Architecture instance = {kName,   {},      matches,  read_config, nullptr, write_config,
-                                        nullptr, nullptr, is_plain, false,       kNames};
+  static const Architecture instance = {kName,    {},           matches, read_config,
+                                        nullptr,  write_config, nullptr, nullptr,
+                                        is_plain, false,        kNames,  decoder::kOptionalPrefix};
   return instance;
 }
 

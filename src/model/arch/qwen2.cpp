@@ -33,9 +33,9 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& qwen2_architecture() {
-  static const Architecture instance = {kName,     kName,        matches,        read_config,
-                                        read_gguf, write_config, write_gguf,     decoder::extra_gguf_tensors,
-                                        is_plain,  false,        decoder::kNames};
+  static const Architecture instance = {kName,     kName,        matches,         read_config,
+                                        read_gguf, write_config, write_gguf,      decoder::extra_gguf_tensors,
+                                        is_plain,  false,        decoder::kNames, decoder::kOptionalPrefix};
   return instance;
 }
 

@@ -47,9 +47,9 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) {
 }  // namespace
 
 const Architecture& qwen3_architecture() {
-  static const Architecture instance = {kName,     kName,        matches,        read_config,
-                                        read_gguf, write_config, write_gguf,     decoder::extra_gguf_tensors,
-                                        is_plain,  false,        decoder::kNames};
+  static const Architecture instance = {kName,     kName,        matches,         read_config,
+                                        read_gguf, write_config, write_gguf,      decoder::extra_gguf_tensors,
+                                        is_plain,  false,        decoder::kNames, decoder::kOptionalPrefix};
   return instance;
 }
 
