@@ -1,7 +1,6 @@
 #include "model/model_card.h"
 
 #include <algorithm>
-#include <map>
 
 #include "base/atomic_file.h"
 #include "model/carried_files.h"
@@ -134,14 +133,12 @@ std::string figures_text(const CardFacts& facts) {
   std::string text = "## Before and after\n\n| | before | after | of it |\n|---|---|---|---|\n";
   text += size_row("parameters", member(before, "parameters"), facts.size.parameters);
   text += size_row("bytes", member(before, "bytes"), facts.size.bytes) + "\n";
-  std::map<std::string, int64_t> patterns;
-  const Json& sparsity = member(facts.manifest, "sparsity");
-  if (sparsity.is_array())
-    for (const Json& entry : sparsity) ++patterns[value_text(member(entry, "pattern"))];
-  for (const auto& [pattern, count] : patterns)
-    text += fmt::format("- {} linears keep {} weights.\n", count, pattern);
+  if (const Json& linears = member(facts.manifest, "linears"); linears.is_object())
+    for (const auto& [pattern, count] : linears.items())
+      if (pattern != "dense")
+        text += fmt::format("- {} linears keep {} weights.\n", value_text(count), one_line(pattern));
   text += error_line(member(facts.manifest, "errors"), "sliced streams");
-  text += error_line(sparsity, "sparse linears");
+  text += error_line(member(facts.manifest, "sparsity"), "sparse linears");
   if (const Json& fallbacks = member(facts.manifest, "fallbacks"); fallbacks.is_array() && !fallbacks.empty())
     text += fmt::format("- {} steps did not go as planned: `fallbacks` in `pare.json`.\n", fallbacks.size());
   return text + "- `pare eval` measures what it cost in perplexity and on tasks.\n\n";

@@ -141,6 +141,7 @@ CardFacts facts() {
   facts.manifest = parse_json(R"({"recipe": {"method": "sparsify", "options": {"--pattern": "2:4"},
       "calibration": {"source": "book.txt", "nsamples": 4}, "seed": 7},
       "before": {"parameters": 200, "bytes": 400}, "errors": [], "fallbacks": ["x"],
+      "linears": {"2:4": 2, "dense": 26},
       "sparsity": [{"pattern": "2:4", "relative_error": 0.25}, {"pattern": "2:4", "relative_error": 0.75}]})",
                               "test");
   facts.size = {.parameters = 100, .bytes = 300};
