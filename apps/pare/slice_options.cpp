@@ -39,7 +39,8 @@ void add_what(CLI::App& command, Options& o) {
       "Share of the sliced width that goes, as SliceGPT counts it (with --rotation or --uniform)");
   command
       .add_option("--streams", o.streams,
-                  "What to slice: hidden, value (both is the default), or residual, separated by commas")
+                  "What to slice: hidden, value (both is the default; hidden alone keeps N:M patterns and "
+                  "makes the smaller GGUF file), or residual, separated by commas")
       ->delimiter(',')
       ->check(CLI::IsMember({"hidden", "value", "residual"}));
   command.add_flag("--uniform", o.slice.uniform,

@@ -11,6 +11,7 @@
 #include "compress/slice/streams.h"
 #include "model/packed_model.h"
 #include "model/visit.h"
+#include "tensor/sparse_weight.h"
 
 namespace pare {
 namespace {
@@ -63,6 +64,10 @@ int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t wi
     // in f32.
     const int64_t columns = stream_columns(stage, branch);
     algebra += 3 * columns * columns * 8 + 6 * largest * 8 + 2 * parameters * 4;
+    // A refit in a pattern keeps the Gram matrix twice more, and once in f32; its rows, residuals,
+    // directions.
+    if (const auto* mlp = std::get_if<Mlp>(&stage.branches[branch]))
+      if (!followed_pattern(mlp->down.weight).dense()) algebra += columns * columns * 20 + 7 * largest * 8;
   }
   return signals + parameters * 4 + algebra;
 }
