@@ -122,7 +122,7 @@ TEST(Errors, TextsAndPromptsOfTheWrongLength) {
   expect_failure({"bench", kTinyModel, "--prefill", "200", "--decode", "57"}, 1, "context of 256");
   const TempDir folder;
   const std::string empty = folder.file("empty", "").string();
-  expect_failure({"eval", kTinyModel, "--ppl", empty, "--seqlen", "16"}, 1, "0 tokens");
+  expect_failure({"eval", kTinyModel, "--ppl", empty, "--seqlen", "16"}, 1, "holds no text");
 }
 
 TEST(Errors, UsageEndsWithStatusTwo) {
