@@ -62,7 +62,9 @@ Opened open(const std::string& path, const Options& options) {
     why = error.what();
   }
   OpenModel model = open_model(path, options.compute);
-  ModelDefaults defaults = model_defaults(path, tokenizer, {.sampling = {.temperature = kApiTemperature}});
+  GenerateOptions otherwise;
+  otherwise.sampling.temperature = kApiTemperature;
+  ModelDefaults defaults = model_defaults(path, tokenizer, otherwise);
   defaults.options.sampling = options.sampling.over(defaults.options.sampling);
   return {std::move(tokenizer), std::move(model), std::move(format), std::move(why), std::move(defaults)};
 }
@@ -110,7 +112,8 @@ std::vector<ServedModel> load(const Options& options, std::vector<std::unique_pt
     opened.push_back(std::make_unique<Opened>(open(path, options)));
     const Opened& model = *opened.back();
     served.push_back({id_of(path, served), model.model.size.parameters, &model.model.packed, &model.tokenizer,
-                      model.chat, model.why_no_chat, model.defaults.options});
+                      model.chat, model.why_no_chat, model.defaults.options.sampling,
+                      model.defaults.options.stop_ids});
     log_info("{}: requests that do not say otherwise are sampled at {}{}", served.back().id,
              describe(model.defaults.options.sampling),
              model.defaults.source.empty() ? "" : fmt::format(" ({})", model.defaults.source));

@@ -100,7 +100,7 @@ std::vector<GgufEntry> gguf_end_entries(std::span<const int32_t> ends, std::span
   for (size_t i = 0; i < std::min(unknown.size(), std::size(free_keys)); ++i)
     entries.push_back({free_keys[i], static_cast<uint32_t>(unknown[i])});
   if (unknown.size() > std::size(free_keys))
-    log_warning("llama.cpp will not end a text at the tokens {}: GGUF has no further key for them",
+    log_warning("GGUF has no key for the ends {} of a text: other programs will go on behind them",
                 fmt::join(std::span(unknown).subspan(std::size(free_keys)), ", "));
   return entries;
 }

@@ -135,7 +135,7 @@ TEST(EndTokens, AllAreNamedInGguf) {
   std::sort(again.begin(), again.end());
   EXPECT_EQ(again, ends);
   ASSERT_EQ(said.size(), 1u);
-  EXPECT_NE(said[0].find("the tokens 4"), std::string::npos) << said[0];
+  EXPECT_NE(said[0].find("the ends 4"), std::string::npos) << said[0];
 }
 
 }  // namespace
