@@ -112,8 +112,7 @@ std::vector<ServedModel> load(const Options& options, std::vector<std::unique_pt
     opened.push_back(std::make_unique<Opened>(open(path, options)));
     const Opened& model = *opened.back();
     served.push_back({id_of(path, served), model.model.size.parameters, &model.model.packed, &model.tokenizer,
-                      model.chat, model.why_no_chat, model.defaults.options.sampling,
-                      model.defaults.options.stop_ids});
+                      model.chat, model.why_no_chat, model.defaults.options});
     log_info("{}: requests that do not say otherwise are sampled at {}{}", served.back().id,
              describe(model.defaults.options.sampling),
              model.defaults.source.empty() ? "" : fmt::format(" ({})", model.defaults.source));
