@@ -52,7 +52,7 @@ def records_of(path):
     return [json.loads(line) for line in path.read_text(encoding="utf-8").splitlines() if line.strip()]
 
 
-def harness_tasks(path, own_task, folder):
+def harness_tasks(path, own_task, limit, folder):
     """By the name of pare's task: the tasks that lm-evaluation-harness has for it, as (name, file, its definition's name,
     numbers of the items in pare's task)."""
     if own_task == "truthfulqa":
@@ -60,7 +60,7 @@ def harness_tasks(path, own_task, folder):
     if own_task != "mmlu":
         return {path.stem: [(path.stem, path, own_task, None)]}
     by_subject = {}
-    for number, record in enumerate(records_of(path)):
+    for number, record in enumerate(records_of(path)[:limit]):
         by_subject.setdefault(record["subject"], []).append((number, record))
     tasks = []
     for subject, items in by_subject.items():
@@ -75,7 +75,7 @@ def harness_scores(args, files, folder):
     index = TaskManager().task_index
     tasks = {}
     for path, own_task in files:
-        tasks |= harness_tasks(path, own_task, folder)
+        tasks |= harness_tasks(path, own_task, args.limit, folder)
     names = []
     for name, path, own_task, _ in (entry for entries in tasks.values() for entry in entries):
         (folder / f"{name}.yaml").write_text(json.dumps(definition(name, path, own_task, index)))
