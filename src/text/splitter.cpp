@@ -126,6 +126,7 @@ Splitter::Splitter(const std::vector<SplitStep>& steps) {
 }
 
 std::vector<std::string_view> Splitter::split(std::string_view text) const {
+  if (text.empty()) return {};
   std::vector<Span> words;
   std::vector<Span> next;
   std::vector<Part> parts;

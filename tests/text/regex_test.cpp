@@ -47,7 +47,7 @@ TEST(Regex, HasOnigurumasSyntax) {
   EXPECT_EQ(first_match("a{,2}b", "aaab"), "aab");
   EXPECT_EQ(first_match("a{2}+", "aaaaa"), "aaaa");  // not possessive
   EXPECT_EQ(first_match("a++a", "aaa"), "-");
-  EXPECT_EQ(first_match("[^a-c&&b-z]", "b"), "b");
+  EXPECT_EQ(first_match("[^a-c&&b-z]", "ba"), "a");
   EXPECT_EQ(first_match("x(?#a comment)y", "xy"), "xy");
   EXPECT_EQ(first_match("a(?i)b|c", "aC"), "aC");  // the flag lasts to the end of the group around it
   EXPECT_EQ(first_match("^b$", "a\nb\nc"), "b");
@@ -78,8 +78,9 @@ TEST(Regex, BoundsThePattern) {
 }
 
 TEST(Regex, ExponentialPatternsEndInAnError) {
-  EXPECT_PARE_ERROR(first_match("(a|a)*b", std::string(60, 'a')), ErrorCode::kInvalid, "tries too many ways");
-  EXPECT_PARE_ERROR(first_match("(a+)+$b", std::string(60, 'a')), ErrorCode::kInvalid, "tries too many ways");
+  const std::string text = fmt::format("{}x", std::string(60, 'a'));
+  for (const char* pattern : {R"((a|a)*\z)", R"((a+)+\z)"})
+    EXPECT_PARE_ERROR(first_match(pattern, text), ErrorCode::kInvalid, "tries too many ways");
 }
 
 // Quadratic in the text: a run of spaces that the pattern wants at the end of it.
