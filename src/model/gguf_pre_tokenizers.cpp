@@ -272,7 +272,8 @@ std::vector<SplitStep> steps_of(Rules rules) {
 
 // A step of a tokenizer as llama.cpp knows it: numbers by their class, the punctuation of Falcon by its own.
 SplitStep as_regex(const SplitStep& step, Rules rules) {
-  if (step == single_digits()) return split_at_regex(R"(\p{N})");
+  // DeepSeek's vocabulary has no token of several digits: a run of them gives the same ids as single ones.
+  if (step == single_digits()) return split_at_regex(rules == Rules::kDeepseekLlm ? R"(\p{N}+)" : R"(\p{N})");
   if (rules == Rules::kFalcon && step.pattern == SplitStep::Pattern::kPunctuation &&
       step.behavior == SplitBehavior::kContiguous)
     return split_at_regex(regexes_of(rules).front());
