@@ -3,7 +3,7 @@
 #include <limits>
 
 #include "base/log.h"
-#include "model/copy_files.h"
+#include "model/chat_info.h"
 #include "model/generation_config.h"
 
 namespace pare {
