@@ -51,9 +51,9 @@ void run(const Options& options, Comm& comm) {
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const std::string prompt = options.prompt == "-" ? read_text("-") : options.prompt;
   const std::vector<int32_t> ids = tokenizer.encode(prompt, {true, true});
-  const GenerateOptions generate = generate_options(options, tokenizer);
   const std::vector<OpenModel> models = open_models({options.model}, options.compute, comm);
   const PipelineSession session(comm);
+  const GenerateOptions generate = generate_options(options, tokenizer);
   const OpenModel& model = models.front();
   std::string text;
   const auto sink = [&](std::string_view piece) {

@@ -68,6 +68,7 @@ ModelDefaults model_defaults(const std::string& model, const Tokenizer& tokenize
   const GenerationConfig config = read_generation_config(model);
   ModelDefaults defaults{otherwise, config.source};
   defaults.options.sampling = sampling_of(config, otherwise.sampling);
+  if (describe(defaults.options.sampling) == describe(otherwise.sampling)) defaults.source.clear();
   defaults.options.max_tokens = config.max_new_tokens.value_or(otherwise.max_tokens);
   if (const auto eos = read_chat_info(model, tokenizer).eos) defaults.options.stop_ids.push_back(*eos);
   return defaults;

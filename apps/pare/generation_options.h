@@ -42,7 +42,7 @@ void add_generation(CLI::App& command, GenerationFlags& flags);
 // How a model's own files want it to be sampled and where its tokenizer ends a text, in place of `otherwise`.
 struct ModelDefaults {
   GenerateOptions options;
-  std::string source;  // the file that says how to sample, for messages; empty: none does
+  std::string source;  // the file that has another sampling than `otherwise`, for messages; empty: none
 };
 ModelDefaults model_defaults(const std::string& model, const Tokenizer& tokenizer,
                              const GenerateOptions& otherwise = {});
