@@ -44,13 +44,14 @@ ChatFormat open_format(const Options& options, const Tokenizer& tokenizer) {
 }
 
 void run(const Options& options) {
-  options.generate.over({});  // fails before a model is opened
+  // What is wrong with the options is said before a model is opened.
+  options.generate.over({});
+  ChatOptions chat = options.chat;
+  chat.variables = parse_template_variables(options.variables);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   ChatFormat format = open_format(options, tokenizer);
   const OpenModel model = open_model(options.model, options.compute);
   const ModelDefaults defaults = model_defaults(options.model, tokenizer);
-  ChatOptions chat = options.chat;
-  chat.variables = parse_template_variables(options.variables);
   chat.generate = options.generate.over(defaults.options);
   log_defaults(defaults, chat.generate.sampling);
   ChatSession session(model.packed, tokenizer, std::move(format), std::move(chat));

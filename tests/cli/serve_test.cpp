@@ -67,19 +67,20 @@ TEST(Serve, RefusesKeysAndValuesThatMemoryCannotHold) {
   Json config = parse_json(model.read("config.json"), "config");
   config["max_position_embeddings"] = 1 << 22;  // of 1 KB a token and sequence
   model.write("config.json", config.dump());
-  expect_failure({"serve", model.path(), "--port", "0", "--parallel", "1024", "--context", "4194304"}, 1,
-                 "lower --parallel or --context");
+  expect_failure(
+      {"serve", model.path(), "--port", "0", "--parallel", "1024", "--context", "4194304", "--quiet"}, 1,
+      "lower --parallel or --context");
 }
 
 TEST(Serve, SaysWhyItCannotBegin) {
   expect_failure({"serve", kTinyModel, "--port", "0", "--cors", "localhost"}, 2, "--cors is \"localhost\"");
   expect_failure({"serve", kTinyModel, "--port", "0", "--drain", "-1"}, 2, "--drain is -1");
-  expect_failure({"serve", "/nowhere"}, 1, "/nowhere");
+  expect_failure({"serve", "/nowhere", "--port", "0", "--quiet"}, 1, "/nowhere");
   expect_failure({"serve", kTinyModel, "--port", "0", "--host", "256.0.0.1", "--quiet"}, 1,
                  "cannot listen on 256.0.0.1:0");
   expect_failure({"serve", kTinyModel, "--port", "70000"}, 2, "--port");
   expect_failure({"serve", kTinyModel, "--parallel", "0"}, 2, "--parallel");
-  expect_failure({"serve", kTinyModel, "--chat-template", "none"}, 2, "none");
+  expect_failure({"serve", kTinyModel, "--port", "0", "--chat-template", "none", "--quiet"}, 2, "none");
 }
 
 }  // namespace

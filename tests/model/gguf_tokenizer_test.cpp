@@ -93,6 +93,7 @@ GgufFile file_with_pre(const std::string* pre) {
   for (GgufEntry& entry : gguf_tokenizer_entries(original, original.vocab_size()))
     if (entry.key != "tokenizer.ggml.pre") file.metadata.add(entry.key, entry.value);
   if (pre != nullptr) file.metadata.add("tokenizer.ggml.pre", *pre);
+  file.metadata.add("tokenizer.ggml.bos_token_id", static_cast<uint32_t>(original.spec().prefix.at(0)));
   return file;
 }
 

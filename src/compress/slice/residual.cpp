@@ -45,6 +45,9 @@ bool becomes_plain(const Model& model, const ResidualOptions& options) {
   ModelConfig config = model.config;
   config.head_transform = stays_tied(model, options);
   config.design.norm = NormKind::kRms;
+  config.embedding_width = options.width;
+  for (BlockShape& block : config.blocks)
+    block.input_width = block.attention_output_width = block.output_width = options.width;
   return options.rotation == Rotation::kGlobal && config.norm_width != options.width &&
          plain_norms_suffice(config);
 }
