@@ -50,7 +50,8 @@ struct Name {
   bool adds_bos = false;
   bool nfc = false;  // as the models' own tokenizers have it; llama.cpp does without
 };
-// The first name with the rules of a tokenizer is the one written.
+// The first name with a tokenizer's rules, merges and normal form is the one written; where none has all
+// three, the first with its rules and merges, else with its rules.
 constexpr Name kNames[] = {
     {"gpt-2", Rules::kGpt2},
     {"smollm", Rules::kDigitsThenGpt2},
@@ -318,6 +319,8 @@ GgufPreTokenizer apply_gguf_pre_tokenizer(std::string_view name, std::string_vie
 
 std::string gguf_pre_tokenizer_name(const TokenizerSpec& spec) {
   const std::vector<SplitStep> steps = splits_of(spec);
+  const bool nfc = std::any_of(spec.normalizer.begin(), spec.normalizer.end(),
+                               [](const NormalizerStep& s) { return s.kind == NormalizerStep::Kind::kNfc; });
   const Name* found = nullptr;
   std::optional<Rules> tried;
   for (const Name& entry : kNames) {
@@ -326,8 +329,9 @@ std::string gguf_pre_tokenizer_name(const TokenizerSpec& spec) {
       tried = entry.rules;
       continue;
     }
-    if (entry.ignore_merges == spec.ignore_merges) return std::string(entry.gguf);
-    if (found == nullptr) found = &entry;
+    const bool merges_alike = entry.ignore_merges == spec.ignore_merges;
+    if (merges_alike && entry.nfc == nfc) return std::string(entry.gguf);
+    if (found == nullptr || (merges_alike && found->ignore_merges != spec.ignore_merges)) found = &entry;
   }
   if (found == nullptr)
     fail(ErrorCode::kUnsupported,
