@@ -42,7 +42,7 @@ void add_what(CLI::App& command, Options& o) {
                   "What to slice: hidden, value (both is the default; hidden alone keeps N:M patterns and "
                   "makes the smaller GGUF file), or residual, separated by commas")
       ->delimiter(',')
-      ->check(CLI::IsMember({"hidden", "value", "residual"}));
+      ->check(one_of(std::vector<std::string>{"hidden", "value", "residual"}));
   command.add_flag("--uniform", o.slice.uniform,
                    "One hidden width for all layers: the result is an ordinary checkpoint of its family");
   command.add_option("--ridge", o.slice.ridge, "Damping of the refits, relative (default 0.001)");
@@ -60,11 +60,11 @@ void add_residual(CLI::App& command, Options& o) {
           "--rotation", o.slice.rotation,
           "Slice the residual stream: block (SliceGPT: a basis per stage, with shortcut matrices) or global "
           "(one basis, no shortcuts)")
-      ->transform(CLI::CheckedTransformer(kRotations).description(""));
+      ->transform(one_of(kRotations));
   command
       .add_option("--covariance", o.slice.covariance,
                   "Of the residual stream, for its basis: raw, or normalized as the norms see it (default)")
-      ->transform(CLI::CheckedTransformer(kCovariances).description(""));
+      ->transform(one_of(kCovariances));
   command.add_flag("--slice-head,!--no-slice-head", o.slice.slice_head,
                    "Whether what the head reads is sliced too (default yes)");
   command.add_flag("--keep-tie,!--untie", o.slice.keep_tie,
