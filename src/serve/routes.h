@@ -1,6 +1,7 @@
 // What is found where.
 #pragma once
 
+#include <boost/beast/core/ostream.hpp>  // what verb.hpp needs and does not include
 #include <boost/beast/http/verb.hpp>
 #include <string>
 #include <string_view>
