@@ -12,8 +12,7 @@ usage: check_export.py MODEL [--pare PROGRAM] [--against MODEL] [--tokens 1,2,3 
   --pare PROGRAM    the pare to compare with (default: pare)
   --against MODEL   compare with `pare logits` of this model instead of MODEL itself (say, the folder a GGUF came from)
   --golden FILE     take the tokens from a golden.safetensors
-  --tolerance X     of the relative difference (default 1e-3; .gguf: 0.1, as llama.cpp rounds activations to the type of
-                    the weights, q8_0 where these are blocks, and keeps its cache in f16)
+  --tolerance X     of the relative difference (default 1e-3; of a .gguf by the type of its matrices)
   --all OUT         make every kind of output of MODEL (export_cases.py) in the folder OUT, those that are not there yet,
                     try each, and print a table
   --python N=P      for --all, any number of times: try folders in the interpreter P, called N in the table; that with
@@ -35,6 +34,16 @@ import numpy as np
 from export_cases import CASES, file_name
 
 PROMPT = "The tide went out and"
+
+# Of log-probabilities by llama.cpp, relative to their spread, by the type of the file's matrices. With its cache in f32 it
+# computes as pare does, except that it rounds the activations that meet a matrix to the matrix's own type, or to q8_0 where
+# that is made of blocks. Rounding by a relative error e changes a sum of independent products by e of its spread; the
+# roundings of 30 matrices in a row add up to sqrt(30) e = 5 e, and the largest difference of some thousand values is about 4
+# times the usual one: 20 e. As a root of mean squares e is 2^-11 / sqrt(6) = 2e-4 for f16, 2^-8 / sqrt(6) = 1.6e-3 for bf16,
+# and for blocks, in steps of 1/127 of the largest of 32 values, which is 2.5 times their spread, 2.5 / 127 / sqrt(12) =
+# 5.7e-3. In f32 only the order of sums differs, by 1e-5 at most, and the tolerance is that of folders.
+GGUF_TOLERANCES = {"f32": 1e-3, "f16": 4e-3, "bf16": 3.2e-2}
+GGUF_TOLERANCE_OF_BLOCKS = 0.12
 
 
 def folder_logits(folder, tokens, dtype):
@@ -83,6 +92,8 @@ def gguf_log_probabilities(file, tokens, threads):
     params = xllamacpp.CommonParams()
     params.model.path = str(file)
     params.n_ctx, params.n_gpu_layers, params.warmup = 256, 0, False
+    params.cache_type_k = params.cache_type_v = xllamacpp.ggml_type.GGML_TYPE_F32
+    params.flash_attn_type = xllamacpp.llama_flash_attn_type.LLAMA_FLASH_ATTN_TYPE_DISABLED
     params.cpuparams.n_threads = params.cpuparams_batch.n_threads = threads
     server = xllamacpp.Server(params)
     rows = []
@@ -109,6 +120,16 @@ def pare_logits(program, model, tokens):
     return np.array(json.loads(result.stdout)["logits"], dtype=np.float32)
 
 
+def tolerance_of(program, model):
+    """Of the relative difference of a model's logits, or of a .gguf's log-probabilities."""
+    if model.suffix != ".gguf":
+        return 1e-3
+    result = subprocess.run([program, "inspect", str(model), "--json"], stdout=subprocess.PIPE, check=True)
+    encodings = json.loads(result.stdout)["encodings"]
+    of_matrices = [name for name, entry in encodings.items() if entry["matrices"]]
+    return max(GGUF_TOLERANCES.get(name, GGUF_TOLERANCE_OF_BLOCKS) for name in of_matrices)
+
+
 def vocabulary_of(model):
     if model.suffix == ".gguf":
         return 256  # every tokenizer in use has as many; asking for the real size means parsing the file
@@ -125,7 +146,7 @@ def choose_tokens(args):
     return np.random.default_rng(args.seed).integers(0, vocabulary_of(args.model), args.length).tolist()
 
 
-def check(model, tokens, ours, args):
+def check(model, tokens, ours, tolerance, args):
     """One model in this interpreter: {"by", "relative", "same"}, or {"error"}."""
     gguf = model.suffix == ".gguf"
     try:
@@ -143,10 +164,9 @@ def check(model, tokens, ours, args):
         return {"error": "logits are not finite"}
     relative = float(np.abs(other - ours)[there].max() / max(ours.std(), 1e-30))
     same = float((np.where(there, other, -np.inf).argmax(1) == ours.argmax(1)).mean())
-    tolerance = args.tolerance if args.tolerance is not None else 0.1 if gguf else 1e-3
     result = {"by": by, "relative": relative, "same": same}
     if not relative <= tolerance:
-        result["error"] = f"differs by {relative:.1e}"
+        result["error"] = f"differs by {relative:.1e}, more than {tolerance:.1e}"
     return result
 
 
@@ -167,12 +187,12 @@ def make(case, args, made):
     return "" if result.returncode == 0 else result.stderr.strip().splitlines()[-1]
 
 
-def cell(result):
+def cell(result, gguf):
     if "error" in result:
         return "**" + result["error"].replace("|", "/").replace("\n", " ")[:120] + "**"
     same = "" if result["same"] == 1 else f", same first choice {result['same']:.0%}"
-    by = result["by"].replace("ForCausalLM", "")
-    return f"{result['relative']:.0e}{same} ({by})"
+    by = "" if gguf else f" ({result['by'].replace('ForCausalLM', '')})"
+    return f"{result['relative']:.0e}{same}{by}"
 
 
 def versions(python):
@@ -209,8 +229,9 @@ def check_all(args):
                 continue
             logits = Path(scratch) / f"{i}.npy"
             np.save(logits, pare_logits(args.pare, made[case.name], tokens))
+            tolerance = args.tolerance or tolerance_of(args.pare, made[case.name])
             for name in llama if case.gguf else folders:
-                jobs[name].append([case.name, str(made[case.name]), str(logits)])
+                jobs[name].append([case.name, str(made[case.name]), str(logits), tolerance])
         for name, python in pythons:
             work = Path(scratch) / f"{name}.json"
             work.write_text(json.dumps({"tokens": tokens, "jobs": jobs.get(name, [])}))
@@ -226,7 +247,7 @@ def check_all(args):
         for i, name in enumerate(llama if case.gguf else folders):
             result = cells.get((case.name, name), {"error": "no result"})
             failed |= "error" in result and case.name not in refused
-            row[-1 if case.gguf else i] = "pare refuses" if case.name in refused else cell(result)
+            row[-1 if case.gguf else i] = "pare refuses" if case.name in refused else cell(result, case.gguf)
         print(f"| `{case.name}` | " + " | ".join(row) + " |")
     return failed
 
@@ -234,8 +255,8 @@ def check_all(args):
 def work(args):
     """Tries the jobs of a file, in one process that has loaded its packages once."""
     task = json.loads(args.worker.read_text())
-    for case, model, logits in task["jobs"]:
-        result = check(Path(model), task["tokens"], np.load(logits), args)
+    for case, model, logits, tolerance in task["jobs"]:
+        result = check(Path(model), task["tokens"], np.load(logits), tolerance, args)
         print("\n" + json.dumps({"case": case, **result}), flush=True)
 
 
@@ -265,7 +286,9 @@ def main():
     if args.all:
         sys.exit(check_all(args))
     tokens = choose_tokens(args)
-    result = check(args.model, tokens, pare_logits(args.pare, args.against or args.model, tokens), args)
+    ours = pare_logits(args.pare, args.against or args.model, tokens)
+    tolerance = args.tolerance or tolerance_of(args.pare, args.model)
+    result = check(args.model, tokens, ours, tolerance, args)
     if "relative" in result:
         print(f"{result['by']}: relative to the spread {result['relative']:.3e}, same first choice {result['same']:.1%}")
     if "error" in result:

@@ -27,7 +27,7 @@ import transformers
 from safetensors.numpy import load_file, save_file
 from transformers import AutoModelForCausalLM
 
-from modeling_cases import CASES
+from modeling_cases import CASES, LONGROPE_ORIGINAL
 from modeling_reference import VOCAB, full_config, numpy_logits, random_tensors
 from modeling_storage import STORAGES, stored
 
@@ -80,23 +80,33 @@ def check_case(name, directory, config, tensors, rng):
             "f64 model", np.abs(wide(ids).logits[0].numpy() - reference).max(), 2e-5 * reference.std()
         )
         off32 = expect("f32 model", np.abs(logits - reference).max(), 1e-4 * reference.std())
-        # Left padding must not change what the real tokens see.
-        padded = torch.cat((torch.zeros(1, 5, dtype=torch.long), ids[:, :20]), 1)
-        mask = torch.cat((torch.zeros(1, 5, dtype=torch.long), torch.ones(1, 20, dtype=torch.long)), 1)
+        short = model(ids[:, :20]).logits[0].numpy()
+        expect(
+            "shorter text", np.abs(short - numpy_logits(config, tensors, tokens[:20])).max(), 1e-4 * reference.std()
+        )
+        longer = np.concatenate((tokens, tokens))
+        if not config["pare"].get("learned_positions", False):
+            there = wide(torch.tensor(longer)[None]).logits[0].numpy()
+            expect("longer text", np.abs(there - numpy_logits(config, tensors, longer)).max(), 4e-5 * reference.std())
+        # Left padding must not change what the real tokens see, nor count as length.
+        padded = torch.cat((torch.zeros(1, 15, dtype=torch.long), ids[:, :20]), 1)
+        mask = torch.cat((torch.zeros(1, 15, dtype=torch.long), torch.ones(1, 20, dtype=torch.long)), 1)
         positions = (mask.cumsum(1) - 1).clamp(min=0)
-        shifted = model(padded, attention_mask=mask, position_ids=positions).logits[0, 5:].numpy()
-        expect("left-padded batch", np.abs(shifted - logits[:20]).max(), 1e-4)
-        # Cache: in two pieces, then one token at a time.
-        first = model(ids[:, :17], use_cache=True)
+        shifted = model(padded, attention_mask=mask, position_ids=positions).logits[0, 15:].numpy()
+        expect("left-padded batch", np.abs(shifted - short).max(), 1e-4)
+        # Cache: in two pieces, then one token at a time; all of them long in the sense of longrope.
+        begin = LONGROPE_ORIGINAL + 1
+        first = model(ids[:, :begin], use_cache=True)
         name_of_cache = "cache" if "cache" in first else "past_key_values"
         cache, pieces = first[name_of_cache], [first.logits]
-        for t in range(17, LENGTH):
+        for t in range(begin, LENGTH):
             out = model(ids[:, t : t + 1], **{name_of_cache: cache}, use_cache=True)
             cache = out[name_of_cache]
             pieces.append(out.logits)
         expect("decoding with the cache", np.abs(torch.cat(pieces, 1)[0].numpy() - logits).max(), 1e-4)
         options = dict(max_new_tokens=12, min_new_tokens=12, do_sample=False, pad_token_id=0)
-        batch, keep = torch.cat((padded, ids[:, :25])), torch.cat((mask, torch.ones(1, 25, dtype=torch.long)))
+        batch = torch.cat((padded[:, 10:], ids[:, :25]))
+        keep = torch.cat((mask[:, 10:], torch.ones(1, 25, dtype=torch.long)))
         cached = model.generate(batch, attention_mask=keep, use_cache=True, **options)
         plain = model.generate(batch, attention_mask=keep, use_cache=False, **options)
         if not torch.equal(cached, plain):

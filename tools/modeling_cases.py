@@ -1,5 +1,8 @@
 """The sliced models that check_modeling.py tries: what each covers, its config and what stands under `pare` in it."""
 
+# Tokens: more than the prompts that check_modeling.py continues have, fewer than it makes of them.
+LONGROPE_ORIGINAL = 30
+
 
 def layer(before, middle, after, values, hidden):
     return {
@@ -260,5 +263,66 @@ CASES = {
             biases=UNGATED_BIASES,
             layers=[layer(20, 20, 20, 5, 24), layer(20, 20, 20, 3, 17)],
         ),
+    ),
+    "rope-yarn": (
+        "yarn with its own turns and attention factor, streams cut",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=16,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(
+                rope_type="yarn",
+                rope_theta=10000.0,
+                factor=4.0,
+                attention_factor=1.2,
+                beta_fast=8.0,
+                beta_slow=0.5,
+                original_max_position_embeddings=64,
+            ),
+        ),
+        dict(norm_width=16, embedding_width=16, layers=[layer(16, 14, 15, 12, 24), layer(15, 13, 12, 16, 20)]),
+    ),
+    "rope-longrope": (
+        "longrope of part of each head, in parallel layers, on more tokens than the original context and on fewer",
+        dict(
+            num_attention_heads=2,
+            num_key_value_heads=2,
+            head_dim=12,
+            hidden_act="gelu_new",
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=False,
+            rope_parameters=dict(
+                rope_type="longrope",
+                rope_theta=10000.0,
+                short_factor=[1.0, 1.1, 1.3, 1.6],
+                long_factor=[1.2, 2.0, 4.0, 9.0],
+                factor=8.0,
+                attention_factor=1.25,
+                original_max_position_embeddings=LONGROPE_ORIGINAL,
+            ),
+        ),
+        dict(
+            PHI,
+            norm="rms",
+            rotary_dim=8,
+            norm_width=16,
+            embedding_width=12,
+            layers=[parallel_layer(12, 13, 12, 22), parallel_layer(13, 11, 9, 18)],
+        ),
+    ),
+    "rope-dynamic": (
+        "dynamic within its positions, where it changes nothing",
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=4,
+            head_dim=6,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=True,
+            max_position_embeddings=40,
+            rope_parameters=dict(rope_type="dynamic", rope_theta=1000.0, factor=3.0),
+        ),
+        dict(norm_width=24, embedding_width=16, head_transform=True, layers=[layer(16, 16, 15, 5, 26)]),
     ),
 }

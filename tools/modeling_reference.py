@@ -106,6 +106,44 @@ def random_tensors(config, rng):
     return {name: tensor.astype(np.float32) for name, tensor in tensors.items()}
 
 
+def rope_frequencies(rope, theta, turns, length, config):
+    """Angle per position of each pair (turns / 2) in a sequence of so many tokens."""
+    kind, original = rope.get("rope_type", rope.get("type")), rope.get("original_max_position_embeddings")
+
+    def divisor(pair):
+        f = theta ** (-2.0 * pair / turns)
+        if kind == "linear":
+            return rope["factor"]
+        if kind == "longrope":
+            return rope["short_factor" if length <= original else "long_factor"][pair]
+        if kind == "dynamic" and length > config["max_position_embeddings"]:
+            base = theta * (
+                rope["factor"] * length / config["max_position_embeddings"] - rope["factor"] + 1
+            ) ** (turns / (turns - 2))
+            return f * base ** (2.0 * pair / turns)
+        if kind == "llama3":
+            wave = 2 * math.pi / f
+            if wave > original / rope["low_freq_factor"]:
+                return rope["factor"]
+            if wave > original / rope["high_freq_factor"]:
+                smooth = (original / wave - rope["low_freq_factor"]) / (
+                    rope["high_freq_factor"] - rope["low_freq_factor"]
+                )
+                return 1 / ((1 - smooth) / rope["factor"] + smooth)
+        if kind == "yarn":
+            # The pairs that turn beta_fast and beta_slow times within the original context.
+            ends = [
+                turns / 2 * math.log(original / (2 * math.pi * rope[key])) / math.log(theta)
+                for key in ("beta_fast", "beta_slow")
+            ]
+            low, high = max(math.floor(ends[0]), 0), min(math.ceil(ends[1]), turns - 1)
+            ramp = min(max((pair - low) / (high - low), 0), 1)
+            return 1 / (1 - ramp + ramp / rope["factor"])
+        return 1
+
+    return [theta ** (-2.0 * pair / turns) / divisor(pair) for pair in range(turns // 2)]
+
+
 def numpy_logits(config, stored, tokens):
     """The definition, token by token and head by head, in f64. Returns (tokens, vocabulary)."""
     w = {name: tensor.astype(np.float64) for name, tensor in stored.items()}
@@ -126,29 +164,16 @@ def numpy_logits(config, stored, tokens):
         return x @ w[name + ".weight"].T + w.get(name + ".bias", 0.0)
 
     rope = {**(config.get("rope_scaling") or {}), **(config.get("rope_parameters") or {})}
-    kind, theta = rope.get("rope_type", rope.get("type")), rope.get("rope_theta", config.get("rope_theta"))
-    frequencies = []
+    theta = rope.get("rope_theta", config.get("rope_theta"))
     turns = pare.get("rotary_dim", dim)
-    for pair in range(turns // 2):  # none: no rotary embedding
-        f = theta ** (-2.0 * pair / turns)
-        if kind == "linear":
-            f /= rope["factor"]
-        elif kind == "llama3":
-            length, wave = rope["original_max_position_embeddings"], 2 * math.pi / f
-            if wave > length / rope["low_freq_factor"]:
-                f /= rope["factor"]
-            elif wave > length / rope["high_freq_factor"]:
-                smooth = (length / wave - rope["low_freq_factor"]) / (
-                    rope["high_freq_factor"] - rope["low_freq_factor"]
-                )
-                f = (1 - smooth) * f / rope["factor"] + smooth * f
-        frequencies.append(f)
+    frequencies = rope_frequencies(rope, theta, turns, len(tokens), config) if turns else []
+    stretch = rope.get("attention_factor", 1.0)
 
     def turned(x, position):
         """Pairs (i, i + turns/2) as complex numbers, turned by the position's angles."""
         half = turns // 2
         z = (x[:half] + 1j * x[half:turns]) * np.exp(1j * position * np.array(frequencies))
-        return np.concatenate((z.real, z.imag, x[turns:]))
+        return np.concatenate((stretch * z.real, stretch * z.imag, x[turns:]))
 
     def head_norm(name, x):
         """Of each head's slice of a token, or of the token's whole row."""

@@ -454,7 +454,10 @@ TEST(Config, WhatIsWrittenIsReadBack) {
                            "phi/half-rotary",
                            "phi/quarter-rotary-gqa",
                            "sliced/all-streams",
-                           "sliced/global-rotation"}) {
+                           "sliced/global-rotation",
+                           "sliced/rope-yarn",
+                           "sliced/rope-longrope",
+                           "sliced/rope-dynamic"}) {
     const auto path = golden_folder(name) / "config.json";
     const ModelConfig config = read(parse_json(read_file(path, 1 << 20), name));
     const Json written = writing_architecture(config).write_config(config);

@@ -43,7 +43,8 @@ INSTANTIATE_TEST_SUITE_P(
                       "phi/half-rotary", "phi/quarter-rotary-gqa", "phi/minimal-config", "sliced/all-streams",
                       "sliced/block-rotation", "sliced/global-rotation", "sliced/first-layer-bare",
                       "sliced/opt-rotated", "sliced/opt-streams", "sliced/phi-rotated", "sliced/phi-streams",
-                      "sliced/qwen3-rotated", "sliced/olmo2-streams", "sliced/opt-post-norm"));
+                      "sliced/qwen3-rotated", "sliced/olmo2-streams", "sliced/opt-post-norm",
+                      "sliced/rope-yarn", "sliced/rope-longrope", "sliced/rope-dynamic"));
 
 }  // namespace
 }  // namespace pare::test

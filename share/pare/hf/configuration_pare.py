@@ -4,7 +4,15 @@
 from transformers import PretrainedConfig
 
 _BIASES = ("q", "k", "v", "o", "gate", "up", "down")
-_ROPE_TYPES = ("default", "linear", "dynamic", "llama3", "yarn", "longrope")
+# What each kind of rotary embedding needs; all others have defaults.
+_ROPE_KEYS = {
+    "default": (),
+    "linear": ("factor",),
+    "dynamic": ("factor",),
+    "llama3": ("factor", "low_freq_factor", "high_freq_factor"),
+    "yarn": ("factor", "attention_factor", "original_max_position_embeddings"),
+    "longrope": ("short_factor", "long_factor", "attention_factor", "original_max_position_embeddings"),
+}
 _CHOICES = {
     "norm": ("rms", "layer"),
     "norm_place": ("input", "branch", "sum"),
@@ -182,8 +190,12 @@ class PareConfig(PretrainedConfig):
                 raise ValueError(f"pare.{key} is '{self.pare[key]}', expected one of {choices}")
         if self.pare.get("parallel", False) and self.pare.get("norm_place", "input") != "input":
             raise ValueError("norms behind the branches of parallel layers are not supported")
-        if self.rotary_dim and self.rope_parameters["rope_type"] not in _ROPE_TYPES:
-            raise ValueError(f"rope type '{self.rope_parameters['rope_type']}' is not supported")
+        if self.rotary_dim:
+            kind = self.rope_parameters["rope_type"]
+            if kind not in _ROPE_KEYS:
+                raise ValueError(f"rope type '{kind}' is not supported")
+            if missing := [key for key in _ROPE_KEYS[kind] if key not in self.rope_parameters]:
+                raise ValueError(f"the rope parameters of type '{kind}' lack {missing}")
         width = self.stream_width
         for i, layer in enumerate(layers):
             missing = [key for key in _LAYER_WIDTHS if key not in layer]

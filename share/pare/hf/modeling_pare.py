@@ -50,7 +50,7 @@ def yarn_kept(rope, dim, device):
         length = rope["original_max_position_embeddings"]
         return dim * math.log(length / (turns * 2 * math.pi)) / (2 * math.log(rope["rope_theta"]))
 
-    low, high = pair_with(rope.get("beta_fast") or 32), pair_with(rope.get("beta_slow") or 1)
+    low, high = pair_with(rope.get("beta_fast", 32)), pair_with(rope.get("beta_slow", 1))
     if rope.get("truncate", True):
         low, high = math.floor(low), math.ceil(high)
     low, high = max(low, 0), min(high, dim - 1)
@@ -88,7 +88,7 @@ def inverse_frequencies(config, length, device):
 
 def attention_factor(config):
     """What scaling multiplies rotated queries and keys with."""
-    return (config.rope_parameters.get("attention_factor") or 1.0) if config.rotary_dim else 1.0
+    return config.rope_parameters.get("attention_factor", 1.0) if config.rotary_dim else 1.0
 
 
 def rotate(x, cos, sin):
@@ -423,7 +423,8 @@ class PareModel(ParePreTrainedModel):
             position_ids = torch.arange(past, past + x.shape[1], device=x.device)[None]
         if self.embed_positions is not None:
             x = x + self.embed_positions(position_ids + self.config.pare.get("position_offset", 0))
-        frequencies = inverse_frequencies(self.config, past + x.shape[1], x.device)
+        # Padding is no part of a sequence's length.
+        frequencies = inverse_frequencies(self.config, int(position_ids.max()) + 1, x.device)
         angles = (position_ids[..., None].float() * frequencies)[:, None]
         factor = attention_factor(self.config)
         cos, sin = (angles.cos() * factor).to(x.dtype), (angles.sin() * factor).to(x.dtype)
@@ -477,6 +478,19 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
 
     def set_output_embeddings(self, value):
         self.lm_head = value
+
+    def prepare_inputs_for_generation(self, input_ids, attention_mask=None, **kwargs):
+        cache = kwargs.get(CACHE)
+        past = 0 if cache is None else int(cache.get_seq_length())
+        if past and self.config.rotary_dim and self.config.rope_parameters["rope_type"] == "longrope":
+            original = self.config.rope_parameters["original_max_position_embeddings"]
+            total = input_ids.shape[1] if attention_mask is None else int(attention_mask.sum(1).max())
+            if total > original >= total - (input_ids.shape[1] - past):
+                # The sequence becomes a long one: the cached keys are rotated as those of short ones are.
+                kwargs[CACHE] = None
+                if "next_sequence_length" in kwargs:
+                    kwargs["next_sequence_length"] = None
+        return super().prepare_inputs_for_generation(input_ids, attention_mask=attention_mask, **kwargs)
 
     def forward(
         self,
