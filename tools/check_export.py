@@ -12,7 +12,7 @@ usage: check_export.py MODEL [--pare PROGRAM] [--against MODEL] [--tokens 1,2,3 
   --pare PROGRAM    the pare to compare with (default: pare)
   --against MODEL   compare with `pare logits` of this model instead of MODEL itself (say, the folder a GGUF came from)
   --golden FILE     take the tokens from a golden.safetensors
-  --tolerance X     of the relative difference (default 1e-3; of a .gguf by the type of its matrices)
+  --tolerance X     of the relative difference (default 1e-3; of a .gguf by the type of its matrices and its depth)
   --all OUT         make every kind of output of MODEL (export_cases.py) in the folder OUT, those that are not there yet,
                     try each, and print a table
   --python N=P      for --all, any number of times: try folders in the interpreter P, called N in the table; that with
@@ -35,15 +35,13 @@ from export_cases import CASES, file_name
 
 PROMPT = "The tide went out and"
 
-# Of log-probabilities by llama.cpp, relative to their spread, by the type of the file's matrices. With its cache in f32 it
-# computes as pare does, except that it rounds the activations that meet a matrix to the matrix's own type, or to q8_0 where
-# that is made of blocks. Rounding by a relative error e changes a sum of independent products by e of its spread; the
-# roundings of 30 matrices in a row add up to sqrt(30) e = 5 e, and the largest difference of some thousand values is about 4
-# times the usual one: 20 e. As a root of mean squares e is 2^-11 / sqrt(6) = 2e-4 for f16, 2^-8 / sqrt(6) = 1.6e-3 for bf16,
-# and for blocks, in steps of 1/127 of the largest of 32 values, which is 2.5 times their spread, 2.5 / 127 / sqrt(12) =
-# 5.7e-3. In f32 only the order of sums differs, by 1e-5 at most, and the tolerance is that of folders.
-GGUF_TOLERANCES = {"f32": 1e-3, "f16": 4e-3, "bf16": 3.2e-2}
-GGUF_TOLERANCE_OF_BLOCKS = 0.12
+# By what share of itself llama.cpp rounds an activation that meets a matrix of a type (root of the mean square): to the
+# matrix's own type, or to q8_0 where that is made of blocks. 2^-11 / sqrt(6) for f16, 2^-8 / sqrt(6) for bf16; blocks are
+# steps of 1/127 of the largest of 32 values, which is 2.5 times their spread: 2.5 / 127 / sqrt(12).
+GGUF_ROUNDING = {"f32": 0.0, "f16": 2.0e-4, "bf16": 1.6e-3}
+GGUF_ROUNDING_OF_BLOCKS = 5.7e-3
+# Of logits in f32, where only the order of sums differs.
+TOLERANCE = 1e-3
 
 
 def folder_logits(folder, tokens, dtype):
@@ -121,13 +119,19 @@ def pare_logits(program, model, tokens):
 
 
 def tolerance_of(program, model):
-    """Of the relative difference of a model's logits, or of a .gguf's log-probabilities."""
+    """Of the relative difference of a model's logits, or of a .gguf's log-probabilities.
+
+    With its cache in f32 llama.cpp differs by its rounding alone. Rounding by a share e changes a sum of independent products
+    by e of its spread, all 7 matrices of all layers by sqrt(7 layers) e, and the largest difference of some thousand values
+    is about 4 times the usual one.
+    """
     if model.suffix != ".gguf":
-        return 1e-3
+        return TOLERANCE
     result = subprocess.run([program, "inspect", str(model), "--json"], stdout=subprocess.PIPE, check=True)
-    encodings = json.loads(result.stdout)["encodings"]
-    of_matrices = [name for name, entry in encodings.items() if entry["matrices"]]
-    return max(GGUF_TOLERANCES.get(name, GGUF_TOLERANCE_OF_BLOCKS) for name in of_matrices)
+    facts = json.loads(result.stdout)
+    encodings = [name for name, entry in facts["encodings"].items() if entry["matrices"]]
+    rounding = max(GGUF_ROUNDING.get(name, GGUF_ROUNDING_OF_BLOCKS) for name in encodings)
+    return max(TOLERANCE, 4 * (7 * facts["layers"]) ** 0.5 * rounding)
 
 
 def vocabulary_of(model):
