@@ -38,13 +38,18 @@ Json templates_json(const std::map<std::string, std::string>& templates) {
   return list;
 }
 
+constexpr const char* kTokenizerConfig = "tokenizer_config.json";
+constexpr const char* kFastTokenizer = "PreTrainedTokenizerFast";
+// Without these generate(**tokenizer(text)) of transformers 4 refuses the token types that go with that
+// class.
+constexpr const char* kInputNames = "model_input_names";
+const Json kInputs = {"input_ids", "attention_mask"};
+
 // tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file.
 void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   const Tokenizer tokenizer = tokenizer_from_gguf(file);
-  Json config = {{"tokenizer_class", "PreTrainedTokenizerFast"},
-                 {"clean_up_tokenization_spaces", false},
-                 // Or generate() of transformers 4 would refuse the token types that go with the class.
-                 {"model_input_names", {"input_ids", "attention_mask"}}};
+  Json config = {
+      {"tokenizer_class", kFastTokenizer}, {"clean_up_tokenization_spaces", false}, {kInputNames, kInputs}};
   Json generation = generation_json(read_generation_config(file.name));
   const auto add = [&](const char* name, const char* key) {
     const auto id = gguf_token(file, tokenizer, key);
@@ -66,7 +71,7 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
     config["chat_template"] = templates_json(templates);
   constexpr auto kReplace = Json::error_handler_t::replace;
   write_file(folder / "tokenizer.json", tokenizer_json(tokenizer.spec()));
-  write_file(folder / "tokenizer_config.json", config.dump(2, ' ', false, kReplace) + "\n");
+  write_file(folder / kTokenizerConfig, config.dump(2, ' ', false, kReplace) + "\n");
   write_file(folder / "generation_config.json", generation.dump(2) + "\n");
 }
 
@@ -78,22 +83,32 @@ bool is_absolute(const std::string& path) {
   return path.starts_with('/') || path.starts_with('~') || path.find(":\\") == 1;
 }
 
-// tokenizer_config.json without absolute paths: byte by byte the same where there are none.
-std::string without_paths(std::string text, const fs::path& path) {
-  const auto names = [&](const char* key) {
-    return text.find(fmt::format("\"{}\"", key)) != std::string::npos;
-  };
-  if (std::none_of(std::begin(kPathKeys), std::end(kPathKeys), names)) return text;
-  Json config = parse_json(text, path.string());
+bool drop_paths(Json& config) {
   bool changed = false;
   for (const char* key : kPathKeys) {
-    const auto it = config.is_object() ? config.find(key) : config.end();
-    if (!config.is_object() || it == config.end() || !it->is_string()) continue;
-    if (!is_absolute(it->get_ref<const std::string&>())) continue;
+    const auto it = config.find(key);
+    if (it == config.end() || !it->is_string() || !is_absolute(it->get_ref<const std::string&>())) continue;
     config.erase(it);
     changed = true;
   }
-  return changed ? config.dump(2) + "\n" : text;
+  return changed;
+}
+
+// Where the class of the tokenizer is the one that passes token types if nothing else is said.
+bool name_inputs(Json& config) {
+  const auto it = config.find("tokenizer_class");
+  if (it == config.end() || *it != kFastTokenizer || config.contains(kInputNames)) return false;
+  config[kInputNames] = kInputs;
+  return true;
+}
+
+// A tokenizer_config.json as an output has it: byte by byte the same where there is nothing to mend.
+std::string mended_config(std::string text, const fs::path& path) {
+  Json config = parse_json(text, path.string());
+  if (!config.is_object()) return text;
+  const bool dropped = drop_paths(config);
+  const bool named = name_inputs(config);
+  return dropped || named ? config.dump(2) + "\n" : text;
 }
 
 // Earlier versions kept the path of the calibration text. Several have " + " between them.
@@ -122,8 +137,11 @@ void copy_tokenizer_files(const fs::path& model_path, const fs::path& folder) {
   if (!fs::exists(model_path / "tokenizer.json"))
     log_warning("{} has no tokenizer.json: neither has the output", model_path.string());
   for (const char* name : kCopied)
-    if (const fs::path path = model_path / name; fs::is_regular_file(path))
-      write_file(folder / name, without_paths(read_file(path, kMaxFileBytes), path));
+    if (const fs::path path = model_path / name; fs::is_regular_file(path)) {
+      std::string text = read_file(path, kMaxFileBytes);
+      if (fs::path(name) == kTokenizerConfig) text = mended_config(std::move(text), path);
+      write_file(folder / name, text);
+    }
   const fs::path templates = model_path / kMoreTemplatesFolder;
   if (!fs::is_directory(templates)) return;
   fs::create_directory(folder / kMoreTemplatesFolder);

@@ -102,10 +102,28 @@ TEST(CopyTokenizerFiles, FromAFolderByteByByte) {
   const auto source = golden_folder("tiny-model");
   const TempDir folder;
   copy_tokenizer_files(source, folder.path());
-  for (const char* name : {"tokenizer.json", "tokenizer_config.json", "generation_config.json"})
+  for (const char* name : {"tokenizer.json", "generation_config.json"})
     EXPECT_EQ(contents(folder / name), contents(source / name)) << name;
   EXPECT_FALSE(std::filesystem::exists(folder / "config.json"));
   EXPECT_FALSE(std::filesystem::exists(folder / "model.safetensors"));
+}
+
+// Else generate(**tokenizer(text)) of transformers 4 refuses token_type_ids.
+TEST(CopyTokenizerFiles, NamesTheInputsOfTheCommonClass) {
+  constexpr const char* kName = "tokenizer_config.json";
+  const auto copied = [&](const std::string& text) {
+    const TempDir from;
+    from.file(kName, text);
+    const TempDir to;
+    copy_tokenizer_files(from.path(), to.path());
+    return contents(to / kName);
+  };
+  const Json config = parse_json(copied(R"({"tokenizer_class": "PreTrainedTokenizerFast"})"), kName);
+  EXPECT_EQ(config.at("model_input_names"), Json({"input_ids", "attention_mask"}));
+  for (const char* kept :
+       {R"({"tokenizer_class":  "GPT2Tokenizer"})",
+        R"({"tokenizer_class":"PreTrainedTokenizerFast","model_input_names":["input_ids"]})"})
+    EXPECT_EQ(copied(kept), kept);
 }
 
 // Older tokenizers of the hub say where they lay on the machine that saved them.
