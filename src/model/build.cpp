@@ -22,6 +22,28 @@ bool same_values(const Weight& a, const Weight& b) {
   return true;
 }
 
+// What stands before all names of models that were saved inside a wrapper: of torch.compile, and of
+// data-parallel training; one may be inside the other.
+constexpr std::string_view kWrappers[] = {"_orig_mod.", "module."};
+
+bool all_start_with(const TensorMap& tensors, std::string_view prefix) {
+  return !tensors.empty() && std::all_of(tensors.begin(), tensors.end(),
+                                         [&](const auto& t) { return t.first.starts_with(prefix); });
+}
+
+std::string wrapper_prefix(const TensorMap& tensors) {
+  std::string prefix;
+  for (bool found = true; found;) {
+    found = false;
+    for (const std::string_view wrapper : kWrappers)
+      if (all_start_with(tensors, prefix + std::string(wrapper))) {
+        prefix += wrapper;
+        found = true;
+      }
+  }
+  return prefix;
+}
+
 // "X." of "X.weight".
 std::string module_prefix(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.') + 1); }
 
@@ -29,12 +51,13 @@ class Builder {
  public:
   Builder(const Architecture& architecture, const ModelConfig& config, const TensorSource& source)
       : architecture_(architecture), config_(config), source_(source) {
+    if (source.naming != TensorNaming::kHuggingFace) return;
+    wrapper_ = wrapper_prefix(source.tensors);
     // Models without their head, and older checkpoints, leave the first part of the names out.
-    const std::string_view prefix = architecture.optional_prefix;
+    const std::string prefix = wrapper_ + std::string(architecture.optional_prefix);
     const auto has_prefix = [&](const auto& tensor) { return tensor.first.starts_with(prefix); };
-    if (!prefix.empty() && source.naming == TensorNaming::kHuggingFace &&
-        std::none_of(source.tensors.begin(), source.tensors.end(), has_prefix))
-      absent_prefix_ = prefix;
+    if (std::none_of(source.tensors.begin(), source.tensors.end(), has_prefix))
+      absent_prefix_ = architecture.optional_prefix;
   }
 
   Model build() {
@@ -70,7 +93,7 @@ class Builder {
     if (source_.naming == TensorNaming::kGguf) return gguf_name(architecture_, place);
     std::string full = hf_name(architecture_, place);
     if (!absent_prefix_.empty() && full.starts_with(absent_prefix_)) full.erase(0, absent_prefix_.size());
-    return full;
+    return wrapper_ + full;
   }
 
   const TensorInfo& find(const TensorPlace& place) {
@@ -109,8 +132,7 @@ class Builder {
       return;
     fail(ErrorCode::kNotFound,
          "{}: tensor \"{}\" is missing, and config.json does not tie the head to the embedding: a base or "
-         "embedding "
-         "model (transformers' AutoModel) predicts no tokens",
+         "embedding model (transformers' AutoModel) predicts no tokens",
          source_.what, full);
   }
 
@@ -132,8 +154,7 @@ class Builder {
     if (same) return {};
     log_warning(
         "{}: \"{}\" differs from the embedding that \"tie_word_embeddings\" would have in its place: it is "
-        "used, "
-        "and written as a head of its own",
+        "used, and written as a head of its own",
         source_.what, full);
     return head;
   }
@@ -263,6 +284,7 @@ class Builder {
   const ModelConfig& config_;
   const TensorSource& source_;
   std::string_view absent_prefix_;
+  std::string wrapper_;           // before all names
   std::set<std::string> used_;    // tensors
   std::set<std::string> packed_;  // matrices
 };

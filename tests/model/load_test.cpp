@@ -277,6 +277,27 @@ TEST(Load, NamesWithoutTheirFirstPart) {
                     "tensor \"lm_head.weight\" is missing, and config.json does not tie the head");
 }
 
+// torch.compile and data-parallel training put a wrapper's name before all others.
+TEST(Load, NamesBehindTheNameOfAWrapper) {
+  const auto tokens = some_tokens(9, 97);
+  for (const std::string wrapper : {"_orig_mod.", "module.", "module._orig_mod.", "_orig_mod.module."})
+    for (const bool without_first_part : {false, true}) {
+      const auto wrapped = [&](const std::string& name) {
+        return wrapper + (without_first_part && name.starts_with("model.") ? name.substr(6) : name);
+      };
+      const EditedModel model("llama/gqa-tied", wrapped, kNoEdit);
+      EXPECT_EQ(largest_difference(run_model(load_model(model.path()), tokens),
+                                   run_model(load_model(golden_folder("llama/gqa-tied")), tokens)),
+                0.0)
+          << wrapper;
+    }
+  const auto some_wrapped = [](const std::string& name) {
+    return name == "model.embed_tokens.weight" ? name : "_orig_mod." + name;
+  };
+  const EditedModel mixed("llama/gqa-tied", some_wrapped, kNoEdit);
+  EXPECT_PARE_ERROR(load_model(mixed.path()), ErrorCode::kNotFound, "is missing");
+}
+
 TEST(Load, EveryEndOfTheTwoConfigs) {
   const EditedModel model("llama/mha", kSameName, [](Json& json) { json["eos_token_id"] = 5; });
   EXPECT_EQ(load_model(model.path()).config.eos, (std::vector<int32_t>{5}));
