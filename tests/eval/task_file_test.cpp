@@ -74,6 +74,19 @@ TEST(TaskFile, FieldsThatCannotMatterAreNamed) {
   EXPECT_EQ(warned, "f: records of choices are read without the fields score");
 }
 
+// As Python and pandas write what is missing.
+TEST(TaskFile, UnusedFieldsMayHoldNumbersThatAreNone) {
+  const std::string item =
+      R"({"context": "NaN, \"Infinity", "choices": ["a", "b"], "gold": 1, "score": NaN, "low": -Infinity, "high": Infinity})";
+  for (const std::string& text : {item, item + "\n" + item, "[" + item + ", " + item + "]"}) {
+    const auto tasks = parse_tasks(text, "f");
+    EXPECT_EQ(tasks.front().items[0].requests[1].context, "NaN, \"Infinity");
+    EXPECT_EQ(tasks.front().items[0].gold, 1);
+  }
+  const std::string hidden = R"({"context": "c", "choices": ["a", "b"], "gold": NaN})";
+  EXPECT_PARE_ERROR(parse_tasks(hidden, "f"), ErrorCode::kInvalid, "the answer is hidden");
+}
+
 TEST(TaskFile, UnpacksGzipAndLeavesTheMarkOut) {
   const test::TempDir folder;
   const Task plain = read_tasks(folder.file("a.jsonl", kItem)).front();
