@@ -115,7 +115,7 @@ void add_bench(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   const CLI::Range counts(int64_t{1}, int64_t{1} << 20);
   CLI::App* command = app.add_subcommand("bench", "Measure speed and memory, models side by side");
-  add_models(*command, options->models);
+  add_models(*command, options->models, "the baseline");
   command->add_option("--prefill", options->speed.prefill, "Tokens of the prompt")
       ->capture_default_str()
       ->check(counts);

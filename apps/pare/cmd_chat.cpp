@@ -9,6 +9,7 @@
 #include "commands.h"
 #include "engine/chat.h"
 #include "generation_options.h"
+#include "messages.h"
 #include "model/load.h"
 #include "open_model.h"
 #include "options.h"
@@ -56,6 +57,7 @@ void run(const Options& options) {
   log_defaults(defaults, chat.generate.sampling);
   ChatSession session(model.packed, tokenizer, std::move(format), std::move(chat));
 
+  repeat_warnings();
   const bool terminal = isatty(STDIN_FILENO) == 1;
   if (terminal) log_info("an empty line or end of input ends the conversation");
   std::string line;

@@ -43,8 +43,8 @@ void add_compress(CLI::App& app, Comm& comm) {
   command
       ->add_option(
           "--recipe", *recipe,
-          "Passes in order, e.g. slice:0.1,sparsify:2:4:method=sparsegpt, or a file with one a line; "
-          "slice:0.1 takes a tenth of the parameters")
+          "Passes in order, e.g. slice:0.1:uniform,sparsify:2:4:method=sparsegpt, or a file with one a line; "
+          "slice:0.1 takes a tenth of the parameters; options are those of pare slice and pare sparsify")
       ->required();
   add_compression_options(*command, *common);
   command->callback([common, recipe, &comm] {

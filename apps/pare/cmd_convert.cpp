@@ -140,8 +140,9 @@ void add_convert(CLI::App& app) {
       ->add_option(
           "--dtype", options->dtype,
           "Type of the matrices: f32, f16, bf16; for --to packed int8 (of the linears in the layers, one "
-          "scale a row); for a .gguf q8_0 or q4_0 (default: same; where that cannot be, bf16). Norms and "
-          "biases keep full precision")
+          "scale a row); for a .gguf q8_0 or q4_0, while q4_k_m and the like are what llama-quantize makes "
+          "of "
+          "a bf16 .gguf (default: same; where that cannot be, bf16). Norms and biases keep full precision")
       ->check(one_of(names));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,

@@ -149,7 +149,7 @@ void add_eval(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand(
       "eval", "Measure perplexity, the distance from the first model, and zero-shot accuracy");
-  add_models(*command, options->models);
+  add_models(*command, options->models, "the baseline");
   auto* text = command->add_option("--ppl", options->text,
                                    "File to measure perplexity on: plain text, or JSON records with a text "
                                    "each; gzip too");

@@ -9,6 +9,7 @@
 #include "chat_format.h"
 #include "commands.h"
 #include "generation_options.h"
+#include "messages.h"
 #include "model/generation_config.h"
 #include "model/kv_cache.h"
 #include "model/load.h"
@@ -129,6 +130,7 @@ void run(const Options& options) {
   log_info("listening on {} while models load", server.url());
   server.run([&] {
     std::vector<ServedModel> served = load(options, opened);
+    repeat_warnings();
     log_info("serving on {}", server.url());
     return served;
   });
@@ -143,10 +145,12 @@ void add_serve(CLI::App& app) {
   EngineLimits& limits = serve.limits;
   CLI::App* command =
       app.add_subcommand("serve", "Serve models over HTTP: the OpenAI API, and a page to compare them");
-  add_models(*command, options->models);
+  add_models(*command, options->models, "what answers requests that name none");
   command->add_option("--host", serve.host, "Address to listen on; 0.0.0.0: every one of this machine")
       ->capture_default_str();
-  command->add_option("--port", serve.port, "Port to listen on; 0: one that is free")->capture_default_str();
+  command->add_option("--port", serve.port, "Port to listen on; 0: one that is free")
+      ->capture_default_str()
+      ->check(CLI::Range(0, 65535));
   command
       ->add_option("--api-key", serve.api_key,
                    "What requests must bear (default: nothing); the environment variable hides it from ps")

@@ -62,14 +62,22 @@ std::string nearest_command(const CLI::App& app, const std::string& word) {
   return nearest;
 }
 
+// What the parser says, of which "Could not convert: --port = x" does not say much.
+std::string reason_of(const CLI::ParseError& error) {
+  constexpr std::string_view kNotConverted = "Could not convert: ";
+  std::string reason = error.what();
+  if (!reason.starts_with(kNotConverted)) return reason;
+  return reason.substr(kNotConverted.size()) + " is no number that this option takes";
+}
+
 // What is wrong with the arguments. A word in place of a command is named, and the command it resembles.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const auto commands = app.get_subcommands();
   if (!commands.empty())
-    return fmt::format("{} (see pare {} --help)", error.what(), commands.front()->get_name());
+    return fmt::format("{} (see pare {} --help)", reason_of(error), commands.front()->get_name());
   const std::vector<std::string> words = app.remaining();
-  if (words.empty() || words.front().starts_with('-'))
-    return fmt::format("{} (see pare --help)", error.what());
+  if (words.empty()) return fmt::format("{} (see pare --help)", reason_of(error));
+  if (words.front().starts_with('-')) return words.front() + " is not an option (see pare --help)";
   const std::string nearest = nearest_command(app, words.front());
   return fmt::format("{} is not a command{} (see pare --help)", words.front(),
                      nearest.empty() ? "" : fmt::format(", did you mean {}?", nearest));
@@ -94,6 +102,21 @@ int end_job(Comm& comm, int status, std::string_view message) {
   }
   comm.end_job(status);
   return status;
+}
+
+bool is_command(const CLI::App& app, const std::string& word) {
+  const auto is_named = [&](const CLI::App* command) { return command->get_name() == word; };
+  return !app.get_subcommands(is_named).empty();
+}
+
+// The words behind the program's name, of which `help` and `help COMMAND` are other spellings of `--help` and
+// `COMMAND --help`.
+std::vector<std::string> words_of(const CLI::App& app, int argc, char** argv) {
+  std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
+  if (words.empty() || words.front() != "help") return words;
+  words.erase(words.begin());
+  if (words.empty() || is_command(app, words.front())) words.emplace_back("--help");
+  return words;
 }
 
 void add_common_options(CLI::App& app) {
@@ -137,7 +160,9 @@ int run_command(int argc, char** argv, Comm& comm) {
   add_logits(app, comm);
   if (comm.size() > 1) app.parse_complete_callback([&app] { require_ranked(app); });
   try {
-    app.parse(argc, argv);
+    std::vector<std::string> words = words_of(app, argc, argv);
+    std::reverse(words.begin(), words.end());  // as the parser wants them
+    app.parse(std::move(words));
     return kOk;
   } catch (const CLI::ParseError& error) {
     // All ranks see the same arguments.

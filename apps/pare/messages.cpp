@@ -5,6 +5,8 @@
 
 #include <cmath>
 #include <cstdio>
+#include <mutex>
+#include <set>
 
 #include "base/log.h"
 
@@ -19,8 +21,15 @@ struct State {
   bool silent = false;
   bool terminal = false;
   bool line_open = false;  // a progress line stands on the terminal
+  bool repeats = false;
+  std::set<std::string, std::less<>> warned;
 };
 State state;
+std::mutex sink_mutex;  // a server's threads all have something to say
+
+bool is_said(LogLevel level, std::string_view message) {
+  return level == LogLevel::kWarning && !state.repeats && !state.warned.emplace(message).second;
+}
 
 void close_line() {
   if (state.line_open) fmt::print(stderr, "{}", kClearLine);
@@ -39,9 +48,17 @@ std::string format_seconds(double seconds) {
 void show_messages() {
   state.terminal = isatty(STDERR_FILENO) == 1;
   set_log_sink([](LogLevel level, std::string_view message) {
+    const std::lock_guard lock(sink_mutex);
+    if (is_said(level, message)) return;
     close_line();
     fmt::print(stderr, "pare: {}{}\n", level == LogLevel::kWarning ? "warning: " : "", message);
   });
+}
+
+void repeat_warnings() {
+  const std::lock_guard lock(sink_mutex);
+  state.repeats = true;
+  state.warned.clear();
 }
 
 void silence_messages() {

@@ -7,8 +7,11 @@
 
 namespace pare {
 
-// Makes the library's messages appear as plain lines "pare: …".
+// Makes the library's messages appear as plain lines "pare: …". A warning is shown once: a command may open
+// the same file several times.
 void show_messages();
+// From here on a warning is of something that happened again, and is shown again.
+void repeat_warnings();
 // Nothing but errors from here on.
 void silence_messages();
 

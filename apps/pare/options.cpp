@@ -50,9 +50,8 @@ void add_model(CLI::App& command, std::string& path) {
   command.add_option("MODEL", path, "Hugging Face model folder, or a .gguf file")->required();
 }
 
-void add_models(CLI::App& command, std::vector<std::string>& paths) {
-  command
-      .add_option("MODEL", paths, "Models: Hugging Face folders or .gguf files; the first is the baseline")
+void add_models(CLI::App& command, std::vector<std::string>& paths, const std::string& first_is) {
+  command.add_option("MODEL", paths, "Models: Hugging Face folders or .gguf files; the first is " + first_is)
       ->required();
 }
 

@@ -37,7 +37,7 @@ CLI::Validator one_of(const std::map<std::string, T>& values) {
 
 // MODEL, or MODEL MODEL2 …, as positional arguments.
 void add_model(CLI::App& command, std::string& path);
-void add_models(CLI::App& command, std::vector<std::string>& paths);
+void add_models(CLI::App& command, std::vector<std::string>& paths, const std::string& first_is);
 
 // --dtype f32|bf16: what products are made of. `compute` holds the default.
 void add_compute(CLI::App& command, ComputeType& compute);

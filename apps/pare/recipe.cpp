@@ -1,4 +1,5 @@
 #include <algorithm>
+#include <cctype>
 
 #include "base/error.h"
 #include "pass_options.h"
@@ -37,8 +38,8 @@ std::unique_ptr<Pass> parse_pass(const std::string& text) {
   std::string what;
   std::vector<std::string> arguments;
   for (size_t i = 1; i < parts.size(); ++i) {
-    const size_t equals = parts[i].find('=');
-    if (equals != std::string::npos) {
+    const bool is_flag = !parts[i].empty() && std::isalpha(static_cast<unsigned char>(parts[i].front())) != 0;
+    if (is_flag || parts[i].find('=') != std::string::npos) {
       arguments.push_back("--" + parts[i]);
     } else {
       what += (what.empty() ? "" : ":") + parts[i];

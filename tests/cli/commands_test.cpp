@@ -19,7 +19,10 @@ TEST(Commands, HelpAndVersion) {
     const CommandResult own = pare({command, "--help"});
     EXPECT_EQ(own.status, 0);
     EXPECT_THAT(own.out, testing::HasSubstr("MODEL"));
+    EXPECT_EQ(pare({"help", command}).out, own.out);
   }
+  EXPECT_EQ(pare({"-V"}).out, pare({"--version"}).out);
+  EXPECT_EQ(pare({"help"}).out, help.out);
 }
 
 TEST(Commands, Inspect) {

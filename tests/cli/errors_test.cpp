@@ -173,6 +173,8 @@ TEST(Errors, AWordThatIsNoCommandIsNamed) {
   expect_failure({"gen", kTinyModel}, 2, "gen is not a command, did you mean generate? (see pare --help)");
   expect_failure({"covnert"}, 2, "covnert is not a command, did you mean convert?");
   expect_failure({"bogus", kTinyModel}, 2, "bogus is not a command (see pare --help)");
+  expect_failure({"help", "gen"}, 2, "gen is not a command, did you mean generate?");
+  expect_failure({"-v"}, 2, "-v is not an option (see pare --help)");
   expect_failure({}, 2, "A subcommand is required (see pare --help)");
 }
 
@@ -181,6 +183,41 @@ TEST(Errors, AWordThatIsNoChoiceNamesTheChoices) {
                  "fp16 is not one of bf16, f32, int8");
   expect_failure({"convert", kTinyModel, "-o", "x", "--dtype", "q4_k_m"}, 2,
                  "q4_k_m is not one of same, f32, f16, bf16, int8, q8_0, q4_0");
+}
+
+TEST(Errors, NumbersOutOfRangeAreNamedWithIt) {
+  expect_failure({"serve", kTinyModel, "--port", "99999"}, 2, "--port: Value 99999 not in range 0 to 65535");
+  expect_failure({"generate", kTinyModel, "-p", "x", "--temperature", "hot"}, 2,
+                 "--temperature = hot is no number that this option takes (see pare generate --help)");
+}
+
+// The file says nothing of its pre-tokenizer, which is warned of whenever the file is opened.
+TEST(Messages, AWarningOfAFileIsSaidOnce) {
+  const TempDir folder;
+  const std::string path = (folder / "old.gguf").string();
+  ASSERT_EQ(pare({"convert", kTinyModel, "-o", path}).status, 0);
+  std::string bytes = file_contents(path);
+  const std::string key = "tokenizer.ggml.pre";
+  ASSERT_NE(bytes.find(key), std::string::npos);
+  bytes.replace(bytes.find(key), key.size(), "tokenizer.ggml.prx");
+  folder.file("old.gguf", bytes);
+  const std::string task =
+      folder.file("t.jsonl", R"({"context": "a", "choices": ["b", "c"], "gold": 0})").string();
+  const CommandResult result =
+      pare({"eval", path, path, "--ppl", kTestText, "--seqlen", "16", "--windows", "1", "--tasks", task});
+  EXPECT_EQ(result.status, 0);
+  const size_t first = result.err.find("warning: " + path + ": tokenizer.ggml.pre is missing");
+  ASSERT_NE(first, std::string::npos) << result.err;
+  EXPECT_EQ(result.err.find("tokenizer.ggml.pre is missing", first + path.size() + 30), std::string::npos)
+      << result.err;
+}
+
+TEST(Messages, WhatHappensAgainIsSaidAgain) {
+  const CommandResult result =
+      pare({"chat", kTinyModel, "--chat-template", "chatml", "-n", "1"}, "Mira\nBram\n");
+  const size_t first = result.err.find("the answer was cut off after 1 tokens");
+  ASSERT_NE(first, std::string::npos) << result.err;
+  EXPECT_NE(result.err.find("the answer was cut off after 1 tokens", first + 1), std::string::npos);
 }
 
 TEST(Errors, AFullDiskIsAFailureAndAClosedPipeIsNot) {

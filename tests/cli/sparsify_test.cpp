@@ -283,6 +283,8 @@ TEST(CompressErrors, Recipes) {
   expect("sparsify:2:4:method=guess", "--method");
   expect("sparsify:2:4:colour=red", "colour");
   expect("slice", "either --target-params or --sparsity");
+  expect("slice:0.1:colour", "--colour");
+  expect("slice:0.1:uniform,sparsify:5:4", "pattern '5:4' is not N:M");  // so a flag may stand alone
 }
 
 }  // namespace
