@@ -8,6 +8,7 @@
 namespace pare {
 namespace {
 
+constexpr size_t kMaxFields = 256;  // of a message, whose fields are looked for one by one
 constexpr std::array<const char*, 3> kThoughts = {"reasoning_content", "thinking", "reasoning"};
 
 // The text of a part of a content, or null.
@@ -34,6 +35,8 @@ void check_content(const Json& content, size_t index) {
 Json checked_message(const Json& message, size_t index) {
   if (!message.is_object()) fail(ErrorCode::kFormat, "message {} is not an object", index + 1);
   const std::string what = fmt::format("message {}", index + 1);
+  if (message.size() > kMaxFields)
+    fail(ErrorCode::kInvalid, "{} has {} fields, expected at most {}", what, message.size(), kMaxFields);
   json_get<std::string>(message, "role", what);
   Json checked = Json::object();
   const auto thought = std::find_if(kThoughts.begin(), kThoughts.end(), [&](const char* name) {

@@ -35,6 +35,13 @@ std::string in_style(const char* name, const Json& messages) {
   return written(chat_template_named(name, kTokens), input_of(messages));
 }
 
+TEST(ChatTemplate, BoundsTheFieldsOfAMessage) {
+  Json with_many = message("user", "Hi");
+  for (int i = 0; i < 255; ++i) with_many[fmt::format("x{}", i)] = 0;
+  EXPECT_PARE_ERROR(written("{{ messages[0].content }}", input_of(Json::array({with_many}))),
+                    ErrorCode::kInvalid, "message 1 has 257 fields, expected at most 256");
+}
+
 TEST(ChatStyles, WriteAsTheFamiliesDo) {
   EXPECT_EQ(in_style("chatml", kTwoTurns),
             "<|im_start|>user\n Hi <|im_end|>\n<|im_start|>assistant\n Hello. <|im_end|>\n"

@@ -109,6 +109,11 @@ TEST(JinjaLimits, EndWhatWouldNotEnd) {
   EXPECT_THAT(
       error_of("{% for a in range(9999) %}{% for b in range(9999) %}{% endfor %}{% endfor %}", options),
       HasSubstr("100000 steps"));
+  EXPECT_THAT(
+      error_of("{% set n = namespace(t=(1,)) %}{% for i in range(60) %}{% set n.t = (n.t, n.t) %}{% endfor %}"
+               "{{ {n.t: 1} }}",
+               options),
+      HasSubstr("100000 steps"));
   EXPECT_THAT(error_of("{% macro f() %}{{ f() }}{% endmacro %}{{ f() }}"), HasSubstr("recurses deeper"));
   EXPECT_THAT(error_of("{% for i in [1] recursive %}{{ loop([1]) }}{% endfor %}"),
               HasSubstr("recurses deeper"));

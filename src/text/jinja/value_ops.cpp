@@ -272,6 +272,7 @@ bool jinja_hashable(const JinjaValue& value) {
   if (value.is_dict()) return false;
   if (!value.is_list()) return true;
   const JinjaList& list = value.items();
+  jinja_require_room(0);  // a step: what is shared is visited as often as it is named
   if (list.is_tuple()) return std::all_of(list.items.begin(), list.items.end(), jinja_hashable);
   return list.form == JinjaList::Form::kIterator || list.form == JinjaList::Form::kValues;
 }
