@@ -22,10 +22,24 @@ struct Prompt {
   std::string text;
 };
 
-Prompt read_prompt(const Json& value, const Tokenizer& tokenizer) {
+// Tokens have no more bytes than this, all but always: a text with more of them for each token of the context
+// is refused before it is encoded, which takes seconds for megabytes and would keep all clients waiting.
+constexpr size_t kMaxTokenBytes = 256;
+
+void check_text(size_t bytes, int64_t context, const char* name) {
+  if (bytes / kMaxTokenBytes <= static_cast<size_t>(context)) return;
+  throw ApiError(ErrorCode::kInvalid,
+                 fmt::format("This model's maximum context length is {} tokens. However, your {} resulted "
+                             "in a text of {} bytes. Please reduce the length of the {}.",
+                             context, name, bytes, name),
+                 "context_length_exceeded", name);
+}
+
+Prompt read_prompt(const Json& value, const Tokenizer& tokenizer, int64_t context) {
   // The completions API takes a prompt as it is: special tokens in it are meant.
   if (value.is_string()) {
     const std::string& text = value.get_ref<const std::string&>();
+    check_text(text.size(), context, "prompt");
     return {tokenizer.encode(text, {true, true}), text};
   }
   if (!is_ids(value))
@@ -41,18 +55,18 @@ Prompt read_prompt(const Json& value, const Tokenizer& tokenizer) {
   return prompt;
 }
 
-std::vector<Prompt> read_prompts(const Json& body, const Tokenizer& tokenizer) {
+std::vector<Prompt> read_prompts(const Json& body, const Tokenizer& tokenizer, int64_t context) {
   const Json& prompt = field(body, "prompt");
   if (prompt.is_null()) fail(ErrorCode::kFormat, "\"prompt\" is missing");
   std::vector<Prompt> prompts;
   if (!prompt.is_array() || is_ids(prompt)) {
-    prompts.push_back(read_prompt(prompt, tokenizer));
+    prompts.push_back(read_prompt(prompt, tokenizer, context));
     return prompts;
   }
   if (prompt.empty() || static_cast<int64_t>(prompt.size()) > kMaxChoices)
     fail(ErrorCode::kInvalid, "\"prompt\" is a list of {} prompts, expected 1 to {}", prompt.size(),
          kMaxChoices);
-  for (const Json& one : prompt) prompts.push_back(read_prompt(one, tokenizer));
+  for (const Json& one : prompt) prompts.push_back(read_prompt(one, tokenizer, context));
   return prompts;
 }
 
@@ -104,6 +118,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
   request.model = read_model(json, models);
   const ServedModel& model = models[request.model];
   const ModelConfig& config = model.packed->config;
+  const int64_t usable = usable_context(context, config);
   GenerateOptions options = read_options(json, kind, model);
 
   const bool is_chat = kind == ApiKind::kChat;
@@ -113,14 +128,16 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     if (echo) fail(ErrorCode::kUnsupported, "\"echo\" is not supported in chats");
     if (!model.chat) fail(ErrorCode::kUnsupported, "{}", model.why_no_chat);
     const ChatInput input = read_chat_input(json);
-    prompts.push_back({encode_chat(*model.tokenizer, model.chat->chat.render(input)), ""});
+    const std::vector<JinjaSpan> spans = model.chat->chat.render(input);
+    check_text(text_of(spans).size(), usable, "messages");
+    prompts.push_back({encode_chat(*model.tokenizer, spans), ""});
     if (!options.ignore_eos) add_chat_ends(*model.chat, options);
     request.continues = input.ending == ChatEnding::kContinued;
   } else {
     if (integer(json, "top_logprobs", 0, 0, kMaxCount) != 0)
       fail(ErrorCode::kUnsupported,
            "\"top_logprobs\" is not supported in completions: \"logprobs\" is a number");
-    prompts = read_prompts(json, *model.tokenizer);
+    prompts = read_prompts(json, *model.tokenizer, usable);
     options.score_prompt = echo && options.logprobs;
   }
   const int64_t n = integer(json, "n", 1, 1, kMaxN);
@@ -130,7 +147,6 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
   if (static_cast<int64_t>(prompts.size()) * n > kMaxChoices)
     fail(ErrorCode::kInvalid, "{} prompts with \"n\" of {} make more than {} choices", prompts.size(), n,
          kMaxChoices);
-  const int64_t usable = usable_context(context, config);
   int64_t tokens = 0;
   for (const Prompt& prompt : prompts) {
     const std::vector<int32_t> ids =

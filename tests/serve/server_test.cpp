@@ -198,6 +198,11 @@ TEST_F(ServerTest, RefusesWhatIsNoRequest) {
   const HttpReply full = post("/v1/completions", {{"prompt", longest}});
   EXPECT_EQ(full.status, 400);
   EXPECT_EQ(code_of(full), "context_length_exceeded");
+  // What cannot fit whatever its tokens are is not even encoded.
+  const std::string huge(2'000'000, ' ');
+  const HttpReply prompt = post("/v1/completions", {{"prompt", huge}});
+  EXPECT_EQ(code_of(prompt), "context_length_exceeded");
+  EXPECT_THAT(error_of(prompt), HasSubstr("2000000 bytes"));
   EXPECT_THAT(error_of(full),
               HasSubstr("This model's maximum context length is 64 tokens. However, your prompt"));
   EXPECT_EQ(post("/v1/completions", {{"prompt", "a"}, {"n", 0}}).status, 400);
