@@ -100,8 +100,7 @@ ModelAbout about_gguf(const GgufMetadata& metadata, const std::string& file_name
   for (uint32_t i = 0; models != nullptr && i < std::min(*models, kMaxBaseModels); ++i) {
     const std::string prefix = fmt::format("base_model.{}.", i);
     std::string id = hub_repository(metadata, prefix);
-    if (id.empty())
-      id = joined_id(text_of(metadata, prefix + "organization"), text_of(metadata, prefix + "name"));
+    if (id.empty()) id = hub_id(text_of(metadata, prefix + "name"));
     if (!id.empty()) about.base_models.push_back(std::move(id));
   }
   about.repository = hub_repository(metadata, "source.");
@@ -169,7 +168,8 @@ ModelAbout read_about(const fs::path& model_path) {
 std::vector<std::string> origins_of(const ModelAbout& about) {
   if (!about.repository.empty()) return {about.repository};
   if (!about.base_models.empty()) return about.base_models;
-  if (std::string id = joined_id(about.organization, about.name); !id.empty()) return {std::move(id)};
+  // Who made it and what it is called for people do not make the id of a repository.
+  if (std::string name = hub_id(about.name); !name.empty()) return {std::move(name)};
   return {};
 }
 

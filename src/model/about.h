@@ -30,7 +30,7 @@ struct ModelAbout {
 ModelAbout read_about(const std::filesystem::path& model_path);
 
 // What a model made of this one names as its base models: its repository, else what it was made of itself,
-// else its name as an id.
+// else its name, which is no id.
 std::vector<std::string> origins_of(const ModelAbout& about);
 
 // The general.* metadata that goes into a GGUF file made of a model: of a GGUF file all but what describes

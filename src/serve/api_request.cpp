@@ -22,24 +22,11 @@ struct Prompt {
   std::string text;
 };
 
-// Tokens have no more bytes than this, all but always: a text with more of them for each token of the context
-// is refused before it is encoded, which takes seconds for megabytes and would keep all clients waiting.
-constexpr size_t kMaxTokenBytes = 256;
-
-void check_text(size_t bytes, int64_t context, const char* name) {
-  if (bytes / kMaxTokenBytes <= static_cast<size_t>(context)) return;
-  throw ApiError(ErrorCode::kInvalid,
-                 fmt::format("This model's maximum context length is {} tokens. However, your {} resulted "
-                             "in a text of {} bytes. Please reduce the length of the {}.",
-                             context, name, bytes, name),
-                 "context_length_exceeded", name);
-}
-
 Prompt read_prompt(const Json& value, const Tokenizer& tokenizer, int64_t context) {
   // The completions API takes a prompt as it is: special tokens in it are meant.
   if (value.is_string()) {
     const std::string& text = value.get_ref<const std::string&>();
-    check_text(text.size(), context, "prompt");
+    require_text_fits(text.size(), context, "prompt");
     return {tokenizer.encode(text, {true, true}), text};
   }
   if (!is_ids(value))
@@ -88,6 +75,17 @@ std::vector<int32_t> checked_ids(const std::vector<int32_t>& prompt, const Model
 
 }  // namespace
 
+void require_text_fits(size_t bytes, int64_t context, const char* name) {
+  // Tokens have no more bytes than this, all but always.
+  constexpr size_t kMaxTokenBytes = 256;
+  if (bytes / kMaxTokenBytes <= static_cast<size_t>(context)) return;
+  throw ApiError(ErrorCode::kInvalid,
+                 fmt::format("This model's maximum context length is {} tokens. However, your {} resulted "
+                             "in a text of {} bytes. Please reduce the length of the {}.",
+                             context, name, bytes, name),
+                 "context_length_exceeded", name);
+}
+
 size_t find_model(std::string_view id, const std::vector<ServedModel>& models) {
   if (id.empty()) return 0;
   for (size_t i = 0; i < models.size(); ++i)
@@ -129,7 +127,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     if (!model.chat) fail(ErrorCode::kUnsupported, "{}", model.why_no_chat);
     const ChatInput input = read_chat_input(json);
     const std::vector<JinjaSpan> spans = model.chat->chat.render(input);
-    check_text(text_of(spans).size(), usable, "messages");
+    require_text_fits(text_of(spans).size(), usable, "messages");
     prompts.push_back({encode_chat(*model.tokenizer, spans), ""});
     if (!options.ignore_eos) add_chat_ends(*model.chat, options);
     request.continues = input.ending == ChatEnding::kContinued;

@@ -36,6 +36,11 @@ inline constexpr int64_t kMaxPromptTokens = 1 << 24;  // of all choices together
 // The index of a model; the first one for an empty id. Throws ApiError (kNotFound, "model_not_found").
 size_t find_model(std::string_view id, const std::vector<ServedModel>& models);
 
+// A text of far more bytes than the context's tokens can hold is refused before it is encoded: encoding
+// megabytes takes seconds and keeps all clients waiting. Throws ApiError (kInvalid,
+// "context_length_exceeded") that calls the text `name`.
+void require_text_fits(size_t bytes, int64_t context, const char* name);
+
 // A body's JSON object. Throws kFormat.
 Json read_api_body(std::string_view body);
 // The index of the model that a body names.

@@ -28,7 +28,9 @@ Json tokenize_json(std::string_view body, const std::vector<ServedModel>& models
   const bool is_content = !field(json, "content").is_null();
   if (!is_content && field(json, "prompt").is_null())
     fail(ErrorCode::kFormat, "{}: it has neither \"content\" nor \"prompt\"", kRequest);
-  const std::string text = json_get<std::string>(json, is_content ? "content" : "prompt", kRequest);
+  const char* name = is_content ? "content" : "prompt";
+  const std::string text = json_get<std::string>(json, name, kRequest);
+  require_text_fits(text.size(), usable_context(context, model.packed->config), name);
   const EncodeOptions options = {
       .add_special_tokens = boolean(json, "add_special_tokens", boolean(json, "add_special", !is_content)),
       .parse_special = boolean(json, "parse_special", true)};

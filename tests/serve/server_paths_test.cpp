@@ -49,6 +49,8 @@ TEST_F(ServerTest, TokenizesAsBothKindsOfClientsAsk) {
   EXPECT_EQ(back.at("content"), "Mira and");
   EXPECT_EQ(back.at("prompt"), "Mira and");
   EXPECT_EQ(post("/tokenize", {{"text", "a"}}).status, 400);
+  // Megabytes would keep the other clients waiting.
+  EXPECT_EQ(post("/tokenize", {{"content", std::string(4 << 20, 'a')}}).status, 400);
   EXPECT_EQ(post("/detokenize", {{"tokens", {1, 1000000}}}).status, 400);
   EXPECT_EQ(post("/detokenize", {{"tokens", "a"}}).status, 400);
 }
