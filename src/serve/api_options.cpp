@@ -17,8 +17,9 @@ std::vector<std::string> read_stops(const Json& body) {
   if (stop.is_null()) return stops;
   const auto add = [&](const Json& text) {
     if (!text.is_string()) fail(ErrorCode::kFormat, "\"stop\" is neither a text nor a list of texts");
-    if (text == "") return;
-    stops.push_back(text.get<std::string>());
+    const auto& stop_text = text.get_ref<const std::string&>();
+    if (stop_text.empty()) return;
+    stops.push_back(stop_text);
     if (static_cast<int64_t>(stops.back().size()) > kMaxStopBytes)
       fail(ErrorCode::kInvalid, "a text of \"stop\" has {} bytes, expected at most {}", stops.back().size(),
            kMaxStopBytes);

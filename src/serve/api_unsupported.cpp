@@ -39,8 +39,8 @@ constexpr Neutral kNeutral[] = {
     {"guidance_scale", 1.0}};
 
 bool says_nothing(const Json& value) {
-  return value.is_null() || value == false || value == 0 || value == "" ||
-         (value.is_structured() && value.empty());
+  if (value.is_string()) return value.get_ref<const std::string&>().empty();
+  return value.is_null() || value == false || value == 0 || (value.is_structured() && value.empty());
 }
 
 [[noreturn]] void refuse(std::string_view key) {

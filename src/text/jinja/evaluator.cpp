@@ -181,7 +181,8 @@ JinjaValue JinjaEvaluator::call_value(const JinjaValue& function, const JinjaExp
   line_ = expr.line;
   jinja_require_defined(function);
   if (!function.is_object()) jinja_fault("'{}' object is not callable", jinja_type_name(function));
-  const auto object = function.object();
+  // The call may set the variable that holds the function anew: the copy keeps the function.
+  const auto object = function.object();  // NOLINT(performance-unnecessary-copy-initialization)
   return object->call(std::move(args));
 }
 

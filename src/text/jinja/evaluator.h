@@ -68,8 +68,8 @@ class JinjaEvaluator {
   Flow run_statement(const JinjaStatement& statement);
   void run_output(const JinjaStatement& statement);
   Flow run_if(const JinjaStatement& statement);
-  void run_loop(const JinjaStatement& loop, const std::shared_ptr<JinjaScope>& outer,
-                const JinjaValue& iterable, int depth);
+  void run_loop(const JinjaStatement& loop, std::shared_ptr<JinjaScope> outer, const JinjaValue& iterable,
+                int depth);
   void run_set(const JinjaStatement& statement);
   Flow run_set_block(const JinjaStatement& statement);
   Flow run_with(const JinjaStatement& statement);

@@ -101,7 +101,7 @@ std::optional<JinjaInt> truncated(double value) {
 
 Value to_int(const Value& value, const JinjaArgs& args) {
   const JinjaBound bound("int", args, {"default", "base"});
-  const Value otherwise = bound.has(0) ? bound[0] : Value::integer(0);
+  Value otherwise = bound.has(0) ? bound[0] : Value::integer(0);
   jinja_require_defined(value);
   if (value.is_integer()) return Value::integer(value.as_int());
   if (value.is_float()) {

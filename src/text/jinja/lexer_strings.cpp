@@ -85,9 +85,9 @@ std::string without_underscores(std::string_view text) {
 }  // namespace
 
 std::string unescape_jinja_string(std::string_view quoted) {
-  const std::string text = is_ascii(quoted) || quoted.find('\\') == std::string_view::npos
-                               ? std::string(quoted)
-                               : ascii_with_escapes(quoted);
+  std::string text = is_ascii(quoted) || quoted.find('\\') == std::string_view::npos
+                         ? std::string(quoted)
+                         : ascii_with_escapes(quoted);
   if (text.find('\\') == std::string::npos) return text;
   std::string out;
   for (size_t pos = 0; pos < text.size();) {

@@ -23,7 +23,7 @@ constexpr std::array<uint16_t, 128> make_ascii_classes() {
   classes['_'] |= kPyIdentifierStart | kPyIdentifierPart;
   for (int c = '\t'; c <= '\r'; ++c) classes[c] |= kPySpace;
   for (int c = 0x1c; c <= 0x20; ++c) classes[c] |= kPySpace;
-  for (const int c : {'\'', '.', ':', '^', '`'}) classes[c] |= kPyCaseIgnorable;
+  for (const unsigned char c : {'\'', '.', ':', '^', '`'}) classes[c] |= kPyCaseIgnorable;
   return classes;
 }
 constexpr std::array<uint16_t, 128> kAsciiClasses = make_ascii_classes();

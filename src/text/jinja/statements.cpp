@@ -100,9 +100,8 @@ bool JinjaEvaluator::loop_takes(const JinjaStatement& loop, const std::shared_pt
   return jinja_truth(eval(*loop.exprs[1]));
 }
 
-void JinjaEvaluator::run_loop(const JinjaStatement& loop, const std::shared_ptr<JinjaScope>& outer_scope,
+void JinjaEvaluator::run_loop(const JinjaStatement& loop, std::shared_ptr<JinjaScope> outer,
                               const JinjaValue& iterable, int depth) {
-  const std::shared_ptr<JinjaScope> outer = outer_scope;
   const auto context = std::make_shared<JinjaLoop>(*this, loop, outer, jinja_items(iterable), depth);
   const JinjaValue loop_value = JinjaValue::object(context);
   bool any = false;

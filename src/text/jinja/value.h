@@ -46,9 +46,9 @@ class JinjaValue {
   JinjaValue() = default;  // undefined
   static JinjaValue undefined(JinjaUndefined why);
   static JinjaValue none();
-  static JinjaValue boolean(bool value);
-  static JinjaValue integer(JinjaInt value);
-  static JinjaValue real(double value);
+  static JinjaValue boolean(bool truth);
+  static JinjaValue integer(JinjaInt number);
+  static JinjaValue real(double number);
   static JinjaValue string(JinjaString text);
   static JinjaValue string(std::string text, int32_t origin = kTemplateOrigin);
   static JinjaValue list(std::vector<JinjaValue> items = {});
