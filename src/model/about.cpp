@@ -194,6 +194,7 @@ std::vector<GgufEntry> general_entries(const fs::path& model_path) {
   add_text(entries, "license.link", about.license_link);
   // A card that came of a mere conversion names the model itself.
   std::erase(about.base_models, joined_id(about.organization, about.name));
+  std::erase(about.base_models, hub_id(about.name));
   const auto count = static_cast<uint32_t>(std::min<size_t>(about.base_models.size(), kMaxBaseModels));
   if (count > 0) entries.push_back({"general.base_model.count", count});
   for (uint32_t i = 0; i < count; ++i) {

@@ -117,6 +117,14 @@ TEST(About, GoesThroughGgufAndBack) {
   EXPECT_EQ(general_entries(folder / "x.gguf"), entries);
 }
 
+// The card of a mere conversion names the model itself as what it was made of.
+TEST(About, AConversionIsNotMadeOfItself) {
+  const TempDir folder;
+  folder.file("README.md", front("model_name: Tiny\nmodel_organization: Acme\nbase_model: Tiny"));
+  for (const GgufEntry& entry : general_entries(folder.path()))
+    EXPECT_FALSE(entry.key.starts_with("general.base_model")) << entry.key;
+}
+
 TEST(CarriedFiles, LettersOfAnyCase) {
   const TempDir from;
   for (const char* name :
