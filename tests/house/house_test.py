@@ -39,8 +39,9 @@ class Rules(unittest.TestCase):
 
     def test_every_folder_has_a_rung(self):
         root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src")
-        for folder in os.listdir(root):
-            self.assertIn(folder, check_house.RUNG)
+        for folder in os.scandir(root):
+            if folder.is_dir():
+                self.assertIn(folder.name, check_house.RUNG)
 
     def test_size(self):
         lines = check_house.MAX_LINES
