@@ -3,9 +3,11 @@
 
 usage: check_house.py [ROOT]
 
-Each rule is a function from (path, text) to complaints; house_test.py shows that each one can fail.
+Each rule is a function from (path, text) to complaints, or from all paths to (folder, complaint);
+house_test.py shows that each one can fail.
 """
 
+import collections
 import os
 import re
 import sys
@@ -27,6 +29,15 @@ MAX_LINES = 800
 # Tables written by a script in tools/.
 GENERATED = {"src/text/unicode_tables.cpp", "src/text/nfc_tables.cpp",
              "src/text/unicode_properties.cpp", "src/text/jinja/python_tables.cpp"}
+
+MAX_COLUMNS = 100
+# Markdown that is no document: written by a script in tools/, or an input of a reader.
+NO_DOCUMENTS = ("tests/golden/", "fuzz/seeds/")
+
+# Folders that explain themselves, beside those directly below src/.
+README_FOLDERS = {"src", "apps/pare", "bench", "fuzz", "tests", "tools"}
+# Folders further below src/ do so from this number of sources on.
+LARGE_FOLDER = 10
 
 INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/amx/")
 
@@ -135,7 +146,30 @@ def check_foreign(path, text):
         yield f"line {number}: {what}"
 
 
-RULES = [check_ladder, check_size, check_silence, check_model_names, check_intrinsics, check_foreign]
+def check_columns(path, text):
+    """No line of a document is longer than MAX_COLUMNS."""
+    if not path.endswith(".md") or path.startswith(NO_DOCUMENTS):
+        return
+    for number, line in enumerate(text.split("\n"), 1):
+        if len(line) > MAX_COLUMNS:
+            yield f"line {number}: {len(line)} characters, the limit is {MAX_COLUMNS}"
+
+
+def check_readmes(paths):
+    """README_FOLDERS, every folder of src/ and every large folder below have a README.md."""
+    sources = collections.Counter(os.path.dirname(path) for path in paths if is_cpp(path))
+    folders = {path[:i] for path in paths for i, letter in enumerate(path) if letter == "/"}
+    for folder in sorted(folders):
+        depth = folder.count("/")
+        wanted = folder in README_FOLDERS or (
+            folder.startswith("src/") and (depth == 1 or sources[folder] >= LARGE_FOLDER))
+        if wanted and f"{folder}/README.md" not in paths:
+            yield folder, "no README.md"
+
+
+RULES = [check_ladder, check_size, check_silence, check_model_names, check_intrinsics, check_foreign,
+         check_columns]
+TREE_RULES = [check_readmes]
 
 
 def files_of(root):
@@ -150,10 +184,15 @@ def files_of(root):
 
 
 def violations(root):
+    paths = set()
     for path, text in files_of(root):
+        paths.add(path)
         for rule in RULES:
             for complaint in rule(path, text):
                 yield f"{path}: {complaint}"
+    for rule in TREE_RULES:
+        for folder, complaint in rule(paths):
+            yield f"{folder}: {complaint}"
 
 
 def main():
@@ -161,7 +200,7 @@ def main():
     found = list(violations(root))
     for line in found:
         print(line)
-    print(f"{len(found)} violations of {len(RULES)} rules")
+    print(f"{len(found)} violations of {len(RULES) + len(TREE_RULES)} rules")
     return 1 if found else 0
 
 

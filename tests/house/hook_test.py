@@ -9,7 +9,8 @@ import unittest
 
 ROOT = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..")
 HOOK = os.path.join(ROOT, "scripts", "pre-commit")
-CHECK = os.path.join("tests", "house", "check_house.py")
+# What a repository must have for the hook to find nothing.
+FILES = (".clang-format", "tests/README.md", "tests/house/check_house.py")
 
 
 @unittest.skipUnless(shutil.which("git") and shutil.which("clang-format-14"), "needs git and clang-format-14")
@@ -21,7 +22,7 @@ class Hook(unittest.TestCase):
         self.root = folder.name
         # A hook that runs this test has set variables that name its own repository.
         self.environment = {key: value for key, value in os.environ.items() if not key.startswith("GIT_")}
-        for name in (".clang-format", CHECK):
+        for name in FILES:
             os.makedirs(os.path.dirname(os.path.join(self.root, name)), exist_ok=True)
             shutil.copy(os.path.join(ROOT, name), os.path.join(self.root, name))
         self.git("init", "-q")

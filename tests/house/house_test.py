@@ -19,11 +19,17 @@ class Rules(unittest.TestCase):
     def accepts(self, rule, path, text):
         self.assertEqual(list(rule(path, text)), [])
 
+    def rejects_tree(self, rule, paths, *folders):
+        self.assertEqual([found for found, _ in rule(paths)], list(folders))
+
+    def accepts_tree(self, rule, paths):
+        self.assertEqual(list(rule(paths)), [])
+
     def test_every_rule_is_tested_here(self):
         with open(__file__, encoding="utf-8") as file:
             text = file.read()
-        for rule in check_house.RULES:
-            self.assertIn(f"rejects(check_house.{rule.__name__},", text.replace("self.", ""))
+        for rule in check_house.RULES + check_house.TREE_RULES:
+            self.assertRegex(text, rf"self\.rejects(_tree)?\(check_house\.{rule.__name__},")
 
     def test_ladder(self):
         self.rejects(check_house.check_ladder, "src/io/a.cpp", '#include "model/model.h"\n')
@@ -79,6 +85,26 @@ class Rules(unittest.TestCase):
         self.rejects(check_house.check_foreign, "scripts/setup", "https://pypi" + ".org/simple\n")
         self.accepts(check_house.check_foreign, "README.md", "a framework/tool\n")
 
+    def test_columns(self):
+        limit = check_house.MAX_COLUMNS
+        for path in ("README.md", "docs/a.md", "docs/decisions/a.md", "src/io/README.md"):
+            self.rejects(check_house.check_columns, path, "a\n" + "a" * (limit + 1) + "\n")
+            self.accepts(check_house.check_columns, path, "ö" * limit + "\n")
+        self.rejects(check_house.check_columns, "docs/a.md", "| " + "a" * limit + " |\n")
+        self.accepts(check_house.check_columns, "tests/golden/opt/README.md", "a" * (limit + 1))
+        self.accepts(check_house.check_columns, "src/io/a.cpp", "// " + "a" * limit)
+
+    def test_readmes(self):
+        large = {f"src/io/in/{i}.cpp" for i in range(check_house.LARGE_FOLDER)}
+        above = {"src/README.md", "src/io/README.md"}
+        self.rejects_tree(check_house.check_readmes, {"src/io/a.cpp"}, "src", "src/io")
+        self.rejects_tree(check_house.check_readmes, {"src/README.md", "src/io/in/a.cpp"}, "src/io")
+        self.rejects_tree(check_house.check_readmes, large | above, "src/io/in")
+        for folder in check_house.README_FOLDERS:
+            self.rejects_tree(check_house.check_readmes, {f"{folder}/a.txt"}, folder)
+        self.accepts_tree(check_house.check_readmes, large | above | {"src/io/in/README.md"})
+        self.accepts_tree(check_house.check_readmes, {"src/io/in/a.cpp", "scripts/a.cpp"} | above)
+
     def test_code_only_keeps_lines_and_code(self):
         text = 'a("x//y", 1\'000); // b\n/* c\nd */ e(\'"\'); R"(\n")" f;\n'
         self.assertEqual(check_house.code_only(text), 'a("", 1\'000);  \n \n e(""); ""\n f;\n')
@@ -89,7 +115,9 @@ class Rules(unittest.TestCase):
                 os.makedirs(os.path.join(root, folder))
                 with open(os.path.join(root, folder, "a.cpp"), "w", encoding="utf-8") as file:
                     file.write("int a = 0;\nstd::abort();\n")
-            self.assertEqual(list(check_house.violations(root)), ["src/io/a.cpp: line 2: abort( below apps/"])
+            self.assertEqual(list(check_house.violations(root)),
+                             ["src/io/a.cpp: line 2: abort( below apps/", "src: no README.md",
+                              "src/io: no README.md"])
 
 
 if __name__ == "__main__":
