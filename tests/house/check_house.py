@@ -146,6 +146,23 @@ def check_foreign(path, text):
         yield f"line {number}: {what}"
 
 
+def check_range_for(path, text):
+    """No range-based for runs over a part of what a call returns: C++20 ends the life of the whole first."""
+    if not is_cpp(path):
+        return
+    code = code_only(text)
+    for head in re.finditer(r"\bfor\s*\([^;(){}]*[^:]:\s*[\w:]+(?=\()", code):
+        end, depth = head.end(), 0
+        while end < len(code):
+            depth += {"(": 1, ")": -1}.get(code[end], 0)
+            end += 1
+            if depth == 0:
+                break
+        if re.match(r"\s*(\[|(\.|->)(at|back|front|get|items|value|view)\()", code[end:]):
+            number = code.count("\n", 0, head.start()) + 1
+            yield f"line {number}: give what {head.group(0).split()[-1]} returns a name before the loop"
+
+
 def check_columns(path, text):
     """No line of a document is longer than MAX_COLUMNS."""
     if not path.endswith(".md") or path.startswith(NO_DOCUMENTS):
@@ -168,7 +185,7 @@ def check_readmes(paths):
 
 
 RULES = [check_ladder, check_size, check_silence, check_model_names, check_intrinsics, check_foreign,
-         check_columns]
+         check_range_for, check_columns]
 TREE_RULES = [check_readmes]
 
 

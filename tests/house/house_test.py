@@ -43,6 +43,14 @@ class Rules(unittest.TestCase):
         self.accepts(check_house.check_ladder, "apps/pare/a.cpp", '#include "compress/pass.h"\n')
         self.accepts(check_house.check_ladder, "tests/io/a.cpp", '#include "model/model.h"\n')
 
+    def test_range_for(self):
+        self.rejects(check_house.check_range_for, "tests/io/a.cpp",
+                     'for (const Json& x : read({"a", f(b)})["all"]) use(x);')
+        self.rejects(check_house.check_range_for, "src/io/a.h", "for (auto& [a, b] :\n     pare::read(x).items()) {}")
+        self.accepts(check_house.check_range_for, "src/io/a.cpp", "for (auto x : read(y)) { a[0].at(1); }")
+        self.accepts(check_house.check_range_for, "src/io/a.cpp", "for (auto x : all.part()[0]) {}\n")
+        self.accepts(check_house.check_range_for, "src/io/a.cpp", "for (int i = f(x)[0]; i < 2;) {}")
+
     def test_every_folder_has_a_rung(self):
         root = os.path.join(os.path.dirname(os.path.abspath(__file__)), "..", "..", "src")
         for folder in os.scandir(root):
