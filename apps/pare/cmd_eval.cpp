@@ -124,16 +124,11 @@ void run(const Options& options, Comm& comm) {
 }
 
 void add_tasks(CLI::App& command, Options& options) {
-  CLI::Option* tasks =
-      command
-          .add_option(
-              "--tasks", options.tasks,
-              "Zero-shot tasks, separated by commas: files of JSON records, lines or a list, gzip too "
-              "(PIQA, HellaSwag, ARC, WinoGrande, BoolQ, OpenBookQA, LAMBADA, MMLU, SciQ, COPA, "
-              "CommonsenseQA, Social IQA, TruthfulQA as datasets writes them, or context, choices and "
-              "gold), or folders of .jsonl files")
-          ->delimiter(',')
-          ->allow_extra_args(false);
+  CLI::Option* tasks = add_list(
+      command, "--tasks", options.tasks,
+      "Zero-shot tasks, separated by commas: files of JSON records, lines or a list, gzip too (PIQA, "
+      "HellaSwag, ARC, WinoGrande, BoolQ, OpenBookQA, LAMBADA, MMLU, SciQ, COPA, CommonsenseQA, Social IQA, "
+      "TruthfulQA as datasets writes them, or context, choices and gold), or folders of .jsonl files");
   command.add_option("--limit", options.limit, "Use only the first items of each task (default: all)")
       ->check(CLI::Range(int64_t{1}, kMaxOption))
       ->needs(tasks);

@@ -76,10 +76,7 @@ void add_logits(CLI::App& app, Comm& comm) {
   auto options = std::make_shared<Options>();
   CLI::App* command = app.add_subcommand("logits", "Print the logits after each of the given tokens");
   add_model(*command, options->model);
-  command->add_option("--tokens", options->tokens, "Token ids, separated by commas")
-      ->delimiter(',')
-      ->required()
-      ->check([](const std::string& id) { return id.empty() ? "an empty token id" : ""; });
+  add_list(*command, "--tokens", options->tokens, "Token ids, separated by commas")->required();
   add_compute(*command, options->compute);
   add_json(*command, options->json);
   command->callback([options, &comm] { run(*options, comm); });

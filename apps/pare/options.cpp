@@ -46,6 +46,21 @@ CLI::Validator one_of(const std::vector<std::string>& names) {
       "");
 }
 
+std::vector<std::string> list_items(const std::string& option, const std::vector<std::string>& values,
+                                    const CLI::Validator& known) {
+  std::vector<std::string> items;
+  for (const std::string& value : values)
+    for (size_t begin = 0; begin <= value.size();) {
+      const size_t end = std::min(value.find(',', begin), value.size());
+      std::string item = value.substr(begin, end - begin);
+      if (item.empty()) throw CLI::ValidationError(option, fmt::format("an empty item in '{}'", value));
+      if (const std::string error = known(item); !error.empty()) throw CLI::ValidationError(option, error);
+      items.push_back(std::move(item));
+      begin = end + 1;
+    }
+  return items;
+}
+
 void add_model(CLI::App& command, std::string& path) {
   command.add_option("MODEL", path, "Hugging Face model folder, or a .gguf file")->required();
 }

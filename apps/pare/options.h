@@ -35,6 +35,27 @@ CLI::Validator one_of(const std::map<std::string, T>& values) {
       "");
 }
 
+// The items of a list option's values, each of them a list separated by commas. Throws CLI::ValidationError
+// naming the option where one is empty, or is not `known`.
+std::vector<std::string> list_items(const std::string& option, const std::vector<std::string>& values,
+                                    const CLI::Validator& known);
+
+// An option whose value is a list separated by commas (may be given several times); `known` checks each item.
+template <typename T>
+CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<T>& list,
+                      const std::string& help, const CLI::Validator& known = {}) {
+  const auto take = [name, known, &list](const std::vector<std::string>& values) {
+    const std::vector<std::string> items = list_items(name, values, known);
+    list.assign(items.size(), {});
+    for (size_t i = 0; i < items.size(); ++i)
+      if (!CLI::detail::lexical_cast(items[i], list[i]))
+        throw CLI::ConversionError(name, std::vector<std::string>{items[i]});
+  };
+  return command.add_option_function<std::vector<std::string>>(name, take, help)
+      ->type_name(CLI::detail::type_name<T>())
+      ->allow_extra_args(false);
+}
+
 // MODEL, or MODEL MODEL2 …, as positional arguments.
 void add_model(CLI::App& command, std::string& path);
 void add_models(CLI::App& command, std::vector<std::string>& paths, const std::string& first_is);

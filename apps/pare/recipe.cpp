@@ -7,10 +7,10 @@
 namespace pare {
 namespace {
 
-std::vector<std::string> split(const std::string& text, const char* separators) {
+std::vector<std::string> split(const std::string& text, char separator) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= text.size();) {
-    const size_t end = std::min(text.find_first_of(separators, begin), text.size());
+    const size_t end = std::min(text.find(separator, begin), text.size());
     parts.push_back(text.substr(begin, end - begin));
     begin = end + 1;
   }
@@ -33,7 +33,9 @@ std::string share_that_stays(const std::string& what) {
 }
 
 std::unique_ptr<Pass> parse_pass(const std::string& text) {
-  const std::vector<std::string> parts = split(text, ":");
+  const std::vector<std::string> parts = split(text, ':');
+  if (std::find(parts.begin(), parts.end(), "") != parts.end())
+    fail(ErrorCode::kUsage, "there is nothing before or behind a colon");
   const std::string& name = parts.front();
   std::string what;
   std::vector<std::string> arguments;
@@ -70,13 +72,17 @@ std::unique_ptr<Pass> parse_pass(const std::string& text) {
 
 Passes parse_recipe(const std::string& text) {
   Passes passes;
-  for (const std::string& part : split(text, ",\n")) {
-    const std::string pass = trimmed(part);
-    if (pass.empty() || pass.front() == '#') continue;
-    try {
-      passes.push_back(parse_pass(pass));
-    } catch (const Error& error) {
-      fail(ErrorCode::kUsage, "--recipe, '{}': {}", pass, error.what());
+  for (const std::string& part : split(text, '\n')) {
+    const std::string line = trimmed(part);
+    if (line.empty() || line.front() == '#') continue;
+    for (const std::string& item : split(line, ',')) {
+      const std::string pass = trimmed(item);
+      if (pass.empty()) fail(ErrorCode::kUsage, "--recipe, '{}': an empty item", line);
+      try {
+        passes.push_back(parse_pass(pass));
+      } catch (const Error& error) {
+        fail(ErrorCode::kUsage, "--recipe, '{}': {}", pass, error.what());
+      }
     }
   }
   if (passes.empty()) fail(ErrorCode::kUsage, "--recipe names no pass");

@@ -37,12 +37,10 @@ void add_what(CLI::App& command, Options& o) {
   command.add_option(
       "--sparsity", o.slice.sparsity,
       "Share of the sliced width that goes, as SliceGPT counts it (with --rotation or --uniform)");
-  command
-      .add_option("--streams", o.streams,
-                  "What to slice: hidden, value (both is the default; hidden alone keeps N:M patterns and "
-                  "makes the smaller GGUF file), or residual, separated by commas")
-      ->delimiter(',')
-      ->check(one_of(std::vector<std::string>{"hidden", "value", "residual"}));
+  add_list(command, "--streams", o.streams,
+           "What to slice: hidden, value (both is the default; hidden alone keeps N:M patterns and makes the "
+           "smaller GGUF file), or residual, separated by commas",
+           one_of(std::vector<std::string>{"hidden", "value", "residual"}));
   command.add_flag("--uniform", o.slice.uniform,
                    "One hidden width for all layers: the result is an ordinary checkpoint of its family");
   command.add_option("--ridge", o.slice.ridge, "Damping of the refits, relative (default 0.001)");

@@ -79,6 +79,7 @@ TEST(Errors, PointersAndPagesInPlaceOfTheModelsFiles) {
 TEST(Errors, ValuesTooLargeForTheType) {
   const TinyModelCopy copy;
   Model model = make_tiny_model({.vocab = 384});
+  model.config.eos = {2};  // of the files beside it
   auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
   Matrix<float> values = decode(mlp.up.weight);
   values(3, 5) = 1e5f;
@@ -94,6 +95,7 @@ TEST(Errors, WeightsThatAreNotNumbers) {
   for (const float bad : {std::nanf(""), std::numeric_limits<float>::infinity()}) {
     const TinyModelCopy copy;
     Model model = make_tiny_model({.vocab = 384});
+    model.config.eos = {2};  // of the files beside it
     auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
     Matrix<float> values = decode(mlp.up.weight);
     values(3, 5) = bad;
@@ -183,6 +185,21 @@ TEST(Errors, AWordThatIsNoChoiceNamesTheChoices) {
                  "fp16 is not one of bf16, f32, int8");
   expect_failure({"convert", kTinyModel, "-o", "x", "--dtype", "q4_k_m"}, 2,
                  "q4_k_m is not one of same, f32, f16, bf16, int8, q8_0, q4_0");
+}
+
+TEST(Errors, AnEmptyItemOfAListIsRefused) {
+  for (const char* tokens : {"1,,2", ",1", "1,", ""})
+    expect_failure({"logits", kTinyModel, "--tokens", tokens}, 2,
+                   fmt::format("--tokens: an empty item in '{}'", tokens));
+  expect_failure({"logits", kTinyModel, "--tokens", "1,x"}, 2, "--tokens = x is no number");
+  const std::string task = PARE_GOLDEN_DIR "/tasks";
+  expect_failure({"eval", kTinyModel, "--tasks", task + ",," + task}, 2, "--tasks: an empty item in");
+  expect_failure({"slice", kTinyModel, "-o", "x", "--target-params", "0.9", "--streams", "hidden,"}, 2,
+                 "--streams: an empty item in 'hidden,'");
+  expect_failure({"slice", kTinyModel, "-o", "x", "--target-params", "0.9", "--streams", "hidden,head"}, 2,
+                 "--streams: head is not one of hidden, value, residual");
+  // The model may stand behind the list.
+  EXPECT_EQ(pare({"logits", "--tokens", "1,2", kTinyModel}).status, 0);
 }
 
 TEST(Errors, NumbersOutOfRangeAreNamedWithIt) {

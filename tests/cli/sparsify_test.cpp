@@ -225,7 +225,9 @@ TEST(CompressCommand, RefusesAnOrderInWhichAPassUndoesAnother) {
 TEST(CompressCommand, RunsTheRecipeOfATextOrAFile) {
   const TempDir folder;
   const std::string file =
-      folder.file("recipe", "# first narrower\nslice:0.1\nsparsify:2:4:method=wanda:ignore=q\n").string();
+      folder
+          .file("recipe", "# first narrower, then sparse\n\nslice:0.1\nsparsify:2:4:method=wanda:ignore=q\n")
+          .string();
   const auto compress = [&](const char* name, const std::string& recipe) {
     return pare_json({"compress", kTinyModel, "-o", (folder / name).string(), "--calib", kCalibration,
                       "--nsamples", "8", "--seqlen", "64", "--recipe", recipe});
@@ -283,6 +285,10 @@ TEST(CompressErrors, Recipes) {
   expect("slice:0.1,sparsify:5:4", "'sparsify:5:4': pattern '5:4' is not N:M");
   expect("sparsify:2:4:method=guess", "--method");
   expect("sparsify:2:4:colour=red", "colour");
+  expect("slice:0.1,,sparsify:2:4", "'slice:0.1,,sparsify:2:4': an empty item");
+  expect("slice:0.1,", "an empty item");
+  expect("slice:0.1:", "'slice:0.1:': there is nothing before or behind a colon");
+  expect("slice:0.1:streams=hidden:streams=", "streams");
   expect("slice", "either --target-params or --sparsity");
   expect("slice:0.1:colour", "--colour");
   expect("slice:0.1:uniform,sparsify:5:4", "pattern '5:4' is not N:M");  // so a flag may stand alone
