@@ -3,6 +3,7 @@
 #include <initializer_list>
 
 #include "kernels/linear.h"
+#include "model/disagreements.h"
 #include "model/load.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
@@ -94,6 +95,7 @@ Inspection inspect(const std::string& path) {
   result.blocks = collapse_blocks(model.config);
   result.isa = isa_name(active_isa());
   result.tokenizer = describe_tokenizer(path);
+  result.disagreements = disagreements(path, model.config);
   const Patterns patterns = patterns_of(model);
   for_each_tensor(
       model,

@@ -59,6 +59,7 @@ struct Inspection {
   std::vector<LinearGroup> linears;
   std::string isa;
   std::string tokenizer;  // what it is, or why there is none
+  std::vector<std::string> disagreements;
 };
 
 Inspection inspect(const std::string& path);

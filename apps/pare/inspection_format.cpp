@@ -199,6 +199,9 @@ Json to_json(const Inspection& i) {
           {"learned_positions", i.config.learned_positions},
           {"design", design_json(i.config.design)},
           {"tokenizer", i.tokenizer},
+          {"bos_token_id", i.config.bos ? Json(*i.config.bos) : Json()},
+          {"eos_token_ids", i.config.eos},
+          {"disagreements", i.disagreements},
           {"blocks", blocks},
           {"zeros", zeros_json(i.matrices)},
           {"matrices", matrices_json(i.matrices)},
@@ -225,6 +228,7 @@ std::string to_text(const Inspection& i) {
                             bits_per_weight(i.size.bytes, i.size.parameters)));
   line("head", c.tied ? "tied to the embedding" : "its own matrix");
   line("tokenizer", i.tokenizer);
+  for (const std::string& disagreement : i.disagreements) line("disagreement", disagreement);
   line("runs on", i.isa);
   Table blocks({"layers", "in", "middle", "out", "value dim", "MLP", "skips"});
   for (const BlockRange& range : i.blocks) {

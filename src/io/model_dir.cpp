@@ -106,11 +106,10 @@ void write_shard(const fs::path& path, const std::vector<TensorPlan>& plan, cons
   writer.commit();
 }
 
-// The shards of a folder without an index, by number: those of the name with the smallest count. Empty: there
-// are none. Throws kNotFound when one is missing, kFormat when there are two sets.
-std::vector<fs::path> shards_without_index(const fs::path& folder) {
+// The numbers of a folder's shards, by the name and the count that the files' names say.
+std::map<std::pair<std::string, int>, std::set<int>> shard_sets(const fs::path& folder) {
   static const std::regex kShard(R"((.+)-(\d{5})-of-(\d{5})\.safetensors)");
-  std::map<std::pair<std::string, int>, std::set<int>> sets;  // numbers by name and count
+  std::map<std::pair<std::string, int>, std::set<int>> sets;
   std::error_code error;
   fs::directory_iterator it(folder, error);
   if (error) fail(ErrorCode::kIo, "cannot list {}: {}", folder.string(), error.message());
@@ -120,6 +119,13 @@ std::vector<fs::path> shards_without_index(const fs::path& folder) {
     if (name.size() < kMaxShardName && std::regex_match(name, parts, kShard))
       sets[{parts[1], std::stoi(parts[3])}].insert(std::stoi(parts[2]));
   }
+  return sets;
+}
+
+// The shards of a folder without an index, by number. Empty: there are none. Throws kNotFound when one is
+// missing, kFormat when there are two sets.
+std::vector<fs::path> shards_without_index(const fs::path& folder) {
+  const auto sets = shard_sets(folder);
   if (sets.empty()) return {};
   const auto& [key, numbers] = *sets.begin();
   if (sets.size() > 1)
@@ -153,6 +159,8 @@ ModelTensors read_model_tensors(const fs::path& folder) {
   if (!is_there(folder)) fail(ErrorCode::kNotFound, "{} does not exist", folder.string());
   if (!fs::is_directory(folder)) fail(ErrorCode::kInvalid, "{} is not a folder", folder.string());
   if (is_there(folder / kSingle)) {
+    if (!shard_sets(folder).empty())
+      log_warning("{} holds shards beside {}, which is read: they are not", folder.string(), kSingle);
     SafetensorsFile file = read_safetensors(folder / kSingle);
     return {std::move(file.tensors), std::move(file.skipped)};
   }

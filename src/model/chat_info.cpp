@@ -74,17 +74,23 @@ Templates template_files(const fs::path& folder) {
 }
 
 Templates folder_templates(const fs::path& folder, const Json& config) {
-  Templates files = template_files(folder);
-  Templates configured = templates_in(config, folder / "tokenizer_config.json");
-  if (!files.empty()) {
-    if (!configured.empty() && configured != files)
-      log_info("the chat templates of tokenizer_config.json differ from {}, which is used",
-               files.contains(kDefault) ? "chat_template.jinja" : kMoreTemplatesFolder);
-    return files;
-  }
-  if (!configured.empty()) return configured;
   const fs::path processor = folder / "chat_template.json";
-  return templates_in(read_object(processor), processor);
+  Templates files = template_files(folder);
+  const char* from = files.contains(kDefault) ? "chat_template.jinja" : kMoreTemplatesFolder;
+  const std::pair<const char*, Templates> others[] = {
+      {"tokenizer_config.json", templates_in(config, folder / "tokenizer_config.json")},
+      {"chat_template.json", templates_in(read_object(processor), processor)}};
+  Templates used = std::move(files);
+  for (const auto& [name, templates] : others) {
+    if (templates.empty()) continue;
+    if (used.empty()) {
+      used = templates;
+      from = name;
+    } else if (templates != used) {
+      log_info("the chat templates of {} differ from {}, which is used", name, from);
+    }
+  }
+  return used;
 }
 
 // The first of "bos_token_id" or "eos_token_id" in a config.json, which may be a number or a list.

@@ -1,5 +1,8 @@
 #include "model/load.h"
 
+#include <algorithm>
+
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "io/checks.h"
 #include "io/foreign_files.h"
@@ -35,6 +38,20 @@ void require_whole_model(const GgufFile& file) {
          *type == "adapter" ? " (LoRA): merge it into its model first" : "");
 }
 
+// Both files' ends count. Where one file has all of the other's and more, there is nothing to be told: files
+// of instruction-tuned models are often so.
+void add_generation_ends(const std::filesystem::path& folder, std::vector<int32_t>& ends) {
+  const std::vector<int32_t> more = read_generation_ends(folder);
+  const auto includes = [](const std::vector<int32_t>& all, const std::vector<int32_t>& some) {
+    return std::all_of(some.begin(), some.end(),
+                       [&](int32_t id) { return std::find(all.begin(), all.end(), id) != all.end(); });
+  };
+  if (!includes(ends, more) && !includes(more, ends))
+    log_warning("{}: config.json ends a text at {}, generation_config.json at {}: each of them ends it",
+                folder.string(), fmt::join(ends, ", "), fmt::join(more, ", "));
+  add_ends(more, ends);
+}
+
 Json read_config_json(const std::filesystem::path& folder) {
   const auto path = folder / "config.json";
   return parse_json(read_file(path, kMaxConfigBytes), path.string());
@@ -59,7 +76,7 @@ Model load_model(const std::filesystem::path& path) {
   const Architecture& architecture = find_architecture(json);
   ModelConfig config = architecture.read_config(json);
   config.other_keys = other_keys_of(json);
-  add_ends(read_generation_ends(path), config.eos);
+  add_generation_ends(path, config.eos);
   const Storage storage = read_storage(json);
   const ModelTensors files = read_model_tensors(path);
   return build_model(architecture, config,

@@ -123,6 +123,12 @@ TokenizerConfig read_tokenizer_config(const fs::path& folder) {
   return config;
 }
 
+std::map<std::string, std::string> named_tokens_in(const fs::path& file) {
+  TokenizerConfig config;
+  add_special(read_object(file), file.string(), config);
+  return config.named;
+}
+
 void add_config_tokens(const TokenizerConfig& config, TokenizerSpec& spec) {
   const auto put = [&spec](const AddedToken& token) {
     const auto same = std::find_if(spec.added.begin(), spec.added.end(),

@@ -26,6 +26,10 @@ struct TokenizerConfig {
 // kFormat when one is broken.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder);
 
+// The named tokens ("bos_token" -> text) of one of these files alone; none where it is not there. Throws
+// kFormat.
+std::map<std::string, std::string> named_tokens_in(const std::filesystem::path& file);
+
 // Adds the config's tokens to a spec that came without them. Special tokens that neither have an id in the
 // config nor are in the vocabulary are left out.
 void add_config_tokens(const TokenizerConfig& config, TokenizerSpec& spec);

@@ -27,7 +27,8 @@ class Families : public ::testing::TestWithParam<Family> {
   Families() {
     TinyModelOptions options = GetParam().like;
     options.vocab = 400;
-    const Model model = make_tiny_model(options);
+    Model model = make_tiny_model(options);
+    model.config.eos = {2};  // of the files beside it
     fs::create_directory(model_);
     save_hf(model, model_);
     copy_tokenizer_files(kTinyModel, model_);

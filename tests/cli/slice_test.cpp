@@ -166,6 +166,7 @@ TEST(SliceErrors, Models) {
   expect_refused("/nonexistent/model", {"--target-params", "0.9"}, 1, "/nonexistent/model does not exist");
   const TinyModelCopy copy;
   Model model = make_tiny_model({.vocab = 384});
+  model.config.eos = {2};  // of the files beside it
   auto& mlp = std::get<Mlp>(model.blocks[1].stages[1].branches[0]);
   Matrix<float> values = decode(mlp.up.weight);
   values(3, 5) = std::nanf("");

@@ -86,6 +86,22 @@ TEST(ModelDir, ShardsWithoutAnIndex) {
                     "model-00001-of-00002.safetensors is missing: the folder holds 1 of 2 shards");
 }
 
+TEST(ModelDir, ShardsBesideAWholeModelAreNotRead) {
+  const TempDir dir;
+  std::string warning;
+  set_log_sink([&](LogLevel, std::string_view message) { warning += message; });
+  write_model_tensors(dir.path(), kPlan, produce, 20);
+  read_model_tensors(dir.path());
+  EXPECT_EQ(warning, "");
+  const TempDir whole;
+  write_model_tensors(whole.path(), kPlan, produce);
+  std::filesystem::copy(whole / "model.safetensors", dir / "model.safetensors");
+  expect_model(read_model_tensors(dir.path()));
+  set_log_sink({});
+  EXPECT_EQ(warning,
+            dir.path().string() + " holds shards beside model.safetensors, which is read: they are not");
+}
+
 TEST(ModelDir, PointersInPlaceOfAnIndex) {
   const TempDir dir;
   dir.file("model.safetensors.index.json",

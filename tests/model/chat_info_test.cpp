@@ -3,6 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "base/atomic_file.h"
+#include "base/log.h"
 #include "model/load.h"
 #include "model/run_model.h"
 #include "model/save.h"
@@ -57,6 +58,25 @@ TEST_F(ChatInfoTest, FilesGoBeforeTheConfig) {
   more("tool_use.jinja", "D");
   more("notes.txt", "E");
   EXPECT_EQ(read().templates, (Templates{{"default", "C"}, {"tool_use", "D"}}));
+}
+
+TEST_F(ChatInfoTest, TemplatesThatDisagreeAreSaid) {
+  std::string said;
+  set_log_sink([&](LogLevel, std::string_view message) { said += message; });
+  folder_.file("tokenizer_config.json", R"({"chat_template": "A"})");
+  folder_.file("chat_template.json", R"({"chat_template": "A"})");
+  read();
+  EXPECT_EQ(said, "");
+  folder_.file("chat_template.json", R"({"chat_template": "B"})");
+  read();
+  EXPECT_EQ(said,
+            "the chat templates of chat_template.json differ from tokenizer_config.json, which is used");
+  said.clear();
+  folder_.file("chat_template.jinja", "B");
+  read();
+  set_log_sink({});
+  EXPECT_EQ(said,
+            "the chat templates of tokenizer_config.json differ from chat_template.jinja, which is used");
 }
 
 TEST_F(ChatInfoTest, SpecialTokensByName) {

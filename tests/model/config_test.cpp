@@ -5,6 +5,7 @@
 
 #include <cmath>
 
+#include "base/log.h"
 #include "base/mapped_file.h"
 #include "model/arch/architecture.h"
 #include "model/other_keys.h"
@@ -69,6 +70,38 @@ TEST(Config, RopeInBothSpellings) {
     EXPECT_EQ(read_with(key, nullptr).rope, RopeConfig());
     EXPECT_EQ(read_with(key, {{"rope_type", "default"}, {"rope_theta", 7.0}}).rope.theta, 7.0);
   }
+}
+
+TEST(Config, RopeInBothSpellingsThatDisagree) {
+  const auto warned_of = [](const Json& json, const RopeConfig& expected) {
+    std::string warned;
+    set_log_sink([&](LogLevel, std::string_view message) { warned += message; });
+    EXPECT_EQ(read(json).rope, expected);
+    set_log_sink({});
+    return warned;
+  };
+  Json json = valid();
+  json["rope_theta"] = 5e5;
+  json["rope_scaling"] = {{"type", "linear"}, {"factor", 2.0}};
+  json["rope_parameters"] = {{"rope_type", "linear"}, {"factor", 2.0}, {"rope_theta", 5e5}};
+  const RopeConfig linear = {5e5, RopeScaling::kLinear, 2.0};
+  EXPECT_EQ(warned_of(json, linear), "");
+  json["rope_theta"] = 7.0;
+  EXPECT_EQ(warned_of(json, linear),
+            "config.json: \"rope_theta\" is 7, and 500000 in \"rope_parameters\", which counts");
+  json["rope_theta"] = 5e5;
+  json["rope_scaling"] = {{"type", "linear"}, {"factor", 3.0}};
+  EXPECT_EQ(warned_of(json, linear),
+            "config.json: \"rope_scaling\" and \"rope_parameters\" scale differently: the latter counts");
+  json["rope_parameters"] = {{"rope_type", "default"}, {"rope_theta", 5e5}};
+  EXPECT_EQ(warned_of(json, {5e5, RopeScaling::kLinear, 3.0}),
+            "config.json: \"rope_scaling\" and \"rope_parameters\" scale differently: the former counts");
+  json.erase("rope_parameters");
+  json["rope_scaling"] = kLlama3;
+  json["original_max_position_embeddings"] = 32;
+  EXPECT_EQ(
+      warned_of(json, {5e5, RopeScaling::kLlama3, 8.0, 1.0, 4.0, 32.0}),
+      "config.json: \"original_max_position_embeddings\" is 32, which counts, and 64 in the rope object");
 }
 
 // The golden models of tests/golden/llama hold the rest against transformers' logits.

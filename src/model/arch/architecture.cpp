@@ -47,9 +47,14 @@ std::string full_name(std::string_view pattern, const TensorPlace& place) {
 
 }  // namespace
 
-const Architecture& find_architecture(const Json& config) {
+const Architecture* architecture_of(const Json& config) {
   for (const Architecture* architecture : kArchitectures)
-    if (architecture->matches(config)) return *architecture;
+    if (architecture->matches(config)) return architecture;
+  return nullptr;
+}
+
+const Architecture& find_architecture(const Json& config) {
+  if (const Architecture* architecture = architecture_of(config)) return *architecture;
   const auto type = json_find<std::string>(config, "model_type", "config.json");
   fail(ErrorCode::kUnsupported, "config.json: model_type \"{}\" is not supported",
        type.value_or("(missing)"));

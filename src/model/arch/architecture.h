@@ -57,6 +57,8 @@ const Architecture& deci_architecture();
 // `pare`: what no plain checkpoint of its family expresses.
 const Architecture& sliced_architecture();
 
+// By config.json; null when it is of none.
+const Architecture* architecture_of(const Json& config);
 // By config.json, by ModelConfig::architecture, by GGUF's general.architecture. Each throws kUnsupported
 // naming the architecture that pare does not have.
 const Architecture& find_architecture(const Json& config);

@@ -14,6 +14,21 @@ using namespace config_keys;
 
 constexpr const char* kOriginalPositions = "original_max_position_embeddings";
 
+bool is_said(const Json& json, const char* key) {
+  const auto it = json.find(key);
+  return it != json.end() && !it->is_null();
+}
+
+// Positions before the scaling: Phi-3's place for them, beside the rope object, goes before that in it.
+double original_positions(const Json& config, const Json& object, double otherwise) {
+  const auto beside = json_find<double>(config, kOriginalPositions, kWhat);
+  const auto inside = json_find<double>(object, kOriginalPositions, kWhat);
+  if (beside && inside && *beside != *inside)
+    log_warning("{}: \"{}\" is {}, which counts, and {} in the rope object", kWhat, kOriginalPositions,
+                *beside, *inside);
+  return beside.value_or(inside.value_or(otherwise));
+}
+
 std::vector<float> read_divisors(const Json& object, const char* key) {
   const auto it = object.find(key);
   if (it == object.end() || !it->is_array() ||
@@ -29,8 +44,7 @@ class ScalingReader {
   ScalingReader(const Json& config, const Json& object, int64_t max_positions)
       : object_(object),
         max_positions_(static_cast<double>(max_positions)),
-        original_(get_number(config, kOriginalPositions,
-                             get_number(object, kOriginalPositions, static_cast<double>(max_positions)))) {}
+        original_(original_positions(config, object, max_positions_)) {}
 
   void read(RopeConfig& rope) const {
     auto type = json_find<std::string>(object_, "rope_type", kWhat);
@@ -105,7 +119,7 @@ class ScalingReader {
 
   const Json& object_;
   double max_positions_;
-  double original_;  // positions before the scaling; Phi-3's place for it, beside the rope object, goes first
+  double original_;
 };
 
 // Of what is not kNone.
@@ -156,13 +170,29 @@ RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_sha
   RopeConfig rope;
   rope.theta = get_number(json, "rope_theta", rope.theta);
   rotary_share = get_number(json, "partial_rotary_factor", rotary_share);
+  const char* scaled_by = nullptr;
   for (const char* key : {"rope_scaling", "rope_parameters"}) {
     const auto it = json.find(key);
     if (it == json.end() || it->is_null()) continue;
     require_object(*it, key);
-    rotary_share = get_number(*it, "partial_rotary_factor", rotary_share);
-    rope.theta = get_number(*it, "rope_theta", rope.theta);
-    ScalingReader(json, *it, max_positions).read(rope);
+    const auto number = [&](const char* name, double& value) {
+      const auto inner = json_find<double>(*it, name, kWhat);
+      if (!inner) return;
+      if (*inner != value && is_said(json, name))
+        log_warning("{}: \"{}\" is {}, and {} in \"{}\", which counts", kWhat, name, value, *inner, key);
+      value = *inner;
+    };
+    number("partial_rotary_factor", rotary_share);
+    number("rope_theta", rope.theta);
+    RopeConfig own;
+    own.theta = rope.theta;
+    ScalingReader(json, *it, max_positions).read(own);
+    if (scaled_by != nullptr && own != rope)
+      log_warning("{}: \"{}\" and \"{}\" scale differently: the {} counts", kWhat, scaled_by, key,
+                  own.scaling == RopeScaling::kNone ? "former" : "latter");
+    if (own.scaling == RopeScaling::kNone) continue;
+    rope = own;
+    scaled_by = key;
   }
   if (rope.scaling == RopeScaling::kDynamic)
     log_info("rope scaling \"dynamic\": sequences end at the {} tokens up to which it changes nothing",
