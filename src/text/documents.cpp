@@ -5,6 +5,7 @@
 
 #include "base/hash.h"
 #include "base/log.h"
+#include "text/delimited.h"
 #include "text/json_records.h"
 #include "text/text_file.h"
 
@@ -105,6 +106,30 @@ void warn_of_markup(const Documents& documents) {
     log_warning("{} looks like a web page or XML: its tags are taken as text", documents.source);
 }
 
+// A table with a column that records would have their text in is a data set; any other may be meant as it is.
+void refuse_table(const Documents& documents) {
+  const std::optional<DelimitedTable> table = find_table(documents.texts.front());
+  if (!table) return;
+  const char* kind = table->delimiter == '\t' ? "TSV" : "CSV";
+  const std::string columns = fmt::format("{}", fmt::join(table->columns, ", ")).substr(0, 200);
+  const char* separator = table->delimiter == '\t'  ? ", sep=\"\\t\""
+                          : table->delimiter == ';' ? ", sep=\";\""
+                                                    : "";
+  const std::string advice = fmt::format(
+      "as lines of JSON its texts are read, with pandas: read_csv(FILE{}).to_json(OUT, orient=\"records\", "
+      "lines=True)",
+      separator);
+  const bool has_text =
+      std::any_of(std::begin(kTextFields), std::end(kTextFields), [&](std::string_view field) {
+        return std::find(table->columns.begin(), table->columns.end(), field) != table->columns.end();
+      });
+  if (has_text)
+    fail(ErrorCode::kFormat, "{} is no text but a table ({}) of {}: {}", documents.source, kind, columns,
+         advice);
+  log_warning("{} looks like a table ({}) of {}, which is taken as text; {}", documents.source, kind, columns,
+              advice);
+}
+
 }  // namespace
 
 Documents parse_documents(std::string text, std::string_view what) {
@@ -127,6 +152,7 @@ Documents parse_documents(std::string text, std::string_view what) {
     fail(ErrorCode::kFormat, "{} holds no text", what);
   require_words(documents);
   warn_of_markup(documents);
+  if (!documents.records) refuse_table(documents);
   return documents;
 }
 

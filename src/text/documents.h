@@ -18,9 +18,10 @@ struct Documents {
 // A text that begins with a JSON object is lines of JSON, one that begins with a list of objects is one JSON
 // list, anything else is one plain text. The text of a record is its field "text", or, where there is none,
 // its field "content"; other fields do not matter, and records whose text is empty or null are passed over.
-// What looks like a web page or is hardly parted by white space is warned of. Throws kFormat naming `what`
-// and the line or record when JSON is broken or a record has no text, and when there is no text but white
-// space; kInvalid when most of the text is without white space (base64, hexadecimal digits).
+// What looks like a web page, a CSV table, or is hardly parted by white space is warned of. Throws kFormat
+// naming `what` and the line or record when JSON is broken or a record has no text, when there is no text but
+// white space, and for a CSV table with a column "text" or "content"; kInvalid when most of the text is
+// without white space (base64, hexadecimal digits).
 Documents parse_documents(std::string text, std::string_view what);
 
 // The same of read_text_file.

@@ -97,6 +97,43 @@ TEST(Documents, MarkupIsWarnedOf) {
   EXPECT_EQ(warnings_of([] { parse_documents("<s> a", "f"); }), "");
 }
 
+TEST(Documents, TablesAreNamed) {
+  const std::pair<const char*, const char*> refused[] = {
+      {"id,text\n1,a\n2,\"b, c\"\n",
+       "f is no text but a table (CSV) of id, text: as lines of JSON its texts are "
+       "read, with pandas: read_csv(FILE).to_json(OUT, orient=\"records\", lines=True)"},
+      {"text\tlabel\r\na b\t0\r\nc d\t1\r\n",
+       "a table (TSV) of text, label: as lines of JSON its texts are read, "
+       "with pandas: read_csv(FILE, sep=\"\\t\")"},
+      {"label;content\n0;a\n1;b", "a table (CSV) of label, content"},
+      {",text\n0,\"a \"\"b\"\"\n\nc\"\n1,d\n", "a table (CSV) of , text"},
+      {"text\n\"a, b\"\nc\n", "a table (CSV) of text"}};
+  for (const auto& [text, message] : refused) {
+    SCOPED_TRACE(text);
+    EXPECT_PARE_ERROR(parse_documents(text, "f"), ErrorCode::kFormat, message);
+  }
+  EXPECT_THAT(warnings_of([] { parse_documents("name,age\nAda,31\nBram,40\n", "f"); }),
+              testing::HasSubstr("f looks like a table (CSV) of name, age, which is taken as text"));
+  // Only the start is looked at: the quoted record that it cuts is passed over.
+  std::string table = "id,review\n1,a\n2,b\n3,\"";
+  for (int i = 0; i < 50000; ++i) table += "so long\n";
+  EXPECT_THAT(warnings_of([&] { parse_documents(table + "\"\n", "f"); }),
+              testing::HasSubstr("of id, review"));
+}
+
+TEST(Documents, ProseIsNoTable) {
+  for (const char* text :
+       {"Row, row, row\nyour boat, gently, down\nthe stream, merrily, merrily\n",  // spaces behind commas
+        "Text\n\nAda sang.\nBram slept.\n", "text\none\ntwo\n",                    // nothing quoted
+        "apples,pears\nplums,\n\nand more, as ever\n",                             // no such lines
+        "One,two\nthree,four\n",                                                   // too few
+        "one,one\na,b\nc,d\n", "Hello,world!\na,b\nc,d\n", "a,b\n\"c\" said, d\ne,f\n", "a,b\n\"c,d\ne,f\n",
+        "\tA tab\tin\nthe\tlines\tof\nan\told\ttext\n", "1,2\n3,4\n5,6\n"}) {
+    SCOPED_TRACE(text);
+    EXPECT_EQ(warnings_of([&] { parse_documents(text, "f"); }), "");
+  }
+}
+
 TEST(Documents, FilesAreUnpacked) {
   const test::TempDir folder;
   const std::string lines = "{\"text\": \"a\"}\n{\"text\": \"b\"}\n";
