@@ -15,10 +15,50 @@ namespace fs = std::filesystem;
 
 constexpr size_t kMaxFiles = 10000;  // of a folder that are looked at
 
-constexpr std::string_view kPyTorch[] = {".bin", ".pt", ".pth", ".ckpt"};
-constexpr std::string_view kArchives[] = {".zip", ".tar", ".gz", ".tgz", ".xz", ".zst", ".7z"};
+struct Format {
+  std::string_view name;
+  std::span<const std::string_view> extensions;
+  std::string_view advice;
+};
+
 constexpr std::string_view kSaveAgain =
     "pare reads only safetensors and GGUF (transformers writes them: save_pretrained)";
+constexpr std::string_view kSaveFromTensorFlow =
+    "pare reads only safetensors and GGUF (transformers 4 writes them: from_pretrained(FOLDER, "
+    "from_tf=True), "
+    "then save_pretrained)";
+constexpr std::string_view kSaveFromFlax =
+    "pare reads only safetensors and GGUF (transformers 4 writes them: from_pretrained(FOLDER, "
+    "from_flax=True), then save_pretrained)";
+constexpr std::string_view kTakeOriginal =
+    "a program made for running, of which no checkpoint can be made: take the safetensors or GGUF files of "
+    "the same model";
+
+constexpr std::string_view kTensorFlow[] = {".h5", ".pb", ".keras"};
+constexpr std::string_view kFlax[] = {".msgpack"};
+constexpr std::string_view kOnnx[] = {".onnx", ".onnx_data", ".ort"};
+constexpr std::string_view kTorchScript[] = {".torchscript", ".ptl", ".pte"};
+constexpr std::string_view kTfLite[] = {".tflite", ".task", ".litertlm"};
+constexpr std::string_view kCoreMl[] = {".mlmodel", ".mlpackage", ".mlmodelc"};
+constexpr std::string_view kTensorRt[] = {".engine", ".plan"};
+constexpr std::string_view kRust[] = {".ot"};
+constexpr std::string_view kPyTorch[] = {".bin", ".pt", ".pth", ".ckpt"};
+
+// A folder with several is called by the first of them.
+constexpr Format kFormats[] = {{"PyTorch weights", kPyTorch, kSaveAgain},
+                               {"TensorFlow weights", kTensorFlow, kSaveFromTensorFlow},
+                               {"Flax weights", kFlax, kSaveFromFlax},
+                               {"ONNX files", kOnnx, kTakeOriginal},
+                               {"TorchScript or ExecuTorch files", kTorchScript, kTakeOriginal},
+                               {"TensorFlow Lite files", kTfLite, kTakeOriginal},
+                               {"Core ML files", kCoreMl, kTakeOriginal},
+                               {"TensorRT files", kTensorRt, kTakeOriginal},
+                               {"weights of Rust's tch", kRust, kTakeOriginal}};
+
+// What training leaves beside the weights, with the extensions of weights.
+constexpr std::string_view kOfTraining[] = {"training_args", "optimizer", "scheduler", "rng_state", "scaler"};
+
+constexpr std::string_view kArchives[] = {".zip", ".tar", ".gz", ".tgz", ".xz", ".zst", ".7z"};
 
 bool is_among(std::span<const std::string_view> list, const std::string& value) {
   return std::find(list.begin(), list.end(), value) != list.end();
@@ -40,6 +80,18 @@ std::string first_with(const std::vector<std::string>& names, std::span<const st
   for (const std::string& name : names)
     if (is_among(extensions, fs::path(name).extension().string())) return printable(name);
   return {};
+}
+
+// The format of weights that a folder holds, or what its only file is; null: none that is known.
+const Format* foreign_format_of(const std::vector<std::string>& names) {
+  for (const Format& format : kFormats)
+    if (!first_with(names, format.extensions).empty()) return &format;
+  return nullptr;
+}
+
+bool is_of_training(const std::string& name) {
+  return std::any_of(std::begin(kOfTraining), std::end(kOfTraining),
+                     [&](std::string_view begin) { return name.starts_with(begin); });
 }
 
 }  // namespace
@@ -64,9 +116,15 @@ std::string describe_foreign_folder(const fs::path& folder) {
   if (const std::string gguf = first_with(names, kGguf); !gguf.empty())
     return fmt::format("is a folder of GGUF files: give one of them as the model, such as {}",
                        (folder / gguf).string());
-  if (const std::string weights = first_with(names, kPyTorch); !weights.empty())
-    return fmt::format("holds only PyTorch weights ({}): {}", weights, kSaveAgain);
   if (has("model_index.json")) return "is a pipeline of diffusers, not a language model";
+  if (has("openvino_model.bin") || has("openvino_model.xml"))
+    return fmt::format("holds only OpenVINO files (openvino_model.*): {}", kTakeOriginal);
+  std::vector<std::string> weights_there = names;
+  std::erase_if(weights_there, is_of_training);
+  if (const Format* format = foreign_format_of(weights_there))
+    return fmt::format("holds only {} ({}): {}", format->name, first_with(weights_there, format->extensions),
+                       format->advice);
+  if (has("onnx")) return fmt::format("holds only ONNX files (in onnx): {}", kTakeOriginal);
   if (const std::string weights = first_with(names, kSafetensors); !weights.empty() && has("config.json"))
     return fmt::format(
         "holds {}, which is no name of a model's weights: rename it to model.safetensors if it is "
@@ -85,7 +143,8 @@ std::string describe_foreign_file(const fs::path& file) {
         "is one file of a model: give the folder{}{}, with config.json, the weights and the "
         "tokenizer",
         in_model ? " " : "", in_model ? parent.string() : "");
-  if (is_among(kPyTorch, extension)) return fmt::format("holds PyTorch weights: {}", kSaveAgain);
+  if (const Format* format = foreign_format_of({file.filename().string()}))
+    return fmt::format("holds {}: {}", format->name, format->advice);
   if (is_among(kArchives, extension)) return "is an archive: unpack it, and give the folder";
   return {};
 }

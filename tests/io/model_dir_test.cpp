@@ -3,6 +3,7 @@
 #include "base/json.h"
 #include "base/log.h"
 #include "io/bytes.h"
+#include "io/foreign_files.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 
@@ -68,6 +69,40 @@ TEST(ModelDir, ExplainsWhatIsMissing) {
   EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kUnsupported, "reads only safetensors");
   dir.file("model.safetensors", "version https://git-lfs.github.com/spec/v1\noid sha256:0\nsize 1\n");
   EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kFormat, "git lfs pull");
+}
+
+TEST(ModelDir, WeightsOfOtherProgramsAreNamed) {
+  const std::pair<const char*, const char*> cases[] = {
+      {"pytorch_model-00001-of-00002.bin",
+       "holds only PyTorch weights (pytorch_model-00001-of-00002.bin): pare reads"},
+      {"model.pt", "holds only PyTorch weights (model.pt): pare reads only safetensors and GGUF"},
+      {"tf_model.h5", "holds only TensorFlow weights (tf_model.h5): pare reads only safetensors and GGUF "},
+      {"saved_model.pb", "TensorFlow weights (saved_model.pb)"},
+      {"flax_model.msgpack", "holds only Flax weights (flax_model.msgpack): pare reads only"},
+      {"model.onnx", "holds only ONNX files (model.onnx): a program made for running"},
+      {"model.torchscript", "TorchScript or ExecuTorch files (model.torchscript)"},
+      {"openvino_model.bin", "OpenVINO files"},
+      {"model.tflite", "TensorFlow Lite files (model.tflite)"},
+      {"Model.mlpackage", "Core ML files (Model.mlpackage)"},
+      {"rank0.engine", "TensorRT files (rank0.engine)"},
+      {"rust_model.ot", "weights of Rust's tch (rust_model.ot)"}};
+  for (const auto& [name, message] : cases) {
+    SCOPED_TRACE(name);
+    const TempDir dir;
+    dir.file("config.json", "{}");
+    dir.file("training_args.bin", "x");
+    EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kNotFound, "holds no weights");
+    dir.file(name, "x");
+    EXPECT_PARE_ERROR(read_model_tensors(dir.path()), ErrorCode::kUnsupported, message);
+  }
+  const TempDir onnx;
+  std::filesystem::create_directory(onnx / "onnx");
+  EXPECT_PARE_ERROR(read_model_tensors(onnx.path()), ErrorCode::kUnsupported, "ONNX files (in onnx)");
+  EXPECT_THAT(describe_foreign_file(onnx / "model.onnx"), testing::StartsWith("holds ONNX files: a program"));
+  // Weights that can be saved again are named before programs made of them.
+  std::filesystem::create_directory(onnx / "model.onnx");
+  onnx.file("tf_model.h5", "x");
+  EXPECT_PARE_ERROR(read_model_tensors(onnx.path()), ErrorCode::kUnsupported, "TensorFlow weights");
 }
 
 TEST(ModelDir, ShardsWithoutAnIndex) {
