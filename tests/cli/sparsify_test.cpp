@@ -205,6 +205,26 @@ TEST_F(SparseInput, StorageThatTheOutputWillNotHaveIsNamed) {
   EXPECT_EQ(kept.err.find("matrices are stored"), std::string::npos) << kept.err;
 }
 
+// Magnitude reads no text, so a tokenizer that pare does not understand is only carried on.
+TEST(SparsifyCommand, MagnitudeNeedsNoTokenizer) {
+  const TinyModelCopy model;
+  const std::string tokenizer = R"({"model": {"type": "Unigram", "vocab": []}})";
+  model.write("tokenizer.json", tokenizer);
+  const TempDir folder;
+  const auto sparsify = [&](const std::string& path, const char* name) {
+    return pare({"sparsify", path, "-o", (folder / name).string(), "--method", "magnitude", "--nsamples", "4",
+                 "--seqlen", "32"});
+  };
+  const CommandResult result = sparsify(model.path(), "unread");
+  EXPECT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.err, testing::HasSubstr("warning: " + model.path() + "/tokenizer.json: "));
+  EXPECT_THAT(result.err, testing::HasSubstr("the tokenizer's files are carried on as they are"));
+  EXPECT_EQ(file_contents(folder / "unread/tokenizer.json"), tokenizer);
+  EXPECT_EQ(sparsify(kTinyModel, "read").status, 0);
+  EXPECT_EQ(file_contents(folder / "unread/model.safetensors"),
+            file_contents(folder / "read/model.safetensors"));
+}
+
 TEST(CompressCommand, RefusesAnOrderInWhichAPassUndoesAnother) {
   const TempDir folder;
   const auto compress = [&](const std::string& recipe) {
