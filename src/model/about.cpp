@@ -77,6 +77,19 @@ std::string hub_repository(const GgufMetadata& metadata, const std::string& pref
   return {};
 }
 
+// Texts that go from GGUF's general.KEY to a card's model_KEY and back, names that llama.cpp's converter has
+// too.
+struct PlainText {
+  const char* key;
+  std::string ModelAbout::*text;
+};
+constexpr PlainText kPlainTexts[] = {
+    {"author", &ModelAbout::author},         {"organization", &ModelAbout::organization},
+    {"version", &ModelAbout::version},       {"description", &ModelAbout::description},
+    {"finetune", &ModelAbout::finetune},     {"basename", &ModelAbout::basename},
+    {"size_label", &ModelAbout::size_label},
+};
+
 // "owner/name" of people's names.
 std::string joined_id(const std::string& owner, const std::string& name) {
   if (name.empty()) return {};
@@ -87,8 +100,7 @@ ModelAbout about_gguf(const GgufMetadata& metadata, const std::string& file_name
   ModelAbout about;
   about.name = text_of(metadata, "name");
   if (about.name.empty()) about.name = file_name;
-  about.author = text_of(metadata, "author");
-  about.organization = text_of(metadata, "organization");
+  for (const PlainText& plain : kPlainTexts) about.*plain.text = text_of(metadata, plain.key);
   about.license = text_of(metadata, "license");
   about.license_name = text_of(metadata, "license.name");
   about.license_link = text_of(metadata, "license.link");
@@ -132,8 +144,8 @@ ModelAbout about_folder(const fs::path& folder, const std::string& folder_name) 
   ModelAbout about;
   about.name = one("model_name");
   if (about.name.empty()) about.name = folder_name;
-  about.author = one("model_author");
-  about.organization = one("model_organization");
+  for (const PlainText& plain : kPlainTexts)
+    about.*plain.text = one((std::string("model_") + plain.key).c_str());
   about.license = one("license");
   about.license_name = one("license_name");
   about.license_link = one("license_link");
@@ -165,6 +177,14 @@ ModelAbout read_about(const fs::path& model_path) {
   return about;
 }
 
+std::vector<std::pair<std::string, std::string>> card_texts(const ModelAbout& about) {
+  std::vector<std::pair<std::string, std::string>> texts;
+  for (const PlainText& plain : kPlainTexts)
+    if (const std::string& text = about.*plain.text; !text.empty())
+      texts.emplace_back(std::string("model_") + plain.key, text);
+  return texts;
+}
+
 std::vector<std::string> origins_of(const ModelAbout& about) {
   if (!about.repository.empty()) return {about.repository};
   if (!about.base_models.empty()) return about.base_models;
@@ -186,8 +206,7 @@ std::vector<GgufEntry> general_entries(const fs::path& model_path) {
   ModelAbout about = read_about(model_path);
   add_text(entries, "type", "model");
   add_text(entries, "name", about.name);
-  add_text(entries, "author", about.author);
-  add_text(entries, "organization", about.organization);
+  for (const PlainText& plain : kPlainTexts) add_text(entries, plain.key, about.*plain.text);
   if (!about.repository.empty()) add_text(entries, "repo_url", std::string(kHub) + about.repository);
   add_text(entries, "license", about.license);
   add_text(entries, "license.name", about.license_name);

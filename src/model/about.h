@@ -3,6 +3,7 @@
 
 #include <filesystem>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "io/gguf.h"
@@ -14,7 +15,12 @@ struct ModelAbout {
   std::string repository = {};  // id of the hub, where it is known
   std::string author = {};
   std::string organization = {};
-  std::string license = {};  // an SPDX name in lower case, or "other" and the like
+  std::string version = {};
+  std::string description = {};
+  std::string finetune = {};    // what it was tuned for: "Instruct"
+  std::string basename = {};    // its name without size, tuning and version
+  std::string size_label = {};  // "135M"
+  std::string license = {};     // an SPDX name in lower case, or "other" and the like
   std::string license_name = {};
   std::string license_link = {};
   std::string pipeline_tag = {};              // "text-generation"
@@ -28,6 +34,10 @@ struct ModelAbout {
 // it is that of the file or folder, or of the repository whose snapshot in the hub's cache the folder is. A
 // front matter that cannot be read is said in the log and taken for none.
 ModelAbout read_about(const std::filesystem::path& model_path);
+
+// Keys of a card's front matter, "model_author" and the like, with the texts that read_about takes from
+// there.
+std::vector<std::pair<std::string, std::string>> card_texts(const ModelAbout& about);
 
 // What a model made of this one names as its base models: its repository, else what it was made of itself,
 // else its name, which is no id.

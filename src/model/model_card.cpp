@@ -43,8 +43,7 @@ std::string front_matter(const CardFacts& facts) {
   add_value(text, "license_name", original.license_name);
   add_value(text, "license_link", original.license_link);
   add_value(text, "model_name", original.name);
-  add_value(text, "model_author", original.author);
-  add_value(text, "model_organization", original.organization);
+  for (const auto& [key, value] : card_texts(original)) add_value(text, key.c_str(), value);
   add_value(text, "pipeline_tag", original.pipeline_tag.empty() ? "text-generation" : original.pipeline_tag);
   add_values(text, "tags", tags);
   return text + "---\n";
@@ -200,6 +199,7 @@ std::string model_card(const CardFacts& facts) {
 void write_documents(const std::filesystem::path& input, const std::filesystem::path& folder,
                      CardFacts facts) {
   facts.original = read_about(input);
+  if (!facts.manifest.is_null()) facts.original.size_label.clear();  // it was that of another size
   facts.carried = carry_documents(input, folder);
   write_file(folder / kCardFile, model_card(facts));
 }

@@ -117,6 +117,29 @@ TEST(About, GoesThroughGgufAndBack) {
   EXPECT_EQ(general_entries(folder / "x.gguf"), entries);
 }
 
+TEST(About, TextsGoThroughAFolderAndBack) {
+  const std::vector<GgufEntry> entries = {
+      {"general.type", std::string("model")},        {"general.name", std::string("Tiny: one")},
+      {"general.author", std::string("Ada")},        {"general.organization", std::string("Acme")},
+      {"general.version", std::string("1.0")},       {"general.description", std::string("a\n# b")},
+      {"general.finetune", std::string("Instruct")}, {"general.basename", std::string("Tiny")},
+      {"general.size_label", std::string("135M")}};
+  const TempDir folder;
+  const Tokenizer tokenizer = load_tokenizer(golden_folder("tiny-model"));
+  TinyModelOptions options;
+  options.vocab = tokenizer.vocab_size();
+  save_gguf(make_tiny_model(options), tokenizer, folder / "x.gguf", std::nullopt, {}, {}, entries);
+  const auto back = [&](const char* name, const Json& manifest) {
+    std::filesystem::create_directory(folder / name);
+    write_documents(folder / "x.gguf", folder / name, {.manifest = manifest});
+    return general_entries(folder / name);
+  };
+  EXPECT_EQ(back("converted", Json()), entries);
+  // What is compressed has another size.
+  for (const GgufEntry& entry : back("compressed", Json::object()))
+    EXPECT_NE(entry.key, "general.size_label");
+}
+
 // The card of a mere conversion names the model itself as what it was made of.
 TEST(About, AConversionIsNotMadeOfItself) {
   const TempDir folder;
