@@ -4,7 +4,6 @@
 
 #include "base/log.h"
 #include "base/mapped_file.h"
-#include "model/chat_info.h"
 #include "text/chat_styles.h"
 
 namespace pare {
@@ -42,15 +41,14 @@ void add_template_variables(CLI::App& command, std::string& json) {
                      "Variables of the chat template, as JSON: {\"enable_thinking\": false}");
 }
 
-ChatFormat read_chat_format(const std::string& model, const std::string& name, const Tokenizer& tokenizer) {
-  ChatInfo info = read_chat_info(model, tokenizer);
-  if (!name.empty()) return {named_template(name, std::move(info.tokens), tokenizer), tokenizer};
+ChatFormat chat_format(const ChatInfo& info, const std::string& name, const Tokenizer& tokenizer) {
+  if (!name.empty()) return {named_template(name, info.tokens, tokenizer), tokenizer};
   if (info.templates.empty())
     fail(ErrorCode::kUnsupported,
          "the model has no chat template: name one with --chat-template (a .jinja file, or {})",
          chat_style_names());
   try {
-    return {{info.templates, std::move(info.tokens)}, tokenizer};
+    return {{info.templates, info.tokens}, tokenizer};
   } catch (const Error& error) {
     fail(ErrorCode::kUnsupported,
          "the model's chat template cannot be run: {}; --chat-template names another", error.what());

@@ -5,6 +5,7 @@
 #include <string>
 
 #include "engine/chat.h"
+#include "model/chat_info.h"
 
 namespace pare {
 
@@ -16,8 +17,8 @@ void add_template_variables(CLI::App& command, std::string& json);
 // The model's own template, or, where there is a name, the style of that name or the file that it is a path
 // of. Warns of a token that the style needs and the tokenizer does not have. Throws kUnsupported where the
 // model has no template or one that cannot be run, kUsage for an unknown name, and what the template's
-// parser throws. Messages do not name the model's path.
-ChatFormat read_chat_format(const std::string& model, const std::string& name, const Tokenizer& tokenizer);
+// parser throws. Messages do not name the model.
+ChatFormat chat_format(const ChatInfo& info, const std::string& name, const Tokenizer& tokenizer);
 
 // An object, or null where the text is empty. Throws kUsage.
 Json parse_template_variables(const std::string& json);

@@ -36,9 +36,9 @@ void report(const ChatTurn& turn) {
     log_warning("the answer was cut off after {} tokens", g.tokens.size());
 }
 
-ChatFormat open_format(const Options& options, const Tokenizer& tokenizer) {
+ChatFormat open_format(const Options& options, const ChatInfo& info, const Tokenizer& tokenizer) {
   try {
-    return read_chat_format(options.model, options.template_name, tokenizer);
+    return chat_format(info, options.template_name, tokenizer);
   } catch (const Error& error) {
     fail(error.code(), "{}: {}", options.model, error.what());
   }
@@ -50,9 +50,10 @@ void run(const Options& options) {
   ChatOptions chat = options.chat;
   chat.variables = parse_template_variables(options.variables);
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  ChatFormat format = open_format(options, tokenizer);
+  const ChatInfo info = read_chat_info(options.model, tokenizer);
+  ChatFormat format = open_format(options, info, tokenizer);
   const OpenModel model = open_model(options.model, options.compute);
-  const ModelDefaults defaults = model_defaults(options.model, tokenizer);
+  const ModelDefaults defaults = model_defaults(options.model, info);
   chat.generate = options.generate.over(defaults.options);
   log_defaults(defaults, chat.generate.sampling);
   ChatSession session(model.packed, tokenizer, std::move(format), std::move(chat));

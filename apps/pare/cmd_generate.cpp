@@ -35,7 +35,7 @@ Json to_json(const Generation& g, const std::string& text) {
 }
 
 GenerateOptions generate_options(const Options& options, const Tokenizer& tokenizer) {
-  const ModelDefaults defaults = model_defaults(options.model, tokenizer);
+  const ModelDefaults defaults = model_defaults(options.model, read_chat_info(options.model, tokenizer));
   GenerateOptions generate = options.generate.over(defaults.options);
   generate.ignore_eos = options.ignore_eos;
   log_defaults(defaults, generate.sampling);

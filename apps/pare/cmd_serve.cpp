@@ -54,10 +54,11 @@ std::string id_of(const std::string& path, const std::vector<ServedModel>& other
 
 Opened open(const std::string& path, const Options& options) {
   Tokenizer tokenizer = load_tokenizer(path);
+  const ChatInfo info = read_chat_info(path, tokenizer);
   std::optional<ChatFormat> format;
   std::string why;
   try {
-    format = read_chat_format(path, options.template_name, tokenizer);
+    format = chat_format(info, options.template_name, tokenizer);
   } catch (const Error& error) {
     if (error.code() != ErrorCode::kUnsupported) throw;
     why = error.what();
@@ -65,7 +66,7 @@ Opened open(const std::string& path, const Options& options) {
   OpenModel model = open_model(path, options.compute);
   GenerateOptions otherwise;
   otherwise.sampling.temperature = kApiTemperature;
-  ModelDefaults defaults = model_defaults(path, tokenizer, otherwise);
+  ModelDefaults defaults = model_defaults(path, info, otherwise);
   defaults.options.sampling = options.sampling.over(defaults.options.sampling);
   return {std::move(tokenizer), std::move(model), std::move(format), std::move(why), std::move(defaults)};
 }

@@ -37,7 +37,8 @@ ChatInput read_chat_file(const Options& options) {
 }
 
 void run_chat(const Options& options, const Tokenizer& tokenizer) {
-  const ChatFormat format = read_chat_format(options.model, options.template_name, tokenizer);
+  const ChatFormat format =
+      chat_format(read_chat_info(options.model, tokenizer), options.template_name, tokenizer);
   const std::vector<JinjaSpan> spans = format.chat.render(read_chat_file(options));
   const std::vector<int32_t> ids = encode_chat(tokenizer, spans);
   if (!options.json) {

@@ -3,7 +3,6 @@
 #include <limits>
 
 #include "base/log.h"
-#include "model/chat_info.h"
 #include "model/generation_config.h"
 
 namespace pare {
@@ -63,14 +62,14 @@ void add_generation(CLI::App& command, GenerationFlags& flags) {
       ->allow_extra_args(false);
 }
 
-ModelDefaults model_defaults(const std::string& model, const Tokenizer& tokenizer,
+ModelDefaults model_defaults(const std::string& model, const ChatInfo& chat,
                              const GenerateOptions& otherwise) {
   const GenerationConfig config = read_generation_config(model);
   ModelDefaults defaults{otherwise, config.source};
   defaults.options.sampling = sampling_of(config, otherwise.sampling);
   if (describe(defaults.options.sampling) == describe(otherwise.sampling)) defaults.source.clear();
   defaults.options.max_tokens = config.max_new_tokens.value_or(otherwise.max_tokens);
-  if (const auto eos = read_chat_info(model, tokenizer).eos) defaults.options.stop_ids.push_back(*eos);
+  if (chat.eos) defaults.options.stop_ids.push_back(*chat.eos);
   return defaults;
 }
 

@@ -7,7 +7,7 @@
 #include <vector>
 
 #include "engine/generator.h"
-#include "text/tokenizer.h"
+#include "model/chat_info.h"
 
 namespace pare {
 
@@ -44,7 +44,7 @@ struct ModelDefaults {
   GenerateOptions options;
   std::string source;  // the file that has another sampling than `otherwise`, for messages; empty: none
 };
-ModelDefaults model_defaults(const std::string& model, const Tokenizer& tokenizer,
+ModelDefaults model_defaults(const std::string& model, const ChatInfo& chat,
                              const GenerateOptions& otherwise = {});
 
 // Says which defaults of the model are in use, where it has any.
