@@ -90,12 +90,6 @@ constexpr PlainText kPlainTexts[] = {
     {"size_label", &ModelAbout::size_label},
 };
 
-// "owner/name" of people's names.
-std::string joined_id(const std::string& owner, const std::string& name) {
-  if (name.empty()) return {};
-  return hub_id(owner.empty() ? name : hub_id(owner) + "/" + hub_id(name));
-}
-
 ModelAbout about_gguf(const GgufMetadata& metadata, const std::string& file_name) {
   ModelAbout about;
   about.name = text_of(metadata, "name");
@@ -212,8 +206,9 @@ std::vector<GgufEntry> general_entries(const fs::path& model_path) {
   add_text(entries, "license.name", about.license_name);
   add_text(entries, "license.link", about.license_link);
   // A card that came of a mere conversion names the model itself.
-  std::erase(about.base_models, joined_id(about.organization, about.name));
-  std::erase(about.base_models, hub_id(about.name));
+  const std::string own = hub_id(about.name);
+  const std::string owned = hub_id(about.organization) + "/" + own;
+  std::erase_if(about.base_models, [&](const std::string& id) { return id == own || id == owned; });
   const auto count = static_cast<uint32_t>(std::min<size_t>(about.base_models.size(), kMaxBaseModels));
   if (count > 0) entries.push_back({"general.base_model.count", count});
   for (uint32_t i = 0; i < count; ++i) {
