@@ -92,6 +92,20 @@ std::string plain_name(std::string_view name) {
 
 }  // namespace
 
+uint8_t classes_of(uint32_t value) {
+  const std::string_view category = kCategories[value & kCategoryMask];
+  uint8_t classes = 0;
+  if (category[0] == 'l') classes |= kLetter;
+  if (category[0] == 'n') classes |= kNumber;
+  if (category[0] == 'm') classes |= kMark;
+  if (category == "lu" || category == "lt") classes |= kUpper;
+  if (category == "ll") classes |= kLower;
+  if ((value & kSpaceBit) != 0) classes |= kSpace;
+  if ((value & kDigitBit) != 0) classes |= kNumeric;
+  if ((value & kTokenWordBit) != 0) classes |= kWordChar;
+  return classes;
+}
+
 CharSet::CharSet(std::vector<Range> ranges) {
   std::sort(ranges.begin(), ranges.end(), [](Range a, Range b) { return a.first < b.first; });
   for (const Range& range : ranges) {
@@ -103,11 +117,7 @@ CharSet::CharSet(std::vector<Range> ranges) {
 }
 
 CharSet CharSet::of_classes(uint8_t classes) {
-  std::vector<Range> ranges;
-  for (size_t i = 0; i < kCharRangeCount; ++i)
-    if ((kCharRanges[i].classes & classes) != 0)
-      ranges.push_back({kCharRanges[i].first, kCharRanges[i].last});
-  return CharSet(std::move(ranges));
+  return CharSet(tiles_where([&](uint32_t value) { return (classes_of(value) & classes) != 0; }));
 }
 
 CharSet CharSet::of_property_bits(uint32_t bits) {

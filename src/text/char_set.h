@@ -23,6 +23,12 @@ inline constexpr uint32_t kUppercaseBit = 1 << 11;
 inline constexpr uint32_t kLowercaseBit = 1 << 12;
 inline constexpr uint32_t kWordBit = 1 << 13;         // \w of regexes
 inline constexpr uint32_t kPunctuationBit = 1 << 14;  // what the pre-tokenizer Punctuation cuts at
+inline constexpr uint32_t kSpaceBit = 1 << 15;
+inline constexpr uint32_t kDigitBit = 1 << 16;      // what the pre-tokenizer Digits cuts out
+inline constexpr uint32_t kTokenWordBit = 1 << 17;  // beside which a single_word added token does not match
+
+// The bits of CharClass that go with the value of a tile.
+uint8_t classes_of(uint32_t value);
 
 class CharSet {
  public:

@@ -1,7 +1,9 @@
 #include "text/unicode.h"
 
+#include <algorithm>
 #include <vector>
 
+#include "text/char_set.h"
 #include "text/code_point_table.h"
 
 namespace pare {
@@ -9,8 +11,12 @@ namespace {
 
 CodePointTable class_table() {
   std::vector<uint8_t> flat(CodePointTable::kCodePoints, 0);
-  for (size_t i = 0; i < kCharRangeCount; ++i)
-    for (uint32_t c = kCharRanges[i].first; c <= kCharRanges[i].last; ++c) flat[c] = kCharRanges[i].classes;
+  for (size_t i = 0; i < kPropertyTileCount; ++i) {
+    const uint32_t end =
+        i + 1 < kPropertyTileCount ? kPropertyTiles[i + 1].first : CodePointTable::kCodePoints;
+    std::fill(flat.begin() + kPropertyTiles[i].first, flat.begin() + end,
+              classes_of(kPropertyTiles[i].value));
+  }
   return CodePointTable(flat);
 }
 

@@ -23,15 +23,6 @@ enum CharClass : uint8_t {
   kMark = 128      // \p{M}
 };
 
-struct CharRange {
-  uint32_t first;
-  uint32_t last;
-  uint8_t classes;
-};
-// Sorted, disjoint; code points in no range have no class. Generated.
-extern const CharRange kCharRanges[];
-extern const size_t kCharRangeCount;
-
 // Classes of a code point; 0 beyond U+10FFFF.
 uint8_t char_classes(char32_t code);
 
