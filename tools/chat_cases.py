@@ -20,7 +20,8 @@ def special_tokens(sources):
     """What looks like a special token in the templates: added to the tokenizer of a comparison."""
     found = set()
     for source in sources:
-        found.update(re.findall(r"<\|[A-Za-z_0-9/]+\|>|\[/?[A-Z_]{3,}\]|</?(?:start|end)_of_turn>|<start_of_image>", source))
+        found.update(re.findall(r"<\|[A-Za-z_0-9/]+\|>|\[/?[A-Z_]{3,}\]|</?(?:start|end)_of_turn>|<start_of_image>|"
+                                r"<seed:[a-z_]+>|\[\|[a-z]+\|\]|<SPECIAL_[0-9]+>", source))
         for role in ("system", "user", "assistant", "tool", "ipython"):
             if "'<|' + m" in source:
                 found.add("<|%s|>" % role)
