@@ -33,6 +33,8 @@ TEST(Commands, Inspect) {
   EXPECT_EQ(json["block_parameters"], 4 * block);
   EXPECT_EQ(json["bytes_by_encoding"]["bf16"], 2 * (384 * 64 + 4 * block));
   EXPECT_EQ(json["tied"], true);
+  EXPECT_EQ(json["eos_token_ids"], Json({2}));
+  EXPECT_EQ(json["disagreements"], Json::array());
   ASSERT_EQ(json["blocks"].size(), 1u);
   EXPECT_EQ(json["blocks"][0]["last"], 3);
   EXPECT_EQ(json["zeros"].size(), 8u);
@@ -40,6 +42,11 @@ TEST(Commands, Inspect) {
   const CommandResult text = pare({"inspect", kTinyModel});
   EXPECT_EQ(text.status, 0);
   EXPECT_THAT(text.out, testing::HasSubstr("0-3"));
+  const TinyModelCopy other;
+  other.write("generation_config.json", R"({"eos_token_id": [2, 0]})");
+  EXPECT_THAT(
+      pare({"inspect", other.path()}).out,
+      testing::HasSubstr("disagreement  ends of a text: config.json 2; generation_config.json 2, 0; "));
 }
 
 TEST(Commands, TokenizeFromEverywhere) {
