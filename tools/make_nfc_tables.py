@@ -1,6 +1,6 @@
 #!/usr/bin/env python3
-"""Writes src/text/nfc_tables.cpp: canonical decompositions and combining classes of the `tokenizers` library's NFC,
-probed code point by code point.
+"""Writes src/text/nfc_tables.cpp: decompositions, combining classes and lower case of the `tokenizers` library's
+normalizers, probed code point by code point.
 
     pip install tokenizers && tools/make_nfc_tables.py src/text/nfc_tables.cpp
 """
@@ -11,11 +11,14 @@ import tokenizers
 from tokenizers import normalizers
 
 import cpp_table
+import make_python_text_tables
 
 HANGUL = range(0xAC00, 0xAC00 + 11172)
 HIGHEST = unicodedata.combining(chr(0x345))
 NFC = normalizers.NFC().normalize_str
 NFD = normalizers.NFD().normalize_str
+NFKD = normalizers.NFKD().normalize_str
+LOWER = normalizers.Lowercase().normalize_str
 
 
 def code_points():
@@ -78,15 +81,39 @@ def combining_classes():
     return ranges
 
 
+def compatible():
+    """The characters whose form KD is not their form D, with the end of that form in the text of all; and that text."""
+    rows, text = [], []
+    for code in code_points():
+        form = NFKD(chr(code))
+        if form == NFD(chr(code)):
+            continue
+        text.extend(form)
+        rows.append((code, len(text)))
+    return rows, text
+
+
+def lower_case():
+    runs, several = make_python_text_tables.mappings(LOWER)
+    assert several == ["{0x130, {0x69, 0x307, 0x0}}"]  # in src/text/nfc.cpp
+    return runs
+
+
 def main(path):
+    compatible_rows, compatible_text = compatible()
     pairs = ("{0x%x, 0x%x, 0x%x, %s}" % (code, first, second, str(composes).lower())
              for code, first, second, composes in decompositions())
     classes = ("{0x%x, 0x%x, %d}" % tuple(row) for row in combining_classes())
     cpp_table.write(path, "make_nfc_tables.py", "tokenizers " + tokenizers.__version__, "text/nfc.h",
                     cpp_table.array("Decomposition", "kDecompositions", pairs)
-                    + cpp_table.array("CombiningClass", "kCombiningClasses", classes),
+                    + cpp_table.array("CombiningClass", "kCombiningClasses", classes)
+                    + cpp_table.array("Compatibility", "kCompatibilities", ("{0x%x, %d}" % row for row in compatible_rows))
+                    + cpp_table.array("char32_t", "kCompatibleText", ("0x%x" % ord(char) for char in compatible_text))
+                    + cpp_table.array("CaseRun", "kLowercase", lower_case()),
                     cpp_table.count("kDecompositionCount", "kDecompositions")
-                    + cpp_table.count("kCombiningClassCount", "kCombiningClasses"))
+                    + cpp_table.count("kCombiningClassCount", "kCombiningClasses")
+                    + cpp_table.count("kCompatibilityCount", "kCompatibilities")
+                    + cpp_table.count("kLowercaseCount", "kLowercase"))
 
 
 if __name__ == "__main__":

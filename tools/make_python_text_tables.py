@@ -82,7 +82,7 @@ def main(path):
     parts = [table("PythonClassRange", "kPythonClasses", class_ranges())]
     for name, mapped in (("Lower", str.lower), ("Upper", str.upper), ("Title", str.title)):
         runs, several = mappings(mapped)
-        parts.append(table("PythonCaseRun", "kPython%s" % name, runs))
+        parts.append(table("CaseRun", "kPython%s" % name, runs))
         parts.append(table("PythonCaseSpecial", "kPython%sSpecial" % name, several))
     parts.append(table("char32_t", "kPythonZeros", digits()))
     cpp_table.write(path, "make_python_text_tables.py",

@@ -6,7 +6,7 @@ library (for sentencepiece.model: the `sentencepiece` library) gives.
 
 Per kind: KIND.tokenizer.json, and KIND.cases.json with the versions, the seed and the cases: text, "ids" (special
 tokens read), and, where they differ from it, "plain" (special tokens taken for text) and "template" (BOS and EOS
-added). nfc.json holds pairs of a text and its normal form C.
+added). nfc.json holds pairs of a text and its normal form C, normal_forms.json texts and what other normalizers make of them.
 """
 import io
 import json
@@ -228,6 +228,26 @@ def write_nfc(folder):
     write_cases(os.path.join(folder, "nfc.json"), tokenizers, cases)
 
 
+FORMS = ["NFD", "NFKC", "NFKD", "Lowercase", "StripAccents"]
+
+
+def write_forms(folder):
+    """Texts with each of FORMS, in this order."""
+    rng = generator(SEED)
+    forms = [getattr(normalizers, name)() for name in FORMS]
+    marks = ["\u0301", "\u0323", "\u0345", "\u093c", "\u3099", "\u1161", "\u11a8", "\u20dd"]
+    odd = list("\u0130\u03a3\u00df\u1e9e\u01c5\ufb01\ufdfa\u00bd\u2460\uff21\uff76\uff9e\u3392\u1e9b\u212b\u2126\u00b5\u2002\u0958\u0344")
+    cases = []
+    for _ in range(300):
+        text = "".join(rng.choice([random_char(rng), chr(rng.randrange(0xc0, 0x600)), chr(rng.randrange(0x1e00, 0x2200)),
+                                   chr(rng.randrange(0x3000, 0x3400)), chr(rng.randrange(0xf900, 0xfb10)),
+                                   chr(rng.randrange(0xac00, 0xd7a4)), chr(rng.randrange(0x41, 0x7b)),
+                                   rng.choice(marks), rng.choice(marks), rng.choice(odd)])
+                       for _ in range(rng.randrange(1, 9)))
+        cases.append([text] + [form.normalize_str(text) for form in forms])
+    write_cases(os.path.join(folder, "normal_forms.json"), tokenizers, cases)
+
+
 def ids(tokenizer, text, special=True, template=False):
     tokenizer.encode_special_tokens = not special
     return tokenizer.encode(text, add_special_tokens=template).ids
@@ -259,6 +279,7 @@ def main(folder):
                     [case_of(tokenizer, text) for text in texts])
     write_sentencepiece(folder)
     write_nfc(folder)
+    write_forms(folder)
 
 
 if __name__ == "__main__":

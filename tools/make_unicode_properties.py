@@ -7,7 +7,7 @@ asked of the library itself, so that a regex means the same for every character.
 import sys
 
 import tokenizers
-from tokenizers import AddedToken, Regex, Tokenizer, models, pre_tokenizers
+from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_tokenizers
 
 import cpp_table
 
@@ -18,7 +18,7 @@ SCRIPTS = ("Han Hiragana Katakana Hangul Bopomofo Latin Greek Cyrillic Armenian 
            "Khmer Mongolian Common Inherited").split()
 SCRIPT_SHIFT = 5
 ALPHABETIC, UPPERCASE, LOWERCASE, WORD, PUNCTUATION = 1 << 10, 1 << 11, 1 << 12, 1 << 13, 1 << 14
-SPACE, DIGIT, TOKEN_WORD = 1 << 15, 1 << 16, 1 << 17
+SPACE, DIGIT, TOKEN_WORD, ACCENT = 1 << 15, 1 << 16, 1 << 17, 1 << 18
 CODES = [code for code in range(0x110000) if not 0xD800 <= code < 0xE000]
 ALL = "".join(map(chr, CODES))
 
@@ -73,6 +73,8 @@ def main(path):
     add(set(range(len(CODES))) - members(pre_tokenizers.Punctuation("removed")), PUNCTUATION)
     add(digits(), DIGIT)
     add(token_words(), TOKEN_WORD)
+    without_accents = normalizers.StripAccents().normalize_str
+    add({i for i, code in enumerate(CODES) if not without_accents(chr(code))}, ACCENT)
 
     tiles = []
     surrogates = CATEGORIES.index("Cs")

@@ -97,6 +97,14 @@ std::vector<float> scores_of(const Tokenizer& tokenizer, size_t count) {
   return scores;
 }
 
+// Form C belongs to some of GGUF's names for pre-tokenizers; the file has no words for other forms.
+void require_gguf_normalizer(const TokenizerSpec& spec) {
+  for (const NormalizerStep& step : spec.normalizer)
+    if (const std::string_view name = normalizer_name(step.kind);
+        !name.empty() && step.kind != NormalizerStep::Kind::kNfc)
+      fail(ErrorCode::kUnsupported, "the tokenizer's normalizer {} cannot be said in a GGUF file", name);
+}
+
 bool prepends_space(const TokenizerSpec& spec) {
   if (spec.prefix_space != PrefixSpace::kNever) return true;
   return std::any_of(spec.normalizer.begin(), spec.normalizer.end(),
@@ -124,6 +132,7 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
 
 std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_t vocab_size) {
   const TokenizerSpec& spec = tokenizer.spec();
+  require_gguf_normalizer(spec);
   std::vector<std::string> tokens = spec.vocab;
   if (static_cast<int64_t>(tokens.size()) > vocab_size)
     fail(ErrorCode::kInvalid, "the tokenizer has {} tokens, the model {} rows", tokens.size(), vocab_size);

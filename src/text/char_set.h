@@ -26,6 +26,7 @@ inline constexpr uint32_t kPunctuationBit = 1 << 14;  // what the pre-tokenizer 
 inline constexpr uint32_t kSpaceBit = 1 << 15;
 inline constexpr uint32_t kDigitBit = 1 << 16;      // what the pre-tokenizer Digits cuts out
 inline constexpr uint32_t kTokenWordBit = 1 << 17;  // beside which a single_word added token does not match
+inline constexpr uint32_t kAccentBit = 1 << 18;     // what the normalizer StripAccents takes away
 
 // The bits of CharClass that go with the value of a tile.
 uint8_t classes_of(uint32_t value);

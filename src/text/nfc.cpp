@@ -6,6 +6,7 @@
 #include <unordered_map>
 #include <vector>
 
+#include "text/char_set.h"
 #include "text/utf8.h"
 
 namespace pare {
@@ -38,7 +39,9 @@ class Tables {
   // A starter that is itself in form C whatever stands around it.
   bool is_stable(char32_t code) const { return marks_[code] == 0; }
 
-  void decompose(char32_t code, std::vector<Char>& out) const {
+  // In its form D, or KD.
+  void decompose(char32_t code, bool compatibly, std::vector<Char>& out) const {
+    if (compatibly && append_compatible(code, out)) return;
     if (code >= kSyllables && code < kSyllables + kSyllableCount) {
       const char32_t index = code - kSyllables;
       out.push_back({kLeads + index / (kVowelCount * kTailCount), 0});
@@ -50,8 +53,8 @@ class Tables {
     const Decomposition* const it = std::lower_bound(
         kDecompositions, end, code, [](const Decomposition& d, char32_t c) { return d.code < c; });
     if (it == end || it->code != code) return out.push_back({code, combining_class(code)});
-    decompose(it->first, out);
-    if (it->second != 0) decompose(it->second, out);
+    decompose(it->first, false, out);
+    if (it->second != 0) decompose(it->second, false, out);
   }
 
   // The character that two become, 0 if they stay.
@@ -84,6 +87,17 @@ class Tables {
     }
     for (char32_t i = 0; i < kVowelCount; ++i) destabilise(kVowels + i);
     for (char32_t i = 1; i < kTailCount; ++i) destabilise(kTails + i);
+  }
+
+  // False where the forms D and KD are the same.
+  bool append_compatible(char32_t code, std::vector<Char>& out) const {
+    const Compatibility* const end = kCompatibilities + kCompatibilityCount;
+    const Compatibility* const it = std::lower_bound(
+        kCompatibilities, end, code, [](const Compatibility& c, char32_t at) { return c.code < at; });
+    if (it == end || it->code != code) return false;
+    for (uint32_t i = it == kCompatibilities ? 0 : it[-1].end; i < it->end; ++i)
+      out.push_back({kCompatibleText[i], combining_class(kCompatibleText[i])});
+    return true;
   }
 
   static uint64_t pair_key(char32_t first, char32_t second) { return uint64_t{first} << 32 | second; }
@@ -138,6 +152,46 @@ size_t ascii_length(std::string_view text) {
   return pos;
 }
 
+// A form that is made of whole decompositions: text without its ASCII parts is taken apart and put together.
+void append_form(std::string_view text, bool compatibly, bool composed, std::string& out) {
+  constexpr size_t kEnough = 1024;  // characters from which ASCII text is a place to stop at
+  const Tables& tables = Tables::get();
+  std::vector<Char> chars;
+  const auto finish = [&] {
+    reorder(chars);
+    if (composed) compose(tables, chars);
+    for (const Char c : chars) append_utf8(out, c.code);
+    chars.clear();
+  };
+  for (size_t pos = 0; pos < text.size();) {
+    const Utf8Char c = decode_utf8(text.substr(pos));
+    if (!c.valid) {
+      finish();
+      out.append(text.substr(pos, c.length));
+    } else if (c.code < 0x80) {
+      if (chars.size() >= kEnough) finish();
+      chars.push_back({c.code, 0});
+    } else {
+      tables.decompose(c.code, compatibly, chars);
+    }
+    pos += c.length;
+  }
+  finish();
+}
+
+// Appends what `append` makes of each character, and invalid bytes as they are.
+template <typename Append>
+void append_each(std::string_view text, std::string& out, Append append) {
+  for (size_t pos = 0; pos < text.size();) {
+    const Utf8Char c = decode_utf8(text.substr(pos));
+    if (c.valid)
+      append(c.code);
+    else
+      out.append(text.substr(pos, c.length));
+    pos += c.length;
+  }
+}
+
 // Start of the character before the first one that is not stable; text.size() when all are.
 size_t stable_length(const Tables& tables, std::string_view text) {
   size_t last = 0;
@@ -173,7 +227,7 @@ void append_nfc(std::string_view text, std::string& out) {
     while (pos < text.size()) {
       const Utf8Char c = decode_utf8(text.substr(pos));
       if (!c.valid || (pos > 0 && tables.is_stable(c.code))) break;
-      tables.decompose(c.code, chars);
+      tables.decompose(c.code, false, chars);
       pos += c.length;
     }
     reorder(chars);
@@ -186,6 +240,29 @@ void append_nfc(std::string_view text, std::string& out) {
     }
     text.remove_prefix(pos);
   }
+}
+
+void append_nfd(std::string_view text, std::string& out) { append_form(text, false, false, out); }
+void append_nfkc(std::string_view text, std::string& out) { append_form(text, true, true, out); }
+void append_nfkd(std::string_view text, std::string& out) { append_form(text, true, false, out); }
+
+void append_lowercase(std::string_view text, std::string& out) {
+  append_each(text, out, [&](char32_t code) {
+    constexpr char32_t kDottedCapitalI = 0x130;
+    if (code < 0x80)
+      out += static_cast<char>(code >= 'A' && code <= 'Z' ? code - 'A' + 'a' : code);
+    else if (code == kDottedCapitalI)
+      out += "i\u0307";
+    else
+      append_utf8(out, mapped(kLowercase, kLowercaseCount, code));
+  });
+}
+
+void append_without_accents(std::string_view text, std::string& out) {
+  static const CharSet accents = CharSet::of_property_bits(kAccentBit);
+  append_each(text, out, [&](char32_t code) {
+    if (!accents.contains(code)) append_utf8(out, code);
+  });
 }
 
 }  // namespace pare

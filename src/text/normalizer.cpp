@@ -1,9 +1,33 @@
 #include "text/normalizer.h"
 
+#include <algorithm>
+#include <iterator>
+
 #include "text/nfc.h"
 
 namespace pare {
 namespace {
+
+using Kind = NormalizerStep::Kind;
+
+struct PlainStep {
+  Kind kind;
+  std::string_view name;
+  void (*append)(std::string_view text, std::string& out);
+};
+constexpr PlainStep kPlainSteps[] = {{Kind::kNfc, "NFC", append_nfc},
+                                     {Kind::kNfd, "NFD", append_nfd},
+                                     {Kind::kNfkc, "NFKC", append_nfkc},
+                                     {Kind::kNfkd, "NFKD", append_nfkd},
+                                     {Kind::kLowercase, "Lowercase", append_lowercase},
+                                     {Kind::kStripAccents, "StripAccents", append_without_accents}};
+
+// Null for a step that has more than a name.
+const PlainStep* plain_step(Kind kind) {
+  const auto* found = std::find_if(std::begin(kPlainSteps), std::end(kPlainSteps),
+                                   [&](const PlainStep& step) { return step.kind == kind; });
+  return found == std::end(kPlainSteps) ? nullptr : found;
+}
 
 void append_replaced(std::string_view text, const NormalizerStep& step, std::string& out) {
   for (size_t pos = 0;;) {
@@ -17,6 +41,17 @@ void append_replaced(std::string_view text, const NormalizerStep& step, std::str
 
 }  // namespace
 
+std::optional<Kind> plain_normalizer(std::string_view name) {
+  for (const PlainStep& step : kPlainSteps)
+    if (step.name == name) return step.kind;
+  return std::nullopt;
+}
+
+std::string_view normalizer_name(Kind kind) {
+  const PlainStep* step = plain_step(kind);
+  return step == nullptr ? std::string_view() : step->name;
+}
+
 void append_normalized(const std::vector<NormalizerStep>& steps, std::string_view text, bool is_start,
                        std::string& out) {
   if (text.empty()) return;
@@ -24,21 +59,16 @@ void append_normalized(const std::vector<NormalizerStep>& steps, std::string_vie
   std::string next;
   bool is_copied = false;  // `text` is `current`
   for (const NormalizerStep& step : steps) {
-    if (step.kind == NormalizerStep::Kind::kPrepend && !is_start) continue;
-    if (step.kind == NormalizerStep::Kind::kNfc && is_nfc(text)) continue;
+    if (step.kind == Kind::kPrepend && (!is_start || text.empty())) continue;
+    if (step.kind == Kind::kNfc && is_nfc(text)) continue;
     next.clear();
     next.reserve(text.size() + text.size() / 2);
-    switch (step.kind) {
-      case NormalizerStep::Kind::kNfc:
-        append_nfc(text, next);
-        break;
-      case NormalizerStep::Kind::kPrepend:
-        next.append(step.content).append(text);
-        break;
-      case NormalizerStep::Kind::kReplace:
-        append_replaced(text, step, next);
-        break;
-    }
+    if (const PlainStep* plain = plain_step(step.kind))
+      plain->append(text, next);
+    else if (step.kind == Kind::kPrepend)
+      next.append(step.content).append(text);
+    else
+      append_replaced(text, step, next);
     current.swap(next);
     text = current;
     is_copied = true;

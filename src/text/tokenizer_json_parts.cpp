@@ -16,8 +16,8 @@ void read_normalizer(const Json& root, TokenizerSpec& spec) {
   using Kind = NormalizerStep::Kind;
   for (const Json* part : parts_of(find(root, "normalizer"), "normalizers")) {
     const std::string type = type_of(*part);
-    if (type == "NFC")
-      spec.normalizer.push_back({Kind::kNfc, "", ""});
+    if (const auto plain = plain_normalizer(type))
+      spec.normalizer.push_back({*plain, "", ""});
     else if (type == "Prepend")
       spec.normalizer.push_back({Kind::kPrepend, "", json_get<std::string>(*part, "prepend", kWhat)});
     else if (type == "Replace")

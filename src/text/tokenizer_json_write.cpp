@@ -17,18 +17,13 @@ Json byte_level() {
 Json normalizer_json(const TokenizerSpec& spec) {
   Json parts = Json::array();
   for (const NormalizerStep& step : spec.normalizer) {
-    switch (step.kind) {
-      case NormalizerStep::Kind::kNfc:
-        parts.push_back({{"type", "NFC"}});
-        break;
-      case NormalizerStep::Kind::kPrepend:
-        parts.push_back({{"type", "Prepend"}, {"prepend", step.content}});
-        break;
-      case NormalizerStep::Kind::kReplace:
-        parts.push_back(
-            {{"type", "Replace"}, {"pattern", {{"String", step.pattern}}}, {"content", step.content}});
-        break;
-    }
+    if (const std::string_view name = normalizer_name(step.kind); !name.empty())
+      parts.push_back({{"type", name}});
+    else if (step.kind == NormalizerStep::Kind::kPrepend)
+      parts.push_back({{"type", "Prepend"}, {"prepend", step.content}});
+    else
+      parts.push_back(
+          {{"type", "Replace"}, {"pattern", {{"String", step.pattern}}}, {"content", step.content}});
   }
   if (parts.empty()) return nullptr;
   return parts.size() == 1 ? parts[0] : Json{{"type", "Sequence"}, {"normalizers", parts}};

@@ -83,6 +83,15 @@ TEST(GgufTokenizer, KeepsTemplateAndSpareRows) {
   EXPECT_EQ(file.metadata.get_strings("tokenizer.ggml.tokens").at(389), "[PAD389]");
 }
 
+TEST(GgufTokenizer, NormalizersWithoutAWordForThem) {
+  TokenizerSpec spec = load_tokenizer(golden_folder("tiny-model")).spec();
+  spec.normalizer = {{NormalizerStep::Kind::kNfc, "", ""}};
+  EXPECT_NO_THROW(gguf_tokenizer_entries(Tokenizer(spec), 384));
+  spec.normalizer.push_back({NormalizerStep::Kind::kLowercase, "", ""});
+  EXPECT_PARE_ERROR(gguf_tokenizer_entries(Tokenizer(spec), 384), ErrorCode::kUnsupported,
+                    "the tokenizer's normalizer Lowercase cannot be said in a GGUF file");
+}
+
 TEST(GgufTokenizer, OthersAreNamed) {
   const auto read_with = [](const char* key, const std::string& value) {
     GgufFile file;

@@ -68,7 +68,7 @@ TEST(TokenizerJson, NamesThePartItDoesNotHave) {
     json[Json::json_pointer(pointer)] = Json::parse(value);
     EXPECT_PARE_ERROR(load(json), ErrorCode::kUnsupported, message);
   };
-  reject("/normalizer", R"({"type": "Lowercase"})", "normalizer \"Lowercase\"");
+  reject("/normalizer", R"({"type": "Strip"})", "normalizer \"Strip\"");
   reject("/normalizer", R"({"type": "Replace", "pattern": {"Regex": "a"}, "content": "b"})",
          "Replace of a pattern");
   reject("/decoder", R"({"type": "WordPiece"})", "decoder \"WordPiece\"");

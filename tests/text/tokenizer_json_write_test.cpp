@@ -66,8 +66,12 @@ TEST(TokenizerJsonWrite, EveryNormalizerAndScheme) {
     for (const PrefixSpace when : {PrefixSpace::kNever, PrefixSpace::kFirst, PrefixSpace::kAlways}) {
       spec.pre_tokenizer = kind;
       spec.prefix_space = kind == PreTokenizer::kWhole ? PrefixSpace::kNever : when;
-      spec.normalizer = {{Kind::kNfc, "", ""}, {Kind::kPrepend, "", "x"}, {Kind::kReplace, "y", "z"}};
-      spec.normalizer.resize(static_cast<size_t>(when));
+      spec.normalizer = {{Kind::kNfkd, "", ""},
+                         {Kind::kStripAccents, "", ""},
+                         {Kind::kLowercase, "", ""},
+                         {Kind::kPrepend, "", "x"},
+                         {Kind::kReplace, "y", "z"}};
+      spec.normalizer.resize(2 * static_cast<size_t>(when) + (when == PrefixSpace::kNever ? 0 : 1));
       const TokenizerSpec again = tokenizer_spec_from_json(tokenizer_json(spec));
       EXPECT_EQ(again.pre_tokenizer, spec.pre_tokenizer);
       EXPECT_EQ(again.prefix_space, spec.prefix_space);

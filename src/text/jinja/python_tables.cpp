@@ -837,7 +837,7 @@ const PythonClassRange kPythonClasses[] = {
 };
 const size_t kPythonClassesCount = sizeof(kPythonClasses) / sizeof(kPythonClasses[0]);
 
-const PythonCaseRun kPythonLower[] = {
+const CaseRun kPythonLower[] = {
     {0xc0, 0xd6, 1, 32}, {0xd8, 0xde, 1, 32}, {0x100, 0x12e, 2, 1}, {0x132, 0x136, 2, 1},
     {0x139, 0x147, 2, 1}, {0x14a, 0x176, 2, 1}, {0x178, 0x178, 1, -121}, {0x179, 0x17d, 2, 1},
     {0x181, 0x181, 1, 210}, {0x182, 0x184, 2, 1}, {0x186, 0x186, 1, 206}, {0x187, 0x187, 1, 1},
@@ -893,7 +893,7 @@ const PythonCaseSpecial kPythonLowerSpecial[] = {
 };
 const size_t kPythonLowerSpecialCount = sizeof(kPythonLowerSpecial) / sizeof(kPythonLowerSpecial[0]);
 
-const PythonCaseRun kPythonUpper[] = {
+const CaseRun kPythonUpper[] = {
     {0xb5, 0xb5, 1, 743}, {0xe0, 0xf6, 1, -32}, {0xf8, 0xfe, 1, -32}, {0xff, 0xff, 1, 121},
     {0x101, 0x12f, 2, -1}, {0x131, 0x131, 1, -232}, {0x133, 0x137, 2, -1}, {0x13a, 0x148, 2, -1},
     {0x14b, 0x177, 2, -1}, {0x17a, 0x17e, 2, -1}, {0x17f, 0x17f, 1, -300}, {0x180, 0x180, 1, 195},
@@ -986,7 +986,7 @@ const PythonCaseSpecial kPythonUpperSpecial[] = {
 };
 const size_t kPythonUpperSpecialCount = sizeof(kPythonUpperSpecial) / sizeof(kPythonUpperSpecial[0]);
 
-const PythonCaseRun kPythonTitle[] = {
+const CaseRun kPythonTitle[] = {
     {0xb5, 0xb5, 1, 743}, {0xe0, 0xf6, 1, -32}, {0xf8, 0xfe, 1, -32}, {0xff, 0xff, 1, 121},
     {0x101, 0x12f, 2, -1}, {0x131, 0x131, 1, -232}, {0x133, 0x137, 2, -1}, {0x13a, 0x148, 2, -1},
     {0x14b, 0x177, 2, -1}, {0x17a, 0x17e, 2, -1}, {0x17f, 0x17f, 1, -300}, {0x180, 0x180, 1, 195},

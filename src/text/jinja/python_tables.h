@@ -4,20 +4,14 @@
 #include <cstddef>
 #include <cstdint>
 
+#include "text/case_runs.h"
+
 namespace pare {
 
 struct PythonClassRange {
   uint32_t first;
   uint32_t last;
   uint16_t classes;
-};
-
-// The characters first, first + step, … last become themselves + delta.
-struct PythonCaseRun {
-  uint32_t first;
-  uint32_t last;
-  uint32_t step;
-  int32_t delta;
 };
 
 // A character that becomes several; 0 ends them.
@@ -28,15 +22,15 @@ struct PythonCaseSpecial {
 
 extern const PythonClassRange kPythonClasses[];
 extern const size_t kPythonClassesCount;
-extern const PythonCaseRun kPythonLower[];
+extern const CaseRun kPythonLower[];
 extern const size_t kPythonLowerCount;
 extern const PythonCaseSpecial kPythonLowerSpecial[];
 extern const size_t kPythonLowerSpecialCount;
-extern const PythonCaseRun kPythonUpper[];
+extern const CaseRun kPythonUpper[];
 extern const size_t kPythonUpperCount;
 extern const PythonCaseSpecial kPythonUpperSpecial[];
 extern const size_t kPythonUpperSpecialCount;
-extern const PythonCaseRun kPythonTitle[];
+extern const CaseRun kPythonTitle[];
 extern const size_t kPythonTitleCount;
 extern const PythonCaseSpecial kPythonTitleSpecial[];
 extern const size_t kPythonTitleSpecialCount;

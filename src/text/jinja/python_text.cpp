@@ -37,7 +37,7 @@ const Entry* entry_of(const Entry* entries, size_t count, char32_t code, First f
 }
 
 struct CaseTable {
-  const PythonCaseRun* runs;
+  const CaseRun* runs;
   size_t run_count;
   const PythonCaseSpecial* specials;
   size_t special_count;
@@ -64,11 +64,7 @@ void append_mapped(const CaseTable& table, char32_t code, std::string& out) {
       if (to) append_utf8(out, to);
     return;
   }
-  const auto* run =
-      entry_of(table.runs, table.run_count, code, [](const PythonCaseRun& entry) { return entry.first; });
-  if (run && code <= run->last && (code - run->first) % run->step == 0)
-    code = static_cast<char32_t>(static_cast<int64_t>(code) + run->delta);
-  append_utf8(out, code);
+  append_utf8(out, mapped(table.runs, table.run_count, code));
 }
 
 // Unicode standard, 3.13: a sigma behind a cased letter and before none is a final one.
