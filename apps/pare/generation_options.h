@@ -29,14 +29,14 @@ struct GenerationFlags {
   uint64_t seed = 0;
   std::vector<std::string> stop;
 
-  // The same, of all options.
+  // `defaults` with what the command line gives of all options in its place.
   GenerateOptions over(GenerateOptions defaults) const;
 };
 
 // --temperature, --top-k, --top-p, --min-p, --repetition-penalty; `temperature`: what a model that says
 // nothing is sampled at, for --help.
 void add_sampling(CLI::App& command, SamplingFlags& flags, double temperature);
-// The same, --max-tokens, --seed and --stop.
+// The options of add_sampling, --max-tokens, --seed and --stop.
 void add_generation(CLI::App& command, GenerationFlags& flags);
 
 // How a model's own files want it to be sampled and where its tokenizer ends a text, in place of `otherwise`.

@@ -28,7 +28,7 @@ int report(int status, std::string_view message) {
   return status;
 }
 
-// 0 for --help and --version.
+// The exit status of an error of the parser; 0 for --help and --version.
 int status_of(const CLI::ParseError& error) {
   return error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success) ? kOk : kUsage;
 }

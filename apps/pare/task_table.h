@@ -19,8 +19,8 @@ void add_task_figures(Json& model, const EvalReport& report, const EvalReport::E
 
 // Models in rows; tasks, their mean and what is kept in columns.
 Table task_table(const EvalReport& report);
-// The same as plain numbers and the kinds, to be joined to other columns: the header, and the cells of a
-// model.
+// The results of tasks as plain numbers and the kinds, to be joined to other columns: the header, and the
+// cells of a model.
 std::vector<std::string> task_csv_header(const EvalReport& report);
 std::vector<std::string> task_csv_cells(const EvalReport& report, const EvalReport::Entry& entry);
 

@@ -20,7 +20,7 @@ Json parse_json(std::string_view text, std::string_view what);
 // Numbers are range-checked: a negative, fractional or too large value does not become an integer.
 template <typename T>
 T json_get(const Json& object, const std::string& key, std::string_view what);
-// The same, or nothing when the key is absent or null.
+// json_get, or nothing when the key is absent or null.
 template <typename T>
 std::optional<T> json_find(const Json& object, const std::string& key, std::string_view what);
 

@@ -163,7 +163,7 @@ MeasuringSets split_for_measuring(const CalibrationSet& set, const MeasuringSize
   const int64_t probes = std::min(sizes.probe_sequences, count);
   MeasuringSets sets;
   sets.gram.sequences.assign(set.sequences.begin(), set.sequences.begin() + grams);
-  // From the end: other text than the Gram matrices saw, unless there is too little of it.
+  // The probe is taken from the end: other text than the Gram matrices saw, unless there is too little of it.
   sets.probe.sequences.assign(set.sequences.end() - probes, set.sequences.end());
   for (auto& sequence : sets.probe.sequences)
     sequence.resize(std::min(static_cast<size_t>(sizes.probe_tokens), sequence.size()));

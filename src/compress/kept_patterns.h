@@ -27,7 +27,7 @@ std::map<std::string, int64_t> linears_by_pattern(const Model& model);
 // makes.
 void require_order(const Model& model, const Passes& passes);
 
-// Those that follow a pattern and go on doing so behind all passes.
+// The linears that follow a pattern and go on doing so behind all passes.
 std::vector<SparseLinear> kept_linears(const Model& model, const Passes& passes);
 
 // Says in the log which linears follow a pattern before the passes that they need not follow afterwards.

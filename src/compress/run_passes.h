@@ -9,9 +9,9 @@ namespace pare {
 // The options of all passes; those of a pass that is not alone are under its place and name ("2-sparsify").
 Json options_of(const Passes& passes);
 
-// Of the whole run: the most that a pass, or writing the calibration text, takes.
+// What the whole run needs: the most that a pass, or writing the calibration text, takes.
 Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
-// Of the whole run; a few tokens are written where the model writes its own text.
+// How long the whole run takes; a few tokens are written where the model writes its own text.
 double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& passes,
                   const CalibrationPlan& plan);
 

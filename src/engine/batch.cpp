@@ -8,7 +8,7 @@
 namespace pare {
 namespace {
 
-// Of prompts in a step, where others wait for their next token meanwhile.
+// Tokens of prompts in a step, where other sequences wait for their next token meanwhile.
 constexpr int64_t kPrefillBeside = 128;
 
 }  // namespace

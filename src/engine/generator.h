@@ -62,7 +62,7 @@ using TextSink = std::function<bool(std::string_view)>;
 
 class Generator {
  public:
-  // Both must outlive the generator.
+  // Model and tokenizer must outlive the generator.
   Generator(const PackedModel& model, const Tokenizer& tokenizer) : model_(model), tokenizer_(tokenizer) {}
 
   // Continues `prompt`. An empty prompt is the BOS token, if the model has one. Ends at max_tokens or where

@@ -36,7 +36,7 @@ size_t answer_of(const Json& record, const std::string& key, const LabelledChoic
 // One context, a choice after each. Throws kInvalid when a choice is empty.
 TaskItem choices_item(const std::string& context, const std::vector<std::string>& choices, size_t gold,
                       std::string_view what);
-// The same without lengths: for tasks that are not judged per character.
+// An item without lengths: for tasks that are not judged per character.
 TaskItem plain_item(const std::string& context, const std::vector<std::string>& choices, size_t gold,
                     std::string_view what);
 

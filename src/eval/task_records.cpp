@@ -164,7 +164,7 @@ void refuse_other_sets(const Json& record, std::string_view what) {
       fail(ErrorCode::kFormat, "{}: this looks like {}: {}", what, set.name, set.reason);
 }
 
-// The same records in forms that other programs write.
+// Refuses known records in forms that other programs write.
 void refuse_other_forms(const Json& record, std::string_view what) {
   const auto question = record.find("question");
   if (question != record.end() && question->is_object() && question->contains("stem"))

@@ -11,7 +11,7 @@ namespace pare {
 // is nothing that is known. Throws kIo when the folder cannot be listed.
 std::string describe_foreign_folder(const std::filesystem::path& folder);
 
-// The same for a file that is given as a model and is no GGUF file by its name.
+// What describe_foreign_folder says, for a file that is given as a model and is no GGUF file by its name.
 std::string describe_foreign_file(const std::filesystem::path& file);
 
 }  // namespace pare

@@ -27,7 +27,7 @@ struct GgufFile {
 // kNotFound, kIo, kFormat naming the broken rule, and kUnsupported naming the version, or the tensor and its
 // type, that pare does not read.
 GgufFile read_gguf(const std::filesystem::path& path);
-// The same from memory that `owner` keeps alive; `what` names it in messages.
+// A GGUF file in memory that `owner` keeps alive; `what` names it in messages.
 GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                     std::string_view what);
 

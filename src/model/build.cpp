@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-// Of two matrices of one shape; they may be of different types.
+// Whether two matrices of one shape hold the same; they may be of different types.
 bool same_values(const Weight& a, const Weight& b) {
   std::vector<float> row(static_cast<size_t>(a.cols));
   std::vector<float> other(row.size());
@@ -176,7 +176,7 @@ class Builder {
     return result;
   }
 
-  // Of queries or keys.
+  // The norm of queries or keys.
   Norm heads_norm(Role role, int64_t block, int64_t heads) {
     const bool whole = config_.design.query_key_norm == QueryKeyNorm::kWhole;
     const int64_t width = config_.head_dim * (whole ? heads : 1);

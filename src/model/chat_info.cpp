@@ -57,7 +57,7 @@ Templates templates_in(const Json& config, const fs::path& path) {
   return templates;
 }
 
-// Of files with nothing but a template.
+// The templates of files with nothing but a template.
 Templates template_files(const fs::path& folder) {
   Templates templates;
   if (const fs::path path = folder / "chat_template.jinja"; fs::is_regular_file(path))

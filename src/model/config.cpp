@@ -44,7 +44,7 @@ void validate_design(const ModelConfig& config) {
   }
 }
 
-// Of each pair.
+// There must be one divisor for each pair.
 void validate_divisors(const std::vector<float>& divisors, int64_t rotary_dim) {
   if (static_cast<int64_t>(divisors.size()) != rotary_dim / 2)
     fail(ErrorCode::kFormat, "config: {} rope divisors for {} pairs", divisors.size(), rotary_dim / 2);

@@ -110,7 +110,7 @@ struct ModelConfig {
   // Keys of config.json that say nothing about what is computed or stored, as a JSON object; empty: none.
   std::string other_keys;
 
-  // Of the residual stream, where it enters and leaves the blocks.
+  // The width of the residual stream, where it enters and leaves the blocks.
   int64_t stream_width() const { return blocks.empty() ? embedding_width : blocks.front().input_width; }
   int64_t output_width() const { return blocks.empty() ? embedding_width : blocks.back().output_width; }
   // Columns of the head.

@@ -122,7 +122,7 @@ Matrix<float> run_mlp(const PackedMlp& m, MatrixView<const float> x, const Obser
   return out;
 }
 
-// Of the tokens that are appended.
+// The positions of the tokens that are appended.
 std::vector<int64_t> positions_of(std::span<const CacheStep> steps) {
   std::vector<int64_t> positions;
   for (const CacheStep& step : steps)

@@ -57,7 +57,7 @@ double share(double value, std::string_view what, std::string_view key) {
 double penalty(double value, std::string_view what, std::string_view key) {
   return in_range(value, value > 0.0 && value <= kLargest, what, key, "more than 0");
 }
-// -1 and 0 both mean all.
+// A top-k: -1 and 0 both mean all.
 int64_t count_of_best(int64_t value, std::string_view what, std::string_view key) {
   return std::max<int64_t>(0, in_range(value, value >= -1 && value <= kMaxCount, what, key, "-1 or more"));
 }

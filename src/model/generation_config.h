@@ -26,8 +26,8 @@ struct GenerationConfig {
   bool operator==(const GenerationConfig&) const = default;
 };
 
-// Of a folder or a GGUF file; logs what would change the choice of tokens and is not in pare. Throws kFormat
-// and kInvalid naming the file, the key and its value.
+// What a folder or a GGUF file says; logs what would change the choice of tokens and is not in pare. Throws
+// kFormat and kInvalid naming the file, the key and its value.
 GenerationConfig read_generation_config(const std::filesystem::path& model_path);
 
 // "eos_token_id" of a folder's generation_config.json; none without it. Throws kFormat.
@@ -41,7 +41,7 @@ SamplingOptions sampling_of(const GenerationConfig& config, SamplingOptions othe
 // "greedy", or "temperature 0.7, top-k 20, …": what is not at rest.
 std::string describe(const SamplingOptions& sampling);
 
-// The same as GGUF metadata, general.sampling.*, and as keys of generation_config.json.
+// A configuration as GGUF metadata, general.sampling.*, and as keys of generation_config.json.
 std::vector<GgufEntry> gguf_sampling_entries(const GenerationConfig& config);
 Json generation_json(const GenerationConfig& config);
 

@@ -9,8 +9,8 @@
 
 namespace pare {
 
-// Its ends of a text are those of config.json and those of generation_config.json, or those of
-// gguf_ends(). Weights stay mapped; nothing is decoded but norms and biases. Throws kNotFound, kFormat or
+// Opens a model, whose ends of a text are those of config.json and those of generation_config.json, or those
+// of gguf_ends(). Weights stay mapped; nothing is decoded but norms and biases. Throws kNotFound, kFormat or
 // kUnsupported naming the file, key or tensor.
 Model load_model(const std::filesystem::path& path);
 

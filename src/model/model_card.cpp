@@ -49,14 +49,14 @@ std::string front_matter(const CardFacts& facts) {
   return text + "---\n";
 }
 
-// Of an object, null when it is not there: a manifest may come from any file.
+// A member of an object, null when it is not there: a manifest may come from any file.
 const Json& member(const Json& object, const char* key) {
   static const Json kNone;
   const auto it = object.is_object() ? object.find(key) : object.end();
   return object.is_object() && it != object.end() ? *it : kNone;
 }
 
-// On one line, long lists as their ends.
+// A value on one line, long lists as their ends.
 std::string value_text(const Json& value) {
   constexpr size_t kShown = 12;
   if (value.is_string()) return one_line(value.get<std::string>());

@@ -44,7 +44,7 @@ constexpr std::string_view kOwn[] = {"architectures",
                                      "max_window_layers",
                                      "layer_types"};
 
-// Of the file that was read: how its weights are stored, whose code loads it, where it lay.
+// Keys that belong to the file that was read: how its weights are stored, whose code loads it, where it lay.
 constexpr std::string_view kOfTheFile[] = {"quantization_config", "quantization", "compression_config",
                                            "torch_dtype",         "dtype",        "auto_map",
                                            "_name_or_path",       "_commit_hash"};

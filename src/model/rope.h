@@ -31,7 +31,7 @@ struct RopeRange {
   int64_t tokens = 0;
   int64_t room = 0;  // how many the sequence may grow to
 };
-// Of one range after another.
+// The table of one range of positions after another.
 RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges);
 
 }  // namespace pare

@@ -13,7 +13,7 @@
 namespace pare {
 namespace {
 
-// Of what is not int8: safetensors have no block encodings.
+// The type in which what is not int8 is written: safetensors have no block encodings.
 Encoding float_encoding(Encoding current, std::optional<Encoding> dtype) {
   if (dtype && *dtype != Encoding::kInt8) return *dtype;
   return is_block_encoding(current) || current == Encoding::kInt8 ? Encoding::kBF16 : current;

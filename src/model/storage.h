@@ -12,7 +12,7 @@ namespace pare {
 
 struct Storage {
   StorageFormat format = StorageFormat::kPlain;
-  // Of kPacked: the matrices that are stored in parts, by tensor name ("X.weight"). Dense ones are int8.
+  // With kPacked, the matrices that are stored in parts, by tensor name ("X.weight"). Dense ones are int8.
   std::map<std::string, Pattern> packed;
 };
 

@@ -21,7 +21,7 @@ Weight with_more_rows(const Weight& weight, int64_t heads, int64_t from, int64_t
   return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.encoding));
 }
 
-// The same of columns.
+// with_more_rows for columns.
 Weight with_more_columns(const Weight& weight, int64_t heads, int64_t from, int64_t to) {
   const Matrix<float> old = decode(weight);
   Matrix<float> values = Matrix<float>::zeros(weight.rows, heads * to);

@@ -5,9 +5,9 @@
 
 namespace pare {
 
-// The same function with value streams of head_dim: narrower ones get rows of zeros in v and columns of zeros
-// in o, which are then dense, in f32, f16 or bf16 (others become bf16). Says in the log what that adds.
-// Throws kUnsupported naming what else keeps the model out of a GGUF file.
+// A model of the same function with value streams of head_dim: narrower ones get rows of zeros in v and
+// columns of zeros in o, which are then dense, in f32, f16 or bf16 (others become bf16). Says in the log what
+// that adds. Throws kUnsupported naming what else keeps the model out of a GGUF file.
 Model with_whole_values(const Model& model);
 
 }  // namespace pare

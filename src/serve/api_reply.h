@@ -65,7 +65,7 @@ class ApiReply {
 
   Json head(bool chunk) const;
   std::string event(size_t choice, Json content, Json finish);
-  // Of the scores not yet told.
+  // The log-probabilities that were not told yet.
   Json logprobs(Choice& choice) const;
   Json usage() const;
   Json timings() const;

@@ -53,7 +53,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   const Request& request() const { return request_; }
   Executor executor() { return stream_.get_executor(); }
-  // Of the requests: what belongs to an earlier one is stale.
+  // The number of the request: what belongs to an earlier one is stale.
   uint64_t serial() const { return serial_; }
 
   void answer(HttpAnswer answer);
@@ -88,7 +88,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   bool waits_ = false;  // for its answer
   bool idle_ = true;    // no request has come to its end that is not answered
   uint64_t serial_ = 0;
-  // Of a streamed answer.
+  // Whether a streamed answer is sent in chunks.
   bool chunked_ = false;
   bool writing_ = false;
   bool complete_ = false;

@@ -41,7 +41,7 @@ class Engine {
   // Hands sequences to a model; their functions are called on the engine's thread. Returns false, and takes
   // none of them, when too many wait already. Safe to call from several threads.
   bool submit(size_t model, std::vector<BatchRequest> requests);
-  // By model, as of the last step. Safe to call from several threads.
+  // The load of each model, as of the last step. Safe to call from several threads.
   std::vector<EngineLoad> load();
 
  private:

@@ -52,7 +52,7 @@ struct Codec {
   void (*encode)(const float* source, int64_t cols, std::byte* destination) noexcept;  // null: not encodable
 };
 
-// In the order of the enumeration.
+// Codecs in the order of the enumeration.
 constexpr Codec kCodecs[] = {
     {Encoding::kF32, {"f32", 1, 4, true}, decode_f32, encode_f32},
     {Encoding::kF16, {"f16", 1, 2, true}, decode_half<f16>, encode_half<to_f16>},

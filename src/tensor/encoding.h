@@ -6,9 +6,9 @@
 
 namespace pare {
 
-// Those between bf16 and int8 are the block encodings of GGUF files: a block of values shares scales. They
-// are read, and q8_0 and q4_0 written, but never computed with. The last are whole numbers: int8 those of a
-// Weight, which holds a scale for every row, the others those of tables beside weights (masks, shapes).
+// The encodings between bf16 and int8 are the block encodings of GGUF files: a block of values shares scales.
+// They are read, and q8_0 and q4_0 written, but never computed with. The last are whole numbers: int8 those
+// of a Weight, which holds a scale for every row, the others those of tables beside weights (masks, shapes).
 enum class Encoding {
   kF32,
   kF16,

@@ -111,7 +111,8 @@ void decode_q2_k(const std::byte* source, int64_t cols, float* out) noexcept {
   });
 }
 
-// As Q2_K, with a third bit that lowers the value by 4 where it is 0, and 6-bit scales around 32.
+// A block is as in Q2_K, with a third bit that lowers the value by 4 where it is 0, and 6-bit scales
+// around 32.
 void decode_q3_k(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, Q3K>(source, cols, out, [](const Q3K& block, float* values) {
     const float scale = to_f32(block.scale);
@@ -136,7 +137,7 @@ void decode_q4_k(const std::byte* source, int64_t cols, float* out) noexcept {
   });
 }
 
-// As Q4_K, with the fifth bits of part p in bit p.
+// A block is as in Q4_K, with the fifth bits of part p in bit p.
 void decode_q5_k(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, Q5K>(source, cols, out, [](const Q5K& block, float* values) {
     decode_nibbles(block, values, [&](int part, int i) { return (block.high[i] >> part & 1) << 4; });

@@ -49,7 +49,7 @@ class CharSet {
   static CharSet of_classes(uint8_t classes);
   // The characters with one of these bits of PropertyTile.
   static CharSet of_property_bits(uint32_t bits);
-  // By the name in \p{name}: a general category, short or long, a script, or one of the classes of POSIX.
+  // The set that \p{name} means: a general category, short or long, a script, or one of the classes of POSIX.
   // Case, spaces, '-' and '_' do not matter. Nothing for any other name.
   static std::optional<CharSet> named(std::string_view name);
 

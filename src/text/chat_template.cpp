@@ -125,7 +125,7 @@ const ChatTemplate::Program& ChatTemplate::program_for(const ChatInput& input) c
 
 ChatTemplate::Needs ChatTemplate::probe(const JinjaTemplate& code) const {
   constexpr const char* kText = "PROBE";
-  // Empty where the template refuses.
+  // What the template makes of messages; empty where it refuses.
   const auto written = [&](const Json& messages) -> std::string {
     try {
       return text_of(run(code, messages, {}));

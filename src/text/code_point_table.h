@@ -24,7 +24,7 @@ class CodePointTable {
     }
   }
 
-  // 0 beyond U+10FFFF.
+  // The value of a code point; 0 beyond U+10FFFF.
   uint8_t operator[](char32_t code) const {
     return code < kCodePoints ? blocks_[pages_[code / kPageSize]][code % kPageSize] : uint8_t{0};
   }

@@ -24,7 +24,7 @@ class RecordReader {
 
   bool at_end() const { return rest_.empty(); }
 
-  // Nothing where a quoted field does not end, or something stands behind it.
+  // The next record; nothing where a quoted field does not end, or something stands behind it.
   std::optional<Record> next() {
     Record record;
     while (true) {

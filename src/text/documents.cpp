@@ -40,7 +40,7 @@ std::string field_names(const Json& record) {
   return names.substr(0, 200);
 }
 
-// Empty where the field is null.
+// The text of a record; empty where the field is null.
 std::string text_of_record(const Json& record, std::string_view where) {
   if (!record.is_object())
     fail(ErrorCode::kFormat, "{}: expected a JSON object, got {}", where, record.type_name());

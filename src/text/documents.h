@@ -24,7 +24,7 @@ struct Documents {
 // without white space (base64, hexadecimal digits).
 Documents parse_documents(std::string text, std::string_view what);
 
-// The same of read_text_file.
+// The documents of a file that read_text_file reads.
 Documents read_documents(const std::filesystem::path& path);
 
 }  // namespace pare

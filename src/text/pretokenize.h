@@ -30,7 +30,7 @@ size_t gpt2_word_end(std::string_view text, size_t pos);
 // (?i:'s|'t|'re|'ve|'m|'ll|'d)|[^\r\n\p{L}\p{N}]?\p{L}+|\p{N}{1,3}|
 // ?[^\s\p{L}\p{N}]+[\r\n]*|\s*[\r\n]+|\s+(?!\S)|\s+
 size_t llama3_word_end(std::string_view text, size_t pos);
-// The same with \p{N} for \p{N}{1,3}
+// The regex of LLaMA-3 with \p{N} for \p{N}{1,3}.
 size_t qwen2_word_end(std::string_view text, size_t pos);
 // With U = [\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M}] and W = [\p{Ll}\p{Lm}\p{Lo}\p{M}]:
 // [^\r\n\p{L}\p{N}]?U*W+|[^\r\n\p{L}\p{N}]?U+W*|\p{N}| ?[^\s\p{L}\p{N}]+[\r\n/]*|\s*[\r\n]+|\s+(?!\S)|\s+

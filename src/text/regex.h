@@ -19,7 +19,8 @@ namespace pare {
 // character, and knows nothing of Unicode. What a character is comes from the tables of the project alone.
 class Regex {
  public:
-  // In Oniguruma's syntax. Throws what parse_regex throws, and kUnsupported when the pattern is too large.
+  // A pattern in Oniguruma's syntax. Throws what parse_regex throws, and kUnsupported when the pattern is too
+  // large.
   explicit Regex(std::string_view pattern);
   // What matches this text, or one character of this set.
   static Regex of_text(std::string_view text);

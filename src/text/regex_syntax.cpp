@@ -353,7 +353,7 @@ class Parser {
     return code;
   }
 
-  // Behind the '['.
+  // Reads a class of characters from behind its '['.
   CharSet parse_class(int depth, bool ignore_case) {
     if (depth > RegexSyntax::kMaxDepth) unsupported("classes nested too deep");
     const bool negated = take("^");

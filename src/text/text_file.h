@@ -24,7 +24,7 @@ ForeignFormat foreign_format(std::string_view bytes);
 // with a warning. Empty text is text.
 std::string text_of_bytes(std::string_view bytes, std::string_view what);
 
-// The same of a file. Also throws kNotFound and kIo.
+// The text of a file, as text_of_bytes gives it. Also throws kNotFound and kIo.
 std::string read_text_file(const std::filesystem::path& path);
 
 }  // namespace pare

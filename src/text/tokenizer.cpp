@@ -44,7 +44,7 @@ void check(const TokenizerSpec& spec, size_t size) {
     fail(ErrorCode::kUnsupported, "tokenizer: byte_fallback or a stripping decoder in byte-level BPE");
 }
 
-// By id; checks the spec.
+// Whether a token is special, by its id; checks the spec.
 std::vector<bool> special_ids(const TokenizerSpec& spec) {
   size_t size = spec.vocab.size();
   for (const AddedToken& token : spec.added) size = std::max(size, static_cast<size_t>(token.id) + 1);

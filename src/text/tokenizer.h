@@ -65,7 +65,7 @@ class Tokenizer {
 
   // Throws kFormat / kUnsupported when the parts contradict each other.
   explicit Tokenizer(TokenizerSpec spec);
-  // Of tokenizer_spec_from_json.
+  // The tokenizer of tokenizer_spec_from_json.
   static Tokenizer from_json(std::string_view json);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
@@ -82,7 +82,7 @@ class Tokenizer {
   // The raw bytes of one token (added tokens: their text; an id that vocab leaves out: none).
   const std::string& token_bytes(int32_t id) const;
   bool is_special(int32_t id) const;
-  // By its text as vocab and added write it.
+  // The id of a token by its text, as vocab and added write it.
   std::optional<int32_t> token_id(std::string_view text) const;
   // One more than the largest id.
   int32_t vocab_size() const;

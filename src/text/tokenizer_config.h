@@ -22,8 +22,8 @@ struct TokenizerConfig {
   std::vector<AddedToken> added;             // with ids
 };
 
-// From tokenizer_config.json, special_tokens_map.json and added_tokens.json, those that are there. Throws
-// kFormat when one is broken.
+// What a folder says in tokenizer_config.json, special_tokens_map.json and added_tokens.json, those that are
+// there. Throws kFormat when one is broken.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder);
 
 // The named tokens ("bos_token" -> text) of one of these files alone; none where it is not there. Throws

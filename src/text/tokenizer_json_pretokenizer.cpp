@@ -13,10 +13,10 @@ namespace {
 using namespace tokenizer_json_reader;
 using Pattern = SplitStep::Pattern;
 
-// In the order of SplitBehavior.
+// Names in the order of SplitBehavior.
 constexpr const char* kBehaviors[] = {"Isolated", "Removed", "MergedWithPrevious", "MergedWithNext",
                                       "Contiguous"};
-// In the order of PrefixSpace.
+// Names in the order of PrefixSpace.
 constexpr const char* kSchemes[] = {"never", "first", "always"};
 
 SplitBehavior behavior_of(const Json& part) {

@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-// As a decoder and as a post-processor, where the flags mean nothing.
+// ByteLevel as a decoder and as a post-processor, where the flags mean nothing.
 Json byte_level() {
   return {{"type", "ByteLevel"}, {"add_prefix_space", true}, {"trim_offsets", true}, {"use_regex", true}};
 }
@@ -87,8 +87,8 @@ Json added_json(const TokenizerSpec& spec) {
   return list;
 }
 
-// As "left right", which `tokenizers` before 0.20 cannot do without, or, where that would be read as
-// something else, all as ["left", "right"].
+// Merges are written as "left right", which `tokenizers` before 0.20 cannot do without, or, where that would
+// be read as something else, all as ["left", "right"].
 Json merges_json(const TokenizerSpec& spec) {
   const bool pairs = std::any_of(spec.merges.begin(), spec.merges.end(), [](const auto& merge) {
     const auto& [left, right] = merge;

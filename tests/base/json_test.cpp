@@ -41,7 +41,7 @@ TEST(Json, TypedGetNamesTheKey) {
   EXPECT_PARE_ERROR(json_get<std::string>(object, "missing", "cfg"), ErrorCode::kFormat, "\"missing\"");
 }
 
-// As Python writes and reads them.
+// NaN and infinities are written as Python writes and reads them.
 TEST(Json, NumbersThatAreNone) {
   const Json json =
       parse_json(R"({"a": NaN, "b": [null, -Infinity, Infinity], "NaN\"Infinity": "x NaN", "n": null})", "t");

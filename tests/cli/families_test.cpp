@@ -21,7 +21,7 @@ struct Family {
   bool gguf = false;
 };
 
-// Of random weights, with the tiny model's tokenizer.
+// Models of random weights, with the tiny model's tokenizer.
 class Families : public ::testing::TestWithParam<Family> {
  protected:
   Families() {

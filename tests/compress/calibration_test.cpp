@@ -10,7 +10,7 @@ namespace {
 
 const std::filesystem::path kTiny = PARE_GOLDEN_DIR "/tiny-model";
 
-// As one plain text.
+// A text as one plain document.
 Documents plain(std::string text, std::string source) {
   return {{std::move(text)}, false, std::move(source), ""};
 }

@@ -74,7 +74,7 @@ TEST(TaskFile, FieldsThatCannotMatterAreNamed) {
   EXPECT_EQ(warned, "f: records of choices are read without the fields score");
 }
 
-// As Python and pandas write what is missing.
+// Python and pandas write NaN for what is missing.
 TEST(TaskFile, UnusedFieldsMayHoldNumbersThatAreNone) {
   const std::string item =
       R"({"context": "NaN, \"Infinity", "choices": ["a", "b"], "gold": 1, "score": NaN, "low": -Infinity, "high": Infinity})";

@@ -499,7 +499,7 @@ TEST(Config, WhatIsWrittenIsReadBack) {
   }
 }
 
-// Else a key of an output would be that of its input.
+// A key that is not known as pare's own would come into an output from its input.
 TEST(Config, EveryWrittenKeyIsKnownAsPareSOwn) {
   for (const char* golden : {"llama/bias", "llama/rope-longrope", "mistral/window", "qwen2/gqa", "qwen3/gqa",
                              "olmo2/mha", "opt/post-norm", "phi/half-rotary", "sliced/all-streams"}) {

@@ -106,7 +106,7 @@ TEST(SaveHf, VectorsThatTheTypeCannotHoldStayF32) {
   EXPECT_EQ(parse_json(contents(folder / "config.json"), "config.json")["torch_dtype"], "bfloat16");
 }
 
-// Also those of queries and keys, and those behind a stage.
+// So are norms of queries and keys, and those behind a stage.
 TEST(SaveHf, EveryNormWithoutWeightsIsWrittenAsOnes) {
   for (const TinyModelOptions& like : {qwen3_like(), olmo2_like(), post_norm_like()}) {
     SCOPED_TRACE(like.architecture);

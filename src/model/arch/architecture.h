@@ -28,7 +28,7 @@ struct Architecture {
   bool (*matches)(const Json& config);             // is this config.json one of the family
   ModelConfig (*read_config)(const Json& config);  // null: a name of GGUF files only, no ModelConfig has it
   ModelConfig (*read_gguf)(const GgufFile& file);  // null: such files are read as the family called `gguf`
-  // Of a plain model; that which writes all others writes any.
+  // The config.json of a plain model; the family that writes all others writes any.
   Json (*write_config)(const ModelConfig& config);
   // The family's own metadata keys and further tensors (name, values) of a plain model; null: pare writes no
   // GGUF files of the family.
@@ -57,17 +57,17 @@ const Architecture& deci_architecture();
 // `pare`: what no plain checkpoint of its family expresses.
 const Architecture& sliced_architecture();
 
-// By config.json; null when it is of none.
+// The family of a config.json; null when it is of none.
 const Architecture* architecture_of(const Json& config);
-// By config.json, by ModelConfig::architecture, by GGUF's general.architecture. Each throws kUnsupported
+// A family by config.json, by ModelConfig::architecture, by GGUF's general.architecture. Throws kUnsupported
 // naming the architecture that pare does not have.
 const Architecture& find_architecture(const Json& config);
 const Architecture& architecture_named(std::string_view name);
 const Architecture& gguf_architecture(std::string_view name);
 // What a model is written as: its own family, or its stand-in, when that can express it, else `pare`.
 const Architecture& writing_architecture(const ModelConfig& config);
-// The same for a GGUF file: its own family, else `deci` when that can express it. Throws kUnsupported naming
-// what llama.cpp cannot hold.
+// What a GGUF file is written as: its own family, else `deci` when that can express it. Throws kUnsupported
+// naming what llama.cpp cannot hold.
 const Architecture& gguf_writing_architecture(const ModelConfig& config);
 
 // Full tensor names, e.g. hf_name(llama, {Role::kQuery, 3, false}) =

@@ -45,7 +45,7 @@ struct Defaults {
   double norm_eps = 1e-6;
 };
 
-// By "model_type", else by the class in "architectures".
+// Whether a config is of this kind, by "model_type", else by the class in "architectures".
 bool is_kind(const Json& config, std::string_view model_type, std::string_view class_name);
 
 // "num_hidden_layers", within what is sane.
@@ -68,7 +68,7 @@ void read_dense_blocks(const Json& json, ModelConfig& config);
 // "sliding_window" tokens back is all that a query sees: pare computes full attention, so sequences must end
 // there, which is logged.
 void limit_to_window(int64_t window, ModelConfig& config);
-// The same where "use_sliding_window" gives some layers a window: it is right for all of them.
+// limit_to_window where "use_sliding_window" gives some layers a window: it is right for all of them.
 void limit_to_optional_window(const Json& json, ModelConfig& config);
 // A bias on all linears of attention, or on none.
 constexpr BiasConfig attention_bias(bool there) { return {there, there, there, there, false, false, false}; }
@@ -87,7 +87,7 @@ std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const
 
 // One shape for all blocks, norms of its width and values as wide as keys.
 bool has_plain_shape(const ModelConfig& config);
-// And blocks of LLaMA's design, or of `design`: what remains are the biases.
+// A plain shape, and blocks of LLaMA's design, or of `design`: what remains are the biases.
 bool is_plain_decoder(const ModelConfig& config, const BlockDesign& design = {});
 // llama.cpp has no biases in some families: throws kUnsupported when the model has one.
 void require_no_biases(const ModelConfig& config);

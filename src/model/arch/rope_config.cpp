@@ -122,7 +122,7 @@ class ScalingReader {
   double original_;
 };
 
-// Of what is not kNone.
+// "rope_scaling" of a scaling that is not kNone.
 Json scaling_json(const ModelConfig& config) {
   const RopeConfig& rope = config.rope;
   const auto original = static_cast<int64_t>(rope.original_max_position);

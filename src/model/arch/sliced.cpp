@@ -14,7 +14,7 @@ constexpr const char* kName = "pare";
 constexpr const char* kClass = "PareForCausalLM";
 constexpr const char* kOlderName = "pare_llama";  // LLaMA's design only
 constexpr const char* kOlderClass = "PareLlamaForCausalLM";
-// By NormKind, NormPlace and QueryKeyNorm.
+// Names in the order of NormKind, NormPlace and QueryKeyNorm.
 constexpr std::string_view kNorms[] = {"rms", "layer"};
 constexpr std::string_view kNormPlaces[] = {"input", "branch", "sum"};
 constexpr std::string_view kQueryKeyNorms[] = {"none", "head", "whole"};

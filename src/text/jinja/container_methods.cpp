@@ -78,7 +78,7 @@ constexpr Entry kDictMethods[] = {
     {"get", get}, {"items", items}, {"keys", keys}, {"values", values}, {"copy", copy}};
 constexpr Entry kListMethods[] = {{"index", index}, {"count", count}, {"copy", copy}};
 
-// Of MutableMapping and MutableSequence in jinja2's sandbox.py.
+// Methods of MutableMapping and MutableSequence that jinja2's sandbox.py refuses.
 constexpr std::array<std::string_view, 5> kUnsafeOfDict = {"clear", "pop", "popitem", "setdefault", "update"};
 constexpr std::array<std::string_view, 8> kUnsafeOfList = {"append", "clear",  "pop",    "reverse",
                                                            "insert", "extend", "remove", "sort"};

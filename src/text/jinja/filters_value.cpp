@@ -135,7 +135,8 @@ Value absolute(const Value& value, const JinjaArgs& args) {
   return value.as_int() < 0 ? jinja_negate(value) : jinja_plus(value);
 }
 
-// To `digits` decimal places, halves to even, exactly: as the decimal value of the double says.
+// A number rounded to `digits` decimal places, halves to even, exactly: as the decimal value of the double
+// says.
 double rounded(double value, int digits) {
   if (!std::isfinite(value) || digits > 308) return value;
   if (digits >= 0) return std::strtod(fmt::format("{:.{}f}", value, digits).c_str(), nullptr);

@@ -86,7 +86,7 @@ class Lexer {
     pos = word_tag(pos, "endraw");
     return pos == kNotFound ? kNotFound : tag_end(pos, "%}", true);
   }
-  // Behind "{%", a sign, and the word with space around it.
+  // The place behind "{%", a sign, and the word with space around it.
   size_t word_tag(size_t pos, std::string_view word) const {
     if (!starts(pos, "{%")) return kNotFound;
     pos += 2;

@@ -11,7 +11,7 @@ namespace pare {
 
 class JinjaNamespace : public JinjaObject, public JinjaCyclic {
  public:
-  // Of what dict(…) makes of the arguments.
+  // A namespace of what dict(…) makes of the arguments.
   static JinjaValue make(const JinjaValue& entries);
 
   std::string type_name() const override { return "Namespace"; }

@@ -23,13 +23,13 @@ class JinjaObject {
   JinjaObject(const JinjaObject&) = delete;
   JinjaObject& operator=(const JinjaObject&) = delete;
 
-  // As error messages say it.
+  // The type as error messages say it.
   virtual std::string type_name() const = 0;
   // `depth` is how deep the object stands in what is printed.
   virtual JinjaString repr(int /*depth*/) const { return JinjaString(fmt::format("<{}>", type_name())); }
-  // Nothing where there is no such attribute.
+  // An attribute; nothing where there is no such.
   virtual std::optional<JinjaValue> attribute(std::string_view) { return std::nullopt; }
-  // As JinjaValue::nesting, of what it holds.
+  // The depth of what it holds, as JinjaValue::nesting counts it.
   virtual int nesting() const { return 0; }
   virtual bool callable() const { return false; }
   virtual JinjaValue call(JinjaArgs args);
@@ -44,10 +44,10 @@ class JinjaBound {
 
   bool has(size_t i) const { return values_[i] != nullptr; }
   const JinjaValue& operator[](size_t i) const { return *values_[i]; }
-  // As a Python integer argument; `otherwise` where absent.
+  // An argument as a Python integer; `otherwise` where it is absent.
   JinjaInt integer(size_t i, JinjaInt otherwise) const;
   bool truth(size_t i, bool otherwise) const;
-  // None counts as absent.
+  // Whether an argument is given; None counts as absent.
   bool given(size_t i) const { return has(i) && !values_[i]->is_none(); }
 
  private:

@@ -8,8 +8,8 @@
 
 namespace pare {
 
-// Of a template's own text and of variables that are as trusted as it. Other origins are the caller's
-// numbers.
+// The origin of a template's own text and of variables that are as trusted as it. Other origins are the
+// caller's numbers.
 inline constexpr int32_t kTemplateOrigin = -1;
 
 class JinjaString {
@@ -22,7 +22,8 @@ class JinjaString {
   size_t size() const { return text_.size(); }
   bool empty() const { return text_.empty(); }
 
-  // Of the byte at `pos`; of the last byte where pos is the size, kTemplateOrigin where there is none.
+  // The origin of the byte at `pos`; of the last byte where pos is the size, kTemplateOrigin where there is
+  // none.
   int32_t origin_at(size_t pos) const;
   // The bytes [begin, end), with end <= size().
   JinjaString slice(size_t begin, size_t end) const;

@@ -61,13 +61,13 @@ bool python_is_title(std::string_view text);
 // Every character has one of these bits, and there is one.
 bool python_all(std::string_view text, uint16_t any_of);
 
-// 0 to 9 for a decimal digit of any script, else -1.
+// The value, 0 to 9, of a decimal digit of any script, else -1.
 int python_digit(char32_t code);
 
 // repr(): the quotes are of the origin of the template, what is quoted and escaped keeps its own.
 JinjaString python_repr(const JinjaString& text);
 
-// Without Python's white space at both ends.
+// A text without Python's white space at both ends.
 std::string_view python_strip(std::string_view text);
 
 }  // namespace pare

@@ -27,7 +27,7 @@ std::vector<JinjaValue> values_of(const std::vector<JinjaString>& texts) {
   return values;
 }
 
-// Of "\n", "\r\n" and the other ends of lines that str.splitlines knows.
+// Whether a character is one of the ends of lines that str.splitlines knows.
 bool is_line_end(char32_t code) {
   return (code >= 0x0a && code <= 0x0d) || (code >= 0x1c && code <= 0x1e) || code == 0x85 || code == 0x2028 ||
          code == 0x2029;

@@ -12,7 +12,7 @@ namespace pare {
 
 enum class JinjaSide : uint8_t { kBoth, kLeft, kRight };
 
-// Without white space, or without the characters of `chars` where it is not null.
+// A text without white space at its ends, or without the characters of `chars` where it is not null.
 JinjaString strip_text(const JinjaString& text, const JinjaString* chars, JinjaSide side);
 // str.split and rsplit: at white space where `separator` is null; limit < 0 for no limit.
 std::vector<JinjaValue> split_text(const JinjaString& text, const JinjaString* separator, int64_t limit);
