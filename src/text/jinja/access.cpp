@@ -46,7 +46,6 @@ bool has_indexed_items(const JinjaList& list) {
 }
 
 JinjaValue char_value(const JinjaString& text, JinjaInt index) {
-  jinja_spend(text.size());
   if (index < 0) index += static_cast<JinjaInt>(python_length(text.text()));
   if (index < 0 || index >= static_cast<JinjaInt>(text.size())) return {};
   const size_t pos = python_offset(text.text(), static_cast<size_t>(index));
@@ -139,6 +138,7 @@ std::optional<JinjaValue> jinja_own_attribute(const JinjaValue& value, std::stri
 
 JinjaValue jinja_get_attribute(const JinjaValue& value, std::string_view name) {
   jinja_require_defined(value);
+  jinja_step();
   if (auto found = jinja_own_attribute(value, name)) return *std::move(found);
   if (value.is_dict())
     if (const JinjaValue* found = value.entries().find(name)) return *found;
@@ -147,6 +147,7 @@ JinjaValue jinja_get_attribute(const JinjaValue& value, std::string_view name) {
 
 JinjaValue jinja_get_item(const JinjaValue& value, const JinjaValue& argument) {
   jinja_require_defined(value);
+  jinja_step();
   if (auto found = own_item(value, argument)) return *std::move(found);
   if (argument.is_string()) {
     if (auto found = jinja_own_attribute(value, argument.str())) return *std::move(found);
@@ -161,7 +162,6 @@ JinjaValue jinja_slice(const JinjaValue& value, const JinjaValue& start, const J
   jinja_require_defined(value);
   if (value.is_string()) {
     const JinjaString& text = value.text();
-    jinja_spend(text.size());
     return slice_text(text, slice_range(start, stop, step, static_cast<int64_t>(python_length(text.text()))));
   }
   if (value.is_dict()) jinja_fault("unhashable type: 'slice'");
@@ -169,9 +169,11 @@ JinjaValue jinja_slice(const JinjaValue& value, const JinjaValue& start, const J
     jinja_fault("'{}' object is not subscriptable", jinja_type_name(value));
   const JinjaList& list = value.items();
   const SliceRange range = slice_range(start, stop, step, static_cast<int64_t>(list.items.size()));
-  jinja_require_memory(list.items.size(), sizeof(JinjaValue));
   std::vector<JinjaValue> items;
-  for_slice(range, [&](size_t i) { items.push_back(list.items[i]); });
+  for_slice(range, [&](size_t i) {
+    jinja_spend(sizeof(JinjaValue));
+    items.push_back(list.items[i]);
+  });
   const auto form = list.is_tuple() ? JinjaList::Form::kTuple : list.form;
   return JinjaValue::sequence({.form = form, .items = std::move(items), .charge = {}});
 }

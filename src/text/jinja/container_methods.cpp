@@ -104,6 +104,7 @@ JinjaMethod find_container_method(const JinjaValue& self, std::string_view name)
 }
 
 JinjaMethod find_jinja_method(const JinjaValue& self, std::string_view name) {
+  jinja_step();
   return self.is_string() ? find_string_method(name) : find_container_method(self, name);
 }
 

@@ -5,8 +5,15 @@
 #include "text/jinja/evaluator_guards.h"
 #include "text/jinja/fault.h"
 #include "text/jinja/methods.h"
+#include "text/jinja/text_search.h"
 
 namespace pare {
+
+namespace {
+
+constexpr size_t kNameWork = 2;  // of a name that is not the one
+
+}  // namespace
 
 void JinjaScope::drop() {
   names.clear();
@@ -14,6 +21,7 @@ void JinjaScope::drop() {
 }
 
 void JinjaScope::set(int name, JinjaValue value) {
+  jinja_spend(kNameWork * names.size());
   for (auto& [other, held] : names)
     if (other == name) {
       held = std::move(value);
@@ -45,9 +53,11 @@ JinjaValue JinjaEvaluator::root_value(int name) {
 }
 
 JinjaValue JinjaEvaluator::look_up(int name) {
-  for (const JinjaScope* scope = scope_.get(); scope; scope = scope->parent.get())
+  for (const JinjaScope* scope = scope_.get(); scope; scope = scope->parent.get()) {
+    jinja_spend(kNameWork * (scope->names.size() + 1));
     for (const auto& [other, value] : scope->names)
       if (other == name) return value;
+  }
   auto& root = roots_[static_cast<size_t>(name)];
   if (!root) root = root_value(name);
   return *root;
@@ -141,19 +151,27 @@ JinjaArgs JinjaEvaluator::eval_args(const JinjaCallArgs& args, const JinjaValue*
   if (args.star)
     for (JinjaValue& item : jinja_items(eval(*args.star))) values.positional.push_back(std::move(item));
   const auto add = [&](const std::string& name, JinjaValue value) {
-    for (const auto& other : values.keyword)
-      if (other.first == name) jinja_fault("got multiple values for keyword argument '{}'", name);
+    jinja_require_memory(sizeof(values.keyword[0]) + name.size());
     values.keyword.emplace_back(name, std::move(value));
   };
+  // The names that the source has differ, and so do the keys of a dict.
+  const auto add_new = [&](const std::string& name, JinjaValue value, size_t others) {
+    jinja_spend(kNameWork * others);
+    for (size_t i = 0; i < others; ++i)
+      if (jinja_same_text(values.keyword[i].first, name))
+        jinja_fault("got multiple values for keyword argument '{}'", name);
+    add(name, std::move(value));
+  };
   for (const auto& [name, arg] : args.keyword) add(name, eval(*arg));
-  if (caller) add("caller", *caller);
+  if (caller) add_new("caller", *caller, values.keyword.size());
+  const size_t named = values.keyword.size();
   if (args.double_star) {
     const JinjaValue more = eval(*args.double_star);
     jinja_require_defined(more);
     if (!more.is_dict()) jinja_fault("argument after ** must be a mapping, not {}", jinja_type_name(more));
     for (const auto& [key, value] : more.entries().entries) {
       if (!key.is_string()) jinja_fault("keywords must be strings");
-      add(key.str(), value);
+      add_new(key.str(), value, named);
     }
   }
   return values;

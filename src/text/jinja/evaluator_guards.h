@@ -13,7 +13,7 @@ class JinjaEvaluator::Deeper {
       jinja_fault("the template nests or recurses deeper than {}, the limit",
                   evaluator_.options_.limits.depth);
     ++evaluator_.depth_;
-    JinjaMeter::current()->step();
+    jinja_step();
   }
   ~Deeper() { --evaluator_.depth_; }
   Deeper(const Deeper&) = delete;

@@ -113,6 +113,7 @@ Value dictsort(const Value& value, const JinjaArgs& args) {
   if (!value.is_dict()) jinja_fault("'{} object' has no attribute 'items'", jinja_type_name(value));
   std::vector<std::pair<Value, Value>> keyed;
   for (const auto& [key, item] : value.entries().entries) {
+    jinja_require_room(keyed.size() * sizeof(keyed[0]));
     const Value& used = by == "key" ? key : item;
     keyed.emplace_back(bound.truth(0, false) ? used : ignore_case(used), Value::tuple({key, item}));
   }
@@ -212,9 +213,10 @@ Value list(const Value& value, const JinjaArgs& args) {
 
 Value items(const Value& value, const JinjaArgs& args) {
   const JinjaBound bound("items", args, {});
-  Values pairs;
   if (value.is_undefined()) return jinja_iterator({});
   if (!value.is_dict()) jinja_fault("Can only get item pairs from a mapping.");
+  Values pairs;
+  jinja_require_memory(value.entries().entries.size(), sizeof(Value));
   for (const auto& [key, item] : value.entries().entries) pairs.push_back(Value::tuple({key, item}));
   return jinja_iterator(std::move(pairs));
 }
@@ -257,7 +259,10 @@ Value map(const Value& value, const JinjaArgs& args) {
   const JinjaFilter filter = find_jinja_filter(name);
   if (!filter) jinja_unsupported("{}", missing_filter_message(name));
   const JinjaArgs rest = rest_of(args, 1);
-  for (Value& item : items) item = filter(item, rest);
+  for (Value& item : items) {
+    jinja_step();
+    item = filter(item, rest);
+  }
   return jinja_iterator(std::move(items));
 }
 
@@ -279,6 +284,7 @@ Value choose(const Value& value, const JinjaArgs& args, bool wanted, bool by_att
   }
   Values kept;
   for (Value& item : jinja_items(value)) {
+    jinja_step();
     const Value of = by_attribute ? follow(item, path) : item;
     if ((test ? test(of, rest) : jinja_truth(of)) == wanted) kept.push_back(std::move(item));
   }
@@ -340,6 +346,7 @@ Value groupby(const Value& value, const JinjaArgs& args) {
   const Value* const otherwise = bound.given(1) ? &bound[1] : nullptr;
   std::vector<std::pair<Value, Value>> keyed;
   for (const Value& item : jinja_items(value)) {
+    jinja_require_room(keyed.size() * sizeof(keyed[0]));
     Value key = follow(item, path, otherwise);
     keyed.emplace_back(case_sensitive ? key : ignore_case(key), item);
   }

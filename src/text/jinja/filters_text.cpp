@@ -6,6 +6,7 @@
 #include "text/jinja/fault.h"
 #include "text/jinja/python_text.h"
 #include "text/jinja/text_ops.h"
+#include "text/jinja/text_search.h"
 #include "text/jinja/value_ops.h"
 
 namespace pare {
@@ -136,7 +137,7 @@ Value truncate(const Value& value, const JinjaArgs& args) {
   const JinjaString& text = value.text();
   JinjaString cut = text.slice(0, python_offset(text.text(), static_cast<size_t>(length - end_length)));
   if (!bound.truth(1, false)) {
-    const size_t space = cut.text().rfind(' ');
+    const size_t space = jinja_rfind(cut.text(), " ", cut.size());
     if (space != std::string::npos) cut = cut.slice(0, space);
   }
   cut.append(end);
@@ -168,9 +169,11 @@ JinjaString quoted(const JinjaString& text, std::string_view safe, bool plus) {
     const bool kept = byte < 128 && ((python_classes(byte) & (kPyAlpha | kPyDecimal)) != 0 ||
                                      std::string_view("_.-~").find(c) != std::string_view::npos ||
                                      safe.find(c) != std::string_view::npos);
-    const std::string piece = kept               ? std::string(1, c)
-                              : plus && c == ' ' ? std::string("+")
-                                                 : fmt::format("%{:02X}", static_cast<unsigned>(byte));
+    constexpr std::string_view kDigits = "0123456789ABCDEF";
+    const char escaped[] = {'%', kDigits[byte >> 4], kDigits[byte & 15]};
+    const std::string_view piece = kept               ? std::string_view(&c, 1)
+                                   : plus && c == ' ' ? std::string_view("+")
+                                                      : std::string_view(escaped, sizeof(escaped));
     out.append(piece, text.origin_at(i));
   }
   return out;
@@ -181,11 +184,13 @@ Value urlencode(const Value& value, const JinjaArgs& args) {
   if (!value.is_list() && !value.is_dict()) return Value::string(quoted(jinja_str(value), "/", false));
   std::vector<std::pair<Value, Value>> pairs;
   if (value.is_dict()) {
+    jinja_require_memory(value.entries().entries.size(), sizeof(pairs[0]));
     pairs = value.entries().entries;
   } else {
     for (const Value& item : jinja_items(value)) {
       const std::vector<Value> pair = jinja_items(item);
       if (pair.size() != 2) jinja_fault("not enough values to unpack (expected 2, got {})", pair.size());
+      jinja_require_room(pairs.size() * sizeof(pairs[0]));
       pairs.emplace_back(pair[0], pair[1]);
     }
   }

@@ -139,6 +139,7 @@ Value absolute(const Value& value, const JinjaArgs& args) {
 // says.
 double rounded(double value, int digits) {
   if (!std::isfinite(value) || digits > 308) return value;
+  jinja_spend(JinjaMeter::kStep * (8 + static_cast<size_t>(std::abs(digits))));
   if (digits >= 0) return std::strtod(fmt::format("{:.{}f}", value, digits).c_str(), nullptr);
   const double unit = std::pow(10.0, -digits);
   if (!std::isfinite(unit)) return std::copysign(0.0, value);

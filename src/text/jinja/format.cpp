@@ -7,10 +7,14 @@
 #include "text/jinja/object.h"
 #include "text/jinja/python_text.h"
 #include "text/jinja/text_ops.h"
+#include "text/jinja/text_search.h"
 #include "text/jinja/value_ops.h"
 
 namespace pare {
 namespace {
+
+constexpr size_t kReadWork = 8;  // of a byte of a format
+constexpr size_t kNameWork = 4;  // of an argument that is not the one
 
 // Reads a format from left to right.
 struct Reader {
@@ -42,6 +46,7 @@ class PercentValues {
  public:
   explicit PercentValues(const JinjaValue& values) : values_(values) {
     if (values.is_list() && values.items().is_tuple()) {
+      jinja_require_memory(values.items().items.size(), sizeof(JinjaValue));
       items_ = values.items().items;
       is_tuple_ = true;
     } else {
@@ -195,6 +200,7 @@ class Formatter {
 
   JinjaString format(const JinjaString& text, int depth) {
     if (depth > 2) jinja_fault("Max string recursion exceeded");
+    jinja_spend(kReadWork * text.size());
     Reader reader{text};
     JinjaString out;
     while (!reader.done()) {
@@ -290,8 +296,9 @@ class Formatter {
       numbered_ = true;
       index = name.size() > 9 ? SIZE_MAX : static_cast<size_t>(std::stoi(name));
     } else {
+      jinja_spend(kNameWork * args_.keyword.size());
       for (const auto& [other, value] : args_.keyword)
-        if (other == name) return value;
+        if (jinja_same_text(other, name)) return value;
       jinja_fault("{}", python_repr(JinjaString(name)).text());
     }
     if (index >= args_.positional.size())
@@ -308,6 +315,7 @@ class Formatter {
 }  // namespace
 
 JinjaString jinja_percent(const JinjaString& format, const JinjaValue& values) {
+  jinja_spend(kReadWork * format.size());
   PercentValues remaining(values);
   Reader reader{format};
   JinjaString out;

@@ -92,6 +92,7 @@ std::string float_digits(double value, const FormatSpec& spec) {
     return upper ? fmt::format("{}", name == "nan" ? "NAN" : "INF") : std::string(name);
   }
   const int precision = spec.precision.value_or(6);
+  jinja_spend(JinjaMeter::kStep * (8 + static_cast<size_t>(precision)));
   switch (spec.type) {
     case 'e':
       return fmt::format(fmt::runtime(spec.alternate ? "{:#.{}e}" : "{:.{}e}"), magnitude, precision);

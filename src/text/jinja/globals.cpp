@@ -188,6 +188,8 @@ JinjaValue jinja_global(std::string_view name, const std::optional<std::tm>& now
 }
 
 std::string jinja_strftime(const std::string& format, const std::tm& time) {
+  constexpr size_t kDirectiveWork = 4 * JinjaMeter::kStep;
+  jinja_spend(8 * format.size());
   std::string out;
   for (size_t i = 0; i < format.size(); ++i) {
     if (format[i] != '%' || i + 1 == format.size()) {
@@ -211,6 +213,7 @@ std::string jinja_strftime(const std::string& format, const std::tm& time) {
       char buffer[256];
       out.append(buffer, std::strftime(buffer, sizeof(buffer), one.c_str(), &time));
     }
+    jinja_spend(kDirectiveWork);
     jinja_require_room(out.size());
   }
   return out;

@@ -14,6 +14,7 @@ std::string quoted_name(const JinjaMacro& macro) {
 
 // The argument of this name, which leaves `args`; null where there is none.
 std::optional<JinjaValue> take(JinjaArgs& args, std::string_view name) {
+  jinja_spend(sizeof(args.keyword[0]) * args.keyword.size());  // the others move up
   const auto found = std::find_if(args.keyword.begin(), args.keyword.end(),
                                   [&](const auto& entry) { return entry.first == name; });
   if (found == args.keyword.end()) return std::nullopt;

@@ -3,20 +3,14 @@
 #include "text/jinja/fault.h"
 
 namespace pare {
-namespace {
-
-thread_local JinjaMeter* current_meter = nullptr;
-
-}  // namespace
 
 JinjaMeter::JinjaMeter(size_t memory_limit, size_t step_limit)
-    : memory_limit_(memory_limit), step_limit_(step_limit), steps_left_(step_limit), outer_(current_meter) {
-  current_meter = this;
+    : memory_limit_(memory_limit), step_limit_(step_limit), outer_(current_) {
+  if (__builtin_mul_overflow(step_limit, kStep, &left_)) left_ = SIZE_MAX;
+  current_ = this;
 }
 
-JinjaMeter::~JinjaMeter() { current_meter = outer_; }
-
-JinjaMeter* JinjaMeter::current() { return current_meter; }
+JinjaMeter::~JinjaMeter() { current_ = outer_; }
 
 void JinjaMeter::require(size_t bytes) const {
   if (bytes > memory_limit_ - used_)
@@ -38,26 +32,29 @@ void jinja_require_memory(size_t bytes, size_t count) {
   size_t total = 0;
   if (__builtin_mul_overflow(bytes, count, &total)) total = SIZE_MAX;
   meter->require(total);
-  meter->step(total / 64);
+  meter->spend(total);
 }
 
 void jinja_require_room(size_t bytes) {
   JinjaMeter* const meter = JinjaMeter::current();
   if (!meter) return;
   meter->require(bytes);
-  meter->step();
+  meter->spend(JinjaMeter::kStep);
 }
 
-void jinja_spend(size_t bytes) {
-  if (JinjaMeter* const meter = JinjaMeter::current()) meter->step(bytes / 64);
-}
-
-JinjaCharge::JinjaCharge(size_t bytes) : bytes_(bytes) {
-  JinjaMeter* const meter = JinjaMeter::current();
-  if (!meter) return;
-  meter->take(bytes);
-  meter->step(bytes / 64);
-  meter_ = meter;
+void JinjaCharge::resize(size_t bytes) {
+  if (!meter_) {
+    meter_ = JinjaMeter::current();
+    bytes_ = 0;
+  }
+  if (!meter_) return;
+  if (bytes > bytes_) {
+    meter_->take(bytes - bytes_);
+    meter_->spend(bytes - bytes_);
+  } else {
+    meter_->give_back(bytes_ - bytes);
+  }
+  bytes_ = bytes;
 }
 
 }  // namespace pare

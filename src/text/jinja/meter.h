@@ -1,4 +1,4 @@
-// What one rendering uses: operations, and memory of the values that live.
+// What one rendering uses: work, and memory of the values that live.
 #pragma once
 
 #include <cstddef>
@@ -8,47 +8,61 @@
 namespace pare {
 
 // Bounds what happens on this thread while it lives; meters nest. Beyond a bound a JinjaFault is thrown.
+//
+// Work is counted in bytes that are copied: whatever walks texts or items spends as many as would take as
+// long. That is done by what does the walking: python_char_at reads, JinjaString writes and copies,
+// jinja_find searches, jinja_equal, jinja_less and jinja_hash compare, jinja_items lists. What is built of
+// these need not count anything.
 class JinjaMeter {
  public:
+  static constexpr size_t kStep = 64;  // what one operation of the evaluator spends
+
   JinjaMeter(size_t memory_limit, size_t step_limit);
   ~JinjaMeter();
   JinjaMeter(const JinjaMeter&) = delete;
   JinjaMeter& operator=(const JinjaMeter&) = delete;
 
   // Null where nothing is bounded.
-  static JinjaMeter* current();
+  static JinjaMeter* current() { return current_; }
 
   void take(size_t bytes);
   void give_back(size_t bytes) { used_ -= bytes; }
   // Throws as take does, takes nothing.
   void require(size_t bytes) const;
-  void step(size_t count = 1) {
-    if (count > steps_left_) out_of_steps();
-    steps_left_ -= count;
+  void spend(size_t work) {
+    if (work > left_) out_of_steps();
+    left_ -= work;
   }
 
  private:
   [[noreturn]] void out_of_steps() const;
 
+  static inline constinit thread_local JinjaMeter* current_ = nullptr;
+
   size_t memory_limit_;
   size_t step_limit_;
   size_t used_ = 0;
-  size_t steps_left_;
+  size_t left_;  // work
   JinjaMeter* outer_;
 };
 
-// Before a text or list is built that may be larger than what it is made of. `count` times `bytes` must fit.
+inline void jinja_spend(size_t work) {
+  if (JinjaMeter* const meter = JinjaMeter::current()) meter->spend(work);
+}
+// One operation.
+inline void jinja_step() { jinja_spend(JinjaMeter::kStep); }
+
+// Before a text or list is built that may be larger than what it is made of. `count` times `bytes` must fit;
+// writing them is spent.
 void jinja_require_memory(size_t bytes, size_t count = 1);
-// While a text or list grows: its size now must fit.
+// While a text or list grows: its size now must fit. A step.
 void jinja_require_room(size_t bytes);
-// The work of touching so many bytes, 64 of them a step.
-void jinja_spend(size_t bytes);
 
 // A part of the current meter's memory, given back when it goes. The meter must outlive it.
 class JinjaCharge {
  public:
   JinjaCharge() = default;
-  explicit JinjaCharge(size_t bytes);
+  explicit JinjaCharge(size_t bytes) { resize(bytes); }
   ~JinjaCharge() {
     if (meter_) meter_->give_back(bytes_);
   }
@@ -59,6 +73,8 @@ class JinjaCharge {
     std::swap(bytes_, other.bytes_);
     return *this;
   }
+  // What is added is spent, too.
+  void resize(size_t bytes);
 
  private:
   JinjaMeter* meter_ = nullptr;

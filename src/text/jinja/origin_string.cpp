@@ -5,6 +5,8 @@
 namespace pare {
 
 size_t JinjaString::run_of(size_t pos) const {
+  constexpr size_t kSearchWork = 16;
+  jinja_spend(kSearchWork);
   const auto run = std::upper_bound(runs_.begin(), runs_.end(), pos,
                                     [](size_t at, const Run& other) { return at < other.end; });
   return static_cast<size_t>(run - runs_.begin());
@@ -17,7 +19,9 @@ int32_t JinjaString::origin_at(size_t pos) const {
 }
 
 void JinjaString::append(std::string_view text, int32_t origin) {
+  constexpr size_t kAppendWork = 8;  // beside the bytes
   if (text.empty()) return;
+  jinja_spend(text.size() + kAppendWork);
   if (text_.empty()) {
     origin_ = origin;
     runs_.clear();

@@ -6,17 +6,25 @@
 #include <string_view>
 #include <vector>
 
+#include "text/jinja/meter.h"
+
 namespace pare {
 
 // The origin of a template's own text and of variables that are as trusted as it. Other origins are the
 // caller's numbers.
 inline constexpr int32_t kTemplateOrigin = -1;
 
+// Writing and copying spends the current JinjaMeter's work.
 class JinjaString {
  public:
   JinjaString() = default;
   explicit JinjaString(std::string text, int32_t origin = kTemplateOrigin)
       : text_(std::move(text)), origin_(origin) {}
+  ~JinjaString() = default;
+  JinjaString(const JinjaString& other) { append(other); }
+  JinjaString& operator=(const JinjaString& other) { return *this = JinjaString(other); }
+  JinjaString(JinjaString&&) noexcept = default;
+  JinjaString& operator=(JinjaString&&) noexcept = default;
 
   const std::string& text() const { return text_; }
   size_t size() const { return text_.size(); }

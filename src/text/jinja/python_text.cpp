@@ -6,6 +6,7 @@
 #include <array>
 #include <iterator>
 
+#include "text/jinja/meter.h"
 #include "text/jinja/python_tables.h"
 #include "text/utf8.h"
 
@@ -28,9 +29,15 @@ constexpr std::array<uint16_t, 128> make_ascii_classes() {
 }
 constexpr std::array<uint16_t, 128> kAsciiClasses = make_ascii_classes();
 
+// Work, in bytes that could be copied meanwhile.
+constexpr size_t kAsciiWork = 4;    // reading a character
+constexpr size_t kDecodeWork = 16;  // one of several bytes
+constexpr size_t kSearchWork = 32;  // finding it in a table
+
 // The last entry that begins at or before `code`, null if there is none.
 template <typename Entry, typename First>
 const Entry* entry_of(const Entry* entries, size_t count, char32_t code, First first) {
+  jinja_spend(kSearchWork);
   const Entry* after = std::upper_bound(entries, entries + count, code,
                                         [&](char32_t at, const Entry& entry) { return at < first(entry); });
   return after == entries ? nullptr : after - 1;
@@ -128,6 +135,7 @@ uint16_t python_classes(char32_t code) {
 
 PythonChar python_char_at(std::string_view text, size_t pos) {
   const auto byte = static_cast<unsigned char>(text[pos]);
+  jinja_spend(byte < 128 ? kAsciiWork : kDecodeWork);
   if (byte < 128) return {byte, pos, pos + 1, true};
   const Utf8Char c = decode_utf8(text.substr(pos));
   return {c.code, pos, pos + c.length, c.valid};
@@ -142,6 +150,7 @@ PythonChar python_char_before(std::string_view text, size_t pos) {
 }
 
 bool is_ascii(std::string_view text) {
+  jinja_spend(text.size());
   return std::all_of(text.begin(), text.end(), [](char c) { return static_cast<unsigned char>(c) < 128; });
 }
 
@@ -248,6 +257,7 @@ int python_digit(char32_t code) {
 
 JinjaString python_repr(const JinjaString& text) {
   const std::string& plain = text.text();
+  jinja_spend(2 * plain.size());
   const bool doubled = plain.find('\'') != std::string::npos && plain.find('"') == std::string::npos;
   const char quote = doubled ? '"' : '\'';
   JinjaString out(std::string(1, quote));

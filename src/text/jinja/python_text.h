@@ -39,7 +39,8 @@ struct PythonChar {
   uint16_t classes() const { return valid ? python_classes(code) : uint16_t{0}; }
   bool is(PythonClass bit) const { return (classes() & bit) != 0; }
 };
-// The character at byte pos < text.size(), and the one that ends at byte pos > 0.
+// The character at byte pos < text.size(), and the one that ends at byte pos > 0. Reading spends the current
+// JinjaMeter's work.
 PythonChar python_char_at(std::string_view text, size_t pos);
 PythonChar python_char_before(std::string_view text, size_t pos);
 

@@ -11,7 +11,6 @@ namespace pare {
 void JinjaEvaluator::write(const JinjaString& text) {
   if (static_cast<int64_t>(out_->size() + text.size()) > options_.limits.output_bytes)
     jinja_fault("the template writes more than {} bytes, the limit", options_.limits.output_bytes);
-  jinja_spend(text.size());
   out_->append(text);
 }
 
@@ -65,7 +64,7 @@ JinjaEvaluator::Flow JinjaEvaluator::run_statement(const JinjaStatement& stateme
 void JinjaEvaluator::run_output(const JinjaStatement& statement) {
   for (const auto& expr : statement.exprs) {
     if (expr->kind == JinjaExpr::Kind::kConst && expr->value.is_string()) {
-      JinjaMeter::current()->step();
+      jinja_step();
       write(expr->value.text());
       continue;
     }
@@ -110,7 +109,7 @@ void JinjaEvaluator::run_loop(const JinjaStatement& loop, std::shared_ptr<JinjaS
     InScope inner(*this, outer);
     while (auto item = context->advance()) {
       inner.renew(outer);
-      JinjaMeter::current()->step();
+      jinja_step();
       scope_->set(program_.loop, loop_value);
       assign(loop.target, *item);
       const Flow flow = run_body(loop.bodies[0]);

@@ -6,6 +6,7 @@
 #include "text/jinja/methods.h"
 #include "text/jinja/python_text.h"
 #include "text/jinja/text_ops.h"
+#include "text/jinja/text_search.h"
 #include "text/jinja/value_ops.h"
 
 namespace pare {
@@ -84,9 +85,8 @@ int64_t find_in(std::string_view name, const Value& self, const JinjaArgs& args,
   const std::string& wanted = text_arg(bound, 0).text();
   const auto part = window(self.text(), bound);
   if (!part) return -1;
-  jinja_spend(self.str().size());
   const std::string_view where = std::string_view(self.str()).substr(part->begin, part->end - part->begin);
-  const size_t at = last ? where.rfind(wanted) : where.find(wanted);
+  const size_t at = last ? jinja_rfind(where, wanted, where.size()) : jinja_find(where, wanted);
   if (at == std::string_view::npos) return -1;
   return static_cast<int64_t>(python_length(std::string_view(self.str()).substr(0, part->begin + at)));
 }
@@ -102,14 +102,18 @@ Value count(const Value& self, const JinjaArgs& args) {
   const std::string& wanted = text_arg(bound, 0).text();
   const auto part = window(self.text(), bound);
   if (!part) return Value::integer(0);
-  jinja_spend(self.str().size());
   const std::string_view where = std::string_view(self.str()).substr(part->begin, part->end - part->begin);
   if (wanted.empty()) return Value::integer(static_cast<JinjaInt>(python_length(where)) + 1);
   int64_t found = 0;
-  for (size_t at = where.find(wanted); at != std::string_view::npos;
-       at = where.find(wanted, at + wanted.size()))
+  for (size_t at = jinja_find(where, wanted); at != std::string_view::npos;
+       at = jinja_find(where, wanted, at + wanted.size()))
     ++found;
   return Value::integer(found);
+}
+
+bool has_affix(std::string_view text, std::string_view affix, bool at_end) {
+  if (affix.size() > text.size()) return false;
+  return jinja_same_text(text.substr(at_end ? text.size() - affix.size() : 0, affix.size()), affix);
 }
 
 Value with_affix(std::string_view name, const Value& self, const JinjaArgs& args, bool at_end) {
@@ -121,7 +125,7 @@ Value with_affix(std::string_view name, const Value& self, const JinjaArgs& args
       jinja_fault("{} first arg must be str or a tuple of str, not {}", name, jinja_type_name(affix));
     if (!part) return false;
     const std::string_view where = std::string_view(self.str()).substr(part->begin, part->end - part->begin);
-    return at_end ? where.ends_with(affix.str()) : where.starts_with(affix.str());
+    return has_affix(where, affix.str(), at_end);
   };
   if (bound[0].is_list() && bound[0].items().is_tuple()) {
     const auto& affixes = bound[0].items().items;
@@ -135,11 +139,9 @@ Value remove_affix(std::string_view name, const Value& self, const JinjaArgs& ar
   const JinjaString& affix = text_arg(bound, 0);
   const JinjaString& text = self.text();
   if (affix.empty()) return self;
-  if (at_end && text.text().ends_with(affix.text()))
-    return Value::string(text.slice(0, text.size() - affix.size()));
-  if (!at_end && text.text().starts_with(affix.text()))
-    return Value::string(text.slice(affix.size(), text.size()));
-  return self;
+  if (!has_affix(text.text(), affix.text(), at_end)) return self;
+  return Value::string(at_end ? text.slice(0, text.size() - affix.size())
+                              : text.slice(affix.size(), text.size()));
 }
 
 Value partition(std::string_view name, const Value& self, const JinjaArgs& args, bool last) {
@@ -147,8 +149,8 @@ Value partition(std::string_view name, const Value& self, const JinjaArgs& args,
   const JinjaString& separator = text_arg(bound, 0);
   if (separator.empty()) jinja_fault("empty separator");
   const JinjaString& text = self.text();
-  jinja_spend(text.size());
-  const size_t at = last ? text.text().rfind(separator.text()) : text.text().find(separator.text());
+  const size_t at = last ? jinja_rfind(text.text(), separator.text(), text.size())
+                         : jinja_find(text.text(), separator.text());
   const Value none = Value::string(std::string());
   if (at == std::string::npos) {
     return last ? Value::tuple({none, none, self}) : Value::tuple({self, none, none});
@@ -225,7 +227,10 @@ Value format_map(const Value& self, const JinjaArgs& args) {
   if (!bound[0].is_dict()) jinja_fault("format_map() argument must be a mapping");
   JinjaArgs named;
   for (const auto& [key, value] : bound[0].entries().entries)
-    if (key.is_string()) named.keyword.emplace_back(key.str(), value);
+    if (key.is_string()) {
+      jinja_require_memory(sizeof(named.keyword[0]) + key.str().size());
+      named.keyword.emplace_back(key.str(), value);
+    }
   return Value::string(jinja_format(self.text(), named));
 }
 
@@ -239,14 +244,12 @@ Value mapped(const Value& self, const JinjaArgs& args) {
 template <bool (*Is)(std::string_view)>
 Value cased(const Value& self, const JinjaArgs& args) {
   const JinjaBound bound("str method", args, {});
-  jinja_spend(self.str().size());
   return Value::boolean(Is(self.str()));
 }
 
 template <uint16_t Classes, bool Empty = false>
 Value all_of(const Value& self, const JinjaArgs& args) {
   const JinjaBound bound("str method", args, {});
-  jinja_spend(self.str().size());
   return Value::boolean((Empty && self.str().empty()) || python_all(self.str(), Classes));
 }
 

@@ -24,7 +24,7 @@ struct JinjaSpan {
 
 // A template is a program from outside: what it may use.
 struct JinjaLimits {
-  int64_t steps = 20'000'000;  // operations; 64 bytes of copied text count as one
+  int64_t steps = 20'000'000;  // operations; JinjaMeter says what else counts as one
   int64_t output_bytes = 64 << 20;
   int64_t memory_bytes = 256 << 20;  // of the values that live at one time
   int64_t depth = 600;               // of nested expressions, statements and calls together

@@ -4,12 +4,19 @@
 
 #include "text/jinja/fault.h"
 #include "text/jinja/python_text.h"
+#include "text/jinja/text_search.h"
 #include "text/jinja/value_ops.h"
 
 namespace pare {
 namespace {
 
 constexpr size_t kNotFound = std::string_view::npos;
+
+// Parts of a text, whose memory counts before they are values.
+void add_part(std::vector<JinjaString>& parts, JinjaString part) {
+  jinja_require_room(parts.size() * sizeof(JinjaString));
+  parts.push_back(std::move(part));
+}
 
 bool holds_char(std::string_view chars, std::string_view one) {
   for (size_t pos = 0; pos < chars.size();) {
@@ -20,10 +27,10 @@ bool holds_char(std::string_view chars, std::string_view one) {
   return false;
 }
 
-std::vector<JinjaValue> values_of(const std::vector<JinjaString>& texts) {
+std::vector<JinjaValue> values_of(std::vector<JinjaString> texts) {
   std::vector<JinjaValue> values;
   values.reserve(texts.size());
-  for (const JinjaString& text : texts) values.push_back(JinjaValue::string(text));
+  for (JinjaString& text : texts) values.push_back(JinjaValue::string(std::move(text)));
   return values;
 }
 
@@ -41,13 +48,13 @@ std::vector<JinjaString> split_space(const JinjaString& text, int64_t limit) {
       pos = python_char_at(plain, pos).end;
     if (pos >= plain.size()) return parts;
     if (limit-- == 0) {
-      parts.push_back(text.slice(pos, text.size()));
+      add_part(parts, text.slice(pos, text.size()));
       return parts;
     }
     const size_t begin = pos;
     while (pos < plain.size() && !python_char_at(plain, pos).is(kPySpace))
       pos = python_char_at(plain, pos).end;
-    parts.push_back(text.slice(begin, pos));
+    add_part(parts, text.slice(begin, pos));
   }
 }
 
@@ -58,13 +65,13 @@ std::vector<JinjaString> rsplit_space(const JinjaString& text, int64_t limit) {
     while (pos > 0 && python_char_before(plain, pos).is(kPySpace)) pos = python_char_before(plain, pos).begin;
     if (pos == 0) break;
     if (limit-- == 0) {
-      parts.push_back(text.slice(0, pos));
+      add_part(parts, text.slice(0, pos));
       break;
     }
     const size_t end = pos;
     while (pos > 0 && !python_char_before(plain, pos).is(kPySpace))
       pos = python_char_before(plain, pos).begin;
-    parts.push_back(text.slice(pos, end));
+    add_part(parts, text.slice(pos, end));
   }
   std::reverse(parts.begin(), parts.end());
   return parts;
@@ -78,7 +85,6 @@ void require_separator(const JinjaString& separator) {
 
 JinjaString strip_text(const JinjaString& text, const JinjaString* chars, JinjaSide side) {
   const std::string_view plain = text.text();
-  jinja_spend(plain.size());
   const auto goes = [&](const PythonChar& c) {
     return chars ? holds_char(chars->text(), plain.substr(c.begin, c.end - c.begin)) : c.is(kPySpace);
   };
@@ -88,25 +94,22 @@ JinjaString strip_text(const JinjaString& text, const JinjaString* chars, JinjaS
     const PythonChar c = python_char_at(plain, begin);
     if (!goes(c)) break;
     begin = c.end;
-    if (chars) jinja_spend(chars->size());
   }
   while (side != JinjaSide::kLeft && begin < end) {
     const PythonChar c = python_char_before(plain, end);
     if (!goes(c)) break;
     end = c.begin;
-    if (chars) jinja_spend(chars->size());
   }
   return begin == 0 && end == plain.size() ? text : text.slice(begin, end);
 }
 
 std::vector<JinjaValue> split_text(const JinjaString& text, const JinjaString* separator, int64_t limit) {
-  jinja_spend(text.size());
   if (!separator) return values_of(split_space(text, limit));
   require_separator(*separator);
   std::vector<JinjaValue> parts;
   size_t begin = 0;
   while (limit-- != 0) {
-    const size_t at = text.text().find(separator->text(), begin);
+    const size_t at = jinja_find(text.text(), separator->text(), begin);
     if (at == kNotFound) break;
     parts.push_back(JinjaValue::string(text.slice(begin, at)));
     begin = at + separator->size();
@@ -116,13 +119,12 @@ std::vector<JinjaValue> split_text(const JinjaString& text, const JinjaString* s
 }
 
 std::vector<JinjaValue> rsplit_text(const JinjaString& text, const JinjaString* separator, int64_t limit) {
-  jinja_spend(text.size());
   if (!separator) return values_of(rsplit_space(text, limit));
   require_separator(*separator);
   std::vector<JinjaValue> parts;
   size_t end = text.size();
-  while (limit-- != 0 && end >= separator->size()) {
-    const size_t at = text.text().rfind(separator->text(), end - separator->size());
+  while (limit-- != 0) {
+    const size_t at = jinja_rfind(text.text(), separator->text(), end);
     if (at == kNotFound) break;
     parts.push_back(JinjaValue::string(text.slice(at + separator->size(), end)));
     end = at;
@@ -134,7 +136,6 @@ std::vector<JinjaValue> rsplit_text(const JinjaString& text, const JinjaString* 
 
 std::vector<JinjaString> split_lines(const JinjaString& text, bool keep_ends) {
   const std::string_view plain = text.text();
-  jinja_spend(plain.size());
   std::vector<JinjaString> lines;
   size_t begin = 0;
   for (size_t pos = 0; pos < plain.size();) {
@@ -142,17 +143,16 @@ std::vector<JinjaString> split_lines(const JinjaString& text, bool keep_ends) {
     pos = c.end;
     if (!c.valid || !is_line_end(c.code)) continue;
     if (c.code == '\r' && pos < plain.size() && plain[pos] == '\n') ++pos;
-    lines.push_back(text.slice(begin, keep_ends ? pos : c.begin));
+    add_part(lines, text.slice(begin, keep_ends ? pos : c.begin));
     begin = pos;
   }
-  if (begin < plain.size()) lines.push_back(text.slice(begin, plain.size()));
+  if (begin < plain.size()) add_part(lines, text.slice(begin, plain.size()));
   return lines;
 }
 
 JinjaString replace_text(const JinjaString& text, const JinjaString& from, const JinjaString& to,
                          int64_t limit) {
   const std::string_view plain = text.text();
-  jinja_spend(plain.size());
   JinjaString out;
   const auto put = [&] {
     out.append(to);
@@ -172,7 +172,7 @@ JinjaString replace_text(const JinjaString& text, const JinjaString& from, const
   }
   size_t begin = 0;
   for (; limit != 0; --limit) {
-    const size_t at = plain.find(from.text(), begin);
+    const size_t at = jinja_find(plain, from.text(), begin);
     if (at == kNotFound) break;
     out.append(text, begin, at);
     put();

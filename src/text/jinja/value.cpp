@@ -4,6 +4,7 @@
 
 #include "text/jinja/fault.h"
 #include "text/jinja/object.h"
+#include "text/jinja/text_search.h"
 #include "text/jinja/value_ops.h"
 
 namespace pare {
@@ -104,7 +105,7 @@ JinjaValue JinjaValue::string(std::string text, int32_t origin) {
 JinjaValue JinjaValue::sequence(JinjaList items) {
   items.nesting = nesting_over(items.items);
   check_nesting(items.nesting);
-  items.charge = JinjaCharge(list_bytes(items));
+  items.charge.resize(list_bytes(items));
   JinjaValue value;
   value.data_ = std::make_shared<JinjaList>(std::move(items));
   return value;
@@ -121,7 +122,7 @@ JinjaValue JinjaValue::tuple(std::vector<JinjaValue> items) {
 JinjaValue JinjaValue::dict() {
   JinjaValue value;
   auto entries = std::make_shared<JinjaDict>();
-  entries->charge = JinjaCharge(kObjectBytes);
+  entries->charge.resize(kObjectBytes);
   value.data_ = std::move(entries);
   return value;
 }
@@ -143,7 +144,7 @@ void JinjaValue::append(JinjaValue value) {
   list->nesting = std::max(list->nesting, value.nesting() + 1);
   check_nesting(list->nesting);
   list->items.push_back(std::move(value));
-  list->charge = JinjaCharge(list_bytes(*list));
+  list->charge.resize(list_bytes(*list));
 }
 
 void JinjaValue::set(std::string_view key, JinjaValue value) {
@@ -230,7 +231,7 @@ bool JinjaValue::same_as(const JinjaValue& other) const {
     case Kind::kUndefined:
       return why_undefined() == other.why_undefined();
     case Kind::kString:
-      return &text() == &other.text() || str() == other.str();
+      return &text() == &other.text() || jinja_same_text(str(), other.str());
     case Kind::kList:
       return &items() == &other.items();
     case Kind::kDict:
@@ -259,13 +260,15 @@ const JinjaValue* JinjaDict::find(const JinjaValue& key) const {
 }
 
 const JinjaValue* JinjaDict::find(std::string_view key) const {
-  const auto matches = [&](const JinjaValue& other) { return other.is_string() && other.str() == key; };
+  const auto matches = [&](const JinjaValue& other) {
+    return other.is_string() && jinja_same_text(other.str(), key);
+  };
   if (index.empty()) {
     for (const auto& [name, value] : entries)
       if (matches(name)) return &value;
     return nullptr;
   }
-  const auto [begin, end] = index.equal_range(std::hash<std::string_view>()(key));
+  const auto [begin, end] = index.equal_range(jinja_hash(key));
   for (auto at = begin; at != end; ++at)
     if (matches(entries[at->second].first)) return &entries[at->second].second;
   return nullptr;
@@ -287,7 +290,7 @@ void JinjaDict::set(const JinjaValue& key, JinjaValue value) {
   } else if (entries.size() >= kIndexedFrom) {
     for (size_t i = 0; i < entries.size(); ++i) index.emplace(jinja_hash(entries[i].first), i);
   }
-  charge = JinjaCharge(kObjectBytes + entries.capacity() * sizeof(entries[0]) + index.size() * 48);
+  charge.resize(kObjectBytes + entries.capacity() * sizeof(entries[0]) + index.size() * 48);
 }
 
 }  // namespace pare

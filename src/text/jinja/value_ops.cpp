@@ -8,6 +8,7 @@
 #include "text/jinja/fault.h"
 #include "text/jinja/object.h"
 #include "text/jinja/python_text.h"
+#include "text/jinja/text_search.h"
 
 namespace pare {
 namespace {
@@ -198,10 +199,10 @@ std::string jinja_type_name(const JinjaValue& value) {
 }
 
 bool jinja_equal(const JinjaValue& a, const JinjaValue& b) {
-  if (JinjaMeter* const meter = JinjaMeter::current()) meter->step();
+  jinja_step();
   if (a.is_number() && b.is_number()) return equal_numbers(a, b);
   if (a.kind() != b.kind()) return false;
-  if (a.is_string()) return a.str() == b.str();
+  if (a.is_string()) return jinja_same_text(a.str(), b.str());
   if (a.is_list()) return equal_lists(a.items(), b.items());
   if (a.is_dict()) return equal_dicts(a.entries(), b.entries());
   if (a.is_object()) return a.object() == b.object();
@@ -209,12 +210,15 @@ bool jinja_equal(const JinjaValue& a, const JinjaValue& b) {
 }
 
 bool jinja_less(const JinjaValue& a, const JinjaValue& b, std::string_view op) {
-  if (JinjaMeter* const meter = JinjaMeter::current()) meter->step();
+  jinja_step();
   if (a.is_number() && b.is_number()) {
     if (a.is_integer() && b.is_integer()) return a.as_int() < b.as_int();
     return a.as_float() < b.as_float();
   }
-  if (a.is_string() && b.is_string()) return a.str() < b.str();
+  if (a.is_string() && b.is_string()) {
+    jinja_spend(std::min(a.str().size(), b.str().size()));
+    return a.str() < b.str();
+  }
   if (!is_comparable(a, b)) no_order(a, b, op);
   const auto& left = a.items().items;
   const auto& right = b.items().items;
@@ -251,8 +255,7 @@ bool jinja_contains(const JinjaValue& container, const JinjaValue& item) {
   if (container.is_string()) {
     if (!item.is_string())
       jinja_fault("'in <string>' requires string as left operand, not {}", jinja_type_name(item));
-    jinja_spend(container.str().size());
-    return container.str().find(item.str()) != std::string::npos;
+    return jinja_find(container.str(), item.str()) != std::string::npos;
   }
   if (container.is_dict()) {
     if (!jinja_hashable(item)) jinja_fault("unhashable type: '{}'", jinja_type_name(item));
@@ -272,13 +275,19 @@ bool jinja_hashable(const JinjaValue& value) {
   if (value.is_dict()) return false;
   if (!value.is_list()) return true;
   const JinjaList& list = value.items();
-  jinja_require_room(0);  // a step: what is shared is visited as often as it is named
+  jinja_step();  // what is shared is visited as often as it is named
   if (list.is_tuple()) return std::all_of(list.items.begin(), list.items.end(), jinja_hashable);
   return list.form == JinjaList::Form::kIterator || list.form == JinjaList::Form::kValues;
 }
 
+size_t jinja_hash(std::string_view text) {
+  jinja_spend(JinjaMeter::kStep + 2 * text.size());
+  return std::hash<std::string_view>()(text);
+}
+
 size_t jinja_hash(const JinjaValue& value) {
-  if (value.is_string()) return std::hash<std::string_view>()(value.str());
+  if (value.is_string()) return jinja_hash(value.str());
+  jinja_step();
   if (value.is_number()) {
     const double number = value.as_float();  // equal numbers are the same double
     return std::hash<double>()(number);
@@ -325,7 +334,7 @@ std::string jinja_float_repr(double value) {
 JinjaString jinja_repr(const JinjaValue& value, int depth) {
   using Kind = JinjaValue::Kind;
   if (depth > kMaxReprDepth) jinja_fault("a value nests too deeply to be printed");
-  if (JinjaMeter* const meter = JinjaMeter::current()) meter->step();
+  jinja_step();
   switch (value.kind()) {
     case Kind::kUndefined:
       return JinjaString("Undefined");
@@ -376,10 +385,7 @@ std::vector<JinjaValue> jinja_items(const JinjaValue& value) {
 
 size_t jinja_length(const JinjaValue& value) {
   if (value.is_undefined()) return 0;
-  if (value.is_string()) {
-    jinja_spend(value.str().size());
-    return python_length(value.str());
-  }
+  if (value.is_string()) return python_length(value.str());
   if (value.is_dict()) return value.entries().entries.size();
   if (!value.is_list() || value.items().form == JinjaList::Form::kIterator)
     jinja_fault("object of type '{}' has no len()", jinja_type_name(value));

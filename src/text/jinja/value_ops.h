@@ -27,6 +27,7 @@ bool jinja_contains(const JinjaValue& container, const JinjaValue& item);
 // Can be a key. Equal values have equal hashes.
 bool jinja_hashable(const JinjaValue& value);
 size_t jinja_hash(const JinjaValue& value);
+size_t jinja_hash(std::string_view text);
 
 // str() and repr().
 JinjaString jinja_str(const JinjaValue& value);
