@@ -5,6 +5,7 @@
 #include <cmath>
 #include <functional>
 
+#include "base/keyed_hash.h"
 #include "text/jinja/fault.h"
 #include "text/jinja/object.h"
 #include "text/jinja/python_text.h"
@@ -282,23 +283,24 @@ bool jinja_hashable(const JinjaValue& value) {
 
 size_t jinja_hash(std::string_view text) {
   jinja_spend(JinjaMeter::kStep + 2 * text.size());
-  return std::hash<std::string_view>()(text);
+  return keyed_hash(text);
 }
 
 size_t jinja_hash(const JinjaValue& value) {
   if (value.is_string()) return jinja_hash(value.str());
   jinja_step();
   if (value.is_number()) {
-    const double number = value.as_float();  // equal numbers are the same double
-    return std::hash<double>()(number);
+    double number = value.as_float();  // equal numbers are the same double
+    if (number == 0) number = 0;       // and so are both zeros
+    return keyed_hash({reinterpret_cast<const char*>(&number), sizeof(number)});
   }
   if (value.is_object()) return std::hash<const void*>()(value.object().get());
   if (!value.is_list()) return static_cast<size_t>(value.kind());
   if (!jinja_hashable(value)) jinja_fault("unhashable type: '{}'", jinja_type_name(value));
   if (!value.items().is_tuple()) return std::hash<const void*>()(&value.items());
-  size_t hash = 7;
-  for (const JinjaValue& item : value.items().items) hash = hash * 1000003 ^ jinja_hash(item);
-  return hash;
+  std::vector<size_t> hashes;
+  for (const JinjaValue& item : value.items().items) hashes.push_back(jinja_hash(item));
+  return keyed_hash({reinterpret_cast<const char*>(hashes.data()), hashes.size() * sizeof(hashes[0])});
 }
 
 std::string jinja_int_text(JinjaInt value) { return fmt::format("{}", value); }

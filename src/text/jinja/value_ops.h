@@ -24,7 +24,7 @@ bool jinja_less_equal(const JinjaValue& a, const JinjaValue& b);
 bool jinja_greater_equal(const JinjaValue& a, const JinjaValue& b);
 bool jinja_contains(const JinjaValue& container, const JinjaValue& item);
 
-// Can be a key. Equal values have equal hashes.
+// Can be a key. Equal values have equal hashes; no one outside this process knows which.
 bool jinja_hashable(const JinjaValue& value);
 size_t jinja_hash(const JinjaValue& value);
 size_t jinja_hash(std::string_view text);
