@@ -26,6 +26,7 @@ std::array<int32_t, 256> no_bytes() {
 std::vector<TextRange> ranges_within(std::span<const TextRange> ranges, size_t begin, size_t end) {
   std::vector<TextRange> within;
   for (const TextRange& range : ranges) {
+    if (range.begin >= end) break;
     const size_t from = std::max(begin, range.begin);
     const size_t to = std::min(end, range.end);
     if (from < to) within.push_back({from - begin, to - begin});

@@ -98,6 +98,22 @@ TEST(Tokenizer, PartsAreOneTextWhoseForeignPartsAreNeverSpecial) {
   EXPECT_EQ(encode({}), Ids());
 }
 
+TEST(Tokenizer, ManyPartsTakeLinearTime) {
+  auto spec = byte_spec({});
+  spec.added = {{.text = "<s>", .id = 300, .special = true}};
+  const Tokenizer tokenizer(spec);
+  std::vector<TextPart> parts;
+  Ids expected;
+  for (int i = 0; i < 200'000; ++i) {
+    parts.insert(parts.end(), {{"<s>", true}, {"a", false}});
+    expected.insert(expected.end(), {300, 'a'});
+  }
+  const auto start = std::chrono::steady_clock::now();
+  EXPECT_EQ(tokenizer.encode_parts(parts, {}), expected);
+  const std::chrono::duration<double> seconds = std::chrono::steady_clock::now() - start;
+  EXPECT_LT(seconds.count(), 5);  // 0.1 s
+}
+
 // A character vocabulary with the space sign.
 TokenizerSpec char_spec() {
   TokenizerSpec spec;
