@@ -16,10 +16,10 @@ bool is_ids(const Json& value) {
          std::all_of(value.begin(), value.end(), [](const Json& id) { return id.is_number(); });
 }
 
-// A prompt, and its text where that is to be echoed.
+// A prompt, and its text where it was given as one.
 struct Prompt {
   std::vector<int32_t> ids;
-  std::string text;
+  std::optional<std::string> text;
 };
 
 Prompt read_prompt(const Json& value, const Tokenizer& tokenizer, int64_t context) {
@@ -37,9 +37,17 @@ Prompt read_prompt(const Json& value, const Tokenizer& tokenizer, int64_t contex
     if (!whole || *whole < 0 || *whole >= Tokenizer::kMaxVocab)
       fail(ErrorCode::kInvalid, "\"prompt\" holds {}, which is no token id", id.dump());
     prompt.ids.push_back(static_cast<int32_t>(*whole));
-    if (*whole < tokenizer.vocab_size()) prompt.text += tokenizer.token_bytes(prompt.ids.back());
   }
   return prompt;
+}
+
+// What an answer begins with.
+std::string echo_of(const Prompt& prompt, const Tokenizer& tokenizer) {
+  if (prompt.text) return *prompt.text;
+  std::string text;
+  for (const int32_t id : prompt.ids)
+    if (id < tokenizer.vocab_size()) text += tokenizer.token_bytes(id);
+  return text;
 }
 
 std::vector<Prompt> read_prompts(const Json& body, const Tokenizer& tokenizer, int64_t context) {
@@ -99,6 +107,9 @@ size_t find_model(std::string_view id, const std::vector<ServedModel>& models) {
 Json read_api_body(std::string_view body) {
   Json json = parse_json(body, kRequest);
   if (!json.is_object()) fail(ErrorCode::kFormat, "{}: it is not a JSON object", kRequest);
+  // Fields are looked for one by one.
+  if (json.size() > kMaxFields)
+    fail(ErrorCode::kInvalid, "{}: it has {} fields, expected at most {}", kRequest, json.size(), kMaxFields);
   return json;
 }
 
@@ -128,7 +139,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     const ChatInput input = read_chat_input(json);
     const std::vector<JinjaSpan> spans = model.chat->chat.render(input);
     require_text_fits(text_of(spans).size(), usable, "messages");
-    prompts.push_back({encode_chat(*model.tokenizer, spans), ""});
+    prompts.push_back({encode_chat(*model.tokenizer, spans), {}});
     if (!options.ignore_eos) add_chat_ends(*model.chat, options);
     request.continues = input.ending == ChatEnding::kContinued;
   } else {
@@ -152,8 +163,9 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     tokens += n * static_cast<int64_t>(ids.size());
     if (tokens > kMaxPromptTokens)
       fail(ErrorCode::kInvalid, "the prompts, \"n\" times, have more than {} tokens", kMaxPromptTokens);
+    const std::string text = echo ? echo_of(prompt, *model.tokenizer) : "";
     for (int64_t i = 0; i < n; ++i) {
-      request.choices.push_back({ids, options, echo ? prompt.text : ""});
+      request.choices.push_back({ids, options, text});
       ++options.sampling.seed;
     }
   }

@@ -32,16 +32,17 @@ struct ApiRequest {
 inline constexpr int64_t kMaxChoices = 2048;          // of a request: prompts times "n"
 inline constexpr int64_t kMaxN = 128;                 // "n"
 inline constexpr int64_t kMaxPromptTokens = 1 << 24;  // of all choices together
+inline constexpr size_t kMaxFields = 1024;            // of a body
 
 // The index of a model; the first one for an empty id. Throws ApiError (kNotFound, "model_not_found").
 size_t find_model(std::string_view id, const std::vector<ServedModel>& models);
 
 // A text of far more bytes than the context's tokens can hold is refused before it is encoded: encoding
-// megabytes takes seconds and keeps all clients waiting. Throws ApiError (kInvalid,
+// megabytes takes seconds. Throws ApiError (kInvalid,
 // "context_length_exceeded") that calls the text `name`.
 void require_text_fits(size_t bytes, int64_t context, const char* name);
 
-// A body's JSON object. Throws kFormat.
+// A body's JSON object. Throws kFormat, and kInvalid when it has too many fields.
 Json read_api_body(std::string_view body);
 // The index of the model that a body names.
 size_t read_model(const Json& body, const std::vector<ServedModel>& models);

@@ -10,6 +10,9 @@
 namespace pare {
 namespace {
 
+constexpr size_t kMaxPieces = size_t{1} << 18;  // of a text whose tokens are written out
+constexpr size_t kMaxText = size_t{8} << 20;    // bytes that ids may become: as many as a body may have
+
 // Bytes that are no text by themselves are a list of numbers, as in llama.cpp.
 Json piece_json(const std::string& bytes) {
   std::string text;
@@ -36,14 +39,19 @@ Json tokenize_json(std::string_view body, const std::vector<ServedModel>& models
       .parse_special = boolean(json, "parse_special", true)};
   const std::vector<int32_t> ids = model.tokenizer->encode(text, options);
   Json tokens = ids;
-  if (boolean(json, "with_pieces"))
+  const bool with_pieces = boolean(json, "with_pieces");
+  const bool with_texts = boolean(json, "return_token_strs");
+  if ((with_pieces || with_texts) && ids.size() > kMaxPieces)
+    fail(ErrorCode::kInvalid, "\"{}\" of a text of {} tokens, expected at most {}",
+         with_pieces ? "with_pieces" : "return_token_strs", ids.size(), kMaxPieces);
+  if (with_pieces)
     std::transform(ids.begin(), ids.end(), tokens.begin(), [&](int32_t id) {
       return Json{{"id", id}, {"piece", piece_json(model.tokenizer->token_bytes(id))}};
     });
   Json answer = {{"tokens", std::move(tokens)},
                  {"count", ids.size()},
                  {"max_model_len", usable_context(context, model.packed->config)}};
-  if (boolean(json, "return_token_strs")) {
+  if (with_texts) {
     answer["token_strs"] = Json::array();
     for (const int32_t id : ids) answer["token_strs"].push_back(model.tokenizer->token_bytes(id));
   }
@@ -56,12 +64,16 @@ Json detokenize_json(std::string_view body, const std::vector<ServedModel>& mode
   const Json& list = field(json, "tokens");
   if (!list.is_array()) fail(ErrorCode::kFormat, "\"tokens\" is not a list of token ids");
   std::vector<int32_t> ids;
+  size_t bytes = 0;
   for (const Json& value : list) {
     const std::optional<int64_t> id = whole_number(value);
     if (!id || *id < 0 || *id >= model.tokenizer->vocab_size())
       fail(ErrorCode::kInvalid, "\"tokens\" holds {}, expected ids from 0 to {}", value.dump().substr(0, 80),
            model.tokenizer->vocab_size() - 1);
     ids.push_back(static_cast<int32_t>(*id));
+    bytes += model.tokenizer->token_bytes(ids.back()).size();
+    if (bytes > kMaxText)
+      fail(ErrorCode::kInvalid, "the text of \"tokens\" has more than {} bytes", kMaxText);
   }
   const std::string text = model.tokenizer->decode(ids, false);
   return {{"content", text}, {"prompt", text}};

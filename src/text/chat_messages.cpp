@@ -8,7 +8,7 @@
 namespace pare {
 namespace {
 
-constexpr size_t kMaxFields = 256;  // of a message, whose fields are looked for one by one
+constexpr size_t kMaxFields = 64;  // of a message, whose fields are looked for one by one
 constexpr std::array<const char*, 3> kThoughts = {"reasoning_content", "thinking", "reasoning"};
 
 // The text of a part of a content, or null.

@@ -4,6 +4,7 @@
 #include <array>
 
 #include "text/chat_messages.h"
+#include "text/jinja/fault.h"
 #include "text/unicode.h"
 
 namespace pare {
@@ -154,8 +155,7 @@ ChatTemplate::Needs ChatTemplate::probe(const JinjaTemplate& code) const {
   return needs;
 }
 
-std::vector<JinjaSpan> ChatTemplate::run(const JinjaTemplate& code, const Json& messages,
-                                         const ChatInput& input) const {
+JinjaValue ChatTemplate::variables_of(const Json& messages, const ChatInput& input) const {
   const auto count = static_cast<int32_t>(messages.size());
   JinjaValue variables = JinjaValue::dict();
   for (const auto& [name, text] : tokens_) variables.set(name, JinjaValue::string(text));
@@ -171,7 +171,17 @@ std::vector<JinjaSpan> ChatTemplate::run(const JinjaTemplate& code, const Json& 
   variables.set("tools", JinjaValue::from_json(input.tools, count));
   variables.set("documents", JinjaValue::from_json(input.documents, count + 1));
   variables.set("add_generation_prompt", JinjaValue::boolean(input.ending == ChatEnding::kAnswer));
-  return code.render(variables, {.limits = kLimits, .now = input.now});
+  return variables;
+}
+
+std::vector<JinjaSpan> ChatTemplate::run(const JinjaTemplate& code, const Json& messages,
+                                         const ChatInput& input) const {
+  const JinjaMeter meter(size_t{kLimits.memory_bytes}, size_t{kLimits.steps});  // of the variables
+  try {
+    return code.render(variables_of(messages, input), {.limits = kLimits, .now = input.now});
+  } catch (const JinjaFault& fault) {
+    throw Error(fault.code, fault.message);
+  }
 }
 
 std::vector<JinjaSpan> ChatTemplate::render(const ChatInput& input) const {

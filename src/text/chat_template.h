@@ -71,6 +71,7 @@ class ChatTemplate {
   static Program parse(const std::string& source);
   const Program& program_for(const ChatInput& input) const;
   Needs probe(const JinjaTemplate& code) const;
+  JinjaValue variables_of(const Json& messages, const ChatInput& input) const;
   std::vector<JinjaSpan> run(const JinjaTemplate& code, const Json& messages, const ChatInput& input) const;
 
   std::map<std::string, std::string> tokens_;

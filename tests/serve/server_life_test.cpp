@@ -141,5 +141,21 @@ TEST_F(BusyServerTest, CutsWhatTakesTooLongWithAWord) {
   server_.reset();
 }
 
+TEST_F(BusyServerTest, BoundsWhatARequestMayCost) {
+  start();
+  Json body = prompt("Mira", 3);
+  for (int i = 0; i < 1024; ++i) body[fmt::format("x{}", i)] = 0;
+  EXPECT_THAT(error_of(post("/v1/completions", body)), HasSubstr("1028 fields, expected at most 1024"));
+  const std::string text(1 << 19, 'a');
+  EXPECT_THAT(error_of(post("/tokenize", {{"content", text}, {"with_pieces", true}})),
+              HasSubstr("\"with_pieces\" of a text of"));
+  int32_t longest = 0;
+  const auto bytes = [&](int32_t id) { return tiny_.tokenizer.token_bytes(id).size(); };
+  for (int32_t id = 0; id < tiny_.tokenizer.vocab_size(); ++id)
+    if (bytes(id) > bytes(longest)) longest = id;
+  const std::vector<int32_t> many((8 << 20) / bytes(longest) + 1, longest);
+  EXPECT_THAT(error_of(post("/detokenize", {{"tokens", many}})), HasSubstr("more than 8388608 bytes"));
+}
+
 }  // namespace
 }  // namespace pare

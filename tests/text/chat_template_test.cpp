@@ -37,9 +37,15 @@ std::string in_style(const char* name, const Json& messages) {
 
 TEST(ChatTemplate, BoundsTheFieldsOfAMessage) {
   Json with_many = message("user", "Hi");
-  for (int i = 0; i < 255; ++i) with_many[fmt::format("x{}", i)] = 0;
+  for (int i = 0; i < 63; ++i) with_many[fmt::format("x{}", i)] = 0;
   EXPECT_PARE_ERROR(written("{{ messages[0].content }}", input_of(Json::array({with_many}))),
-                    ErrorCode::kInvalid, "message 1 has 257 fields, expected at most 256");
+                    ErrorCode::kInvalid, "message 1 has 65 fields, expected at most 64");
+}
+
+TEST(ChatTemplate, BoundsTheMemoryOfWhatItIsGiven) {
+  ChatInput input = input_of(Json::array({message("user", "Hi")}));
+  input.variables = Json::object({{"texts", std::vector<std::string>(1'500'000)}});
+  EXPECT_PARE_ERROR(written("{{ messages[0].content }}", input), ErrorCode::kInvalid, "bytes of memory");
 }
 
 TEST(ChatStyles, WriteAsTheFamiliesDo) {
