@@ -117,7 +117,7 @@ void Connection::answer(HttpAnswer answer) {
 }
 
 void Connection::wait_for_answer() {
-  waits_ = true;
+  if (std::exchange(waits_, true)) return;
   stream_.expires_never();
   watch();
 }

@@ -52,6 +52,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   virtual HttpFields common_fields() const = 0;
 
   const Request& request() const { return request_; }
+  std::string take_body() { return std::move(request_.body()); }
   Executor executor() { return stream_.get_executor(); }
   // The number of the request: what belongs to an earlier one is stale.
   uint64_t serial() const { return serial_; }

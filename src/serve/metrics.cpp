@@ -29,6 +29,10 @@ class Writer {
   void add(const std::string& labels, Value value) {
     fmt::format_to(std::back_inserter(text_), "{}{{{}}} {}\n", name_, labels, value);
   }
+  template <typename Value>
+  void add(Value value) {
+    fmt::format_to(std::back_inserter(text_), "{} {}\n", name_, value);
+  }
   std::string take() { return std::move(text_); }
 
  private:
@@ -48,12 +52,14 @@ void Metrics::count_sequence(size_t model, int64_t prompt, const Generation& gen
   ++totals.ends[static_cast<size_t>(generation.finish)];
 }
 
-std::string Metrics::text(const std::vector<ServedModel>& models,
-                          const std::vector<EngineLoad>& loads) const {
+std::string Metrics::text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads,
+                          int64_t at_work) const {
   Writer out;
   out.begin("pare_http_requests_total", "counter", "Requests answered, by place and status.");
   for (const auto& [key, count] : answers_)
     out.add(fmt::format("path=\"{}\",status=\"{}\"", escaped(key.first), key.second), count);
+  out.begin("pare_requests_at_work", "gauge", "Requests that are read, run or written.");
+  out.add(at_work);
   const auto each = [&](const char* name, const char* type, const char* help, auto value_of) {
     out.begin(name, type, help);
     for (size_t i = 0; i < models.size(); ++i) {

@@ -20,8 +20,10 @@ class Metrics {
   // A sequence of a model that has ended; `prompt`: its tokens, those from the cache included.
   void count_sequence(size_t model, int64_t prompt, const Generation& generation);
 
-  // The text that Prometheus reads. `loads`: of the models, by index; empty while they load.
-  std::string text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads) const;
+  // The text that Prometheus reads. `loads`: of the models, by index; empty while they load. `at_work`:
+  // requests that are read, run or written.
+  std::string text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads,
+                   int64_t at_work) const;
 
  private:
   struct Totals {

@@ -65,9 +65,13 @@ struct Server::Impl {
     state.id_prefix = random_prefix();
     state.changed = [this] { net::post(context, [this] { see_whether_done(); }); };
   }
-  // The engine's thread hands its last words to the context.
+  // The other threads hand their last words to the context.
   ~Impl() {
+    state.readers.stop();
+    state.writers.stop();
     engine.reset();
+    state.readers.join();
+    state.writers.join();
     close_sessions(state);
   }
   Impl(const Impl&) = delete;

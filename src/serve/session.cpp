@@ -5,6 +5,7 @@
 #include <boost/asio/post.hpp>
 #include <boost/beast/core/string.hpp>
 #include <ctime>
+#include <future>
 #include <new>
 
 #include "base/log.h"
@@ -79,26 +80,34 @@ class Session final : public Connection {
   void cut();
 
  private:
+  // A request that is not answered yet.
+  struct AtWork {
+    explicit AtWork(SharedState& shared) : state(shared) { ++state.at_work; }
+    ~AtWork() {
+      --state.at_work;
+      state.changed();
+    }
+    AtWork(const AtWork&) = delete;
+    AtWork& operator=(const AtWork&) = delete;
+
+    SharedState& state;
+  };
+  // What such a thread leaves to be done here.
+  using Rest = std::function<void(Session&)>;
+
   // A request that the engine is at work on.
   struct Running {
     Running(SharedState& shared, const ApiRequest& request, const std::string& id)
-        : state(shared),
+        : at_work(shared),
           model(request.model),
           reply(request, shared.models[model], id, std::time(nullptr)),
           stream(request.stream),
           include_usage(request.include_usage) {
       for (const ApiChoice& choice : request.choices)
         prompts.push_back(static_cast<int64_t>(choice.prompt.size()));
-      ++state.at_work;
     }
-    ~Running() {
-      --state.at_work;
-      state.changed();
-    }
-    Running(const Running&) = delete;
-    Running& operator=(const Running&) = delete;
 
-    SharedState& state;
+    AtWork at_work;
     size_t model;
     ApiReply reply;
     bool stream;
@@ -113,6 +122,7 @@ class Session final : public Connection {
     say(error_answer(status, message));
   }
   void on_close() override {
+    working_.reset();
     if (running_) *running_->wanted = false;
     running_.reset();
     state_.sessions.erase(std::static_pointer_cast<Session>(shared_from_this()));
@@ -125,10 +135,17 @@ class Session final : public Connection {
   // answer(), counted.
   void say(HttpAnswer answer);
   bool authorized() const;
-  HttpAnswer answer_of(const Found& found);
+  // Answers what goes wrong while it acts.
+  template <typename Act>
+  void guarded(const Act& act);
+  // Runs `job` on one of the threads and what it returns here, unless the request is answered or the
+  // connection gone by then. The job sees nothing of the session.
+  void work(net::thread_pool& threads, std::function<Rest()> job);
+  static Rest saying(HttpAnswer answer);
+  void go(const Found& found);
   HttpAnswer health() const;
   HttpAnswer options_answer(const Route& route) const;
-  void generate(ApiKind kind);
+  void generate(ApiRequest asked);
   BatchRequest batch_request(size_t index, ApiChoice choice, bool begins_answer);
   template <typename Handler>
   auto on_server_thread(Handler handler);
@@ -141,7 +158,8 @@ class Session final : public Connection {
 
   SharedState& state_;
   std::string_view place_ = kElsewhere;  // of the request, as metrics name it
-  std::unique_ptr<Running> running_;
+  std::shared_ptr<AtWork> working_;      // while one of those threads has the request
+  std::unique_ptr<Running> running_;     // while the engine has it
 };
 
 void Session::say(HttpAnswer answer) {
@@ -177,10 +195,13 @@ void Session::on_request() {
     return say(error_answer(401, "the request does not bear the API key of this server",
                             {{"WWW-Authenticate", "Bearer"}}));
   if (needs_models(route) && state_.state != ServerState::kReady) return say(unavailable(state_.state));
+  guarded([&] { go(found); });
+}
+
+template <typename Act>
+void Session::guarded(const Act& act) {
   try {
-    if (route.action == Action::kCompletion) return generate(ApiKind::kCompletion);
-    if (route.action == Action::kChat) return generate(ApiKind::kChat);
-    say(answer_of(found));
+    act();
   } catch (const Error& error) {
     say(error_answer(error));
   } catch (const std::bad_alloc&) {
@@ -188,35 +209,68 @@ void Session::on_request() {
   }
 }
 
-HttpAnswer Session::answer_of(const Found& found) {
+void Session::work(net::thread_pool& threads, std::function<Rest()> job) {
+  working_ = std::make_shared<AtWork>(state_);
+  wait_for_answer();
+  const auto task = std::make_shared<std::packaged_task<Rest()>>(std::move(job));
+  const std::weak_ptr<AtWork> wanted = working_;
+  net::post(threads, [task, wanted, weak = weak_from_this(), executor = executor()] {
+    if (wanted.expired()) return;
+    (*task)();
+    net::post(executor, [task, wanted, weak] {
+      const auto session = std::static_pointer_cast<Session>(weak.lock());
+      const std::shared_ptr<AtWork> still = wanted.lock();
+      if (!session || !still) return;
+      session->working_.reset();
+      session->guarded([&] { task->get_future().get()(*session); });
+    });
+  });
+}
+
+Session::Rest Session::saying(HttpAnswer answer) {
+  return [answer = std::move(answer)](Session& session) mutable { session.say(std::move(answer)); };
+}
+
+// What reads a body goes to a reader.
+void Session::go(const Found& found) {
   switch (found.route->action) {
     case Action::kPage:
-      return {200, "text/html; charset=utf-8", std::string(compare_page())};
+      return say({200, "text/html; charset=utf-8", std::string(compare_page())});
     case Action::kIcon:
-      return {204, "", "", {{"Cache-Control", "max-age=86400"}}};
+      return say({204, "", "", {{"Cache-Control", "max-age=86400"}}});
     case Action::kHealth:
-      return health();
+      return say(health());
     case Action::kVersion:
-      return json_answer({{"version", state_.version}});
+      return say(json_answer({{"version", state_.version}}));
     case Action::kMetrics:
-      return {200, "text/plain; version=0.0.4; charset=utf-8",
-              state_.metrics.text(state_.models, state_.engine != nullptr ? state_.engine->load()
-                                                                          : std::vector<EngineLoad>())};
+      return say(
+          {200, "text/plain; version=0.0.4; charset=utf-8",
+           state_.metrics.text(state_.models,
+                               state_.engine != nullptr ? state_.engine->load() : std::vector<EngineLoad>(),
+                               state_.at_work)});
     case Action::kModels:
-      return json_answer(models_json(state_.models, state_.started, state_.context));
+      return say(json_answer(models_json(state_.models, state_.started, state_.context)));
     case Action::kModel:
-      return json_answer(
-          model_json(state_.models[find_model(found.rest, state_.models)], state_.started, state_.context));
+      return say(json_answer(
+          model_json(state_.models[find_model(found.rest, state_.models)], state_.started, state_.context)));
     case Action::kTokenize:
-      return json_answer(tokenize_json(request().body(), state_.models, state_.context));
+      return work(state_.readers, [body = take_body(), &state = state_] {
+        return saying(json_answer(tokenize_json(body, state.models, state.context)));
+      });
     case Action::kDetokenize:
-      return json_answer(detokenize_json(request().body(), state_.models));
+      return work(state_.readers, [body = take_body(), &state = state_] {
+        return saying(json_answer(detokenize_json(body, state.models)));
+      });
     case Action::kCompletion:
     case Action::kChat:
-      break;  // generate()
+      break;
   }
-  PARE_CHECK(false);
-  return {};
+  const ApiKind kind = found.route->action == Action::kChat ? ApiKind::kChat : ApiKind::kCompletion;
+  work(state_.readers, [kind, body = take_body(), &state = state_]() -> Rest {
+    return [asked = read_api_request(kind, body, state.models, state.context)](Session& session) mutable {
+      session.generate(std::move(asked));
+    };
+  });
 }
 
 HttpAnswer Session::health() const {
@@ -239,8 +293,7 @@ HttpAnswer Session::options_answer(const Route& route) const {
   return {204, "", "", std::move(fields)};
 }
 
-void Session::generate(ApiKind kind) {
-  ApiRequest asked = read_api_request(kind, request().body(), state_.models, state_.context);
+void Session::generate(ApiRequest asked) {
   running_ =
       std::make_unique<Running>(state_, asked, fmt::format("{}{:06}", state_.id_prefix, ++state_.answers));
   std::vector<std::string> echoes;  // that need not wait for scores
@@ -248,14 +301,13 @@ void Session::generate(ApiKind kind) {
   for (size_t i = 0; i < asked.choices.size(); ++i) {
     echoes.push_back(asked.choices[i].options.logprobs ? "" : asked.choices[i].echo);
     batch.push_back(
-        batch_request(i, std::move(asked.choices[i]), kind == ApiKind::kChat && !asked.continues));
+        batch_request(i, std::move(asked.choices[i]), asked.kind == ApiKind::kChat && !asked.continues));
   }
   if (!state_.engine->submit(asked.model, std::move(batch))) {
     running_.reset();
     return say(
         error_answer(503, "the server is busy: too many requests are waiting", {{"Retry-After", "1"}}));
   }
-  wait_for_answer();
   if (running_->stream) {
     state_.metrics.count_answer(place_, 200);
     begin_stream();
@@ -329,7 +381,10 @@ void Session::finish() {
   ApiReply& reply = running->reply;
   log_info("{}: {} prompt tokens, {} new ones", state_.models[running->model].id, reply.prompt_tokens(),
            reply.completion_tokens());
-  if (!running->stream) return say(json_answer(reply.whole()));
+  if (!running->stream)
+    return work(state_.writers, [whole = std::make_shared<ApiReply>(std::move(reply))] {
+      return saying(json_answer(whole->whole()));
+    });
   if (running->include_usage) send(reply.usage_event());
   send(sse_event("[DONE]"));
   end_stream(true);
@@ -341,7 +396,10 @@ void Session::on_failure(const Error& error) {
 }
 
 void Session::cut() {
-  if (running_) break_off(unavailable(state_.state));
+  if (running_) return break_off(unavailable(state_.state));
+  if (!working_) return;
+  working_.reset();
+  say(unavailable(state_.state));
 }
 
 // A stream has begun well: its last event is the error.

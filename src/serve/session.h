@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/thread_pool.hpp>
 #include <functional>
 #include <memory>
 #include <set>
@@ -20,7 +21,8 @@ class Session;
 // What a server can do for a request that comes now.
 enum class ServerState { kLoading, kReady, kDraining };
 
-// What all connections share; used on the server's thread only, but for the engine.
+// What all connections share; used on the server's thread only, but for the engine, and for models and
+// context, which do not change once there are requests.
 struct SharedState {
   ServerState state = ServerState::kLoading;
   std::vector<ServedModel> models;
@@ -34,8 +36,12 @@ struct SharedState {
   std::string id_prefix;  // of answers, random
   Metrics metrics;
   std::set<std::shared_ptr<Session>> sessions;  // those that are open
-  int64_t at_work = 0;                          // requests that wait for the engine
+  int64_t at_work = 0;                          // requests that are read, run or written
   std::function<void()> changed;                // called when one of the two became less
+  // Threads that do for a connection what may take long. Several read, so that a costly request is not in the
+  // way of all others; answers do not wait behind what is read.
+  boost::asio::thread_pool readers{4};
+  boost::asio::thread_pool writers{1};
 };
 
 // Reads requests one after another and answers them. `state` must outlive it.

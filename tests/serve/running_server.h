@@ -38,6 +38,11 @@ class ServerTest : public testing::Test {
     while (ask(port_, "GET", "/health").status != 200)
       std::this_thread::sleep_for(std::chrono::milliseconds(1));
   }
+  void wait_until_at_work(int requests) const {
+    const std::string line = fmt::format("\npare_requests_at_work {}\n", requests);
+    while (ask(port_, "GET", "/metrics").body.find(line) == std::string::npos)
+      std::this_thread::sleep_for(std::chrono::milliseconds(1));
+  }
   void stop() {
     if (!server_) return;
     server_->stop();

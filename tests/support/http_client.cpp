@@ -3,6 +3,7 @@
 #include <arpa/inet.h>
 #include <gtest/gtest.h>
 #include <netinet/in.h>
+#include <poll.h>
 #include <sys/socket.h>
 #include <unistd.h>
 
@@ -55,6 +56,11 @@ std::string HttpClient::receive(size_t most) const {
   const ssize_t n = ::recv(socket_, bytes.data(), most, 0);
   bytes.resize(n > 0 ? static_cast<size_t>(n) : 0);
   return bytes;
+}
+
+bool HttpClient::has_more() const {
+  pollfd look = {.fd = socket_, .events = POLLIN, .revents = 0};
+  return ::poll(&look, 1, 0) > 0;
 }
 
 HttpReply HttpClient::reply() const {

@@ -24,6 +24,8 @@ class HttpClient {
   void send(const std::string& bytes) const;
   // What is there next, at most so many bytes; empty at the end.
   std::string receive(size_t most = 65536) const;
+  // Whether there is something, or the end.
+  bool has_more() const;
   // Up to the end of one reply with a length; the connection stays open.
   HttpReply reply() const;
   // Up to the end of the connection.
