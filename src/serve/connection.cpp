@@ -1,12 +1,11 @@
 #include "serve/connection.h"
 
 #include <fmt/format.h>
-#include <sys/socket.h>
+#include <poll.h>
 
 #include <boost/asio/write.hpp>
 #include <boost/beast/core/string.hpp>
 #include <boost/beast/http.hpp>
-#include <cerrno>
 #include <chrono>
 #include <iterator>
 #include <utility>
@@ -24,7 +23,8 @@ constexpr uint64_t kMaxBody = 8 << 20;
 constexpr std::chrono::seconds kRequestTime{60};  // for a request to arrive, the wait for it included
 constexpr std::chrono::seconds kWriteTime{60};    // for a reader to take what it asked for
 constexpr std::chrono::seconds kLingerTime{2};
-constexpr size_t kDiscarded = 4096;  // bytes at a time
+constexpr std::chrono::seconds kLookAgain{1};  // for a client that goes away behind its next request
+constexpr size_t kDiscarded = 4096;            // bytes at a time
 
 }  // namespace
 
@@ -33,6 +33,7 @@ void Connection::close() {
   waits_ = false;
   NetError ignored;
   stream_.socket().close(ignored);
+  look_again_.cancel();
   on_close();
 }
 
@@ -123,13 +124,22 @@ void Connection::wait_for_answer() {
 }
 
 void Connection::watch() {
-  stream_.socket().async_wait(
-      net::ip::tcp::socket::wait_read, [self = self(), serial = serial_](NetError error) {
-        if (error || !self->waits_ || self->serial_ != serial) return;
-        char byte = 0;
-        const ssize_t n = ::recv(self->stream_.socket().native_handle(), &byte, 1, MSG_PEEK | MSG_DONTWAIT);
-        if (n == 0 || (n < 0 && errno != EAGAIN && errno != EINTR)) self->close();
-      });
+  stream_.socket().async_wait(net::ip::tcp::socket::wait_read,
+                              [self = self(), serial = serial_](NetError error) {
+                                if (error || !self->waits_ || self->serial_ != serial) return;
+                                if (self->is_gone()) return self->close();
+                                // Its next request lies there, and would be found again and again.
+                                self->look_again_.expires_after(kLookAgain);
+                                self->look_again_.async_wait([self, serial](NetError stopped) {
+                                  if (!stopped && self->waits_ && self->serial_ == serial) self->watch();
+                                });
+                              });
+}
+
+// Whatever it has sent before, which need not be read to know.
+bool Connection::is_gone() {
+  pollfd look = {.fd = stream_.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
+  return ::poll(&look, 1, 0) > 0;
 }
 
 void Connection::begin_stream() {

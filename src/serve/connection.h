@@ -2,6 +2,7 @@
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
+#include <boost/asio/steady_timer.hpp>
 #include <boost/beast/core/flat_buffer.hpp>
 #include <boost/beast/core/tcp_stream.hpp>
 #include <boost/beast/http/parser.hpp>
@@ -41,7 +42,8 @@ class Connection : public std::enable_shared_from_this<Connection> {
   using Executor = boost::beast::tcp_stream::executor_type;
   using NetError = boost::system::error_code;
 
-  explicit Connection(boost::asio::ip::tcp::socket socket) : stream_(std::move(socket)) {}
+  explicit Connection(boost::asio::ip::tcp::socket socket)
+      : stream_(std::move(socket)), look_again_(stream_.get_executor()) {}
 
   virtual void on_request() = 0;
   // What came is no request of HTTP/1.1, or too large a one.
@@ -58,8 +60,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
   uint64_t serial() const { return serial_; }
 
   void answer(HttpAnswer answer);
-  // For an answer that takes its time: closes the connection when the client goes away meanwhile. One that
-  // already sends its next request is not watched any more.
+  // For an answer that takes its time: closes the connection when the client goes away meanwhile.
   void wait_for_answer();
   // Server-sent events, in chunks where the client knows them.
   void begin_stream();
@@ -75,11 +76,13 @@ class Connection : public std::enable_shared_from_this<Connection> {
   void on_body(NetError error);
   void fail_to_read(NetError error);
   void watch();
+  bool is_gone();
   void pump();
   void next();
   void discard();
 
   boost::beast::tcp_stream stream_;
+  boost::asio::steady_timer look_again_;
   boost::beast::flat_buffer buffer_;
   std::optional<boost::beast::http::request_parser<boost::beast::http::string_body>> parser_;
   Request request_;

@@ -74,6 +74,18 @@ TEST_F(BusyServerTest, AClientThatGoesAwayEndsItsRequest) {
   EXPECT_EQ(post_json("/v1/completions", prompt("Mira", 3)).at("usage").at("completion_tokens"), 3);
 }
 
+TEST_F(BusyServerTest, AClientThatGoesAwayBehindItsNextRequestEndsTheFirst) {
+  start();
+  {
+    const HttpClient client(port_);
+    client.send(http_request("POST", "/v1/completions", prompt("Mira", 1000000).dump()));
+    wait_until_at_work(1);
+    client.send(http_request("GET", "/health"));
+    EXPECT_EQ(ask(port_, "GET", "/health").status, 200);  // by now that has been seen to lie there
+  }
+  wait_until_at_work(0);
+}
+
 TEST_F(BusyServerTest, TurnsAwayWhatWouldWaitTooLong) {
   start();
   const HttpClient streaming(port_);
