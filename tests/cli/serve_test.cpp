@@ -62,6 +62,39 @@ TEST(Serve, FinishesAnAnswerBeforeItEnds) {
   EXPECT_EQ(wait_for(pid), 0);
 }
 
+TEST(Serve, SamplesAndEndsAsTheModelsFilesSay) {
+  const Json generated =
+      pare_json({"generate", kTinyModel, "-p", "Mira and", "-n", "8", "--dtype", "f32", "--ignore-eos"});
+  const TinyModelCopy model;
+  // A top-k of 1 is the only way to the same text at this temperature.
+  const Json config = {{"do_sample", true},
+                       {"temperature", 50.0},
+                       {"top_k", 1},
+                       {"eos_token_id", {2, generated.at("tokens").at(5)}}};
+  model.write("generation_config.json", config.dump());
+  const TempDir folder;
+  const std::filesystem::path messages = folder / "messages";
+  const pid_t pid =
+      start({PARE_BINARY, "serve", model.path(), "--port", "0", "--dtype", "f32"}, messages.string());
+  const uint16_t port = port_of(messages);
+  while (ask(port, "GET", "/health").status != 200) continue;
+  const auto choice_of = [&](const std::string& more) {
+    const HttpReply reply =
+        ask(port, "POST", "/v1/completions", R"({"prompt": "Mira and", "max_tokens": 8)" + more + "}");
+    EXPECT_EQ(reply.status, 200) << reply.body;
+    return parse_json(reply.body, "reply");
+  };
+  const Json whole = choice_of(R"(, "ignore_eos": true)");
+  EXPECT_EQ(whole.at("choices").at(0).at("text"), generated.at("text"));
+  const Json ended = choice_of("");
+  EXPECT_EQ(ended.at("choices").at(0).at("finish_reason"), "stop");
+  EXPECT_LE(ended.at("usage").at("completion_tokens"), 6);
+  EXPECT_NE(choice_of(R"(, "ignore_eos": true, "top_k": 0)").at("choices").at(0).at("text"),
+            generated.at("text"));
+  kill(pid, SIGTERM);
+  EXPECT_EQ(wait_for(pid), 0);
+}
+
 TEST(Serve, RefusesKeysAndValuesThatMemoryCannotHold) {
   const TinyModelCopy model;
   Json config = parse_json(model.read("config.json"), "config");

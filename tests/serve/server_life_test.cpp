@@ -134,6 +134,22 @@ TEST_F(BusyServerTest, FinishesWhatItCanWhenItIsTold) {
   server_.reset();
 }
 
+TEST_F(BusyServerTest, ASecondSignalEndsItAtOnce) {
+  options_.drain = 3600.0;
+  start();
+  const HttpClient streaming(port_);
+  streaming.send(http_request("POST", "/v1/completions", long_stream().dump()));
+  EXPECT_THAT(streaming.receive(), HasSubstr("200 OK"));
+  std::raise(SIGTERM);
+  while (ask(port_, "GET", "/health").status == 200) continue;
+  std::raise(SIGINT);
+  thread_.join();
+  server_.reset();
+  const std::string rest = streaming.rest();
+  EXPECT_EQ(rest.find("[DONE]"), std::string::npos);
+  EXPECT_EQ(rest.find("error"), std::string::npos);
+}
+
 TEST_F(BusyServerTest, CutsWhatTakesTooLongWithAWord) {
   options_.drain = 0.05;
   start();
