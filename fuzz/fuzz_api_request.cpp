@@ -5,11 +5,11 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "model/load.h"
+#include "checkpoint/load.h"
 #include "serve/api_reply.h"
 #include "serve/api_request.h"
 #include "serve/api_tokenize.h"
-#include "text/chat_styles.h"
+#include "text/chat/chat_styles.h"
 
 namespace {
 

@@ -4,9 +4,9 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "text/documents.h"
-#include "text/text_file.h"
-#include "text/utf8.h"
+#include "text/files/documents.h"
+#include "text/files/text_file.h"
+#include "text/unicode/utf8.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   const std::string_view input(reinterpret_cast<const char*>(data), size);

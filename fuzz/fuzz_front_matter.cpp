@@ -3,7 +3,7 @@
 #include <string_view>
 
 #include "base/error.h"
-#include "model/front_matter.h"
+#include "checkpoint/front_matter.h"
 
 extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
   using namespace pare;

@@ -7,10 +7,10 @@
 #include <utility>
 
 #include "base/error.h"
-#include "text/byte_alphabet.h"
-#include "text/nfc.h"
-#include "text/tokenizer.h"
-#include "text/utf8.h"
+#include "text/tokenizer/byte_alphabet.h"
+#include "text/tokenizer/tokenizer.h"
+#include "text/unicode/nfc.h"
+#include "text/unicode/utf8.h"
 
 namespace {
 

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/text/nfc_tables.cpp: decompositions, combining classes and lower case of the `tokenizers` library's
+"""Writes src/text/unicode/nfc_tables.cpp: decompositions, combining classes and lower case of the `tokenizers` library's
 normalizers, probed code point by code point.
 
-    pip install tokenizers && tools/make_nfc_tables.py src/text/nfc_tables.cpp
+    pip install tokenizers && tools/make_nfc_tables.py src/text/unicode/nfc_tables.cpp
 """
 import sys
 import unicodedata
@@ -95,7 +95,7 @@ def compatible():
 
 def lower_case():
     runs, several = make_python_text_tables.mappings(LOWER)
-    assert several == ["{0x130, {0x69, 0x307, 0x0}}"]  # in src/text/nfc.cpp
+    assert several == ["{0x130, {0x69, 0x307, 0x0}}"]  # in src/text/unicode/nfc.cpp
     return runs
 
 
@@ -104,7 +104,7 @@ def main(path):
     pairs = ("{0x%x, 0x%x, 0x%x, %s}" % (code, first, second, str(composes).lower())
              for code, first, second, composes in decompositions())
     classes = ("{0x%x, 0x%x, %d}" % tuple(row) for row in combining_classes())
-    cpp_table.write(path, "make_nfc_tables.py", "tokenizers " + tokenizers.__version__, "text/nfc.h",
+    cpp_table.write(path, "make_nfc_tables.py", "tokenizers " + tokenizers.__version__, "text/unicode/nfc.h",
                     cpp_table.array("Decomposition", "kDecompositions", pairs)
                     + cpp_table.array("CombiningClass", "kCombiningClasses", classes)
                     + cpp_table.array("Compatibility", "kCompatibilities", ("{0x%x, %d}" % row for row in compatible_rows))

@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
-"""Writes src/text/unicode_properties.cpp: what the regexes of the `tokenizers` library know of every code point,
+"""Writes src/text/unicode/unicode_properties.cpp: what the regexes of the `tokenizers` library know of every code point,
 asked of the library itself, so that a regex means the same for every character.
 
-    pip install tokenizers && tools/make_unicode_properties.py src/text/unicode_properties.cpp
+    pip install tokenizers && tools/make_unicode_properties.py src/text/unicode/unicode_properties.cpp
 """
 import sys
 
@@ -11,7 +11,7 @@ from tokenizers import AddedToken, Regex, Tokenizer, models, normalizers, pre_to
 
 import cpp_table
 
-# In the order of kCategories and kScripts in src/text/char_set.cpp; the bits are those of src/text/char_set.h.
+# In the order of kCategories and kScripts in src/text/unicode/char_set.cpp; the bits are those of src/text/unicode/char_set.h.
 CATEGORIES = "Cn Cc Cf Co Cs Ll Lm Lo Lt Lu Mc Me Mn Nd Nl No Pc Pd Pe Pf Pi Po Ps Sc Sk Sm So Zl Zp Zs".split()
 SCRIPTS = ("Han Hiragana Katakana Hangul Bopomofo Latin Greek Cyrillic Armenian Hebrew Arabic Devanagari Bengali "
            "Gurmukhi Gujarati Oriya Tamil Telugu Kannada Malayalam Sinhala Thai Lao Tibetan Myanmar Georgian Ethiopic "
@@ -81,7 +81,7 @@ def main(path):
     for code, value in [*zip(CODES[:0xD800], values), (0xD800, surrogates), *zip(CODES[0xD800:], values[0xD800:])]:
         if not tiles or tiles[-1][1] != value:
             tiles.append((code, value))
-    cpp_table.write(path, "make_unicode_properties.py", "tokenizers " + tokenizers.__version__, "text/char_set.h",
+    cpp_table.write(path, "make_unicode_properties.py", "tokenizers " + tokenizers.__version__, "text/unicode/char_set.h",
                     cpp_table.array("PropertyTile", "kPropertyTiles", ("{0x%x, 0x%x}" % tile for tile in tiles)),
                     cpp_table.count("kPropertyTileCount", "kPropertyTiles"))
 

@@ -12,9 +12,9 @@
 
 #include "base/error.h"
 #include "base/mapped_file.h"
-#include "model/load.h"
-#include "text/known_splits.h"
-#include "text/splitter.h"
+#include "checkpoint/load.h"
+#include "text/tokenizer/known_splits.h"
+#include "text/tokenizer/splitter.h"
 
 namespace {
 

@@ -14,8 +14,8 @@
 #include <optional>
 #include <system_error>
 
-#include "model/pipeline.h"
 #include "open_model.h"
+#include "runtime/pipeline.h"
 
 namespace pare {
 namespace {

@@ -11,10 +11,10 @@
 #include <vector>
 
 #include "base/parallel.h"
-#include "commands.h"
-#include "messages.h"
+#include "commands/commands.h"
 #include "mpi/job_comm.h"
-#include "output.h"
+#include "report/messages.h"
+#include "report/output.h"
 
 namespace pare {
 namespace {

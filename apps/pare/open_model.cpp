@@ -1,7 +1,7 @@
 #include "open_model.h"
 
-#include "model/load.h"
-#include "model/pipeline.h"
+#include "checkpoint/load.h"
+#include "runtime/pipeline.h"
 
 namespace pare {
 namespace {

@@ -6,7 +6,7 @@
 
 #include "base/comm.h"
 #include "model/model.h"
-#include "model/packed_model.h"
+#include "runtime/packed_model.h"
 
 namespace pare {
 

@@ -6,12 +6,12 @@
 #include <string>
 #include <vector>
 
-#include "compress/calibration_set.h"
 #include "compress/progress.h"
 #include "compress/report.h"
-#include "compress/sample_split.h"
-#include "compress/stage_walk.h"
-#include "compress/work_area.h"
+#include "compress/resume/work_area.h"
+#include "compress/walk/calibration_set.h"
+#include "compress/walk/sample_split.h"
+#include "compress/walk/stage_walk.h"
 #include "model/model.h"
 #include "model/roles.h"
 

@@ -3,10 +3,10 @@
 
 #include <string>
 
-#include "compress/calibration_set.h"
 #include "compress/report.h"
+#include "compress/walk/calibration_set.h"
 #include "model/model.h"
-#include "model/probe.h"
+#include "runtime/probe.h"
 
 namespace pare {
 

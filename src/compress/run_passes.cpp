@@ -3,8 +3,8 @@
 #include <algorithm>
 
 #include "compress/estimate.h"
-#include "model/kv_cache.h"
-#include "model/packed_model.h"
+#include "runtime/kv_cache.h"
+#include "runtime/packed_model.h"
 
 namespace pare {
 namespace {

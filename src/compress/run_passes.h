@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compress/pass.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

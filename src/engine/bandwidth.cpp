@@ -4,6 +4,7 @@
 
 #include "base/aligned_buffer.h"
 #include "base/parallel.h"
+#include "base/seconds.h"
 #include "engine/speed.h"
 
 namespace pare {
@@ -41,7 +42,7 @@ double read_bandwidth(int64_t bytes) {
   std::atomic<uint64_t> sink = 0;  // keeps the reads from being optimised away
   const auto start = std::chrono::steady_clock::now();
   parallel_for(slices, [&](int64_t i) { sink += read_streams(buffer.data() + i * words, words); });
-  const double seconds = std::chrono::duration<double>(std::chrono::steady_clock::now() - start).count();
+  const double seconds = seconds_since(start);
   PARE_CHECK(sink > 0);
   return static_cast<double>(words * slices * static_cast<int64_t>(sizeof(uint64_t))) / seconds;
 }

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <new>
 
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

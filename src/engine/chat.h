@@ -9,8 +9,8 @@
 #include <vector>
 
 #include "engine/generator.h"
-#include "text/chat_ends.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_ends.h"
+#include "text/chat/chat_template.h"
 
 namespace pare {
 

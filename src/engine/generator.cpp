@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "engine/sequence.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

@@ -9,10 +9,10 @@
 #include <string_view>
 #include <vector>
 
-#include "model/kv_cache.h"
-#include "model/packed_model.h"
-#include "model/sampler.h"
-#include "text/tokenizer.h"
+#include "runtime/kv_cache.h"
+#include "runtime/packed_model.h"
+#include "runtime/sampler.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

@@ -4,8 +4,8 @@
 #include <utility>
 
 #include "base/parallel.h"
-#include "engine/seconds.h"
-#include "model/forward.h"
+#include "base/seconds.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

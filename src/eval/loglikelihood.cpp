@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "eval/target_scorer.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

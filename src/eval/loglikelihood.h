@@ -8,7 +8,7 @@
 
 #include "eval/request_tokens.h"
 #include "eval/target_scorer.h"
-#include "model/packed_model.h"
+#include "runtime/packed_model.h"
 
 namespace pare {
 

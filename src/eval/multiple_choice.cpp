@@ -6,6 +6,7 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "base/seconds.h"
 
 namespace pare {
 namespace {
@@ -99,8 +100,7 @@ double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>&
 
 TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, const Task& task,
                         const ScoreProgress& progress) {
-  using Clock = std::chrono::steady_clock;
-  const auto start = Clock::now();
+  const auto start = std::chrono::steady_clock::now();
   GroupScores scores = score_groups(model, tokenize(model, tokenizer, task), progress);
   TaskResult result;
   result.metrics = task.metrics;
@@ -113,7 +113,7 @@ TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, co
         mean_over(task, [&](size_t i) { return true_mass(result.items[i], task.items[i].truths); });
   else
     add_accuracies(task, result);
-  result.seconds = std::chrono::duration<double>(Clock::now() - start).count();
+  result.seconds = seconds_since(start);
   return result;
 }
 

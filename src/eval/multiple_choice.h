@@ -9,7 +9,7 @@
 
 #include "eval/loglikelihood.h"
 #include "eval/task_file.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

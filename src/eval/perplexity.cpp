@@ -6,7 +6,7 @@
 
 #include "base/parallel.h"
 #include "eval/token_scores.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

@@ -6,7 +6,7 @@
 #include <span>
 #include <vector>
 
-#include "model/packed_model.h"
+#include "runtime/packed_model.h"
 
 namespace pare {
 

@@ -7,7 +7,7 @@
 
 #include "eval/task_item.h"
 #include "model/config.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

@@ -8,7 +8,7 @@
 #include "base/parallel.h"
 #include "kernels/log_sum_exp.h"
 #include "kernels/vector_ops.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstdint>
 #include <span>
 
-#include "model/packed_model.h"
+#include "runtime/packed_model.h"
 
 namespace pare {
 

@@ -6,8 +6,8 @@
 #include "base/hash.h"
 #include "base/log.h"
 #include "eval/task_records.h"
-#include "text/json_records.h"
-#include "text/text_file.h"
+#include "text/files/json_records.h"
+#include "text/files/text_file.h"
 
 namespace pare {
 namespace {

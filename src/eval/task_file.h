@@ -25,7 +25,7 @@ struct Task {
 // naming `what` and the line or record. name, path and sha256 stay empty, but for the part of a name.
 std::vector<Task> parse_tasks(std::string_view text, std::string_view what, int64_t limit = 0);
 
-// The tasks of a file (text/text_file.h). Also throws kNotFound and kIo.
+// The tasks of a file (text/files/text_file.h). Also throws kNotFound and kIo.
 std::vector<Task> read_tasks(const std::filesystem::path& path, int64_t limit = 0);
 
 // Files as they are named, and the *.jsonl and *.jsonl.gz files of folders, sorted. Throws kNotFound when a

@@ -17,12 +17,6 @@ int as_int(int64_t v) { return static_cast<int>(v); }
 
 }  // namespace
 
-Matrix<double> copy_of(MatrixView<const double> m) {
-  Matrix<double> out(m.rows, m.cols);
-  for (int64_t r = 0; r < m.rows; ++r) std::copy_n(m.row(r), m.cols, out.row(r));
-  return out;
-}
-
 double mean_diagonal(MatrixView<const double> m) {
   double sum = 0.0;
   for (int64_t i = 0; i < m.rows; ++i) sum += m(i, i);

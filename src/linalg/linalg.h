@@ -40,8 +40,7 @@ class SpdFactor {
 // SpdFactor.
 Matrix<double> solve_spd_right(MatrixView<const double> a, MatrixView<const double> b, int* raised = nullptr);
 
-Matrix<double> copy_of(MatrixView<const double> m);
-// Of a square matrix; 0 for an empty one.
+// Mean of the diagonal of a square matrix; 0 for an empty one.
 double mean_diagonal(MatrixView<const double> m);
 
 // C = alpha · op(A) · op(B) + beta · C, fp64.

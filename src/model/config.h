@@ -1,4 +1,4 @@
-// What a model is, as numbers: read from config.json or GGUF metadata by model/arch/, validated once.
+// What a model is, as numbers: read from config.json or GGUF metadata by checkpoint/arch/, validated once.
 #pragma once
 
 #include <cstdint>
@@ -81,7 +81,7 @@ struct BlockShape {
 };
 
 struct ModelConfig {
-  std::string architecture;  // which of model/arch/
+  std::string architecture;  // which of checkpoint/arch/
   int64_t vocab_size = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <iterator>
 
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

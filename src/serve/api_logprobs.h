@@ -5,7 +5,7 @@
 
 #include "base/json.h"
 #include "engine/scored_token.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace pare {
 

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "base/json.h"
-#include "model/sampler.h"
+#include "runtime/sampler.h"
 
 namespace pare {
 

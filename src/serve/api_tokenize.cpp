@@ -5,7 +5,7 @@
 #include "engine/generator.h"
 #include "serve/api_fields.h"
 #include "serve/api_request.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

@@ -5,8 +5,8 @@
 #include <string>
 
 #include "engine/chat.h"
-#include "model/packed_model.h"
-#include "text/tokenizer.h"
+#include "runtime/packed_model.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 

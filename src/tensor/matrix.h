@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <type_traits>
 
 #include "base/aligned_buffer.h"
 #include "base/error.h"
@@ -69,5 +70,20 @@ class Matrix {
   int64_t rows_ = 0;
   int64_t cols_ = 0;
 };
+
+// Copies from (rows, cols) to the same shape.
+template <typename T>
+void copy_rows(MatrixView<const T> from, MatrixView<T> to) {
+  PARE_CHECK(from.rows == to.rows && from.cols == to.cols);
+  for (int64_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
+}
+
+// A matrix of its own with the elements of a view.
+template <typename T>
+Matrix<std::remove_const_t<T>> copy_of(MatrixView<T> m) {
+  Matrix<std::remove_const_t<T>> copy(m.rows, m.cols);
+  copy_rows<std::remove_const_t<T>>(m, copy.view());
+  return copy;
+}
 
 }  // namespace pare

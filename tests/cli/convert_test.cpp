@@ -1,8 +1,8 @@
 // pare convert: folders and GGUF files in every type, and what must not happen.
+#include "checkpoint/copy_files.h"
+#include "checkpoint/load.h"
+#include "checkpoint/save.h"
 #include "cli/pare_command.h"
-#include "model/copy_files.h"
-#include "model/load.h"
-#include "model/save.h"
 #include "model/visit.h"
 
 namespace pare::test {

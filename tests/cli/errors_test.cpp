@@ -3,8 +3,8 @@
 #include <fstream>
 #include <limits>
 
+#include "checkpoint/save.h"
 #include "cli/pare_command.h"
-#include "model/save.h"
 #include "support/tiny_model.h"
 
 namespace pare::test {

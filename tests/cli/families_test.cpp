@@ -1,9 +1,9 @@
 // Every command on models that are not built like LLaMA.
 #include <cmath>
 
+#include "checkpoint/copy_files.h"
+#include "checkpoint/save.h"
 #include "cli/pare_command.h"
-#include "model/copy_files.h"
-#include "model/save.h"
 #include "support/tiny_model.h"
 
 namespace pare::test {

@@ -2,8 +2,8 @@
 #include <algorithm>
 #include <cmath>
 
+#include "checkpoint/save.h"
 #include "cli/pare_command.h"
-#include "model/save.h"
 #include "support/tiny_model.h"
 
 namespace pare::test {

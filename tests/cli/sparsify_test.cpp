@@ -1,6 +1,6 @@
 // pare sparsify and pare compress: what they write, and what they refuse.
+#include "checkpoint/load.h"
 #include "cli/pare_command.h"
-#include "model/load.h"
 #include "model/visit.h"
 
 namespace pare::test {

@@ -7,10 +7,10 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "compress/calibration_walk.h"
-#include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/slice/streams.h"
+#include "compress/solve/gram.h"
+#include "compress/walk/calibration_walk.h"
 #include "linalg/linalg.h"
 #include "support/tiny_model.h"
 

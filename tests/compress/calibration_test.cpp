@@ -1,8 +1,8 @@
 // Calibration sets and the walk over them.
 #include "base/mapped_file.h"
+#include "checkpoint/load.h"
 #include "compress/calibrated.h"
-#include "compress/calibration_set.h"
-#include "model/load.h"
+#include "compress/walk/calibration_set.h"
 #include "support/expect_error.h"
 
 namespace pare::test {

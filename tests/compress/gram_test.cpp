@@ -1,5 +1,5 @@
 // Sums of products of activations, on tiles and without.
-#include "compress/gram.h"
+#include "compress/solve/gram.h"
 
 #include <gtest/gtest.h>
 

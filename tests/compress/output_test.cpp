@@ -1,5 +1,5 @@
 // The folder that a compression writes.
-#include "compress/output.h"
+#include "compress/resume/output.h"
 
 #include <sys/resource.h>
 
@@ -7,9 +7,9 @@
 #include <fstream>
 
 #include "base/mapped_file.h"
+#include "checkpoint/load.h"
+#include "checkpoint/save.h"
 #include "compress/calibrated.h"
-#include "model/load.h"
-#include "model/save.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

@@ -5,11 +5,11 @@
 
 #include "compress/calibrated.h"
 #include "compress/run_passes.h"
-#include "compress/sample_split.h"
 #include "compress/slice/slice_pass.h"
 #include "compress/sparsify/scores.h"
 #include "compress/sparsify/sparsify_pass.h"
-#include "compress/stage_probe.h"
+#include "compress/walk/sample_split.h"
+#include "compress/walk/stage_probe.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"

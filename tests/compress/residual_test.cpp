@@ -1,11 +1,11 @@
 // Slicing the residual stream: exact at full width, of the announced size below it.
 #include "compress/slice/residual.h"
 
+#include "checkpoint/arch/architecture.h"
+#include "checkpoint/load.h"
+#include "checkpoint/save.h"
 #include "compress/calibrated.h"
 #include "compress/slice/fuse.h"
-#include "model/arch/architecture.h"
-#include "model/load.h"
-#include "model/save.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
 

@@ -2,7 +2,7 @@
 #include "compress/slice/sensitivity.h"
 
 #include "compress/calibrated.h"
-#include "compress/stage_probe.h"
+#include "compress/walk/stage_probe.h"
 #include "support/expect_error.h"
 
 namespace pare::test {

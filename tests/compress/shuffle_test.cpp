@@ -7,12 +7,12 @@
 #include <fstream>
 #include <numeric>
 
+#include "checkpoint/load.h"
+#include "checkpoint/save.h"
 #include "compress/calibrated.h"
 #include "compress/sparse_rows.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/shuffle_error.h"
-#include "model/load.h"
-#include "model/save.h"
 #include "model/visit.h"
 #include "support/temp_dir.h"
 

@@ -4,10 +4,10 @@
 #include <cstring>
 #include <limits>
 
+#include "checkpoint/save.h"
 #include "compress/calibrated.h"
 #include "compress/run_passes.h"
 #include "compress/slice/slice_pass.h"
-#include "model/save.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
 

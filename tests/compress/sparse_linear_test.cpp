@@ -3,10 +3,10 @@
 
 #include <cmath>
 
+#include "compress/solve/obs.h"
+#include "compress/solve/refine.h"
 #include "compress/sparse_rows.h"
-#include "compress/sparsify/obs.h"
 #include "compress/sparsify/prune.h"
-#include "compress/sparsify/refine.h"
 
 namespace pare::test {
 namespace {

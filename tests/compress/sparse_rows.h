@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "compress/sparsify/mask.h"
+#include "compress/solve/mask.h"
 #include "linalg/linalg.h"
 
 namespace pare::test {

@@ -3,7 +3,7 @@
 #include <gtest/gtest.h>
 
 #include "engine/letters.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 

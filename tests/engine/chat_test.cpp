@@ -2,9 +2,9 @@
 
 #include <gtest/gtest.h>
 
-#include "model/load.h"
+#include "checkpoint/load.h"
 #include "support/expect_error.h"
-#include "text/chat_styles.h"
+#include "text/chat/chat_styles.h"
 
 namespace pare {
 namespace {

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "engine/letters.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 

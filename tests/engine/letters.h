@@ -1,7 +1,7 @@
 // A tokenizer for tiny models: one printable character a token.
 #pragma once
 
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare::test {
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "support/tiny_model.h"
 
 namespace pare {

@@ -2,7 +2,7 @@
 
 #include <cmath>
 
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 

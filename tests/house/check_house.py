@@ -17,8 +17,10 @@ import sys
 LADDER = [
     ["base"],
     ["tensor"],
-    ["io", "text", "linalg", "kernels"],
-    ["model"],
+    ["io", "text", "linalg"],
+    ["kernels", "model"],
+    ["runtime"],
+    ["checkpoint"],
     ["compress", "eval", "engine", "mpi"],
     ["serve"],
     ["apps"],
@@ -27,7 +29,7 @@ RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folder
 
 MAX_LINES = 800
 # Tables written by a script in tools/.
-GENERATED = {"src/text/nfc_tables.cpp", "src/text/unicode_properties.cpp", "src/text/jinja/python_tables.cpp"}
+GENERATED = {"src/text/unicode/nfc_tables.cpp", "src/text/unicode/unicode_properties.cpp", "src/text/jinja/python_tables.cpp"}
 
 MAX_COLUMNS = 100
 # Markdown that is no document: written by a script in tools/, or an input of a reader.
@@ -42,8 +44,8 @@ INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/a
 
 # Where models may be named: the readers of their configurations, and the names that tokenizer files give to
 # their pre-tokenizers.
-MODEL_NAME_PLACES = ("src/model/arch/", "src/text/", "src/model/gguf_tokenizer.cpp",
-                     "src/model/gguf_pre_tokenizers.cpp")
+MODEL_NAME_PLACES = ("src/checkpoint/arch/", "src/text/", "src/checkpoint/gguf_tokenizer.cpp",
+                     "src/checkpoint/gguf_pre_tokenizers.cpp")
 # "llama3" is also the name of a RoPE scaling that several architectures use; llama.cpp and Ollama are programs.
 MODEL_NAME = re.compile(r"(?<!o)llama(?!3|\.cpp)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
                         re.IGNORECASE)
@@ -123,11 +125,11 @@ def check_silence(path, text):
 
 
 def check_model_names(path, text):
-    """Only model/arch/ knows a model's name."""
+    """Only checkpoint/arch/ knows a model's name."""
     if not path.startswith("src/") or not is_cpp(path) or path.startswith(MODEL_NAME_PLACES):
         return
     for number, what in matching_lines(MODEL_NAME, code_only(text, keep_strings=True)):
-        yield f"line {number}: the model name {what} outside src/model/arch/"
+        yield f"line {number}: the model name {what} outside src/checkpoint/arch/"
 
 
 def check_intrinsics(path, text):

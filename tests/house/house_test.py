@@ -36,9 +36,10 @@ class Rules(unittest.TestCase):
         self.rejects(check_house.check_ladder, "src/base/a.h", '#  include "tensor/weight.h"\n')
         self.rejects(check_house.check_ladder, "src/base/a.h", "#include <tensor/weight.h>\n")
         self.rejects(check_house.check_ladder, "src/engine/a.cpp", '#include "compress/pass.h"\n')
-        self.rejects(check_house.check_ladder, "src/kernels/avx2/a.cpp", '#include "linalg/linalg.h"\n')
+        self.rejects(check_house.check_ladder, "src/linalg/a.cpp", '#include "kernels/linear.h"\n')
+        self.rejects(check_house.check_ladder, "src/model/a.cpp", '#include "runtime/forward.h"\n')
         self.rejects(check_house.check_ladder, "src/attic/a.cpp", "int a;\n")
-        self.accepts(check_house.check_ladder, "src/model/a.cpp", '#include "io/gguf.h"\n#include "model/b.h"\n')
+        self.accepts(check_house.check_ladder, "src/runtime/a.cpp", '#include "model/b.h"\n#include "runtime/b.h"\n')
         self.accepts(check_house.check_ladder, "src/io/a.cpp", '// #include "model/model.h"\n#include <sys/stat.h>\n')
         self.accepts(check_house.check_ladder, "apps/pare/a.cpp", '#include "compress/pass.h"\n')
         self.accepts(check_house.check_ladder, "tests/io/a.cpp", '#include "model/model.h"\n')
@@ -78,8 +79,8 @@ class Rules(unittest.TestCase):
         for named in ('if (name == "LlamaForCausalLM") a();', "struct LlamaConfig {};", 'a("opt");', "phi_3();", "int phi;",
                       '"OPTForCausalLM"', "Qwen2 a;"):
             self.rejects(check_house.check_model_names, "src/model/model.cpp", named)
-        self.accepts(check_house.check_model_names, "src/model/arch/llama.cpp", "struct LlamaConfig {};")
-        self.accepts(check_house.check_model_names, "src/model/rope.cpp", "// LLaMA-3.1\nRopeScaling::kLlama3;")
+        self.accepts(check_house.check_model_names, "src/checkpoint/arch/llama.cpp", "struct LlamaConfig {};")
+        self.accepts(check_house.check_model_names, "src/runtime/rope.cpp", "// LLaMA-3.1\nRopeScaling::kLlama3;")
         self.accepts(check_house.check_model_names, "src/model/a.cpp", "graph.morphing(options.opt);")
 
     def test_intrinsics(self):

@@ -1,9 +1,9 @@
 // The tiny golden model as a server has it.
 #pragma once
 
-#include "model/load.h"
+#include "checkpoint/load.h"
 #include "serve/served_model.h"
-#include "text/chat_styles.h"
+#include "text/chat/chat_styles.h"
 
 namespace pare::test {
 

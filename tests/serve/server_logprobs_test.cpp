@@ -3,7 +3,7 @@
 
 #include <cmath>
 
-#include "model/forward.h"
+#include "runtime/forward.h"
 #include "serve/running_server.h"
 
 namespace pare {

@@ -5,8 +5,8 @@
 #include <utility>
 #include <vector>
 
-#include "text/byte_alphabet.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/byte_alphabet.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare::test {
 

@@ -1,10 +1,10 @@
-#include "text/chat_ends.h"
+#include "text/chat/chat_ends.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "base/mapped_file.h"
-#include "text/chat_styles.h"
+#include "text/chat/chat_styles.h"
 
 namespace pare {
 namespace {

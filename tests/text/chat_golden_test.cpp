@@ -5,7 +5,7 @@
 #include <filesystem>
 
 #include "base/mapped_file.h"
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 namespace pare {
 namespace {

@@ -1,10 +1,10 @@
-#include "text/chat_template.h"
+#include "text/chat/chat_template.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
-#include "text/chat_styles.h"
+#include "text/chat/chat_styles.h"
 
 namespace pare {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/documents.h"
+#include "text/files/documents.h"
 
 #include "base/hash.h"
 #include "base/log.h"
@@ -6,7 +6,7 @@
 #include "support/expect_error.h"
 #include "support/gzip.h"
 #include "support/temp_dir.h"
-#include "text/document_ids.h"
+#include "text/files/document_ids.h"
 
 namespace pare {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/nfc.h"
+#include "text/unicode/nfc.h"
 
 #include <gtest/gtest.h>
 
@@ -6,7 +6,7 @@
 
 #include "base/json.h"
 #include "base/mapped_file.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

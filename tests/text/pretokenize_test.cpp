@@ -1,4 +1,4 @@
-#include "text/pretokenize.h"
+#include "text/tokenizer/pretokenize.h"
 
 #include <gmock/gmock.h>
 #include <gtest/gtest.h>

@@ -1,9 +1,9 @@
-#include "text/regex.h"
+#include "text/tokenizer/regex.h"
 
 #include <gtest/gtest.h>
 
 #include "support/expect_error.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/sentencepiece.h"
+#include "text/tokenizer/sentencepiece.h"
 
 #include <gtest/gtest.h>
 

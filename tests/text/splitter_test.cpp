@@ -1,12 +1,12 @@
 // Cutting text by steps, against what the `tokenizers` library does (tools/make_split_goldens.py).
-#include "text/splitter.h"
+#include "text/tokenizer/splitter.h"
 
 #include <gtest/gtest.h>
 
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "support/expect_error.h"
-#include "text/known_splits.h"
+#include "text/tokenizer/known_splits.h"
 
 namespace pare {
 namespace {

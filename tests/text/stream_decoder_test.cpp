@@ -3,8 +3,8 @@
 #include "base/rng.h"
 #include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
-#include "text/tokenizer.h"
-#include "text/utf8.h"
+#include "text/tokenizer/tokenizer.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

@@ -1,4 +1,4 @@
-#include "text/text_file.h"
+#include "text/files/text_file.h"
 
 #include "base/log.h"
 #include "support/expect_error.h"

@@ -1,4 +1,4 @@
-#include "text/tokenizer_folder.h"
+#include "text/tokenizer/tokenizer_folder.h"
 
 #include <gtest/gtest.h>
 

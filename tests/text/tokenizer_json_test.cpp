@@ -2,7 +2,7 @@
 
 #include "base/json.h"
 #include "support/expect_error.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 namespace {

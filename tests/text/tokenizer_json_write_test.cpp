@@ -4,7 +4,7 @@
 #include "base/json.h"
 #include "base/mapped_file.h"
 #include "support/expect_error.h"
-#include "text/tokenizer.h"
+#include "text/tokenizer/tokenizer.h"
 
 namespace pare {
 namespace {

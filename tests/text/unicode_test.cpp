@@ -1,8 +1,8 @@
-#include "text/unicode.h"
+#include "text/unicode/unicode.h"
 
 #include <gtest/gtest.h>
 
-#include "text/char_set.h"
+#include "text/unicode/char_set.h"
 
 namespace pare {
 namespace {

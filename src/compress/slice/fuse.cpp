@@ -3,8 +3,8 @@
 #include <cmath>
 #include <numeric>
 
+#include "checkpoint/arch/architecture.h"
 #include "linalg/linalg.h"
-#include "model/arch/architecture.h"
 #include "model/visit.h"
 
 namespace pare {

@@ -1,6 +1,6 @@
 #include "compress/slice/masked_refit.h"
 
-#include "compress/sparsify/refine.h"
+#include "compress/solve/refine.h"
 
 namespace pare {
 

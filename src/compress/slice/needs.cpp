@@ -2,15 +2,15 @@
 
 #include <algorithm>
 
-#include "compress/calibration_walk.h"
 #include "compress/estimate.h"
-#include "compress/gram.h"
-#include "compress/sample_split.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"
-#include "model/packed_model.h"
+#include "compress/solve/gram.h"
+#include "compress/walk/calibration_walk.h"
+#include "compress/walk/sample_split.h"
 #include "model/visit.h"
+#include "runtime/packed_model.h"
 #include "tensor/sparse_weight.h"
 
 namespace pare {

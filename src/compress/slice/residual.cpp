@@ -3,15 +3,14 @@
 #include <algorithm>
 #include <cmath>
 #include <memory>
-#include <numeric>
 
-#include "compress/calibration_walk.h"
-#include "compress/gram.h"
 #include "compress/probe.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"
 #include "compress/slice/subspace_cut.h"
+#include "compress/solve/gram.h"
+#include "compress/walk/calibration_walk.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -63,12 +62,6 @@ Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
   Matrix<float> y(x.rows, q.cols);
   packed->apply(x, y.view());
   return y;
-}
-
-Matrix<float> copy_rows(MatrixView<const float> x, int64_t rows) {
-  Matrix<float> copy(rows, x.cols);
-  for (int64_t r = 0; r < rows; ++r) std::copy_n(x.row(r), x.cols, copy.row(r));
-  return copy;
 }
 
 // Slices one model: what its two ways have in common.
@@ -226,11 +219,11 @@ class ResidualSlicer {
     };
     const Weight head =
         rows_of(original_.head_weight(), 0, std::min(kProbeVocab, original_.head_weight().rows));
-    Matrix<float> hidden = copy_rows(x, x.rows);
+    Matrix<float> hidden = copy_of(x);
     apply_norm(original_.final_norm, x, hidden.view());
     if (!original_.head_transform.empty()) hidden = apply(original_.head_transform, hidden.view());
     Matrix<float> expected = apply(head, std::as_const(hidden).view());
-    add_bias(original_.head_bias, expected);
+    add_bias(original_.head_bias, expected.view());
 
     Matrix<float> rotated = project(x, q_last.view());
     Norm plain = original_.final_norm;
@@ -246,15 +239,8 @@ class ResidualSlicer {
     } else {
       got = apply(rotate_reader(head, map.view()), std::as_const(rotated).view());
     }
-    add_bias(fused_head_bias(original_), got);
+    add_bias(fused_head_bias(original_), got.view());
     require_exact("head rotation", expected.view(), got.view(), report_);
-  }
-
-  // The first of the head's biases to logits of as many words.
-  static void add_bias(const std::vector<float>& bias, Matrix<float>& logits) {
-    if (bias.empty()) return;
-    for (int64_t t = 0; t < logits.rows(); ++t)
-      for (int64_t v = 0; v < logits.cols(); ++v) logits(t, v) += bias[static_cast<size_t>(v)];
   }
 
   // SliceGPT, algorithm of section 3.3: every basis sees signals that earlier cuts have already degraded. The
@@ -338,9 +324,8 @@ class ResidualSlicer {
     const size_t done = area_.finished("slice");
     Matrix<float> x =
         embed(original_.embedding, std::span(set_.sequences.front()).first(static_cast<size_t>(probe)));
-    std::vector<int64_t> positions(static_cast<size_t>(probe));
-    std::iota(positions.begin(), positions.end(), 0);
-    add_positions(original_.positions, original_.config.position_offset, positions, x.view());
+    add_positions(original_.positions, original_.config.position_offset, sequence_positions(1, probe),
+                  x.view());
     center(x.view());
     for (size_t s = 0; s < count(); ++s) {
       show("rotating", s);

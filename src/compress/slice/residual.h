@@ -4,10 +4,10 @@
 #include <cstdint>
 #include <string_view>
 
-#include "compress/calibration_set.h"
 #include "compress/progress.h"
 #include "compress/report.h"
-#include "compress/work_area.h"
+#include "compress/resume/work_area.h"
+#include "compress/walk/calibration_set.h"
 #include "model/model.h"
 
 namespace pare {

@@ -2,8 +2,8 @@
 
 #include <algorithm>
 
-#include "compress/calibration_walk.h"
-#include "compress/stage_probe.h"
+#include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_probe.h"
 
 namespace pare {
 namespace {

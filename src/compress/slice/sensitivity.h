@@ -4,10 +4,10 @@
 #include <vector>
 
 #include "compress/budget.h"
-#include "compress/calibration_set.h"
 #include "compress/progress.h"
+#include "compress/resume/work_area.h"
 #include "compress/slice/streams.h"
-#include "compress/work_area.h"
+#include "compress/walk/calibration_set.h"
 
 namespace pare {
 

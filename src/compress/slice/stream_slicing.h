@@ -6,7 +6,7 @@
 #include <vector>
 
 #include "compress/slice/sensitivity.h"
-#include "compress/stage_walk.h"
+#include "compress/walk/stage_walk.h"
 
 namespace pare {
 

@@ -4,9 +4,9 @@
 #include <cmath>
 #include <numeric>
 
-#include "compress/gram.h"
+#include "checkpoint/build.h"
 #include "compress/slice/masked_refit.h"
-#include "model/build.h"
+#include "compress/solve/gram.h"
 #include "tensor/sparse_weight.h"
 
 namespace pare {

@@ -8,10 +8,10 @@
 #include <vector>
 
 #include "compress/report.h"
-#include "compress/sample_split.h"
-#include "compress/stage_at.h"
+#include "compress/walk/sample_split.h"
+#include "compress/walk/stage_at.h"
 #include "linalg/linalg.h"
-#include "model/forward.h"
+#include "runtime/forward.h"
 
 namespace pare {
 

@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <numeric>
 
-#include "compress/sparsify/mask.h"
+#include "compress/solve/mask.h"
 
 namespace pare {
 

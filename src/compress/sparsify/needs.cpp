@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "compress/estimate.h"
-#include "compress/sample_split.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/stage_sparsifier.h"
+#include "compress/walk/sample_split.h"
 #include "model/visit.h"
 
 namespace pare {

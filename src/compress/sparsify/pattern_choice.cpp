@@ -3,10 +3,10 @@
 #include <algorithm>
 
 #include "compress/budget.h"
-#include "compress/calibration_walk.h"
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/stage_sparsifier.h"
-#include "compress/stage_probe.h"
+#include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_probe.h"
 #include "model/visit.h"
 
 namespace pare {

@@ -1,7 +1,7 @@
 #include "compress/sparsify/prune.h"
 
 #include "base/parallel.h"
-#include "compress/sparsify/refine.h"
+#include "compress/solve/refine.h"
 #include "linalg/linalg.h"
 
 namespace pare {

@@ -1,8 +1,8 @@
 // One linear made sparse: mask and values by the method that the options name.
 #pragma once
 
-#include "compress/sparsify/input_gram.h"
-#include "compress/sparsify/mask.h"
+#include "compress/solve/input_gram.h"
+#include "compress/solve/mask.h"
 #include "compress/sparsify/scores.h"
 
 namespace pare {

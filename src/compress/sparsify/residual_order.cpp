@@ -3,10 +3,10 @@
 #include <cmath>
 #include <numeric>
 
-#include "compress/calibration_walk.h"
 #include "compress/probe.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/selection.h"
+#include "compress/walk/calibration_walk.h"
 #include "model/visit.h"
 
 namespace pare {

@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
-#include "model/arch/architecture.h"
+#include "checkpoint/arch/architecture.h"
 
 namespace pare {
 namespace {

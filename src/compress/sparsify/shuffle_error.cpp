@@ -4,8 +4,8 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "compress/solve/mask.h"
 #include "compress/sparsify/block_exchange.h"
-#include "compress/sparsify/mask.h"
 #include "linalg/linalg.h"
 
 namespace pare {

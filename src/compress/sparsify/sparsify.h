@@ -7,13 +7,13 @@
 #include <string>
 #include <vector>
 
-#include "compress/calibration_set.h"
 #include "compress/progress.h"
 #include "compress/report.h"
+#include "compress/resume/work_area.h"
 #include "compress/sparsify/prune.h"
 #include "compress/sparsify/shuffle.h"
-#include "compress/stage_walk.h"
-#include "compress/work_area.h"
+#include "compress/walk/calibration_set.h"
+#include "compress/walk/stage_walk.h"
 #include "model/model.h"
 
 namespace pare {

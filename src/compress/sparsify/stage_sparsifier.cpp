@@ -5,8 +5,8 @@
 #include <numeric>
 #include <type_traits>
 
-#include "compress/gram.h"
 #include "compress/probe.h"
+#include "compress/solve/gram.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/shuffle_error.h"
 
@@ -40,10 +40,6 @@ void add_sums(const SparseRows& sparse, MatrixView<const double> wanted, MatrixV
   sums.lost += output_energy(rows, damped, damping);
   sums.kept_score += sparse.kept_score;
   sums.score += sparse.total_score;
-}
-
-void copy_rows(MatrixView<const float> from, MatrixView<float> to) {
-  for (int64_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
 }
 
 // Of a Stage or a const Stage.
@@ -230,8 +226,7 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
     if (signal != input.group.signal) return;
     see(input, x);
     if (!match) return;
-    seen = Matrix<float>(x.rows, x.cols);
-    copy_rows(x, seen.view());
+    seen = copy_of(x);
   };
   const auto finish_sequence = [&](MatrixView<const float>) {
     if (match)

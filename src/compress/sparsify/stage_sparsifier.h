@@ -6,7 +6,7 @@
 
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/sparsify.h"
-#include "compress/stage_walk.h"
+#include "compress/walk/stage_walk.h"
 
 namespace pare {
 

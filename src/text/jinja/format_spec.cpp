@@ -7,7 +7,7 @@
 #include "text/jinja/python_text.h"
 #include "text/jinja/text_ops.h"
 #include "text/jinja/value_ops.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

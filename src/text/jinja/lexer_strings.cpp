@@ -5,7 +5,7 @@
 
 #include "text/jinja/fault.h"
 #include "text/jinja/python_text.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

@@ -4,7 +4,7 @@
 #include <cstddef>
 #include <cstdint>
 
-#include "text/case_runs.h"
+#include "text/unicode/case_runs.h"
 
 namespace pare {
 

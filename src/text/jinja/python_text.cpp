@@ -8,7 +8,7 @@
 
 #include "text/jinja/meter.h"
 #include "text/jinja/python_tables.h"
-#include "text/utf8.h"
+#include "text/unicode/utf8.h"
 
 namespace pare {
 namespace {

@@ -1,0 +1,155 @@
+// pare convert: the same model in another file format or type.
+#include <memory>
+
+#include "base/atomic_file.h"
+#include "base/json.h"
+#include "checkpoint/about.h"
+#include "checkpoint/copy_files.h"
+#include "checkpoint/generation_config.h"
+#include "checkpoint/load.h"
+#include "checkpoint/model_card.h"
+#include "checkpoint/other_keys.h"
+#include "checkpoint/save.h"
+#include "checkpoint/verify_saved.h"
+#include "checkpoint/whole_values.h"
+#include "commands/commands.h"
+#include "io/output_file.h"
+#include "io/output_folder.h"
+#include "options/options.h"
+#include "report/output.h"
+
+namespace pare {
+namespace {
+
+namespace fs = std::filesystem;
+
+struct Options {
+  std::string model;
+  std::string out;
+  std::string to = "dense";
+  std::string pattern;
+  std::string dtype = "same";
+  uint64_t max_shard_bytes = kDefaultShardBytes;
+
+  std::optional<Encoding> encoding() const;
+  StorageFormat format() const { return storage_format(to); }
+};
+
+struct TypeName {
+  const char* name;
+  std::optional<Encoding> encoding;
+};
+constexpr TypeName kTypes[] = {
+    {"same", std::nullopt},    {"f32", Encoding::kF32},   {"f16", Encoding::kF16},  {"bf16", Encoding::kBF16},
+    {"int8", Encoding::kInt8}, {"q8_0", Encoding::kQ8_0}, {"q4_0", Encoding::kQ4_0}};
+
+std::optional<Encoding> Options::encoding() const {
+  for (const TypeName& type : kTypes)
+    if (type.name == dtype) return type.encoding;
+  fail(ErrorCode::kInternal, "no type {}", dtype);
+}
+
+void print_check(const SavedCheck& check) {
+  std::string text =
+      fmt::format("{} parameters, {} ({:.2f} bits each), read back: ", format_count(check.size.parameters),
+                  format_bytes(check.size.bytes),
+                  8.0 * static_cast<double>(check.size.bytes) / static_cast<double>(check.size.parameters));
+  if (check.difference == 0.0)
+    text += "logits identical";
+  else
+    text += fmt::format("logits differ by {:.1e} (at most {:.1e})", check.difference, check.allowed);
+  if (check.rounding > 0.0) text += fmt::format("; matrices by up to {:.1e}", check.rounding);
+  print_line("{}", text);
+}
+
+// What the input says beside its weights, shapes and tokenizer.
+std::vector<GgufEntry> further_metadata(const std::string& model) {
+  std::vector<GgufEntry> entries = gguf_sampling_entries(read_generation_config(model));
+  for (GgufEntry& entry : general_entries(model)) entries.push_back(std::move(entry));
+  if (is_gguf_path(model))
+    for (GgufEntry& entry : other_gguf_entries(read_gguf(model).metadata))
+      entries.push_back(std::move(entry));
+  return entries;
+}
+
+void convert_to_gguf(const Options& options, const Model& original) {
+  const Model model = with_whole_values(original);
+  OutputFile file(options.out, options.model);
+  const Tokenizer tokenizer = load_tokenizer(options.model);
+  save_gguf(model, tokenizer, file.path(), options.encoding(), read_chat_info(options.model, tokenizer),
+            read_manifest(options.model), further_metadata(options.model));
+  print_check(verify_saved(model, file.path()));
+  file.commit();
+}
+
+void convert_to_folder(const Options& options, std::optional<Pattern> pattern, const Model& model) {
+  OutputFolder folder(options.out, options.model);
+  copy_tokenizer_files(options.model, folder.path());
+  save_hf(model, folder.path(), {options.encoding(), options.format(), pattern, options.max_shard_bytes});
+  const std::string manifest = read_manifest(options.model);
+  if (!manifest.empty()) write_file(folder.path() / kManifestFile, manifest);
+  const SavedCheck check = verify_saved(model, folder.path());
+  write_documents(options.model, folder.path(),
+                  {.manifest = manifest.empty() ? Json() : parse_json(manifest, kManifestFile),
+                   .size = check.size,
+                   .format = options.format(),
+                   .own_code = needs_own_code(model, options.format())});
+  print_check(check);
+  folder.commit();
+}
+
+void run(const Options& options) {
+  const bool gguf = fs::path(options.out).extension() == ".gguf";
+  const auto encoding = options.encoding();
+  if (!gguf && encoding && is_block_encoding(*encoding))
+    fail(ErrorCode::kUsage,
+         "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16, bf16 or int8", options.dtype);
+  const StorageFormat format = options.format();
+  if (gguf && format != StorageFormat::kPlain)
+    fail(ErrorCode::kUsage, "--to {} needs a Hugging Face folder: a .gguf file is dense", options.to);
+  if (encoding == Encoding::kInt8 && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--dtype int8 needs --to packed");
+  if (!options.pattern.empty() && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--pattern needs --to packed");
+  std::optional<Pattern> pattern;
+  if (!options.pattern.empty()) pattern = parse_pattern(options.pattern);
+  const Model model = load_model(options.model);
+  check_finite(model);
+  if (gguf)
+    convert_to_gguf(options, model);
+  else
+    convert_to_folder(options, pattern, model);
+}
+
+}  // namespace
+
+void add_convert(CLI::App& app) {
+  std::vector<std::string> names;
+  for (const TypeName& type : kTypes) names.emplace_back(type.name);
+  auto options = std::make_shared<Options>();
+  CLI::App* command = app.add_subcommand("convert", "Write a model in another format or type, and check it");
+  add_model(*command, options->model);
+  command
+      ->add_option("-o,--output", options->out,
+                   "A new .gguf file, or a new Hugging Face folder for any other name")
+      ->required();
+  add_storage_format(*command, "--to", options->to);
+  command->add_option("--pattern", options->pattern,
+                      "N:M that --to packed stores linears in (default: the smallest that loses nothing)");
+  command
+      ->add_option(
+          "--dtype", options->dtype,
+          "Type of the matrices: f32, f16, bf16; for --to packed int8 (of the linears in the layers, one "
+          "scale a row); for a .gguf q8_0 or q4_0, while q4_k_m and the like are what llama-quantize makes "
+          "of "
+          "a bf16 .gguf (default: same; where that cannot be, bf16). Norms and biases keep full precision")
+      ->check(one_of(names));
+  command
+      ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,
+                   "Largest safetensors file, in bytes or with a unit as in 500MB (default 5GB)")
+      ->transform(CLI::AsSizeValue(true).description(""))
+      ->check(CLI::Range(uint64_t{1}, uint64_t{INT64_MAX}).description(""));
+  command->callback([options] { run(*options); });
+}
+
+}  // namespace pare

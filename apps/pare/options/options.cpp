@@ -1,0 +1,123 @@
+#include "options/options.h"
+
+#include <fmt/format.h>
+
+#include <algorithm>
+#include <cstdio>
+
+#include "base/mapped_file.h"
+#include "text/files/text_file.h"
+
+namespace pare {
+namespace {
+
+std::string read_stdin() {
+  std::string text;
+  char block[1 << 16];
+  while (const size_t n = std::fread(block, 1, sizeof(block), stdin)) {
+    text.append(block, n);
+    if (text.size() > kMaxTextBytes) fail(ErrorCode::kFormat, "the standard input is longer than 2 GiB");
+  }
+  if (std::ferror(stdin)) fail(ErrorCode::kIo, "cannot read the standard input");
+  return text;
+}
+
+std::string format_scaled(int64_t count, const char* unit) {
+  constexpr const char* kPrefixes[] = {"", "K", "M", "G", "T"};
+  auto value = static_cast<double>(count);
+  size_t prefix = 0;
+  while (value >= 1000.0 && prefix + 1 < std::size(kPrefixes)) {
+    value /= 1000.0;
+    ++prefix;
+  }
+  const std::string suffix = fmt::format("{}{}", kPrefixes[prefix], unit);
+  const std::string number = prefix == 0 ? fmt::format("{}", count) : fmt::format("{:.2f}", value);
+  return suffix.empty() ? number : number + " " + suffix;
+}
+
+}  // namespace
+
+CLI::Validator one_of(const std::vector<std::string>& names) {
+  return CLI::Validator(
+      [names](const std::string& word) {
+        if (std::find(names.begin(), names.end(), word) != names.end()) return std::string();
+        return fmt::format("{} is not one of {}", word, fmt::join(names, ", "));
+      },
+      "");
+}
+
+std::vector<std::string> list_items(const std::string& option, const std::vector<std::string>& values,
+                                    const CLI::Validator& known) {
+  std::vector<std::string> items;
+  for (const std::string& value : values)
+    for (size_t begin = 0; begin <= value.size();) {
+      const size_t end = std::min(value.find(',', begin), value.size());
+      std::string item = value.substr(begin, end - begin);
+      if (item.empty()) throw CLI::ValidationError(option, fmt::format("an empty item in '{}'", value));
+      if (const std::string error = known(item); !error.empty()) throw CLI::ValidationError(option, error);
+      items.push_back(std::move(item));
+      begin = end + 1;
+    }
+  return items;
+}
+
+void add_model(CLI::App& command, std::string& path) {
+  command.add_option("MODEL", path, "Hugging Face model folder, or a .gguf file")->required();
+}
+
+void add_models(CLI::App& command, std::vector<std::string>& paths, const std::string& first_is) {
+  command.add_option("MODEL", paths, "Models: Hugging Face folders or .gguf files; the first is " + first_is)
+      ->required();
+}
+
+void add_compute(CLI::App& command, ComputeType& compute) {
+  static const std::map<std::string, ComputeType> kTypes = {
+      {"f32", ComputeType::kF32}, {"bf16", ComputeType::kBF16}, {"int8", ComputeType::kInt8}};
+  command
+      .add_option(
+          "--dtype", compute,
+          fmt::format(
+              "What products are made of: f32, bf16 or int8 weights with bf16 activations (default {})",
+              compute_type_name(compute)))
+      ->transform(one_of(kTypes));
+}
+
+namespace {
+constexpr StorageFormat kFormats[] = {StorageFormat::kPlain, StorageFormat::kPacked,
+                                      StorageFormat::kSparse24Bitmask};
+}  // namespace
+
+void add_storage_format(CLI::App& command, const std::string& flag, std::string& name) {
+  std::vector<std::string> formats;
+  for (const StorageFormat format : kFormats) formats.emplace_back(storage_format_name(format));
+  command
+      .add_option(
+          flag, name,
+          "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
+          "values and a mask; for pare, and for transformers with trust_remote_code), sparse-24-bitmask "
+          "(2:4, of compressed-tensors, which reads it in versions 0.9 to 0.14 only)")
+      ->check(one_of(formats));
+}
+
+StorageFormat storage_format(const std::string& name) {
+  for (const StorageFormat format : kFormats)
+    if (storage_format_name(format) == name) return format;
+  fail(ErrorCode::kInternal, "no format {}", name);
+}
+
+void add_json(CLI::App& command, bool& json) { command.add_flag("--json", json, "Print JSON, for machines"); }
+
+std::string read_text(const std::string& path) {
+  return path == "-" ? read_stdin() : read_file(path, kMaxTextBytes);
+}
+
+Documents read_documents_of(const std::string& path) {
+  if (path != "-") return read_documents(path);
+  constexpr std::string_view kName = "the standard input";
+  return parse_documents(text_of_bytes(read_stdin(), kName), kName);
+}
+
+std::string format_count(int64_t count) { return format_scaled(count, ""); }
+std::string format_bytes(int64_t bytes) { return format_scaled(bytes, "B"); }
+
+}  // namespace pare

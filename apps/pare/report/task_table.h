@@ -1,0 +1,30 @@
+// The zero-shot part of what `pare eval` found.
+#pragma once
+
+#include <string>
+#include <vector>
+
+#include "report/eval_table.h"
+#include "report/table.h"
+
+namespace pare {
+
+// What was measured on: a line a task, or JSON.
+std::string tasks_summary(const EvalReport& report);
+Json tasks_json(const EvalReport& report);
+
+// All figures of a model, by the task's name; the mean over tasks and the share of the first model's that is
+// kept are added to `model`.
+void add_task_figures(Json& model, const EvalReport& report, const EvalReport::Entry& entry);
+
+// Models in rows; tasks, their mean and what is kept in columns.
+Table task_table(const EvalReport& report);
+// The results of tasks as plain numbers and the kinds, to be joined to other columns: the header, and the
+// cells of a model.
+std::vector<std::string> task_csv_header(const EvalReport& report);
+std::vector<std::string> task_csv_cells(const EvalReport& report, const EvalReport::Entry& entry);
+
+// A line an item of a task and model: log-likelihoods of the choices, what was chosen and what is right.
+std::string samples_jsonl(const EvalReport& report);
+
+}  // namespace pare

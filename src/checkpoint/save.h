@@ -1,0 +1,54 @@
+// Writing a model: Hugging Face weights and config, or one GGUF file.
+#pragma once
+
+#include <filesystem>
+#include <optional>
+#include <span>
+#include <string>
+
+#include "checkpoint/chat_info.h"
+#include "io/gguf.h"
+#include "io/model_dir.h"
+#include "io/stored_weight.h"
+#include "model/model.h"
+#include "text/tokenizer/tokenizer.h"
+
+namespace pare {
+
+// How a Hugging Face folder shall hold a model.
+struct SaveOptions {
+  // Of every matrix; none keeps each in its own, but block encodings, and int8 outside kPacked, become bf16.
+  // int8 (kPacked only) is that of the linears of the layers, and all else is as if there were none.
+  std::optional<Encoding> dtype = {};
+  StorageFormat format = StorageFormat::kPlain;
+  // kPacked: what the linears of the layers are stored in. Those that do not fit stay dense, which is logged.
+  // None: each keeps its pattern, a dense one gets the cheapest that fits (measure_sparsity).
+  std::optional<Pattern> pattern = {};
+  uint64_t max_shard_bytes = kDefaultShardBytes;
+};
+
+// Writes config.json and the weights into an existing folder, the config last; before it, where
+// needs_own_code says so, the Python files with which transformers loads it. Tensors are converted one at a
+// time. Norms and biases get the type of the embedding when it holds them exactly, else f32. Zeros of
+// matrices that are or were in an N:M pattern are +0.0. Throws kUsage for a type that the format does not
+// hold and for a pattern without kPacked, kInvalid when no linear fits it or there is nothing to pack.
+void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options = {});
+
+// `dtype`: an encodable type for every matrix; none keeps the encoding of each, but int8 becomes bf16; N:M
+// matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`
+// become f16 or bf16, which is logged. `chat`: its BOS and EOS go before those of the model's config.
+// `manifest`: the text of pare.json, or empty. `further`: metadata that save_gguf() itself does not write.
+// Throws kUnsupported when an unmodified llama.cpp could not load the result, kIo also when the free space
+// does not suffice.
+void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
+               std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {},
+               std::span<const GgufEntry> further = {});
+
+// Whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code): all of
+// `pare`, and a way in beside compressed-tensors for its format.
+bool needs_own_code(const Model& model, StorageFormat format);
+
+// Whether an unmodified checkpoint of the model's family can express it (docs/file_format.md).
+bool is_plain(const Model& model);
+
+}  // namespace pare

@@ -1,0 +1,184 @@
+#include <algorithm>
+#include <iterator>
+#include <map>
+
+#include "base/checked_math.h"
+#include "base/json.h"
+#include "base/log.h"
+#include "checkpoint/build.h"
+#include "checkpoint/copy_files.h"
+#include "checkpoint/end_tokens.h"
+#include "checkpoint/gguf_tokenizer.h"
+#include "checkpoint/save.h"
+#include "checkpoint/tensor_table.h"
+#include "io/gguf.h"
+#include "model/visit.h"
+#include "tensor/sparse_weight.h"
+
+namespace pare {
+namespace {
+
+// A row that does not divide into blocks stays in 16 bits.
+Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
+  if (!dtype) return weight.encoding == Encoding::kInt8 ? Encoding::kBF16 : weight.encoding;
+  if (weight.cols % encoding_info(*dtype).block_values == 0) return *dtype;
+  const bool had_exponents = weight.encoding != Encoding::kF32 && weight.encoding != Encoding::kF16;
+  return had_exponents ? Encoding::kBF16 : Encoding::kF16;
+}
+
+bool is_rotary(const TensorPlace& place) { return place.role == Role::kQuery || place.role == Role::kKey; }
+
+// The table refers to the model.
+TensorTable gguf_table(const Architecture& architecture, const Model& model, std::optional<Encoding> dtype) {
+  const int64_t head_dim = model.config.head_dim;
+  const bool interleave = architecture.gguf_interleaved_rope;
+  TensorTable table;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        const bool permuted = interleave && is_rotary(place);
+        const Encoding encoding = gguf_encoding(weight, dtype);
+        table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, encoding,
+                  [&weight, permuted, head_dim, encoding] {
+                    Weight dense = weight.pattern.dense() ? weight : to_encoding(weight, encoding);
+                    if (!permuted) return dense;
+                    return gather_rows(dense, interleaved_order(weight.rows / head_dim, head_dim));
+                  });
+      },
+      [&](const TensorPlace& place, const std::vector<float>& values) {
+        std::vector<float> stored = values;
+        if (interleave && is_rotary(place)) {
+          const auto n = static_cast<int64_t>(values.size());
+          const std::vector<int64_t> order = interleaved_order(n / head_dim, head_dim);
+          for (size_t i = 0; i < stored.size(); ++i) stored[i] = values[static_cast<size_t>(order[i])];
+        }
+        // llama.cpp computes with norms and biases in f32 and expects them so.
+        table.add(gguf_name(architecture, place), {static_cast<int64_t>(values.size())}, Encoding::kF32,
+                  [stored] { return vector_weight(stored); });
+      });
+  for (const auto& [name, values] : architecture.extra_gguf_tensors(model.config))
+    table.add(name, {static_cast<int64_t>(values.size())}, Encoding::kF32,
+              [stored = values] { return vector_weight(stored); });
+  return table;
+}
+
+// Says which matrices did not become `dtype`, the first ones by name.
+void warn_of_exceptions(const std::vector<TensorPlan>& plan, Encoding dtype) {
+  constexpr int64_t kShown = 8;
+  const EncodingInfo& info = encoding_info(dtype);
+  std::string names;
+  int64_t count = 0;
+  for (const TensorPlan& tensor : plan) {
+    if (tensor.shape.size() != 2 || tensor.encoding == dtype) continue;
+    if (count++ < kShown)
+      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", tensor.name,
+                           encoding_info(tensor.encoding).name);
+  }
+  if (count > 0)
+    log_warning("{} matrices with rows that do not divide into {} blocks of {} are written in 16 bits: {}{}",
+                count, info.name, info.block_values, names, count > kShown ? ", ..." : "");
+}
+
+struct FileType {
+  Encoding encoding;
+  uint32_t number;  // general.file_type of llama.cpp; for mixed files the type of most values names it
+};
+constexpr FileType kFileTypes[] = {
+    {Encoding::kF32, 0},     {Encoding::kF16, 1},     {Encoding::kQ4_0, 2},  {Encoding::kQ4_1, 3},
+    {Encoding::kQ8_0, 7},    {Encoding::kQ5_0, 8},    {Encoding::kQ5_1, 9},  {Encoding::kQ2_K, 10},
+    {Encoding::kQ3_K, 12},   {Encoding::kQ4_K, 15},   {Encoding::kQ5_K, 17}, {Encoding::kQ6_K, 18},
+    {Encoding::kIQ4_NL, 25}, {Encoding::kIQ4_XS, 30}, {Encoding::kBF16, 32}, {Encoding::kTQ1_0, 36},
+    {Encoding::kTQ2_0, 37},  {Encoding::kMXFP4, 38},
+};
+
+// general.file_type, and the version of the block encodings where there are any.
+void add_file_type(const std::vector<TensorPlan>& plan, std::vector<GgufEntry>& entries) {
+  std::map<Encoding, int64_t> values;
+  for (const TensorPlan& tensor : plan)
+    if (tensor.shape.size() == 2) values[tensor.encoding] += tensor.shape[0] * tensor.shape[1];
+  const auto most = std::max_element(values.begin(), values.end(),
+                                     [](const auto& a, const auto& b) { return a.second < b.second; });
+  const auto* type = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
+                                  [&](const FileType& t) { return t.encoding == most->first; });
+  PARE_CHECK(type != std::end(kFileTypes));
+  entries.push_back({"general.file_type", type->number});
+  if (std::any_of(values.begin(), values.end(), [](const auto& v) { return is_block_encoding(v.first); }))
+    entries.push_back({"general.quantization_version", uint32_t{2}});
+}
+
+uint64_t planned_bytes(const std::vector<TensorPlan>& plan) {
+  uint64_t total = 0;
+  for (const TensorPlan& tensor : plan) total = checked_add(total, tensor_bytes(tensor), "model size");
+  return total;
+}
+
+// "pad_token_id" of a config.json.
+void add_pad_token(const ModelConfig& config, std::vector<GgufEntry>& entries) {
+  if (config.other_keys.empty()) return;
+  const Json others = parse_json(config.other_keys, "other keys of config.json");
+  const auto pad = others.find("pad_token_id");
+  if (pad != others.end() && pad->is_number_unsigned() &&
+      pad->get<uint64_t>() < static_cast<uint64_t>(config.vocab_size))
+    entries.push_back({"tokenizer.ggml.padding_token_id", pad->get<uint32_t>()});
+}
+
+// BOS and every end. GGUF knows one token before a text and one after it: BOS and the first end.
+void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, const ChatInfo& chat,
+                         std::vector<GgufEntry>& entries) {
+  std::optional<int32_t> bos = chat.bos ? chat.bos : config.bos;
+  std::vector<int32_t> ends;
+  if (chat.eos) ends.push_back(*chat.eos);
+  add_ends(config.eos, ends);
+  if (!spec.prefix.empty()) bos = spec.prefix.front();
+  if (!spec.suffix.empty() && ends.empty()) ends.push_back(spec.suffix.front());
+  const std::optional<int32_t> eos = ends.empty() ? std::nullopt : std::optional(ends.front());
+  if (spec.prefix.size() > 1 || spec.suffix.size() > 1 ||
+      (spec.suffix.size() == 1 && spec.suffix.front() != eos))
+    log_warning("the tokenizer puts other tokens around a text than BOS and EOS: GGUF cannot say so");
+  if (bos) entries.push_back({"tokenizer.ggml.bos_token_id", static_cast<uint32_t>(*bos)});
+  if (eos) entries.push_back({"tokenizer.ggml.eos_token_id", static_cast<uint32_t>(*eos)});
+  std::vector<std::string> tokens = spec.vocab;
+  for (const AddedToken& added : spec.added) {
+    const auto id = static_cast<size_t>(added.id);
+    tokens.resize(std::max(tokens.size(), id + 1));
+    tokens[id] = added.text;
+  }
+  for (GgufEntry& entry : gguf_end_entries(ends, tokens)) entries.push_back(std::move(entry));
+}
+
+}  // namespace
+
+void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
+               std::optional<Encoding> dtype, const ChatInfo& chat, const std::string& manifest,
+               std::span<const GgufEntry> further) {
+  const Architecture& architecture = gguf_writing_architecture(original.config);
+  PARE_CHECK(!dtype || encoding_info(*dtype).encodable);
+  Model model = original;
+  add_missing_norms(model);
+  TensorTable table = gguf_table(architecture, model, dtype);
+  if (dtype) warn_of_exceptions(table.plan(), *dtype);
+  std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
+  add_file_type(table.plan(), entries);
+  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
+    entries.push_back(std::move(entry));
+  add_template_tokens(model.config, tokenizer.spec(), chat, entries);
+  for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
+  add_pad_token(model.config, entries);
+  if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
+  for (const GgufEntry& entry : further)
+    if (std::none_of(entries.begin(), entries.end(), [&](const GgufEntry& e) { return e.key == entry.key; }))
+      entries.push_back(entry);
+  require_free_space(
+      path.parent_path(),
+      checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),
+      "the model");
+  GgufWriter writer(path, table.plan(), entries);
+  for (const TensorPlan& plan : table.plan()) {
+    const Weight weight = table.weight(plan.name);
+    writer.write(plan.name, weight);
+    release_pages(weight);
+  }
+  writer.commit();
+}
+
+}  // namespace pare

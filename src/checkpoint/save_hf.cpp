@@ -1,0 +1,208 @@
+#include <algorithm>
+
+#include "base/atomic_file.h"
+#include "base/log.h"
+#include "checkpoint/hf_modeling.h"
+#include "checkpoint/other_keys.h"
+#include "checkpoint/save.h"
+#include "checkpoint/storage.h"
+#include "checkpoint/tensor_table.h"
+#include "model/visit.h"
+#include "tensor/sparse_weight.h"
+
+namespace pare {
+namespace {
+
+// The type in which what is not int8 is written: safetensors have no block encodings.
+Encoding float_encoding(Encoding current, std::optional<Encoding> dtype) {
+  if (dtype && *dtype != Encoding::kInt8) return *dtype;
+  return is_block_encoding(current) || current == Encoding::kInt8 ? Encoding::kBF16 : current;
+}
+
+bool is_block_linear(Role role) { return reads_residual(role) || writes_residual(role); }
+
+// What a matrix becomes.
+struct Target {
+  Encoding encoding;
+  Pattern pattern;
+};
+
+Target choose(const Weight& weight, Role role, const SaveOptions& options) {
+  Target target{float_encoding(weight.encoding, options.dtype), kDense};
+  if (options.format == StorageFormat::kPlain) return target;
+  if (options.format == StorageFormat::kSparse24Bitmask) {
+    if (is_block_linear(role) && can_store(weight, k2of4)) target.pattern = k2of4;
+    return target;
+  }
+  const bool wanted = options.dtype == Encoding::kInt8 && is_block_linear(role);
+  const bool kept =
+      weight.encoding == Encoding::kInt8 && options.dtype.value_or(Encoding::kInt8) == Encoding::kInt8;
+  if (wanted || kept) target.encoding = Encoding::kInt8;
+  if (is_block_linear(role) && options.pattern)
+    target.pattern = can_store(weight, *options.pattern) ? *options.pattern : kDense;
+  else if (is_block_linear(role) && weight.pattern.dense())
+    target.pattern = measure_sparsity(weight, target.encoding).pattern;
+  else
+    target.pattern = weight.pattern;
+  return target;
+}
+
+Weight converted(const Weight& weight, const Target& target, const std::string& name) {
+  const bool plain = weight.pattern.dense() && target.pattern.dense() && target.encoding != Encoding::kInt8;
+  if (plain) return weight;  // the writer converts it a piece at a time
+  const bool same = weight.encoding == target.encoding;
+  Weight result = to_pattern(same ? weight : to_encoding(weight, target.encoding), target.pattern, name);
+  if (!result.mapped) release_pages(weight);
+  return result;
+}
+
+// The main type of the model holds these values exactly, or f32 does.
+Encoding vector_encoding(const std::vector<float>& values, Encoding wanted) {
+  std::vector<std::byte> bytes(values.size() * sizeof(float));
+  std::vector<float> back(values.size());
+  encode_values(wanted, values.data(), static_cast<int64_t>(values.size()), bytes.data());
+  decode_values(wanted, bytes.data(), static_cast<int64_t>(values.size()), back.data());
+  return std::equal(values.begin(), values.end(), back.begin()) ? wanted : Encoding::kF32;
+}
+
+std::string module_name(const std::string& tensor) {
+  return tensor.substr(0, tensor.size() - std::string_view(".weight").size());
+}
+
+// What the folder says that it is. Loaders of other programs would take a plain family member whose matrices
+// they do not find for one with random weights, so that packed ones are `pare`, which only pare's own code
+// loads. compressed-tensors needs to find the family, as far as pare's code can load it under its names too.
+const Architecture& folder_architecture(const Model& model, StorageFormat format) {
+  const Architecture& own = architecture_of(model);
+  if (format == StorageFormat::kPlain) return own;
+  const bool common_names = own.names.data() == sliced_architecture().names.data();
+  return format == StorageFormat::kSparse24Bitmask && common_names ? own : sliced_architecture();
+}
+
+// The tensors of a folder, and what its config says about them. Refers to the model.
+struct Layout {
+  const Architecture& architecture;
+  TensorTable table = {};
+  std::map<std::string, Pattern> packed = {};  // in parts
+  std::vector<std::string> int8 = {};          // those of them with int8 values
+  std::vector<std::string> dense = {};         // linear layers that are not sparse, as modules
+};
+
+Layout lay_out(const Model& model, const SaveOptions& options) {
+  const Architecture& architecture = folder_architecture(model, options.format);
+  const Encoding vector_type = float_encoding(model.embedding.encoding, options.dtype);
+  Layout layout{architecture};
+  const auto add_matrix = [&](const TensorPlace& place, const Weight& weight) {
+    const std::string name = hf_name(architecture, place);
+    const Target target = choose(weight, place.role, options);
+    release_pages(weight);
+    const auto parts =
+        plan_parts(options.format, name, weight.rows, weight.cols, target.pattern, target.encoding);
+    for (const PartPlan& part : parts)
+      layout.table.add(part.tensor.name, part.tensor.shape, part.tensor.encoding,
+                       [&weight, target, name, kind = part.kind] {
+                         return part_of(converted(weight, target, name), kind);
+                       });
+    if (parts.front().kind != PartKind::kWhole) {
+      layout.packed[name] = target.pattern;
+      if (target.encoding == Encoding::kInt8) layout.int8.push_back(name);
+    }
+    if (target.pattern.dense() && place.role != Role::kEmbedding && place.role != Role::kPositions)
+      layout.dense.push_back(module_name(name));
+  };
+  for_each_tensor(model, add_matrix, [&](const TensorPlace& place, const std::vector<float>& values) {
+    layout.table.add(hf_name(architecture, place), {static_cast<int64_t>(values.size())},
+                     vector_encoding(values, vector_type), [&values] { return vector_weight(values); });
+  });
+  if (model.head.empty())
+    layout.dense.push_back(module_name(hf_name(architecture, {Role::kHead, -1, false})));
+  sort_like_safetensors(layout.table.plan());
+  return layout;
+}
+
+void check_options(const SaveOptions& options) {
+  const bool packed = options.format == StorageFormat::kPacked;
+  if (options.dtype && is_block_encoding(*options.dtype))
+    fail(ErrorCode::kUsage,
+         "safetensors have no {}: a Hugging Face folder is f32, f16 or bf16, blocks need GGUF",
+         encoding_info(*options.dtype).name);
+  if (options.dtype == Encoding::kInt8 && !packed)
+    fail(ErrorCode::kUsage, "int8 needs the format packed: {} folders are f32, f16 or bf16",
+         storage_format_name(options.format));
+  if (options.pattern && !packed)
+    fail(ErrorCode::kUsage, "a pattern needs the format packed, not {}", storage_format_name(options.format));
+}
+
+// Nothing that was to be packed may stay dense unnoticed.
+void report_packed(const Model& model, const Layout& layout, const SaveOptions& options) {
+  if (options.format == StorageFormat::kPlain) return;
+  std::string dense;
+  int64_t count = 0;
+  int64_t linears = 0;
+  constexpr int64_t kShown = 4;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight&) {
+        if (!is_block_linear(place.role)) return;
+        ++linears;
+        const std::string name = hf_name(layout.architecture, place);
+        const auto it = layout.packed.find(name);
+        if (it != layout.packed.end() && !it->second.dense()) return;
+        if (count++ < kShown) dense += fmt::format("{}{}", dense.empty() ? "" : ", ", module_name(name));
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  std::string what = "in an N:M pattern that saves space";
+  if (options.format == StorageFormat::kSparse24Bitmask) what = "2:4";
+  if (options.pattern) what = pattern_name(*options.pattern);
+  const bool needs_pattern = options.pattern || options.format == StorageFormat::kSparse24Bitmask;
+  if (layout.packed.empty() || (needs_pattern && count == linears))
+    fail(ErrorCode::kInvalid, "nothing to pack: none of the {} linears is {}", linears, what);
+  if (count > 0 && count < linears)
+    log_warning("{} of {} linears are not {} and stay dense: {}{}", count, linears, what, dense,
+                count > kShown ? ", ..." : "");
+}
+
+}  // namespace
+
+bool needs_own_code(const Model& model, StorageFormat format) {
+  return &folder_architecture(model, format) == &sliced_architecture() ||
+         format == StorageFormat::kSparse24Bitmask;
+}
+
+bool is_plain(const Model& model) {
+  return architecture_named(model.config.architecture).is_plain(model.config);
+}
+
+void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options) {
+  check_options(options);
+  Model model = original;
+  add_missing_norms(model);
+  Layout layout = lay_out(model, options);
+  report_packed(model, layout, options);
+  write_model_tensors(
+      folder, layout.table.plan(), [&](const TensorPlan& plan) { return layout.table.weight(plan.name); },
+      options.max_shard_bytes);
+  Json config = layout.architecture.write_config(model.config);
+  if (needs_own_code(model, options.format)) {
+    for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
+    const Json own = sliced_architecture().write_config(model.config);
+    for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
+  }
+  add_other_keys(model.config.other_keys, config);
+  const Encoding main_type = float_encoding(model.embedding.encoding, options.dtype);
+  config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
+                          : main_type == Encoding::kF16 ? "float16"
+                                                        : "bfloat16";
+  if (options.format == StorageFormat::kPacked)
+    config["quantization_config"] = packed_config(layout.packed, layout.int8);
+  if (options.format == StorageFormat::kSparse24Bitmask) {
+    config["quantization_config"] = bitmask_config(layout.dense);
+    log_info(
+        "sparse-24-bitmask: compressed-tensors 0.9 to 0.14 read it; later ones leave the sparse linears "
+        "random, "
+        "so that transformers has to load the folder with trust_remote_code=True");
+  }
+  write_file(folder / "config.json", config.dump(2) + "\n");
+}
+
+}  // namespace pare

@@ -1,0 +1,107 @@
+#include "checkpoint/storage.h"
+
+#include "io/checks.h"
+
+namespace pare {
+namespace {
+
+constexpr std::string_view kWhat = "config.json: quantization_config";
+constexpr const char* kOwnMethod = "pare";
+constexpr const char* kCompressedTensors = "compressed-tensors";
+constexpr int64_t kVersion = 1;
+
+// An object below `key`, null when it is not there, null or empty.
+const Json* find_object(const Json& json, const char* key, std::string_view what) {
+  const auto it = json.find(key);
+  if (it == json.end() || it->is_null()) return nullptr;
+  if (!it->is_object())
+    fail(ErrorCode::kFormat, "{}: \"{}\" is {}, expected an object", what, key, it->type_name());
+  return it->empty() ? nullptr : &*it;
+}
+
+Pattern read_pattern(const std::string& tensor, const Json& text) {
+  if (text == "dense") return kDense;
+  try {
+    if (text.is_string()) return parse_pattern(text.get_ref<const std::string&>());
+  } catch (const Error&) {  // an option's error, said below as that of a file
+  }
+  fail(ErrorCode::kFormat,
+       "{}: the pattern of tensor \"{}\" is {}, expected \"dense\" or N:M with 1 <= N < M <= {}", kWhat,
+       printable(tensor), printable(text.dump()), kMaxGroup);
+}
+
+Storage read_packed(const Json& object) {
+  const auto format = json_get<std::string>(object, "format", kWhat);
+  const auto version = json_get<int64_t>(object, "version", kWhat);
+  if (format != storage_format_name(StorageFormat::kPacked) || version != kVersion)
+    fail(ErrorCode::kUnsupported, "{}: format \"{}\" of version {}; this pare reads \"packed\" of version {}",
+         kWhat, printable(format), version, kVersion);
+  Storage storage{StorageFormat::kPacked, {}};
+  const Json* tensors = find_object(object, "tensors", kWhat);
+  if (tensors == nullptr) fail(ErrorCode::kFormat, "{}: \"tensors\" is missing or empty", kWhat);
+  for (const auto& [name, pattern] : tensors->items()) storage.packed[name] = read_pattern(name, pattern);
+  return storage;
+}
+
+Storage read_compressed_tensors(const Json& object) {
+  for (const char* key : {"config_groups", "transform_config"})
+    if (find_object(object, key, kWhat) != nullptr)
+      fail(ErrorCode::kUnsupported,
+           "{}: compressed-tensors with \"{}\" is not supported, only sparse-24-bitmask", kWhat, key);
+  const Json* sparsity = find_object(object, "sparsity_config", kWhat);
+  if (sparsity == nullptr) return {};
+  const auto format = json_get<std::string>(*sparsity, "format", kWhat);
+  if (format == storage_format_name(StorageFormat::kPlain)) return {};
+  if (format != storage_format_name(StorageFormat::kSparse24Bitmask))
+    fail(ErrorCode::kUnsupported,
+         "{}: the sparsity format \"{}\" is not supported, only dense and sparse-24-bitmask", kWhat,
+         printable(format));
+  return {StorageFormat::kSparse24Bitmask, {}};
+}
+
+// MLX names no method, and has the object under "quantization", alone or too.
+bool is_mlx(const Json& object) {
+  return !object.contains("quant_method") && object.contains("group_size") && object.contains("bits");
+}
+
+}  // namespace
+
+Storage read_storage(const Json& config) {
+  const Json* object =
+      config.is_object() ? find_object(config, "quantization_config", "config.json") : nullptr;
+  if (object == nullptr && config.is_object()) object = find_object(config, "quantization", "config.json");
+  if (object == nullptr) return {};
+  if (is_mlx(*object))
+    fail(ErrorCode::kUnsupported,
+         "config.json: the weights are quantised by MLX, which pare does not read: take the original model");
+  const auto method = json_get<std::string>(*object, "quant_method", kWhat);
+  if (method == kOwnMethod) return read_packed(*object);
+  if (method == kCompressedTensors) return read_compressed_tensors(*object);
+  fail(ErrorCode::kUnsupported, "{}: quant_method \"{}\" is not supported", kWhat, printable(method));
+}
+
+Json packed_config(const std::map<std::string, Pattern>& packed, const std::vector<std::string>& int8) {
+  Json tensors = Json::object();
+  for (const auto& [name, pattern] : packed) tensors[name] = pattern_name(pattern);
+  return {{"quant_method", kOwnMethod},
+          {"format", storage_format_name(StorageFormat::kPacked)},
+          {"version", kVersion},
+          {"tensors", tensors},
+          {"int8", int8}};
+}
+
+Json bitmask_config(const std::vector<std::string>& dense) {
+  return {{"quant_method", kCompressedTensors},
+          {"format", "dense"},
+          {"quantization_status", "frozen"},
+          {"config_groups", Json::object()},
+          {"ignore", Json::array()},
+          {"sparsity_config",
+           {{"format", storage_format_name(StorageFormat::kSparse24Bitmask)},
+            {"targets", Json::array({"Linear"})},
+            {"ignore", dense},
+            {"global_sparsity", 0.5},
+            {"sparsity_structure", pattern_name(k2of4)}}}};
+}
+
+}  // namespace pare

@@ -1,0 +1,80 @@
+#include "compress/resume/fingerprint.h"
+
+#include <vector>
+
+#include "base/hash.h"
+#include "base/parallel.h"
+#include "checkpoint/arch/architecture.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+std::string place_text(const TensorPlace& place) {
+  return fmt::format("{} {} {}", static_cast<int>(place.role), place.block, place.bias);
+}
+
+// "NAME was X, is Y; …" for the parts that differ.
+std::string differences(const Json& before, const Json& parts) {
+  const auto text = [](const Json& json, const std::string& key) {
+    return json.contains(key) ? json.at(key).dump() : std::string("nothing");
+  };
+  std::string result;
+  const auto add = [&](const std::string& key) {
+    result += fmt::format("{}{} was {}, is {}", result.empty() ? "" : "; ", key, text(before, key),
+                          text(parts, key));
+  };
+  for (const auto& [key, value] : parts.items())
+    if (!before.contains(key) || before.at(key) != value) add(key);
+  for (const auto& [key, value] : before.items())
+    if (!parts.contains(key)) add(key);
+  return result;
+}
+
+}  // namespace
+
+std::string model_fingerprint(const Model& model) {
+  struct Piece {
+    std::string text;
+    const Weight* weight;
+  };
+  std::vector<Piece> pieces;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& w) {
+        pieces.push_back({fmt::format("{} {} {} {} {}", place_text(place), pattern_name(w.pattern),
+                                      static_cast<int>(w.encoding), w.rows, w.cols),
+                          &w});
+      },
+      [&](const TensorPlace& place, const std::vector<float>& v) {
+        const std::string_view bytes(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float));
+        pieces.push_back({fmt::format("{} {}", place_text(place), sha256_hex(bytes)), nullptr});
+      });
+  parallel_for(static_cast<int64_t>(pieces.size()), [&](int64_t i) {
+    Piece& piece = pieces[static_cast<size_t>(i)];
+    if (piece.weight == nullptr) return;
+    for (const auto& part : piece.weight->parts()) {
+      if (part.empty()) continue;
+      const std::string_view bytes(reinterpret_cast<const char*>(part.data()), part.size());
+      piece.text += fmt::format(" {}", sha256_hex(bytes));
+    }
+    release_pages(*piece.weight);
+    release_pages(*piece.weight);
+  });
+  const ModelConfig& config = model.config;
+  std::string all = writing_architecture(config).write_config(config).dump();
+  for (const Piece& piece : pieces) all += fmt::format("\n{}", piece.text);
+  return sha256_hex(all);
+}
+
+void require_same_run(WorkArea& area, const Json& parts) {
+  const Json first = parse_json(area.comm().broadcast(0, parts.dump()), "what the first rank works on");
+  if (const std::string other = differences(first, parts); !other.empty())
+    fail(ErrorCode::kInvalid, "this rank works on something else than the first: {}", other);
+  const Json* earlier = area.find("run");
+  if (earlier == nullptr) return area.record("run", parts);
+  if (const std::string other = differences(*earlier, parts); !other.empty())
+    fail(ErrorCode::kInvalid, "the interrupted run cannot be continued, since it was another one: {}", other);
+}
+
+}  // namespace pare

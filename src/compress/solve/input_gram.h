@@ -1,0 +1,64 @@
+// The Gram matrix of a linear's input with what solvers derive from it: linears that read the same input
+// share it, and so do the rows of a linear, which are independent problems.
+#pragma once
+
+#include <memory>
+#include <optional>
+#include <vector>
+
+#include "compress/solve/obs.h"
+#include "kernels/linear.h"
+#include "linalg/linalg.h"
+
+namespace pare {
+
+// Products x·Mᵀ with one matrix (n, n), packed once, in f32, or where there are tiles as three products of
+// bf16: x and M are each the sum of two bf16 parts, and that of the small parts, 2⁻¹⁶ of the whole, is left
+// out. What they steer is corrected by later steps or decided by much larger differences.
+class FloatProduct {
+ public:
+  explicit FloatProduct(MatrixView<const double> m);
+  // y = x·Mᵀ, (rows, n); y may be x.
+  void apply(const Matrix<double>& x, Matrix<double>& y);
+
+ private:
+  std::unique_ptr<PackedLinear> packed_;
+  std::unique_ptr<PackedLinear> rest_;  // M less its bf16 part; null where packed_ is f32
+  // Parts of x, and of y in f32: solvers call this in loops.
+  Matrix<float> in_, in_rest_, out_, part_;
+};
+
+// H in coordinates where its diagonal is ones, as Q·diag(λ)·Qᵀ: products with (H + ρI)⁻¹ for any ρ.
+struct UnitBasis {
+  std::vector<double> unit;    // (n): √H_jj, 1 where that is 0
+  std::vector<double> values;  // (n): λ, not negative
+  FloatProduct to;             // x·Q
+  FloatProduct from;           // x·Qᵀ
+
+  explicit UnitBasis(MatrixView<const double> gram);
+
+ private:
+  UnitBasis(MatrixView<const double> gram, const std::vector<double>& roots);
+  UnitBasis(const Eigen& eigen, const std::vector<double>& roots);
+};
+
+class InputGram {
+ public:
+  explicit InputGram(Matrix<double> damped) : matrix_(std::move(damped)) {}
+
+  MatrixView<const double> matrix() const { return matrix_.view(); }  // (n, n), damped
+  // These are made when first asked for. Each throws kNumeric when the matrix does not allow it.
+  FloatProduct& product();  // x·H
+  const ObsFactor& obs();
+  UnitBasis& basis();
+  // Times the damping had to be raised for what was made so far.
+  int raised() const { return obs_ ? obs_->raised() : 0; }
+
+ private:
+  Matrix<double> matrix_;
+  std::optional<FloatProduct> product_;
+  std::optional<ObsFactor> obs_;
+  std::optional<UnitBasis> basis_;
+};
+
+}  // namespace pare

@@ -1,0 +1,92 @@
+// The walk of calibration: activations of all sequences, moved through the model stage by stage.
+#pragma once
+
+#include <functional>
+#include <vector>
+
+#include "compress/walk/calibration_set.h"
+#include "compress/walk/sample_split.h"
+#include "compress/walk/stream_pair.h"
+#include "runtime/forward.h"
+
+namespace pare {
+
+// What calibration computes products with: bf16 where the machine is made for it. Its rounding is far below
+// what a stream of thousands of tokens leaves undetermined.
+ComputeType calibration_compute();
+
+// What may look at a stage while it runs on the calibration tokens. Signals come sequence by sequence, those
+// of this rank, in order.
+struct StageWatch {
+  Observer observer;
+  std::function<void(MatrixView<float>)> prepare;       // changes a copy of the stage's input before it runs
+  std::function<void(MatrixView<const float>)> output;  // sees the stage's output
+};
+
+// Holds the residual stream of this rank's calibration tokens at one point of the model and runs stages on
+// it: memory is one stage of packed weights plus one sequence, and the activations as far as the work area
+// keeps them in memory. A stage reads one buffer and writes another, so that what a stage began with survives
+// until the next one has finished.
+class CalibrationWalk {
+ public:
+  // Keeps references to the set and the area; `name` tells its files from those of other walks.
+  CalibrationWalk(const CalibrationSet& set, const ModelConfig& config, WorkArea& area,
+                  const std::string& name, ComputeType compute = calibration_compute());
+  CalibrationWalk(CalibrationSet&&, const ModelConfig&, WorkArea&, const std::string&,
+                  ComputeType = kF32) = delete;
+
+  // Starts at the embedding, which `prepare` may change.
+  void start(const Model& model, const std::function<void(MatrixView<float>)>& prepare = {});
+  // Where the walk is, to be recorded with what was finished there; restore() goes back to it. False: the
+  // activations of that point did not survive.
+  Json position() const { return streams_.position(); }
+  bool restore(const Json& position) { return streams_.restore(position); }
+
+  // The residual stream of one sequence of this rank, (seqlen, width).
+  MatrixView<const float> stream(int64_t sequence) const;
+  // That of the first tokens of the very first sequence, on every rank; all ranks call it.
+  Matrix<float> first_tokens(int64_t count) const;
+
+  // Runs a stage on the stream and replaces it by the stage's output. Throws kNumeric naming `label` when the
+  // output holds a NaN or an infinity.
+  void run(const Stage& stage, const std::string& label, const StageWatch& watch = {});
+  // The same, but the stream stays.
+  void peek(const Stage& stage, const std::string& label, const StageWatch& watch);
+  // Adds inputs·changeᵀ to the stream, sequence by sequence: as if the linear that read `inputs`, all tokens'
+  // rows of change.cols, had been changed by that before the stage ran.
+  void correct(const std::string& label, const Weight& change, const StreamBuffer& inputs);
+
+  int64_t seqlen() const { return seqlen_; }
+  // Of this rank.
+  int64_t sequences() const { return split_.count(); }
+  int64_t tokens() const { return seqlen_ * split_.count(); }
+  // Of all ranks.
+  int64_t all_tokens() const { return seqlen_ * split_.total(); }
+  const SampleSplit& split() const { return split_; }
+
+ private:
+  static constexpr ComputeType kF32 = ComputeType::kF32;
+  void run(const Stage& stage, const std::string& label, const StageWatch& watch, bool store);
+
+  const CalibrationSet& set_;
+  SampleSplit split_;
+  RopeTable rope_;  // of one sequence
+  ComputeType compute_;
+  int64_t seqlen_ = 0;
+  StreamPair streams_;
+};
+
+// Tokens of the set that a walk in this area carries: those of this rank.
+int64_t own_tokens(const CalibrationSet& set, const WorkArea& area);
+
+// Steps of a walk that an interrupted run has finished: NAME/0 is the embedding, NAME/1 the first stage, …
+// `restore` goes to the position in the last one's record; when it cannot, the steps are forgotten. 0: the
+// walk begins with start().
+size_t resume_walk(WorkArea& area, const std::string& name,
+                   const std::function<bool(const Json& record)>& restore);
+
+// Runs one stage on one sequence from its beginning, x (tokens, width_in).
+Matrix<float> run_stage(const Stage& stage, MatrixView<const float> x, const ModelConfig& config,
+                        ComputeType compute);
+
+}  // namespace pare

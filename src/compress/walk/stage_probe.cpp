@@ -1,0 +1,140 @@
+#include "compress/walk/stage_probe.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/parallel.h"
+#include "compress/walk/sample_split.h"
+#include "kernels/vector_ops.h"
+
+namespace pare {
+namespace {
+
+constexpr int64_t kStride = 2;          // every second position is probed
+constexpr int64_t kRowsPerPiece = 128;  // positions whose logits exist at once
+
+int64_t sequences_of(const CalibrationSet& set) { return static_cast<int64_t>(set.sequences.size()); }
+
+// softmax(x) and what it takes to compare another row of logits with it.
+struct DenseRow {
+  std::vector<float> p;
+  double p_dot_x = 0.0;  // Σ p·x
+  double log_sum = 0.0;  // ln Σ e^x
+};
+
+DenseRow dense_row(const float* x, int64_t n) {
+  const VectorOps& ops = vector_ops();
+  DenseRow row{std::vector<float>(x, x + n)};
+  const float max = ops.max(x, n);
+  const double sum = ops.exp_sum(row.p.data(), max, n);
+  ops.scale(static_cast<float>(1.0 / sum), row.p.data(), n);
+  row.p_dot_x = ops.dot(row.p.data(), x, n);
+  row.log_sum = max + std::log(sum);
+  return row;
+}
+
+// KL(p || softmax(y)) = Σ p·(x − y) − ln Σ e^x + ln Σ e^y; y is overwritten.
+double kl(const DenseRow& dense, float* y, int64_t n) {
+  const VectorOps& ops = vector_ops();
+  const double p_dot_y = ops.dot(dense.p.data(), y, n);
+  const float max = ops.max(y, n);
+  const double log_sum = max + std::log(ops.exp_sum(y, max, n));
+  return dense.p_dot_x - p_dot_y - dense.log_sum + log_sum;
+}
+
+}  // namespace
+
+StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+                       const std::string& name)
+    : model_(model),
+      set_(set),
+      comm_(area.comm()),
+      rope_(sequence_rope(model.config, sequences_of(set), set.seqlen())),
+      streams_(area, name, model.config, (1 + share_of(max_variants, area.comm().size())) * set.tokens()) {}
+
+void StageProbe::start() {
+  std::vector<int32_t> tokens;
+  for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
+  const PackedEmbedding embedding(model_, ComputeType::kBF16);
+  streams_.write(0, first_stream(embedding, tokens, sequence_positions(sequences_of(set_), set_.seqlen())));
+  streams_.advance(embedding.width(), set_.tokens());
+}
+
+Json StageProbe::position() const { return {{"streams", streams_.position()}, {"variants", variants_}}; }
+
+bool StageProbe::restore(const Json& position) {
+  variants_ = position.at("variants").get<int64_t>();
+  return streams_.restore(position.at("streams"));
+}
+
+Matrix<float> StageProbe::run(const PackedStage& stage, MatrixView<const float> x) const {
+  return run_sequences(stage, x, set_.seqlen(), rope_);
+}
+
+void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
+  streams_.begin_stage();
+  int64_t held = copies();
+  const PackedStage packed = pack_stage(stage, streams_.width(), ComputeType::kBF16);
+  for (int64_t copy = 0; copy < held; ++copy) {
+    streams_.write(copy * set_.tokens(), run(packed, stream(copy)));
+    if (copy > 0) streams_.release(stream(copy));
+  }
+  for (const Stage& variant : variants)
+    if (variants_++ % comm_.size() == comm_.rank())
+      streams_.write(held++ * set_.tokens(),
+                     run(pack_stage(variant, streams_.width(), ComputeType::kBF16), stream(0)));
+  streams_.advance(packed.width_out, held * set_.tokens());
+}
+
+// The last stage's output at probed positions [first, first + count).
+Matrix<float> StageProbe::probed_rows(int64_t copy, int64_t first, int64_t count) const {
+  const MatrixView<const float> x = stream(copy);
+  Matrix<float> probed(count, x.cols);
+  for (int64_t r = 0; r < count; ++r) std::copy_n(x.row((first + r) * kStride), x.cols, probed.row(r));
+  return probed;
+}
+
+std::vector<double> StageProbe::losses() const {
+  std::vector<double> own = own_losses();
+  own.resize(static_cast<size_t>(share_of(variants_, comm_.size())));
+  std::vector<std::vector<double>> of_ranks;
+  for (int rank = 0; rank < comm_.size(); ++rank) {
+    of_ranks.push_back(own);
+    comm_.broadcast(rank, bytes_of(of_ranks.back().data(), static_cast<int64_t>(own.size())));
+  }
+  std::vector<double> all;
+  for (int64_t v = 0; v < variants_; ++v)
+    all.push_back(of_ranks[static_cast<size_t>(v % comm_.size())][static_cast<size_t>(v / comm_.size())]);
+  return all;
+}
+
+std::vector<double> StageProbe::own_losses() const {
+  const PackedHead head(model_, ComputeType::kBF16);
+  const int64_t positions = (set_.tokens() + kStride - 1) / kStride;
+  const int64_t vocab = head.logits.linear->out_features();
+  const auto logits = [&](int64_t copy, int64_t first, int64_t count) {
+    const Matrix<float> hidden = head_input(head, probed_rows(copy, first, count));
+    Matrix<float> result(count, vocab);
+    head.logits.apply(hidden.view(), result.view());
+    return result;
+  };
+  std::vector<double> sums(static_cast<size_t>(copies() - 1), 0.0);
+  for (int64_t first = 0; first < positions; first += kRowsPerPiece) {
+    const int64_t count = std::min(kRowsPerPiece, positions - first);
+    const Matrix<float> x = logits(0, first, count);
+    std::vector<DenseRow> dense(static_cast<size_t>(count));
+    parallel_for(count, [&](int64_t r) { dense[static_cast<size_t>(r)] = dense_row(x.row(r), vocab); });
+    std::vector<double> rows(static_cast<size_t>(count));
+    for (int64_t copy = 1; copy < copies(); ++copy) {
+      Matrix<float> y = logits(copy, first, count);
+      parallel_for(count, [&](int64_t r) {
+        rows[static_cast<size_t>(r)] = kl(dense[static_cast<size_t>(r)], y.row(r), vocab);
+      });
+      for (const double row : rows) sums[static_cast<size_t>(copy - 1)] += row;
+    }
+  }
+  for (double& sum : sums) sum /= static_cast<double>(positions);
+  return sums;
+}
+
+}  // namespace pare

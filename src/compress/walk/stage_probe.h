@@ -1,0 +1,55 @@
+// What changing single stages does to the model's predictions: the rest of the model runs dense behind each.
+#pragma once
+
+#include <span>
+#include <vector>
+
+#include "compress/walk/calibration_set.h"
+#include "compress/walk/stream_pair.h"
+#include "runtime/forward.h"
+
+namespace pare {
+
+// Walks the residual streams of a few held-out tokens through the dense model, stage by stage: one of the
+// dense model, and one for every variant of a stage that was tried on the way. Every stage is packed once for
+// all of them, so memory is one stage and the streams. Products in bf16: the differences it measures are far
+// above their rounding. The variants are dealt over the ranks, each of which holds its own behind a stream of
+// the dense model.
+class StageProbe {
+ public:
+  // `set` has sequences of one length; `max_variants` bounds what will be tried.
+  StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+             const std::string& name);
+
+  void start();
+  // As for a CalibrationWalk.
+  Json position() const;
+  bool restore(const Json& position);
+
+  // Moves on behind `stage`. `variants`: other forms of it, each tried alone.
+  void advance(const Stage& stage, std::span<const Stage> variants);
+  // Behind the last stage: mean KL(dense || variant) in nats per token of every variant, in order. All ranks
+  // call it.
+  std::vector<double> losses() const;
+
+  int64_t variants() const { return variants_; }  // of all ranks
+
+ private:
+  // Streams held; the first is that of the dense model.
+  int64_t copies() const { return streams_.rows() / set_.tokens(); }
+  std::vector<double> own_losses() const;
+  MatrixView<const float> stream(int64_t copy) const {
+    return streams_.read(copy * set_.tokens(), set_.tokens());
+  }
+  Matrix<float> run(const PackedStage& stage, MatrixView<const float> x) const;
+  Matrix<float> probed_rows(int64_t copy, int64_t first, int64_t count) const;
+
+  const Model& model_;
+  const CalibrationSet& set_;
+  Comm& comm_;
+  RopeTable rope_;
+  StreamPair streams_;
+  int64_t variants_ = 0;
+};
+
+}  // namespace pare

@@ -1,0 +1,121 @@
+#include "compress/walk/stage_walk.h"
+
+#include <algorithm>
+#include <optional>
+
+#include "compress/walk/stage_at.h"
+#include "model/visit.h"
+
+namespace pare {
+namespace {
+
+std::string activity_of(const StageEditors& editors) {
+  std::string all;
+  for (const auto& editor : editors) all += (all.empty() ? "" : ", ") + editor->activity();
+  return all;
+}
+
+int64_t widest_output(const ModelConfig& config) {
+  int64_t widest = 0;
+  for (const BlockShape& block : config.blocks)
+    widest = std::max({widest, block.attention_output_width, block.output_width});
+  return widest;
+}
+
+// Moves the walk of the model as it was on behind a stage. What a norm behind the stage's branch or sum reads
+// is kept in `sums`: that, not the stream, is what a changed linear can bring about.
+void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& label, StreamBuffer& sums) {
+  if (stage.norm_place == NormPlace::kInput || stage.branches.empty()) return dense.run(stage, label);
+  PARE_CHECK(stage.branches.size() == 1);
+  const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
+  Matrix<float> sum;
+  int64_t seen = 0;
+  const auto observe = [&](Signal signal, MatrixView<const float> x) {
+    if (signal == Signal::kStageInput) sum = carried(stage, skip.get(), x);
+    if (signal != Signal::kBranchOutput) return;
+    const MatrixView<float> to = sums.rows(seen, x.rows, x.cols);
+    for (int64_t r = 0; r < x.rows; ++r)
+      for (int64_t c = 0; c < x.cols; ++c) to(r, c) = sum(r, c) + x(r, c);
+    sums.release(to);
+    seen += x.rows;
+  };
+  dense.run(stage, label, {observe, {}, {}});
+}
+
+}  // namespace
+
+Matrix<float> carried(const Stage& stage, const PackedLinear* skip, MatrixView<const float> x) {
+  const int64_t width = skip != nullptr ? skip->out_features() : x.cols;
+  if (stage.norm_place == NormPlace::kBranch) return Matrix<float>::zeros(x.rows, width);
+  Matrix<float> result(x.rows, width);
+  if (skip != nullptr)
+    skip->apply(x, result.view());
+  else
+    for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), width, result.row(r));
+  return result;
+}
+
+MatrixView<const float> StageStreams::target(const Stage& stage, int64_t sequence) const {
+  const MatrixView<const float> stream = dense->stream(sequence);
+  if (stage.norm_place == NormPlace::kInput) return stream;
+  return sums->rows(sequence * walk.seqlen(), stream.rows, stream.cols);
+}
+
+Model edit_stages(const Model& original, const CalibrationSet& set, const StageEditors& editors,
+                  WorkArea& area, Report& report, const PassProgress& progress) {
+  PARE_CHECK(!editors.empty());
+  Model model = original;
+  CalibrationWalk walk(set, model.config, area, "walk");
+  std::optional<CalibrationWalk> dense;
+  if (std::any_of(editors.begin(), editors.end(), [](const auto& editor) { return editor->needs_dense(); }))
+    dense.emplace(set, model.config, area, "dense");
+  StreamBuffer sums;
+  const bool keeps_sums = dense && model.config.design.norm_place != NormPlace::kInput;
+  if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(model.config));
+  const StageStreams streams = {walk, dense ? &*dense : nullptr, keeps_sums ? &sums : nullptr};
+  // Where both walks are.
+  const auto position = [&] {
+    Json json = {{"walk", walk.position()}};
+    if (dense) json["dense"] = dense->position();
+    return json;
+  };
+  size_t done = resume_walk(area, "stages", [&](const Json& record) {
+    const Json& at = record.at("position");
+    return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
+  });
+  if (done == 0) {
+    walk.start(model);
+    if (dense) dense->start(model);
+    area.record("stages/0", {{"position", position()}});
+    done = 1;
+  }
+  const std::string activity = activity_of(editors);
+  const size_t per_block = model.blocks.front().stages.size();
+  const size_t count = model.blocks.size() * per_block;
+  for (size_t s = 0; s < count; ++s) {
+    Stage& stage = stage_at(model, s);
+    const std::string step = fmt::format("stages/{}", s + 1);
+    const std::string file = fmt::format("stage-{}", s);
+    if (s + 1 < done) {
+      stage = area.kept(file, stage);
+      add_entries(report, area.find(step)->at("entries"));
+      continue;
+    }
+    if (progress) progress(activity, static_cast<int64_t>(s), static_cast<int64_t>(count));
+    const ReportMark begin = mark(report);
+    for (const auto& editor : editors) stage = editor->rearranged(stage);
+    if (dense) run_dense(*dense, stage, fmt::format("layer {}", s / per_block), sums);
+    for (const auto& editor : editors)
+      stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
+                           report);
+    stage = area.keep(file, stage);
+    // Neither is read again before the result is written.
+    release_pages(stage);
+    release_pages(stage_at(original, s));
+    area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
+  }
+  update_config(model);
+  return model;
+}
+
+}  // namespace pare

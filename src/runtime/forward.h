@@ -1,0 +1,84 @@
+// The forward pass, one for all models: stages of x ← skip·x + Σ branch(norm(x)), the norm in any of its
+// places.
+#pragma once
+
+#include <cstdint>
+#include <functional>
+#include <span>
+
+#include "runtime/kv_cache.h"
+#include "runtime/packed_model.h"
+#include "runtime/rope.h"
+
+namespace pare {
+
+// Signals a calibration may look at while a stage runs; all (tokens, width).
+enum class Signal {
+  kStageInput,    // residual stream entering the stage
+  kNormed,        // what q, k, v, gate and up read: normalised where the norm stands before them
+  kValueStream,   // what o reads
+  kHiddenStream,  // what down reads
+  kBranchOutput,  // what the branch adds to the residual stream, before a norm that may stand there
+};
+using Observer = std::function<void(Signal, MatrixView<const float>)>;
+
+// Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
+// angles of every row; returns (rows, width_out). Every branch shows its stream, then its output.
+Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
+                            std::span<const Segment> segments, const RopeTable& rope,
+                            const Observer& observer = {});
+
+// Runs one stage on whole sequences of `length` tokens each, one behind the other, that nothing came before.
+// x (sequences · length, width_in); returns (sequences · length, width_out).
+Matrix<float> run_sequences(const PackedStage& stage, MatrixView<const float> x, int64_t length,
+                            const RopeTable& rope);
+
+// Rows of the embedding, (tokens, embedding_width). Throws kInvalid naming an id outside the vocabulary.
+Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
+
+// Adds row offset + position of a table of learned positions to every row of x (tokens, width); nothing when
+// the table is empty. Throws kInvalid naming a position outside the table.
+void add_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
+                   MatrixView<float> x);
+
+// The residual stream of tokens at their positions, (tokens, width). Throws as embed and add_positions do.
+Matrix<float> first_stream(const PackedEmbedding& embedding, std::span<const int32_t> tokens,
+                           std::span<const int64_t> positions);
+
+// y = norm(x), row by row; x (tokens, width). y may be x.
+void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y);
+
+// Tokens to append to one sequence.
+struct SequenceStep {
+  std::span<const int32_t> tokens;
+  KvCache* cache = nullptr;
+};
+
+// The middle of forward_batch, for a model's share of the blocks: runs its stages on rows x, `tokens` for
+// every step, and appends to the caches.
+struct CacheStep {
+  int64_t tokens = 0;
+  KvCache* cache = nullptr;
+};
+Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x);
+// What the head reads, (tokens, hidden width): the final norm and the head transform applied to the last
+// stage's output x (tokens, width).
+Matrix<float> head_input(const PackedHead& head, Matrix<float> x);
+// The same for the end of a batch. Throws kNumeric when it holds a NaN or an infinity.
+Matrix<float> finish_hidden(const PackedModel& model, Matrix<float> x);
+
+// Runs several sequences as one batch and appends to their caches; returns the final normalised hidden states
+// in the order of the steps, (Σ tokens, width read by the head). Throws kInvalid when a cache is full or an
+// id is out of range, and kNumeric when the result holds a NaN or an infinity.
+Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps);
+
+// Longest piece of a prompt that is worked on at once: bounds the memory of activations.
+inline constexpr int64_t kPrefillChunk = 512;
+
+// forward_batch for one sequence of any length, in chunks; returns (tokens, width read by the head).
+Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache);
+
+// Logits of hidden states, (tokens, vocab).
+Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden);
+
+}  // namespace pare
