@@ -49,11 +49,17 @@ function(pare_library name)
   endif()
 endfunction()
 
+# pare_cold(TARGET): nothing in the target is hot, so the compiler does not spend its time on optimising it.
+function(pare_cold target)
+  target_compile_options(${target} PRIVATE $<$<CONFIG:Release>:-O1> $<$<BOOL:${PARE_SANITIZE}>:-O0>)
+endfunction()
+
 # pare_test(NAME deps...): one GoogleTest program from the *_test.cpp of the current folder.
 function(pare_test name)
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
   add_executable(pare_${name}_test ${sources})
   target_link_libraries(pare_${name}_test PRIVATE pare_test_support ${ARGN} GTest::gmock GTest::gtest_main)
+  pare_cold(pare_${name}_test)
   pare_headers(pare_${name}_test pare_base_test <gmock/gmock.h> <gtest/gtest.h>)
   gtest_discover_tests(pare_${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()
