@@ -54,6 +54,11 @@ std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::span<const Jin
   return encode(tokenizer, spans, false);
 }
 
+void require_written(std::span<const JinjaSpan> spans) {
+  if (text_of(spans).empty())
+    fail(ErrorCode::kInvalid, "the chat template writes nothing for this conversation");
+}
+
 void add_chat_ends(const ChatFormat& format, GenerateOptions& options) {
   const ChatEnds& ends = format.ends;
   options.stop_ids.insert(options.stop_ids.end(), ends.ids.begin(), ends.ids.end());
@@ -85,6 +90,7 @@ ChatSession::Prompt ChatSession::make_prompt(const Json& messages) const {
   input.messages = messages;
   input.variables = options_.variables;
   const std::vector<JinjaSpan> spans = format_.chat.render(input);
+  require_written(spans);
   Prompt prompt = {text_of(spans), {}, 0};
   // While the template writes the last answer as it was generated, behind the same text, the ids that the
   // model generated stay, and what follows goes on from them.

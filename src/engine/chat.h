@@ -25,6 +25,9 @@ struct ChatFormat {
 
 // A written conversation as ids. Special tokens are read in the template's parts alone.
 std::vector<int32_t> encode_chat(const Tokenizer& tokenizer, std::span<const JinjaSpan> spans);
+// Throws kInvalid when a template has written nothing: an answer would have nothing to do with the
+// conversation.
+void require_written(std::span<const JinjaSpan> spans);
 // Adds what ends an answer in this format.
 void add_chat_ends(const ChatFormat& format, GenerateOptions& options);
 // Leaves out the white space before an answer, which is the template's.

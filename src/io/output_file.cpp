@@ -21,7 +21,7 @@ OutputFile::OutputFile(const fs::path& final_path, const fs::path& input)
     fail(ErrorCode::kInvalid, "the output {} exists", final_.string());
   if (!fs::is_directory(final_.parent_path(), error))
     fail(ErrorCode::kIo, "the parent folder {} of the output does not exist", final_.parent_path().string());
-  partial_ += ".partial";
+  partial_ += ".pare-partial";  // a name that no other program gives its own files
 }
 
 OutputFile::~OutputFile() {

@@ -138,6 +138,7 @@ ApiRequest read_api_request(ApiKind kind, std::string_view body, const std::vect
     if (!model.chat) fail(ErrorCode::kUnsupported, "{}", model.why_no_chat);
     const ChatInput input = read_chat_input(json);
     const std::vector<JinjaSpan> spans = model.chat->chat.render(input);
+    require_written(spans);
     require_text_fits(text_of(spans).size(), usable, "messages");
     prompts.push_back({encode_chat(*model.tokenizer, spans), {}});
     if (!options.ignore_eos) add_chat_ends(*model.chat, options);

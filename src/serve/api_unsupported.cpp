@@ -10,17 +10,19 @@ namespace {
 // Refused unless they are null, false, 0 or empty.
 constexpr const char* kRefused[] = {
     // OpenAI
-    "suffix", "audio", "prediction", "web_search_options",
+    "suffix", "audio", "prediction", "web_search_options", "verbosity",
     // llama.cpp
     "grammar", "json_schema", "grammar_triggers", "mirostat", "dynatemp_range", "xtc_probability",
     "dry_multiplier", "min_keep", "samplers", "n_probs", "post_sampling_probs", "t_max_predict_ms", "lora",
     "image_data", "n_indent",
     // vLLM
     "guided_json", "guided_regex", "guided_choice", "guided_grammar", "guided_whitespace_pattern",
-    "structured_outputs", "structural_tag", "use_beam_search", "prompt_logprobs", "bad_words",
+    "structured_outputs", "structural_tag", "use_beam_search", "num_beams", "prompt_logprobs", "bad_words",
     "allowed_token_ids", "include_stop_str_in_output", "truncate_prompt_tokens", "logits_processors",
     "prompt_embeds", "return_tokens_as_token_ids", "return_token_ids", "thinking_token_budget",
     "repetition_detection", "vllm_xargs",
+    // transformers, Ollama
+    "max_new_tokens", "options",
     // SGLang, TGI, TabbyAPI, text-generation-webui
     "regex", "ebnf", "stop_regex", "no_stop_trim", "watermark", "top_n_tokens", "decoder_input_details",
     "regex_pattern", "banned_strings", "banned_tokens", "custom_token_bans", "top_a", "epsilon_cutoff",

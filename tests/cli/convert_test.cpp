@@ -260,6 +260,7 @@ TEST(Convert, KilledRunsLeaveNothingUnderTheFinalName) {
     }
     converted(folder, kTinyModel, name);  // what they left is not in the way
     EXPECT_FALSE(fs::exists(out + ".partial"));
+    EXPECT_FALSE(fs::exists(out + ".pare-partial"));
   }
 }
 

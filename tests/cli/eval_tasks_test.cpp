@@ -171,7 +171,10 @@ TEST_F(EvalTasks, WhatCannotBeRead) {
   const std::string mixed = folder_.file("mixed.jsonl", kChoices + kLastWords).string();
   expect_failure({"eval", kTinyModel, "--tasks", mixed}, 1, "mixed.jsonl:4: a record of LAMBADA");
   const std::string unwritable = (folder_ / "none" / "samples").string();
-  expect_failure({"eval", kTinyModel, "--tasks", choices(), "--samples", unwritable}, 1, unwritable);
+  expect_failure({"eval", kTinyModel, "--tasks", choices(), "--samples", unwritable}, 1,
+                 (folder_ / "none").string());
+  const std::string indented = folder_.file("indented.jsonl", "{\n  \"context\": \"a\"\n}\n").string();
+  expect_failure({"eval", kTinyModel, "--tasks", indented}, 1, "indented.jsonl:1: the record goes on");
   const std::string web =
       folder_.file("c4.jsonl", R"({"text": "a b", "url": "u", "timestamp": "t"})").string();
   expect_failure({"eval", kTinyModel, "--tasks", web}, 1, "c4.jsonl:1: this looks like C4");
@@ -182,6 +185,18 @@ TEST_F(EvalTasks, WhatCannotBeRead) {
   const std::string longer =
       folder_.file("long.jsonl", "{\"text\": \"a b" + std::string(2000, 'x') + "\"}").string();
   expect_failure({"eval", kTinyModel, "--tasks", longer}, 1, "long.jsonl: item 1: a continuation of");
+}
+
+// The tasks themselves, a model, a text or a device: nothing that is there is overwritten.
+TEST_F(EvalTasks, SamplesOverwriteNothing) {
+  const std::string tasks = choices();
+  const std::string other = folder_.file("other.partial.tmp", "precious").string();
+  for (const std::string& there : {tasks, other, std::string("/dev/null")}) {
+    expect_failure({"eval", kTinyModel, "--tasks", tasks, "--samples", there}, 1, there + " exists");
+    EXPECT_TRUE(std::filesystem::is_character_file("/dev/null"));
+  }
+  EXPECT_EQ(file_contents(tasks), kChoices);
+  EXPECT_EQ(file_contents(other), "precious");
 }
 
 TEST_F(EvalTasks, WrongUsage) {

@@ -108,6 +108,8 @@ TEST(Serve, RefusesKeysAndValuesThatMemoryCannotHold) {
 TEST(Serve, SaysWhyItCannotBegin) {
   expect_failure({"serve", kTinyModel, "--port", "0", "--cors", "localhost"}, 2, "--cors is \"localhost\"");
   expect_failure({"serve", kTinyModel, "--port", "0", "--drain", "-1"}, 2, "--drain is -1");
+  expect_failure({"serve", kTinyModel, "--port", "0", "--api-key", ""}, 2, "given, but empty");
+  expect_failure({"serve", kTinyModel, "--port", "0", "--api-key", "a\n"}, 2, "not printable ASCII");
   expect_failure({"serve", "/nowhere", "--port", "0", "--quiet"}, 1, "/nowhere");
   expect_failure({"serve", kTinyModel, "--port", "0", "--host", "256.0.0.1", "--quiet"}, 1,
                  "cannot listen on 256.0.0.1:0");

@@ -46,6 +46,12 @@ class ChatTest : public testing::Test {
   ChatOptions options_;
 };
 
+TEST_F(ChatTest, ATemplateThatWritesNothingIsRefused) {
+  chat_ = ChatTemplate({{"default", ""}}, {});
+  ChatSession session = this->session();
+  EXPECT_PARE_ERROR(say(session, "Mira"), ErrorCode::kInvalid, "writes nothing for this conversation");
+}
+
 TEST_F(ChatTest, ATurnGoesOnFromWhatWasGenerated) {
   ChatSession session = this->session();
   const ChatTurn first = say(session, "Mira and the tide");

@@ -25,7 +25,7 @@ std::string warnings_of(Call&& call) {
 
 TEST(Documents, APlainTextIsOne) {
   for (const char* text : {"Ada sang.\n\nBram slept.\n", "{\\rm a} b", "{ braces }", "[1] a note", "[](link)",
-                           "\"quoted\"", "{\n  \"a\": 1\n}"}) {
+                           "\"quoted\"", "[\"Yes,\" he said]", "{\n  braces\n}"}) {
     const Documents documents = parse_documents(text, "f");
     EXPECT_FALSE(documents.records);
     EXPECT_EQ(documents.texts, (Texts{text}));
@@ -55,6 +55,12 @@ TEST(Documents, RecordsWithoutATextAreNamed) {
       {"{\"text\": \"a\"}\n{\"title\": \"b\"}", "f:2: no field \"text\" or \"content\" among title"},
       {"{\"text\": \"a\"}\n{\"text\": \"b", "f:2: not valid JSON"},
       {"{\"text\": \"a\"}\nplain", "f:2: not valid JSON"},
+      {"{\n  \"text\": \"a\"\n}\n{\n  \"text\": \"b\"\n}",
+       "f:1: the record goes on behind the end of the line"},
+      {"{\"text\": \"a\",\n \"id\": 1}", "f:1: the record goes on behind the end of the line"},
+      {"{ \"data\": [\n{\"text\": \"a\"}]}", "f:1: the record goes on behind the end of the line"},
+      {"[\"a\", \"b\"]", "f is a JSON list of something else than records"},
+      {"[\n  [\"a\"]\n]", "f is a JSON list of something else than records"},
       {"{\"text\": \"a\"}\n[1]", "f:2: expected a JSON object, got array"},
       {R"({"text": ["a"]})", "f:1: \"text\" is not a text but array"},
       {R"([{"text": "a"}, {"text": 5}])", "f: record 2: \"text\" is not a text but number"},

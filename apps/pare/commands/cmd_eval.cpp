@@ -6,6 +6,7 @@
 #include "base/log.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
+#include "io/output_file.h"
 #include "open_model.h"
 #include "options/options.h"
 #include "report/eval_table.h"
@@ -29,6 +30,14 @@ struct Options {
   bool json = false;
   bool markdown = false;
   bool csv = false;
+};
+
+// The file of --samples, which must not be there yet.
+struct SamplesFile {
+  explicit SamplesFile(const std::string& path) : file(path, {}), text(file.path()) {}
+
+  OutputFile file;
+  AtomicFile text;
 };
 
 // The text as ids, by the first model's tokenizer; the others must agree.
@@ -102,7 +111,7 @@ void run(const Options& options, Comm& comm) {
   if (!options.text.empty()) ids = read_perplexity_text(options, report);
   for (const auto& file : find_task_files(options.tasks))
     for (Task& task : read_tasks(file, options.limit)) report.tasks.push_back(std::move(task));
-  std::optional<AtomicFile> samples;  // opened before the work, lest it be for nothing
+  std::optional<SamplesFile> samples;  // opened before the work, lest it be for nothing
   if (!options.samples.empty()) samples.emplace(options.samples);
 
   const std::vector<OpenModel> models = open_models(options.models, options.compute, comm);
@@ -112,8 +121,9 @@ void run(const Options& options, Comm& comm) {
   if (report.text) measure_text(options, models, ids, report);
   if (!report.tasks.empty()) measure_tasks(options, models, report);
   if (samples) {
-    samples->write(samples_jsonl(report));
-    samples->commit();
+    samples->text.write(samples_jsonl(report));
+    samples->text.commit();
+    samples->file.commit();
   }
   if (options.json)
     print_json(to_json(report));

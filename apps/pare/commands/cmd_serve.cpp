@@ -1,5 +1,6 @@
 // pare serve: models behind an HTTP port.
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
 #include <fstream>
 #include <limits>
@@ -22,6 +23,7 @@ namespace {
 
 constexpr int64_t kMaxParallel = 1024;
 constexpr double kApiTemperature = 1.0;  // the API's own default
+constexpr const char* kKeyVariable = "PARE_API_KEY";
 
 struct Options {
   std::vector<std::string> models;
@@ -124,6 +126,14 @@ std::vector<ServedModel> load(const Options& options, std::vector<std::unique_pt
   return served;
 }
 
+// A key that is given but empty (a variable that is not set) would leave the server open, and one with spaces
+// or control characters cannot stand in a header.
+void require_key(const std::string& key) {
+  if (key.empty()) fail(ErrorCode::kUsage, "--api-key or {} is given, but empty", kKeyVariable);
+  if (!std::all_of(key.begin(), key.end(), [](char c) { return c > ' ' && c <= '~'; }))
+    fail(ErrorCode::kUsage, "--api-key holds a space or a character that is not printable ASCII");
+}
+
 void run(const Options& options) {
   options.sampling.over({});  // fails before a model is opened
   std::vector<std::unique_ptr<Opened>> opened;
@@ -152,10 +162,12 @@ void add_serve(CLI::App& app) {
   command->add_option("--port", serve.port, "Port to listen on; 0: one that is free")
       ->capture_default_str()
       ->check(CLI::Range(0, 65535));
-  command
-      ->add_option("--api-key", serve.api_key,
-                   "What requests must bear (default: nothing); the environment variable hides it from ps")
-      ->envname("PARE_API_KEY");
+  CLI::Option* key =
+      command
+          ->add_option(
+              "--api-key", serve.api_key,
+              "What requests must bear (default: nothing); the environment variable hides it from ps")
+          ->envname(kKeyVariable);
   command
       ->add_option(
           "--cors", serve.cors,
@@ -180,7 +192,10 @@ void add_serve(CLI::App& app) {
   add_sampling(*command, options->sampling, kApiTemperature);
   add_chat_template(*command, options->template_name);
   add_compute(*command, options->compute);
-  command->callback([options] { run(*options); });
+  command->callback([options, key] {
+    if (key->count() > 0 || std::getenv(kKeyVariable) != nullptr) require_key(options->serve.api_key);
+    run(*options);
+  });
 }
 
 }  // namespace pare

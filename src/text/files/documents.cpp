@@ -24,12 +24,25 @@ bool begins_with(std::string_view text, std::string_view lower) {
                     [](char a, char b) { return a == std::tolower(static_cast<unsigned char>(b)); });
 }
 
-// Lines of JSON, or a list: what begins otherwise, and braces that are no JSON (code, LaTeX), are plain text.
-bool holds_records(std::string_view text) {
+bool is_json(std::string_view text) {
+  try {
+    parse_json(text, "text");
+    return true;
+  } catch (const Error&) {
+    return false;
+  }
+}
+
+// Records, or a list of them: what begins otherwise, and brackets that are no JSON (code, LaTeX), are plain
+// text. Throws kFormat where the text is JSON of another kind.
+bool holds_records(std::string_view text, std::string_view what) {
   if (is_json_list(text)) return true;
   const size_t open = text.find_first_not_of(" \t\r\n");
-  if (open == std::string_view::npos || text[open] != '{') return false;
-  const size_t next = text.find_first_not_of(" \t", open + 1);
+  if (open == std::string_view::npos) return false;
+  if (text[open] == '[' && is_json(text))
+    fail(ErrorCode::kFormat, "{} is a JSON list of something else than records with a \"text\" each", what);
+  if (text[open] != '{') return false;
+  const size_t next = text.find_first_not_of(" \t\r\n", open + 1);
   return next != std::string_view::npos && text[next] == '"';
 }
 
@@ -136,7 +149,7 @@ Documents parse_documents(std::string text, std::string_view what) {
   Documents documents;
   documents.source = what;
   documents.sha256 = sha256_hex(text);
-  documents.records = holds_records(text);
+  documents.records = holds_records(text, what);
   if (documents.records) {
     for_each_record(text, what, [&](const Json& record, std::string_view where) {
       std::string own = text_of_record(record, where);

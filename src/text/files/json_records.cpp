@@ -7,6 +7,13 @@ namespace {
 
 constexpr std::string_view kJsonSpace = " \t\r\n";
 
+// Whether a line ends in the middle of a record, as indented JSON does.
+bool goes_on(std::string_view line) {
+  const size_t first = line.find_first_not_of(kJsonSpace);
+  const size_t last = line.find_last_not_of(kJsonSpace);
+  return line[first] == '{' && (line[last] == '{' || line[last] == '[' || line[last] == ',');
+}
+
 }  // namespace
 
 bool is_json_list(std::string_view text) {
@@ -31,6 +38,10 @@ void for_each_record(std::string_view text, std::string_view what, const RecordS
     text.remove_prefix(std::min(text.size(), line.size() + 1));
     if (line.find_first_not_of(kJsonSpace) == std::string_view::npos) continue;
     const std::string where = fmt::format("{}:{}", what, number);
+    if (goes_on(line))
+      fail(ErrorCode::kFormat,
+           "{}: the record goes on behind the end of the line; `jq -c . FILE` writes each record in a line",
+           where);
     if (!take(parse_json(line, where), where)) return;
   }
 }
