@@ -72,6 +72,16 @@ TEST(Config, RopeInBothSpellings) {
   }
 }
 
+TEST(Config, RopeByKindOfLayer) {
+  const Json parameters = {{"rope_type", "default"}, {"rope_theta", 7.0}};
+  EXPECT_EQ(read_with("rope_parameters", {{"full_attention", parameters}}).rope.theta, 7.0);
+  Json kinds = {{"full_attention", parameters}, {"sliding_attention", parameters}};
+  EXPECT_EQ(read_with("rope_parameters", kinds).rope.theta, 7.0);
+  kinds["sliding_attention"]["rope_theta"] = 8.0;
+  EXPECT_PARE_ERROR(read_with("rope_parameters", kinds), ErrorCode::kUnsupported,
+                    "\"rope_parameters\" differs between kinds of layers");
+}
+
 TEST(Config, RopeInBothSpellingsThatDisagree) {
   const auto warned_of = [](const Json& json, const RopeConfig& expected) {
     std::string warned;

@@ -164,6 +164,20 @@ Json scaling_json(const ModelConfig& config) {
   return nullptr;
 }
 
+// The parameters under `key`, which newer files may give by kind of layer ("full_attention"): all kinds must
+// be alike, for pare has one rotary embedding a model. Throws kUnsupported where they differ.
+const Json& one_for_all(const Json& object, const char* key) {
+  const Json* first = nullptr;
+  for (const auto& member : object.items()) {
+    if (!member.value().is_object()) continue;
+    if (first != nullptr && member.value() != *first)
+      fail(ErrorCode::kUnsupported, "{}: \"{}\" differs between kinds of layers, which is not supported",
+           kWhat, key);
+    first = &member.value();
+  }
+  return first == nullptr ? object : *first;
+}
+
 }  // namespace
 
 RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_share) {
@@ -175,8 +189,9 @@ RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_sha
     const auto it = json.find(key);
     if (it == json.end() || it->is_null()) continue;
     require_object(*it, key);
+    const Json& object = one_for_all(*it, key);
     const auto number = [&](const char* name, double& value) {
-      const auto inner = json_find<double>(*it, name, kWhat);
+      const auto inner = json_find<double>(object, name, kWhat);
       if (!inner) return;
       if (*inner != value && is_said(json, name))
         log_warning("{}: \"{}\" is {}, and {} in \"{}\", which counts", kWhat, name, value, *inner, key);
@@ -186,7 +201,7 @@ RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_sha
     number("rope_theta", rope.theta);
     RopeConfig own;
     own.theta = rope.theta;
-    ScalingReader(json, *it, max_positions).read(own);
+    ScalingReader(json, object, max_positions).read(own);
     if (scaled_by != nullptr && own != rope)
       log_warning("{}: \"{}\" and \"{}\" scale differently: the {} counts", kWhat, scaled_by, key,
                   own.scaling == RopeScaling::kNone ? "former" : "latter");
