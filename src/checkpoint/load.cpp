@@ -57,14 +57,20 @@ Json read_config_json(const std::filesystem::path& folder) {
   return parse_json(read_file(path, kMaxConfigBytes), path.string());
 }
 
-}  // namespace
-
-bool is_gguf_path(const std::filesystem::path& path) {
-  return path.extension() == ".gguf" || std::filesystem::is_regular_file(path);
+// What `read` returns. Errors that do not say where they come from name the model: a command may open
+// several.
+template <typename Read>
+auto naming(const std::filesystem::path& path, Read&& read) {
+  try {
+    return read();
+  } catch (const Error& error) {
+    const std::string message = error.what();
+    if (error.code() == ErrorCode::kInternal || message.find(path.string()) != std::string::npos) throw;
+    fail(error.code(), "{}: {}", path.string(), message);
+  }
 }
 
-Model load_model(const std::filesystem::path& path) {
-  require_model(path);
+Model load(const std::filesystem::path& path) {
   if (is_gguf_path(path)) {
     const GgufFile file = read_gguf(path);
     require_whole_model(file);
@@ -83,10 +89,22 @@ Model load_model(const std::filesystem::path& path) {
                      {path.string(), files.tensors, files.skipped, TensorNaming::kHuggingFace, storage});
 }
 
+}  // namespace
+
+bool is_gguf_path(const std::filesystem::path& path) {
+  return path.extension() == ".gguf" || std::filesystem::is_regular_file(path);
+}
+
+Model load_model(const std::filesystem::path& path) {
+  require_model(path);
+  return naming(path, [&] { return load(path); });
+}
+
 Tokenizer load_tokenizer(const std::filesystem::path& path) {
   require_model(path);
-  if (is_gguf_path(path)) return tokenizer_from_gguf(read_gguf(path));
-  return tokenizer_from_folder(path);
+  return naming(path, [&] {
+    return is_gguf_path(path) ? tokenizer_from_gguf(read_gguf(path)) : tokenizer_from_folder(path);
+  });
 }
 
 }  // namespace pare
