@@ -32,7 +32,8 @@ Estimate mean_over(const Task& task, Value&& value) {
 void add_last_word(const Task& task, TaskResult& result) {
   result.accuracy = mean_over(task, [&](size_t i) { return result.items[i].front().greedy; });
   const Estimate nll = mean_over(task, [&](size_t i) { return -result.items[i].front().sum; });
-  result.perplexity = {std::exp(nll.value), std::exp(nll.value) * nll.standard_error};
+  result.perplexity = {std::exp(nll.value)};
+  if (nll.standard_error) result.perplexity->standard_error = std::exp(nll.value) * *nll.standard_error;
 }
 
 void add_subjects(const Task& task, TaskResult& result) {
@@ -58,21 +59,26 @@ void add_accuracies(const Task& task, TaskResult& result) {
 Estimate mean_of(std::span<const double> values) {
   const auto n = static_cast<double>(values.size());
   const double mean = std::accumulate(values.begin(), values.end(), 0.0) / n;
-  if (values.size() < 2) return {mean, 0.0};
+  if (values.size() < 2) return {mean};
   double squares = 0.0;
   for (const double value : values) squares += (value - mean) * (value - mean);
   return {mean, std::sqrt(squares / (n - 1) / n)};
 }
 
 Estimate mean_of(std::span<const TaskResult> results) {
-  Estimate mean;
-  double variance = 0.0;
+  double sum = 0.0;
+  std::optional<double> variance = 0.0;
   for (const TaskResult& result : results) {
-    mean.value += result.main().value;
-    variance += result.main().standard_error * result.main().standard_error;
+    const Estimate& own = result.main();
+    sum += own.value;
+    if (variance && own.standard_error)
+      *variance += *own.standard_error * *own.standard_error;
+    else
+      variance.reset();
   }
   const auto n = static_cast<double>(results.size());
-  return {mean.value / n, std::sqrt(variance) / n};
+  if (!variance) return {sum / n};
+  return {sum / n, std::sqrt(*variance) / n};
 }
 
 size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths) {

@@ -15,10 +15,10 @@ namespace pare {
 
 struct Estimate {
   double value = 0.0;
-  double standard_error = 0.0;
+  std::optional<double> standard_error = {};  // nothing: it cannot be known
 };
 
-// The mean, and its standard error from the sample's deviation (n − 1); 0 for one value.
+// The mean, and its standard error from the sample's deviation (n − 1), which one value does not have.
 Estimate mean_of(std::span<const double> values);
 
 struct TaskResult {
@@ -36,7 +36,7 @@ struct TaskResult {
   const Estimate& main() const { return normalized_accuracy ? *normalized_accuracy : accuracy; }
 };
 
-// The mean over tasks of what each is judged by; errors are independent.
+// The mean over tasks of what each is judged by; errors are independent, and unknown when that of a task is.
 Estimate mean_of(std::span<const TaskResult> results);
 
 // The choice of the largest log-likelihood, per character where `lengths` (of the choices) are given; the

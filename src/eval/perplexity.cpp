@@ -90,9 +90,9 @@ double PerplexityResult::mean_nll() const {
 
 double PerplexityResult::perplexity() const { return std::exp(mean_nll()); }
 
-double PerplexityResult::standard_error() const {
+std::optional<double> PerplexityResult::standard_error() const {
   const auto n = static_cast<double>(window_nll.size());
-  if (n < 2) return 0.0;
+  if (n < 2) return std::nullopt;
   const double mean = mean_nll();
   double squares = 0.0;
   for (const double nll : window_nll) squares += (nll - mean) * (nll - mean);

@@ -3,6 +3,7 @@
 
 #include <cstdint>
 #include <functional>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -23,8 +24,8 @@ struct PerplexityResult {
 
   double mean_nll() const;
   double perplexity() const;
-  // Of the perplexity, from the spread between windows; 0 for a single window.
-  double standard_error() const;
+  // Standard error of the perplexity, from the spread between windows, which a single window does not have.
+  std::optional<double> standard_error() const;
 };
 
 // Whole windows in a text of `tokens` tokens (the tail is dropped), at most options.windows. Throws kUsage

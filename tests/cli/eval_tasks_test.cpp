@@ -49,8 +49,8 @@ TEST_F(EvalTasks, JsonHoldsEveryFigure) {
 TEST_F(EvalTasks, EachTaskIsSaidWhenItIsDone) {
   const CommandResult result = pare({"eval", kTinyModel, "--tasks", choices() + "," + last_words()});
   EXPECT_EQ(result.status, 0);
-  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, choices: [0-9.]+ % ± [0-9.]+\n"));
-  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, words: [0-9.]+ % ± [0-9.]+\n"));
+  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, choices: [0-9.]+ ± [0-9.]+ %\n"));
+  EXPECT_THAT(result.err, testing::ContainsRegex("pare: model 1, words: [0-9.]+ ± [0-9.]+ %\n"));
 }
 
 TEST_F(EvalTasks, AFolderMeansItsFilesAndTheLimitCountsItems) {
@@ -159,6 +159,19 @@ TEST_F(EvalTasks, SamplesSayWhatEachItemScored) {
     right += sample["choice_norm"] == sample["gold"];
   }
   EXPECT_DOUBLE_EQ(json["models"][0]["tasks"]["choices"]["acc_norm"].get<double>(), right / 3.0);
+}
+
+// One item has no spread, so its error is unknown and not 0.
+TEST_F(EvalTasks, AnUnknownErrorIsNoZero) {
+  const std::vector<std::string> arguments = {"eval",     kTinyModel, "--tasks", choices(), "--limit",   "1",
+                                              "--seqlen", "64",       "--ppl",   kTestText, "--windows", "1"};
+  const CommandResult text = pare(arguments);
+  EXPECT_EQ(text.out.find("± 0"), std::string::npos) << text.out;
+  std::vector<std::string> with_json = arguments;
+  with_json.emplace_back("--json");
+  const Json model = parse_json(pare(with_json).out, "output").at("models").at(0);
+  EXPECT_TRUE(model.at("standard_error").is_null()) << model;
+  EXPECT_TRUE(model.at("tasks").at("choices").at("acc_norm_stderr").is_null()) << model;
 }
 
 TEST_F(EvalTasks, WhatCannotBeRead) {

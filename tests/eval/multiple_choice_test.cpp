@@ -37,9 +37,9 @@ TEST(MultipleChoice, MeansAndTheirErrors) {
   const Estimate estimate = mean_of(values);
   EXPECT_DOUBLE_EQ(estimate.value, 0.6);
   // Sample variance (2 · 0.36 + 3 · 0.16) / 4 = 0.3.
-  EXPECT_DOUBLE_EQ(estimate.standard_error, std::sqrt(0.3 / 5.0));
+  EXPECT_DOUBLE_EQ(estimate.standard_error.value(), std::sqrt(0.3 / 5.0));
   const double one[] = {1.0};
-  EXPECT_EQ(mean_of(one).standard_error, 0.0);
+  EXPECT_EQ(mean_of(one).standard_error, std::nullopt);
 }
 
 TEST(MultipleChoice, TheMeanOverTasksIsOfWhatEachIsJudgedBy) {
@@ -49,7 +49,9 @@ TEST(MultipleChoice, TheMeanOverTasksIsOfWhatEachIsJudgedBy) {
   results[1].accuracy = {0.7, 0.04};
   const Estimate mean = mean_of(results);
   EXPECT_DOUBLE_EQ(mean.value, 0.6);
-  EXPECT_DOUBLE_EQ(mean.standard_error, 0.025);
+  EXPECT_DOUBLE_EQ(mean.standard_error.value(), 0.025);
+  results[0].normalized_accuracy = {0.5};  // the error of one task is unknown, so that of the mean is
+  EXPECT_EQ(mean_of(results).standard_error, std::nullopt);
 }
 
 TEST(MultipleChoice, BestChoices) {
@@ -108,7 +110,7 @@ TEST(MultipleChoice, LastWordsHaveAPerplexity) {
   const double perplexity = std::exp(-(first + second) / 2.0);
   EXPECT_NEAR(result.perplexity->value / perplexity, 1.0, 1e-4);
   // Half the distance of two values is the error of their mean.
-  EXPECT_NEAR(result.perplexity->standard_error / perplexity, std::abs(first - second) / 2.0, 1e-4);
+  EXPECT_NEAR(result.perplexity->standard_error.value() / perplexity, std::abs(first - second) / 2.0, 1e-4);
   EXPECT_EQ(&result.main(), &result.accuracy);
 }
 

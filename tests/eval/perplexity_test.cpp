@@ -91,9 +91,9 @@ TEST(Perplexity, MeansAreOverWindows) {
   result.window_nll = {1.0, 2.0, 3.0};
   EXPECT_DOUBLE_EQ(result.mean_nll(), 2.0);
   EXPECT_DOUBLE_EQ(result.perplexity(), std::exp(2.0));
-  EXPECT_DOUBLE_EQ(result.standard_error(), std::exp(2.0) / std::sqrt(3.0));
+  EXPECT_DOUBLE_EQ(result.standard_error().value(), std::exp(2.0) / std::sqrt(3.0));
   result.window_nll = {1.0};
-  EXPECT_EQ(result.standard_error(), 0.0);
+  EXPECT_EQ(result.standard_error(), std::nullopt);
 }
 
 TEST(Perplexity, CountsWholeWindowsAndDropsTheTail) {

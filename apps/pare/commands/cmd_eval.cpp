@@ -79,8 +79,7 @@ void measure_tasks(const Options& options, const std::vector<OpenModel>& models,
       report.models[m].tasks.push_back(measure_one(models[m], tokenizer, task, m + 1));
       // Hours may pass until the table: what is known survives an interruption on the terminal.
       const Estimate& found = report.models[m].tasks.back().main();
-      log_info("model {}, {}: {:.2f} % ± {:.2f}", m + 1, task.name, 100.0 * found.value,
-               100.0 * found.standard_error);
+      log_info("model {}, {}: {} %", m + 1, task.name, percent(found));
     }
   }
 }

@@ -17,7 +17,7 @@ Json model_json(const EvalReport& report, const EvalReport::Entry& entry) {
   if (entry.perplexity) {
     const PerplexityResult& r = *entry.perplexity;
     model.update({{"perplexity", r.perplexity()},
-                  {"standard_error", r.standard_error()},
+                  {"standard_error", error_json(r.standard_error())},
                   {"nll", r.mean_nll()},
                   {"kl", r.kl},
                   {"top1", r.top1}});
@@ -34,7 +34,8 @@ Table perplexity_table(const EvalReport& report) {
   Table table({"model", "perplexity", "±", "KL", "top-1", "parameters", "ratio", "bytes", "seconds"});
   for (const EvalReport::Entry& entry : report.models) {
     const PerplexityResult& r = *entry.perplexity;
-    table.add({entry.path, fmt::format("{:.3f}", r.perplexity()), fmt::format("{:.3f}", r.standard_error()),
+    table.add({entry.path, fmt::format("{:.3f}", r.perplexity()),
+               r.standard_error() ? fmt::format("{:.3f}", *r.standard_error()) : "-",
                fmt::format("{:.5f}", r.kl), fmt::format("{:.2f} %", 100.0 * r.top1),
                format_count(entry.size.parameters), fmt::format("{:.4f}", parameter_ratio(report, entry)),
                format_bytes(entry.size.bytes), fmt::format("{:.1f}", r.seconds)});
@@ -54,7 +55,8 @@ std::string csv(const EvalReport& report) {
     const auto add = [&](auto value) { cells.push_back(fmt::format("{}", value)); };
     if (entry.perplexity) {
       add(entry.perplexity->perplexity());
-      add(entry.perplexity->standard_error());
+      const auto error = entry.perplexity->standard_error();
+      cells.push_back(error ? fmt::format("{}", *error) : "");
       add(entry.perplexity->kl);
       add(entry.perplexity->top1);
     }
@@ -69,6 +71,8 @@ std::string csv(const EvalReport& report) {
 }
 
 }  // namespace
+
+Json error_json(const std::optional<double>& error) { return error ? Json(*error) : Json(); }
 
 Json to_json(const EvalReport& report) {
   Json json = Json::object();

@@ -33,6 +33,9 @@ struct EvalReport {
   std::vector<Entry> models;  // the first is the baseline
 };
 
+// A standard error as JSON; null where it is not known.
+Json error_json(const std::optional<double>& error);
+
 enum class TableFormat { kText, kMarkdown, kCsv };
 
 Json to_json(const EvalReport& report);

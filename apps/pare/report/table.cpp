@@ -63,4 +63,9 @@ std::string Table::csv() const {
   return out;
 }
 
+std::string with_error(double value, const std::optional<double>& error, int digits) {
+  return error ? fmt::format("{:.{}f} ± {:.{}f}", value, digits, *error, digits)
+               : fmt::format("{:.{}f}", value, digits);
+}
+
 }  // namespace pare

@@ -1,6 +1,7 @@
 // Tables of text: the first column is a name, the others are numbers.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -18,5 +19,8 @@ class Table {
  private:
   std::vector<std::vector<std::string>> rows_;
 };
+
+// "12.50 ± 0.31", or the value alone where its error is not known.
+std::string with_error(double value, const std::optional<double>& error, int digits);
 
 }  // namespace pare

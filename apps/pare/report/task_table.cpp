@@ -18,10 +18,6 @@ std::string column_name(const Task& task) {
   return said ? task.name : fmt::format("{} ({})", task.name, task.kind);
 }
 
-std::string percent(const Estimate& estimate) {
-  return fmt::format("{:.2f} ± {:.2f}", 100.0 * estimate.value, 100.0 * estimate.standard_error);
-}
-
 // Share of the first model's mean; nothing when that is 0.
 std::optional<double> kept(const EvalReport& report, const Estimate& mean) {
   const double first = mean_of(report.models.front().tasks).value;
@@ -30,12 +26,12 @@ std::optional<double> kept(const EvalReport& report, const Estimate& mean) {
 
 void add_estimate(Json& object, const std::string& name, const Estimate& estimate) {
   object[name] = estimate.value;
-  object[name + "_stderr"] = estimate.standard_error;
+  object[name + "_stderr"] = error_json(estimate.standard_error);
 }
 
 void add_csv(std::vector<std::string>& cells, const Estimate& estimate) {
   cells.push_back(fmt::format("{}", estimate.value));
-  cells.push_back(fmt::format("{}", estimate.standard_error));
+  cells.push_back(estimate.standard_error ? fmt::format("{}", *estimate.standard_error) : "");
 }
 
 Json sample_json(const Task& task, const TaskResult& result, size_t index) {
@@ -58,6 +54,11 @@ Json sample_json(const Task& task, const TaskResult& result, size_t index) {
 }
 
 }  // namespace
+
+std::string percent(const Estimate& estimate) {
+  const auto& error = estimate.standard_error;
+  return with_error(100.0 * estimate.value, error ? std::optional(100.0 * *error) : std::nullopt, 2);
+}
 
 std::string tasks_summary(const EvalReport& report) {
   std::string text;
@@ -115,8 +116,7 @@ Table task_table(const EvalReport& report) {
     for (const TaskResult& result : entry.tasks) {
       cells.push_back(percent(result.main()));
       if (result.perplexity)
-        cells.push_back(
-            fmt::format("{:.3f} ± {:.3f}", result.perplexity->value, result.perplexity->standard_error));
+        cells.push_back(with_error(result.perplexity->value, result.perplexity->standard_error, 3));
       seconds += result.seconds;
     }
     const Estimate mean = mean_of(entry.tasks);

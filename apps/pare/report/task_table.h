@@ -17,6 +17,9 @@ Json tasks_json(const EvalReport& report);
 // kept are added to `model`.
 void add_task_figures(Json& model, const EvalReport& report, const EvalReport::Entry& entry);
 
+// 100 times an estimate: "62.50 ± 1.20".
+std::string percent(const Estimate& estimate);
+
 // Models in rows; tasks, their mean and what is kept in columns.
 Table task_table(const EvalReport& report);
 // The results of tasks as plain numbers and the kinds, to be joined to other columns: the header, and the
