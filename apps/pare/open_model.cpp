@@ -1,24 +1,14 @@
 #include "open_model.h"
 
+#include "base/named_errors.h"
 #include "checkpoint/load.h"
 #include "runtime/pipeline.h"
 
 namespace pare {
-namespace {
-
-void check_finite_of(const std::string& path, const Model& model) {
-  try {
-    check_finite(model);
-  } catch (const Error& error) {
-    fail(error.code(), "{}: {}", path, error.what());
-  }
-}
-
-}  // namespace
 
 OpenModel open_model(const std::string& path, ComputeType compute) {
   const Model model = load_model(path);
-  check_finite_of(path, model);
+  naming(path, [&] { check_finite(model); });
   return {model_size(model), PackedModel(model, compute)};
 }
 
@@ -32,7 +22,7 @@ std::vector<OpenModel> open_models(const std::vector<std::string>& paths, Comput
     const Model model = load_model(path);
     const ModelShare share = split_blocks(model, comm.size())[static_cast<size_t>(comm.rank())];
     const Model part = part_of(model, share);
-    check_finite_of(path, part);
+    naming(path, [&] { check_finite(part); });
     std::shared_ptr<Pipeline> rest;
     if (comm.is_first())
       rest = std::make_shared<Pipeline>(comm, static_cast<int64_t>(models.size()), model.head_weight().cols,

@@ -2,7 +2,7 @@
 
 #include <algorithm>
 
-#include "base/json.h"
+#include "base/json_file.h"
 #include "base/log.h"
 #include "base/mapped_file.h"
 #include "checkpoint/load.h"
@@ -15,7 +15,6 @@ namespace fs = std::filesystem;
 using Templates = std::map<std::string, std::string>;
 
 constexpr uint64_t kMaxTemplateBytes = 4 << 20;
-constexpr uint64_t kMaxConfigBytes = 16 << 20;
 constexpr size_t kMaxTemplates = 64;
 constexpr const char* kDefault = "default";
 constexpr const char* kTemplateKey = "tokenizer.chat_template";
@@ -26,15 +25,6 @@ constexpr std::pair<const char*, const char*> kGgufTokens[] = {
     {"bos_token_id", "bos_token"},     {"eos_token_id", "eos_token"},       {"unknown_token_id", "unk_token"},
     {"padding_token_id", "pad_token"}, {"seperator_token_id", "sep_token"},  // spelled so by the format
     {"cls_token_id", "cls_token"},     {"mask_token_id", "mask_token"}};
-
-// The object in a file; empty when there is no such file.
-Json read_object(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return Json::object();
-  Json json = parse_json(read_file(path, kMaxConfigBytes), path.string());
-  if (!json.is_object())
-    fail(ErrorCode::kFormat, "{}: expected an object, got {}", path.string(), json.type_name());
-  return json;
-}
 
 // "chat_template" is one template, or a list of named ones.
 Templates templates_in(const Json& config, const fs::path& path) {
@@ -79,7 +69,7 @@ Templates folder_templates(const fs::path& folder, const Json& config) {
   const char* from = files.contains(kDefault) ? "chat_template.jinja" : kMoreTemplatesFolder;
   const std::pair<const char*, Templates> others[] = {
       {"tokenizer_config.json", templates_in(config, folder / "tokenizer_config.json")},
-      {"chat_template.json", templates_in(read_object(processor), processor)}};
+      {"chat_template.json", templates_in(read_json_object(processor), processor)}};
   Templates used = std::move(files);
   for (const auto& [name, templates] : others) {
     if (templates.empty()) continue;
@@ -105,10 +95,10 @@ std::optional<int32_t> config_id(const Json& config, const char* key, const Toke
 
 ChatInfo folder_info(const fs::path& folder, const Tokenizer& tokenizer) {
   ChatInfo info;
-  info.templates = folder_templates(folder, read_object(folder / "tokenizer_config.json"));
+  info.templates = folder_templates(folder, read_json_object(folder / "tokenizer_config.json"));
   info.tokens = read_tokenizer_config(folder).named;
   if (info.tokens.empty()) {
-    const Json config = read_object(folder / "config.json");
+    const Json config = read_json_object(folder / "config.json");
     for (const char* name : {"bos_token", "eos_token"})
       if (const auto id = config_id(config, (std::string(name) + "_id").c_str(), tokenizer))
         info.tokens[name] = tokenizer.token_bytes(*id);

@@ -4,8 +4,7 @@
 #include <optional>
 #include <set>
 
-#include "base/json.h"
-#include "base/mapped_file.h"
+#include "base/json_file.h"
 #include "checkpoint/arch/architecture.h"
 #include "checkpoint/chat_info.h"
 #include "checkpoint/end_tokens.h"
@@ -21,20 +20,6 @@ namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
 using Said = std::vector<std::pair<std::string, Ids>>;  // by whom, without those who say nothing
 
-constexpr uint64_t kMaxBytes = 16 << 20;
-
-Json object_in(const fs::path& path) {
-  return fs::is_regular_file(path) ? parse_json(read_file(path, kMaxBytes), path.string()) : Json::object();
-}
-
-std::optional<Tokenizer> tokenizer_of(const fs::path& path) {
-  try {
-    return load_tokenizer(path);
-  } catch (const Error&) {
-    return std::nullopt;
-  }
-}
-
 // "config.json 1, 2; the tokenizer 3" where they are not all alike, else empty.
 std::string differing(const Said& said) {
   const auto set_of = [](const Ids& ids) { return std::set<int32_t>(ids.begin(), ids.end()); };
@@ -48,15 +33,19 @@ std::string differing(const Said& said) {
   return text;
 }
 
-void compare_ids(const fs::path& folder, const std::optional<Tokenizer>& tokenizer,
+void compare_ids(const fs::path& folder, const Json& config, const Tokenizer* tokenizer,
                  std::vector<std::string>& found) {
-  const ChatInfo chat = tokenizer ? read_chat_info(folder, *tokenizer) : ChatInfo();
+  const ChatInfo chat = tokenizer != nullptr ? read_chat_info(folder, *tokenizer) : ChatInfo();
+  constexpr const char* kGeneration = "generation_config.json";
+  const Json generation = read_json_object(folder / kGeneration);
   const auto compare = [&](const char* key, const std::optional<int32_t>& of_tokenizer, const char* what,
                            const char* counts) {
     Said said;
-    for (const char* file : {"config.json", "generation_config.json"})
-      if (Ids ids = read_token_ids(object_in(folder / file), key, file); !ids.empty())
-        said.emplace_back(file, std::move(ids));
+    const auto add = [&](const char* file, const Json& json) {
+      if (Ids ids = read_token_ids(json, key, file); !ids.empty()) said.emplace_back(file, std::move(ids));
+    };
+    add("config.json", config);
+    add(kGeneration, generation);
     if (of_tokenizer) said.emplace_back("the tokenizer", Ids{*of_tokenizer});
     if (const std::string text = differing(said); !text.empty())
       found.push_back(fmt::format("{}: {}; {}", what, text, counts));
@@ -78,11 +67,10 @@ void compare_special_tokens(const fs::path& folder, std::vector<std::string>& fo
 }
 
 // config.json names the family by its type and by its class.
-void compare_family(const fs::path& folder, std::vector<std::string>& found) {
-  Json json = object_in(folder / "config.json");
-  const Architecture* by_type = architecture_of(json);
-  json.erase("model_type");
-  const Architecture* by_class = architecture_of(json);
+void compare_family(Json config, std::vector<std::string>& found) {
+  const Architecture* by_type = architecture_of(config);
+  config.erase("model_type");
+  const Architecture* by_class = architecture_of(config);
   if (by_type != nullptr && by_class != nullptr && by_type != by_class)
     found.push_back(fmt::format("family: \"model_type\" {}; \"architectures\" {}; the former counts",
                                 by_type->name, by_class->name));
@@ -90,15 +78,16 @@ void compare_family(const fs::path& folder, std::vector<std::string>& found) {
 
 }  // namespace
 
-std::vector<std::string> disagreements(const fs::path& model_path, const ModelConfig& config) {
+std::vector<std::string> disagreements(const fs::path& model_path, const ModelConfig& config,
+                                       const Tokenizer* tokenizer) {
   std::vector<std::string> found;
-  const std::optional<Tokenizer> tokenizer = tokenizer_of(model_path);
   if (!is_gguf_path(model_path)) {
-    compare_ids(model_path, tokenizer, found);
+    const Json json = read_json_object(model_path / "config.json");
+    compare_ids(model_path, json, tokenizer, found);
     compare_special_tokens(model_path, found);
-    compare_family(model_path, found);
+    compare_family(json, found);
   }
-  if (tokenizer && tokenizer->vocab_size() > config.vocab_size)
+  if (tokenizer != nullptr && tokenizer->vocab_size() > config.vocab_size)
     found.push_back(
         fmt::format("vocabulary: the tokenizer {} tokens; the embedding {} rows; a token without a row is "
                     "refused",

@@ -4,6 +4,7 @@
 
 #include "base/log.h"
 #include "base/mapped_file.h"
+#include "base/named_errors.h"
 #include "checkpoint/build.h"
 #include "checkpoint/end_tokens.h"
 #include "checkpoint/generation_config.h"
@@ -57,19 +58,6 @@ Json read_config_json(const std::filesystem::path& folder) {
   return parse_json(read_file(path, kMaxConfigBytes), path.string());
 }
 
-// What `read` returns. Errors that do not say where they come from name the model: a command may open
-// several.
-template <typename Read>
-auto naming(const std::filesystem::path& path, Read&& read) {
-  try {
-    return read();
-  } catch (const Error& error) {
-    const std::string message = error.what();
-    if (error.code() == ErrorCode::kInternal || message.find(path.string()) != std::string::npos) throw;
-    fail(error.code(), "{}: {}", path.string(), message);
-  }
-}
-
 Model load(const std::filesystem::path& path) {
   if (is_gguf_path(path)) {
     const GgufFile file = read_gguf(path);
@@ -97,12 +85,12 @@ bool is_gguf_path(const std::filesystem::path& path) {
 
 Model load_model(const std::filesystem::path& path) {
   require_model(path);
-  return naming(path, [&] { return load(path); });
+  return naming(path.string(), [&] { return load(path); });
 }
 
 Tokenizer load_tokenizer(const std::filesystem::path& path) {
   require_model(path);
-  return naming(path, [&] {
+  return naming(path.string(), [&] {
     return is_gguf_path(path) ? tokenizer_from_gguf(read_gguf(path)) : tokenizer_from_folder(path);
   });
 }

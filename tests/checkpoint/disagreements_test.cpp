@@ -32,7 +32,10 @@ class Disagreements : public testing::Test {
   Strings found() {
     warned_.clear();
     set_log_sink([&](LogLevel, std::string_view message) { warned_ += message; });
-    Strings all = disagreements(folder_.path(), load_model(folder_.path()).config);
+    std::optional<Tokenizer> tokenizer;
+    if (std::filesystem::exists(folder_ / "tokenizer.json")) tokenizer = load_tokenizer(folder_.path());
+    Strings all =
+        disagreements(folder_.path(), load_model(folder_.path()).config, tokenizer ? &*tokenizer : nullptr);
     set_log_sink({});
     return all;
   }
@@ -88,7 +91,8 @@ TEST_F(Disagreements, WhatElseIsSaidTwice) {
 TEST_F(Disagreements, TokensWithoutARow) {
   ModelConfig config = load_model(folder_.path()).config;
   config.vocab_size = 380;
-  EXPECT_EQ(disagreements(folder_.path(), config),
+  const Tokenizer tokenizer = load_tokenizer(folder_.path());
+  EXPECT_EQ(disagreements(folder_.path(), config, &tokenizer),
             (Strings{"vocabulary: the tokenizer 384 tokens; the embedding 380 rows; a token without a row is "
                      "refused"}));
 }

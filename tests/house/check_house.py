@@ -29,7 +29,8 @@ RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folder
 
 MAX_LINES = 800
 # Tables written by a script in tools/.
-GENERATED = {"src/text/unicode/nfc_tables.cpp", "src/text/unicode/unicode_properties.cpp", "src/text/jinja/python_tables.cpp"}
+GENERATED = {"src/text/unicode/nfc_tables.cpp", "src/text/unicode/unicode_properties.cpp",
+             "src/text/jinja/python_tables.cpp"}
 
 MAX_COLUMNS = 100
 # Markdown that is no document: written by a script in tools/, or an input of a reader.

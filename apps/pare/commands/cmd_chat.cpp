@@ -5,6 +5,7 @@
 #include <memory>
 
 #include "base/log.h"
+#include "base/named_errors.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
 #include "engine/chat.h"
@@ -36,14 +37,6 @@ void report(const ChatTurn& turn) {
     log_warning("the answer was cut off after {} tokens", g.tokens.size());
 }
 
-ChatFormat open_format(const Options& options, const ChatInfo& info, const Tokenizer& tokenizer) {
-  try {
-    return chat_format(info, options.template_name, tokenizer);
-  } catch (const Error& error) {
-    fail(error.code(), "{}: {}", options.model, error.what());
-  }
-}
-
 void run(const Options& options) {
   // What is wrong with the options is said before a model is opened.
   options.generate.over({});
@@ -51,7 +44,8 @@ void run(const Options& options) {
   chat.variables = parse_template_variables(options.variables);
   const Tokenizer tokenizer = load_tokenizer(options.model);
   const ChatInfo info = read_chat_info(options.model, tokenizer);
-  ChatFormat format = open_format(options, info, tokenizer);
+  ChatFormat format =
+      naming(options.model, [&] { return chat_format(info, options.template_name, tokenizer); });
   const OpenModel model = open_model(options.model, options.compute);
   const ModelDefaults defaults = model_defaults(options.model, info);
   chat.generate = options.generate.over(defaults.options);

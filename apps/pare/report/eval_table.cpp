@@ -55,8 +55,7 @@ std::string csv(const EvalReport& report) {
     const auto add = [&](auto value) { cells.push_back(fmt::format("{}", value)); };
     if (entry.perplexity) {
       add(entry.perplexity->perplexity());
-      const auto error = entry.perplexity->standard_error();
-      cells.push_back(error ? fmt::format("{}", *error) : "");
+      cells.push_back(error_cell(entry.perplexity->standard_error()));
       add(entry.perplexity->kl);
       add(entry.perplexity->top1);
     }
@@ -73,6 +72,8 @@ std::string csv(const EvalReport& report) {
 }  // namespace
 
 Json error_json(const std::optional<double>& error) { return error ? Json(*error) : Json(); }
+
+std::string error_cell(const std::optional<double>& error) { return error ? fmt::format("{}", *error) : ""; }
 
 Json to_json(const EvalReport& report) {
   Json json = Json::object();

@@ -35,6 +35,8 @@ struct EvalReport {
 
 // A standard error as JSON; null where it is not known.
 Json error_json(const std::optional<double>& error);
+// A standard error as a cell of CSV; empty where it is not known.
+std::string error_cell(const std::optional<double>& error);
 
 enum class TableFormat { kText, kMarkdown, kCsv };
 

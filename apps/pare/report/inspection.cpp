@@ -1,6 +1,7 @@
 #include "report/inspection.h"
 
 #include <initializer_list>
+#include <optional>
 
 #include "checkpoint/disagreements.h"
 #include "checkpoint/load.h"
@@ -73,14 +74,17 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
                     kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
 }
 
-std::string describe_tokenizer(const std::string& path) {
+// The tokenizer, and a description of it or of why there is none.
+std::optional<Tokenizer> open_tokenizer(const std::string& path, std::string& description) {
   try {
-    const Tokenizer tokenizer = load_tokenizer(path);
-    return fmt::format("{} BPE, {} tokens",
-                       is_byte_level(tokenizer.spec().pre_tokenizer) ? "byte-level" : "SentencePiece",
-                       tokenizer.vocab_size());
+    Tokenizer tokenizer = load_tokenizer(path);
+    description = fmt::format("{} BPE, {} tokens",
+                              is_byte_level(tokenizer.spec().pre_tokenizer) ? "byte-level" : "SentencePiece",
+                              tokenizer.vocab_size());
+    return tokenizer;
   } catch (const Error& error) {
-    return fmt::format("none: {}", error.what());
+    description = fmt::format("none: {}", error.what());
+    return std::nullopt;
   }
 }
 
@@ -94,8 +98,8 @@ Inspection inspect(const std::string& path) {
   result.size = model_size(model);
   result.blocks = collapse_blocks(model.config);
   result.isa = isa_name(active_isa());
-  result.tokenizer = describe_tokenizer(path);
-  result.disagreements = disagreements(path, model.config);
+  const std::optional<Tokenizer> tokenizer = open_tokenizer(path, result.tokenizer);
+  result.disagreements = disagreements(path, model.config, tokenizer ? &*tokenizer : nullptr);
   const Patterns patterns = patterns_of(model);
   for_each_tensor(
       model,

@@ -31,7 +31,7 @@ void add_estimate(Json& object, const std::string& name, const Estimate& estimat
 
 void add_csv(std::vector<std::string>& cells, const Estimate& estimate) {
   cells.push_back(fmt::format("{}", estimate.value));
-  cells.push_back(estimate.standard_error ? fmt::format("{}", *estimate.standard_error) : "");
+  cells.push_back(error_cell(estimate.standard_error));
 }
 
 Json sample_json(const Task& task, const TaskResult& result, size_t index) {

@@ -3,25 +3,14 @@
 #include <algorithm>
 #include <charconv>
 
-#include "base/json.h"
-#include "base/mapped_file.h"
+#include "base/json_file.h"
 
 namespace pare {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxBytes = 16 << 20;
 constexpr std::string_view kNamedToken = "_token";  // the end of the keys of special tokens: "bos_token", …
-
-// An object; empty when there is no such file.
-Json read_object(const fs::path& path) {
-  if (!fs::is_regular_file(path)) return Json::object();
-  Json json = parse_json(read_file(path, kMaxBytes), path.string());
-  if (!json.is_object())
-    fail(ErrorCode::kFormat, "{}: expected an object, got {}", path.string(), json.type_name());
-  return json;
-}
 
 // A special token is its text, or an object with "content". Empty: none.
 std::string token_text(const Json& value, const std::string& what) {
@@ -83,7 +72,7 @@ void read_added_decoder(const Json& json, const std::string& what, TokenizerConf
 
 // added_tokens.json: {"text": id}
 void read_added_tokens(const fs::path& path, TokenizerConfig& config) {
-  const Json json = read_object(path);
+  const Json json = read_json_object(path);
   for (const auto& [text, value] : json.items()) {
     if (!value.is_number_integer()) fail(ErrorCode::kFormat, "{}: \"{}\" has no id", path.string(), text);
     const bool special =
@@ -107,7 +96,7 @@ std::optional<int32_t> id_of(const TokenizerSpec& spec, const std::string& text)
 
 TokenizerConfig read_tokenizer_config(const fs::path& folder) {
   const fs::path path = folder / "tokenizer_config.json";
-  const Json json = read_object(path);
+  const Json json = read_json_object(path);
   const std::string what = path.string();
   TokenizerConfig config;
   config.tokenizer_class = json_find<std::string>(json, "tokenizer_class", what).value_or("");
@@ -117,7 +106,7 @@ TokenizerConfig read_tokenizer_config(const fs::path& folder) {
   config.legacy = json_find<bool>(json, "legacy", what);
   add_special(json, what, config);
   const fs::path map = folder / "special_tokens_map.json";
-  add_special(read_object(map), map.string(), config);
+  add_special(read_json_object(map), map.string(), config);
   read_added_decoder(json, what, config);
   if (config.added.empty()) read_added_tokens(folder / "added_tokens.json", config);
   return config;
@@ -125,7 +114,7 @@ TokenizerConfig read_tokenizer_config(const fs::path& folder) {
 
 std::map<std::string, std::string> named_tokens_in(const fs::path& file) {
   TokenizerConfig config;
-  add_special(read_object(file), file.string(), config);
+  add_special(read_json_object(file), file.string(), config);
   return config.named;
 }
 
