@@ -10,9 +10,9 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "engine/speed.h"
-#include "kernels/attention.h"
+#include "kernels/cpu/attention_products.h"
+#include "kernels/cpu/vector_ops.h"
 #include "kernels/linear.h"
-#include "kernels/vector_ops.h"
 #include "linalg/linalg.h"
 #include "peaks.h"
 

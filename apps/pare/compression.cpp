@@ -23,7 +23,7 @@
 #include "compress/run_passes.h"
 #include "compress/walk/sample_split.h"
 #include "io/output_folder.h"
-#include "kernels/cpu_features.h"
+#include "kernels/cpu/cpu_features.h"
 #include "model/visit.h"
 #include "options/options.h"
 #include "report/messages.h"

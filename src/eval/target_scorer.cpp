@@ -6,8 +6,8 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "kernels/cpu/vector_ops.h"
 #include "kernels/log_sum_exp.h"
-#include "kernels/vector_ops.h"
 #include "runtime/forward.h"
 
 namespace pare {

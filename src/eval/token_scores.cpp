@@ -4,8 +4,8 @@
 #include <cmath>
 #include <vector>
 
+#include "kernels/cpu/vector_ops.h"
 #include "kernels/log_sum_exp.h"
-#include "kernels/vector_ops.h"
 
 namespace pare {
 

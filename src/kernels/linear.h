@@ -5,7 +5,7 @@
 #include <span>
 #include <string_view>
 
-#include "kernels/cpu_features.h"
+#include "kernels/cpu/cpu_features.h"
 #include "tensor/weight.h"
 
 namespace pare {

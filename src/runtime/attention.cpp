@@ -6,8 +6,8 @@
 #include <limits>
 
 #include "base/parallel.h"
-#include "kernels/attention.h"
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/attention_products.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 namespace {

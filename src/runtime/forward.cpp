@@ -4,7 +4,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 #include "runtime/attention.h"
 #include "runtime/pipeline.h"
 

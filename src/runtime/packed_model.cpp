@@ -3,7 +3,7 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 namespace {

@@ -6,7 +6,7 @@
 #include <numeric>
 
 #include "base/error.h"
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 namespace {

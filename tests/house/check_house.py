@@ -41,7 +41,7 @@ README_FOLDERS = {"src", "apps/pare", "bench", "fuzz", "tests", "tools"}
 # Folders further below src/ do so from this number of sources on.
 LARGE_FOLDER = 10
 
-INTRINSICS_FOLDERS = ("src/kernels/avx2/", "src/kernels/avx512/", "src/kernels/amx/")
+INTRINSICS_FOLDERS = ("src/kernels/cpu/avx2/", "src/kernels/cpu/avx512/", "src/kernels/cpu/amx/")
 
 # Where models may be named: the readers of their configurations, and the names that tokenizer files give to
 # their pre-tokenizers.

@@ -86,7 +86,7 @@ class Rules(unittest.TestCase):
     def test_intrinsics(self):
         for used in ("__m256 a;", "a = _mm512_loadu_ps(b);", "_tile_zero(0);", "#include <immintrin.h>"):
             self.rejects(check_house.check_intrinsics, "src/kernels/a.cpp", used)
-            self.accepts(check_house.check_intrinsics, "src/kernels/avx512/a.cpp", used)
+            self.accepts(check_house.check_intrinsics, "src/kernels/cpu/avx512/a.cpp", used)
         self.accepts(check_house.check_intrinsics, "src/kernels/a.cpp", "// _mm512_loadu_ps\nint amm_a;")
 
     def test_foreign(self):

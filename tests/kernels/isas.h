@@ -3,7 +3,7 @@
 
 #include <vector>
 
-#include "kernels/cpu_features.h"
+#include "kernels/cpu/cpu_features.h"
 
 namespace pare::test {
 

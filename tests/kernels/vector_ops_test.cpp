@@ -1,5 +1,5 @@
 // Every table that this machine can run, against the reference table.
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
 #include <gtest/gtest.h>
 

@@ -6,7 +6,7 @@
 #include <cmath>
 
 #include "base/rng.h"
-#include "kernels/attention.h"
+#include "kernels/cpu/attention_products.h"
 
 namespace pare::test {
 namespace {

@@ -7,8 +7,8 @@
 
 #include "base/aligned_buffer.h"
 #include "base/parallel.h"
-#include "kernels/column_products.h"
-#include "kernels/cpu_features.h"
+#include "kernels/cpu/column_products.h"
+#include "kernels/cpu/cpu_features.h"
 
 namespace pare {
 namespace {

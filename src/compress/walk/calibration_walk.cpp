@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/log.h"
-#include "kernels/cpu_features.h"
+#include "kernels/cpu/cpu_features.h"
 
 namespace pare {
 namespace {

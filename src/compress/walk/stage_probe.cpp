@@ -5,7 +5,7 @@
 
 #include "base/parallel.h"
 #include "compress/walk/sample_split.h"
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 namespace {

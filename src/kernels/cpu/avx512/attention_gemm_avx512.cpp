@@ -1,9 +1,9 @@
-#include "kernels/avx512/attention_gemm_avx512.h"
+#include "kernels/cpu/avx512/attention_gemm_avx512.h"
 
 #include <immintrin.h>
 
-#include "kernels/avx512/column_mask.h"
-#include "kernels/avx512/transpose.h"
+#include "kernels/cpu/avx512/column_mask.h"
+#include "kernels/cpu/avx512/transpose.h"
 
 namespace pare {
 namespace {

@@ -4,7 +4,7 @@
 #include <immintrin.h>
 #include <stdint.h>
 
-#include "kernels/panel.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 

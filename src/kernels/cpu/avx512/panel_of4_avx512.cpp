@@ -1,8 +1,8 @@
 // Register-tiled products over packed 2:4 panels with AVX-512: a permute picks each kept value's input.
 #include <immintrin.h>
 
-#include "kernels/avx512/column_mask.h"
-#include "kernels/panel.h"
+#include "kernels/cpu/avx512/column_mask.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 namespace {

@@ -1,7 +1,7 @@
 // Tile products with AMX over packed panels. What is not dense bf16 becomes it a column block at a time,
 // ahead of the products and among those of the block before.
-#include "kernels/amx/expand.h"
-#include "kernels/amx/tiles.h"
+#include "kernels/cpu/amx/expand.h"
+#include "kernels/cpu/amx/tiles.h"
 
 namespace pare {
 namespace {

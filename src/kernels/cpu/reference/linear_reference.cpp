@@ -4,7 +4,7 @@
 
 #include "base/bf16.h"
 #include "base/parallel.h"
-#include "kernels/panel_linear.h"
+#include "kernels/cpu/panel_linear.h"
 #include "tensor/int8_row.h"
 
 namespace pare {

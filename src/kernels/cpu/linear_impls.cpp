@@ -1,8 +1,8 @@
 // THE ordered list of ways to run a linear: best first, reference last. A new kernel is a file and a line
 // here.
 #include "base/error.h"
+#include "kernels/cpu/panel_linear.h"
 #include "kernels/linear.h"
-#include "kernels/panel_linear.h"
 #include "tensor/value_pattern.h"
 
 namespace pare {

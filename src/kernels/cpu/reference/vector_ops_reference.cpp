@@ -4,7 +4,7 @@
 #include <numbers>
 
 #include "base/bf16.h"
-#include "kernels/vector_ops_tables.h"
+#include "kernels/cpu/vector_ops_tables.h"
 
 namespace pare {
 namespace {

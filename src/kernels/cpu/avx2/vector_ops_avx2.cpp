@@ -2,9 +2,9 @@
 // none is made of a whole vector.
 #include <immintrin.h>
 
-#include "kernels/avx2/attention_gemm_avx2.h"
-#include "kernels/avx2/lanes.h"
-#include "kernels/vector_ops_tables.h"
+#include "kernels/cpu/avx2/attention_gemm_avx2.h"
+#include "kernels/cpu/avx2/lanes.h"
+#include "kernels/cpu/vector_ops_tables.h"
 
 namespace pare {
 namespace {

@@ -1,8 +1,8 @@
 // Register-tiled products over packed 2:4 panels with AVX2 and FMA: a permute picks each kept value's input.
 #include <immintrin.h>
 
-#include "kernels/avx2/lanes.h"
-#include "kernels/panel.h"
+#include "kernels/cpu/avx2/lanes.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 namespace {

@@ -5,8 +5,8 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/cpu/panel.h"
 #include "kernels/linear.h"
-#include "kernels/panel.h"
 
 namespace pare {
 

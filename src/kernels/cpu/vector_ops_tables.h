@@ -1,7 +1,7 @@
 // The vector operation tables of the instruction sets.
 #pragma once
 
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 

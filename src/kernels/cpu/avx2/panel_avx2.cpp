@@ -1,8 +1,8 @@
 // Register-tiled products over packed panels with AVX2 and FMA.
 #include <immintrin.h>
 
-#include "kernels/avx2/lanes.h"
-#include "kernels/panel.h"
+#include "kernels/cpu/avx2/lanes.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 namespace {

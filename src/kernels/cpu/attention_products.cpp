@@ -1,8 +1,8 @@
-#include "kernels/attention.h"
+#include "kernels/cpu/attention_products.h"
 
-#include "kernels/amx/attention_gemm_amx.h"
-#include "kernels/cpu_features.h"
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/amx/attention_gemm_amx.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/vector_ops.h"
 
 namespace pare {
 AttentionProducts::AttentionProducts(Isa isa) : ops_(vector_ops(isa)), tiles_(isa >= Isa::kAmx) {}

@@ -1,9 +1,9 @@
-#include "kernels/avx2/attention_gemm_avx2.h"
+#include "kernels/cpu/avx2/attention_gemm_avx2.h"
 
 #include <immintrin.h>
 
-#include "kernels/avx2/lanes.h"
-#include "kernels/avx2/transpose.h"
+#include "kernels/cpu/avx2/lanes.h"
+#include "kernels/cpu/avx2/transpose.h"
 
 namespace pare {
 namespace {

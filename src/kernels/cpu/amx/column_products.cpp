@@ -1,7 +1,7 @@
-#include "kernels/column_products.h"
+#include "kernels/cpu/column_products.h"
 
-#include "kernels/amx/tiles.h"
-#include "kernels/avx512/transpose.h"
+#include "kernels/cpu/amx/tiles.h"
+#include "kernels/cpu/avx512/transpose.h"
 
 namespace pare {
 namespace {

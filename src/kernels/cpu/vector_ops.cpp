@@ -1,7 +1,7 @@
-#include "kernels/vector_ops.h"
+#include "kernels/cpu/vector_ops.h"
 
-#include "kernels/cpu_features.h"
-#include "kernels/vector_ops_tables.h"
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/vector_ops_tables.h"
 
 namespace pare {
 

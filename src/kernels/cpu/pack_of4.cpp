@@ -3,7 +3,7 @@
 
 #include "base/bf16.h"
 #include "base/error.h"
-#include "kernels/panel.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 namespace {

@@ -1,7 +1,7 @@
 // Packed weights to the bf16 tiles that products need, for the files of this folder.
 #pragma once
 
-#include "kernels/amx/tiles.h"
+#include "kernels/cpu/amx/tiles.h"
 
 namespace pare {
 

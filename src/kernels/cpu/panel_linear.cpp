@@ -1,4 +1,4 @@
-#include "kernels/panel_linear.h"
+#include "kernels/cpu/panel_linear.h"
 
 #include <algorithm>
 #include <cstddef>

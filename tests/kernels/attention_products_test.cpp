@@ -1,5 +1,5 @@
 // The products of attention on every instruction set of this machine.
-#include "kernels/attention.h"
+#include "kernels/cpu/attention_products.h"
 
 #include <gtest/gtest.h>
 

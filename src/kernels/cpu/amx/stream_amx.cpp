@@ -1,6 +1,6 @@
 // Tile products of few tokens: every panel is read once, from end to end, several side by side.
-#include "kernels/amx/expand.h"
-#include "kernels/amx/tiles.h"
+#include "kernels/cpu/amx/expand.h"
+#include "kernels/cpu/amx/tiles.h"
 
 namespace pare {
 namespace {

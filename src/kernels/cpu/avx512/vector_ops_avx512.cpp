@@ -1,8 +1,8 @@
 // Vector operations with AVX-512: whole vectors, then one masked one.
 #include <immintrin.h>
 
-#include "kernels/avx512/attention_gemm_avx512.h"
-#include "kernels/vector_ops_tables.h"
+#include "kernels/cpu/avx512/attention_gemm_avx512.h"
+#include "kernels/cpu/vector_ops_tables.h"
 
 namespace pare {
 namespace {

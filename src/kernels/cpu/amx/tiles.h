@@ -3,7 +3,7 @@
 
 #include <immintrin.h>
 
-#include "kernels/panel.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 

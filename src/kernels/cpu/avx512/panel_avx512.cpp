@@ -1,9 +1,9 @@
 // Register-tiled products over packed panels with AVX-512.
 #include <immintrin.h>
 
-#include "kernels/avx512/column_mask.h"
-#include "kernels/avx512/transpose.h"
-#include "kernels/panel.h"
+#include "kernels/cpu/avx512/column_mask.h"
+#include "kernels/cpu/avx512/transpose.h"
+#include "kernels/cpu/panel.h"
 
 namespace pare {
 namespace {
