@@ -28,19 +28,19 @@ using Packed = std::unique_ptr<PackedLinear>;
 // detected_isa() also asks the system for the tile permission.
 Packed pack_amx_bf16(Stack w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);
-  return pack_panel_linear(w, "amx_bf16", kPanelAvx512Bf16, &kAmx);
+  return pack_panel_linear(w, "amx_bf16", kPanelAvx512Bf16, &kPanelAmx);
 }
 Packed pack_amx_int8(Stack w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);
-  return pack_panel_linear(w, "amx_int8", kPanelAvx512Int8, &kAmx);
+  return pack_panel_linear(w, "amx_int8", kPanelAvx512Int8, &kPanelAmx);
 }
 Packed pack_amx_2of4_bf16(Stack w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);
-  return pack_panel_linear(w, "amx_2of4_bf16", kPanelAvx512Bf16Of4, &kAmx);
+  return pack_panel_linear(w, "amx_2of4_bf16", kPanelAvx512Bf16Of4, &kPanelAmx);
 }
 Packed pack_amx_2of4_int8(Stack w) {
   PARE_CHECK(detected_isa() >= Isa::kAmx);
-  return pack_panel_linear(w, "amx_2of4_int8", kPanelAvx512Int8Of4, &kAmx);
+  return pack_panel_linear(w, "amx_2of4_int8", kPanelAvx512Int8Of4, &kPanelAmx);
 }
 Packed pack_avx512_2of4_bf16(Stack w) {
   return pack_panel_linear(w, "avx512_2of4_bf16", kPanelAvx512Bf16Of4, nullptr);

@@ -123,6 +123,6 @@ struct AmxKernels {
   int64_t (*scratch_bytes)(int64_t tokens, int64_t panels);
   void (*run)(const AmxJob& job);
 };
-extern const AmxKernels kAmx;
+extern const AmxKernels kPanelAmx;
 
 }  // namespace pare

@@ -229,6 +229,6 @@ void run(const AmxJob& job) {
 
 }  // namespace
 
-const AmxKernels kAmx = {kStreamTokens, pack_tokens, scratch_bytes, run};
+const AmxKernels kPanelAmx = {kStreamTokens, pack_tokens, scratch_bytes, run};
 
 }  // namespace pare
