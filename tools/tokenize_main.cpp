@@ -1,7 +1,7 @@
 // pare_tokenize MODEL FILE [--template] [--no-special] [--nul] [--time] [--words]: the ids of a file's bytes
 // on one line; with --nul, of each of the texts that NUL bytes part; with --words, how many bytes each word
 // of such a text has, cut by the general engine. MODEL: a folder, a .gguf file, or a tokenizer.json. A test
-// tool for tools/compare_tokenizer.py.
+// tool for tools/compare/compare_tokenizer.py.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>

@@ -211,7 +211,7 @@ TEST_F(Mpi, RanksOnTwoMachinesWriteTheSameBytes) {
   if (!may_make_namespaces()) GTEST_SKIP() << "network namespaces need root and iproute2";
   const Arguments options = {"slice", "--target-params", "0.9", "--nsamples", "8", "--calib", kCalibration};
   ASSERT_EQ(pare(with_output(options, folder_ / "one")).status, 0);
-  Arguments arguments = {PARE_SOURCE_DIR "/tools/two_namespaces.sh", PARE_BINARY};
+  Arguments arguments = {PARE_SOURCE_DIR "/tools/compare/two_namespaces.sh", PARE_BINARY};
   const Arguments command = with_output(options, folder_ / "two");
   arguments.insert(arguments.end(), command.begin(), command.end());
   const CommandResult result = run_command(arguments);

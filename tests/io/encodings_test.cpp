@@ -1,5 +1,5 @@
 // Block encodings against what the Python package `gguf` makes of the same bytes
-// (tools/make_encoding_goldens.py).
+// (tools/goldens/make_encoding_goldens.py).
 #include <gtest/gtest.h>
 
 #include <cstring>

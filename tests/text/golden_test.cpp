@@ -1,5 +1,5 @@
 // Tiny tokenizers of every kind against the ids that the `tokenizers` library gives
-// (tools/make_tokenizer_goldens.py).
+// (tools/goldens/make_tokenizer_goldens.py).
 #include <gtest/gtest.h>
 
 #include "base/json.h"

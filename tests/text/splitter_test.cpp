@@ -1,4 +1,4 @@
-// Cutting text by steps, against what the `tokenizers` library does (tools/make_split_goldens.py).
+// Cutting text by steps, against what the `tokenizers` library does (tools/goldens/make_split_goldens.py).
 #include "text/tokenizer/splitter.h"
 
 #include <gtest/gtest.h>

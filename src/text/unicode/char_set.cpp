@@ -13,7 +13,7 @@ constexpr uint32_t kCategoryMask = 0x1f;
 constexpr uint32_t kScriptShift = 5;
 constexpr uint32_t kScriptMask = 0x1f << kScriptShift;
 
-// Names in the order of tools/make_unicode_properties.py.
+// Names in the order of tools/tables/make_unicode_properties.py.
 constexpr std::string_view kCategories[] = {"cn", "cc", "cf", "co", "cs", "ll", "lm", "lo", "lt", "lu",
                                             "mc", "me", "mn", "nd", "nl", "no", "pc", "pd", "pe", "pf",
                                             "pi", "po", "ps", "sc", "sk", "sm", "so", "zl", "zp", "zs"};

@@ -254,7 +254,7 @@ def main():
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )
     parser.add_argument(
-        "out", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent / "tests/golden"
+        "out", nargs="?", type=Path, default=Path(__file__).resolve().parent.parent.parent / "tests/golden"
     )
     parser.add_argument("--steps", type=int, default=1000)
     args = parser.parse_args()
@@ -306,7 +306,7 @@ def main():
         best = stored(generated[None]).logits[0, ids.shape[1] - 1 : -1].topk(2).values
     expected = {
         "made_by": {
-            "script": "tools/make_tiny_model.py",
+            "script": "tools/goldens/make_tiny_model.py",
             "seed": SEED,
             "steps": args.steps,
             "torch": torch.__version__,

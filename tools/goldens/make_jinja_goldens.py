@@ -2,8 +2,8 @@
 """Writes tests/golden/jinja/cases.json: what jinja2, configured as transformers configures it for chat templates, makes
 of the templates of jinja_cases.py. Or compares it with another interpreter on random ones.
 
-    pip install transformers jinja2 && tools/make_jinja_goldens.py tests/golden/jinja/cases.json
-    tools/make_jinja_goldens.py --random SEED COUNT RENDER
+    pip install transformers jinja2 && tools/goldens/make_jinja_goldens.py tests/golden/jinja/cases.json
+    tools/goldens/make_jinja_goldens.py --random SEED COUNT RENDER
 
 RENDER is a program that reads lines of {"t": template, "v": variables} and writes a line of {"o": output} or {"e": error}
 for each.
@@ -61,7 +61,7 @@ def cases(templates):
 def write(path):
     templates = ["{{ %s }}" % line for line in jinja_cases.EXPRESSIONS] + jinja_cases.TEMPLATES
     templates += jinja_cases.random_templates(RANDOM_SEED, RANDOM_CASES)
-    golden = {"made_by": "tools/make_jinja_goldens.py, jinja2 %s, transformers %s, random seed %d"
+    golden = {"made_by": "tools/goldens/make_jinja_goldens.py, jinja2 %s, transformers %s, random seed %d"
                          % (jinja2.__version__, transformers.__version__, RANDOM_SEED),
               "now": NOW.isoformat(), "variables": jinja_cases.VARIABLES, "cases": cases(templates)}
     with open(path, "w", encoding="utf-8") as out:

@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Compares how this project and the `tokenizers` library cut text, for every case of tools/pretokenizer_cases.py.
+"""Compares how this project and the `tokenizers` library cut text, for every case of tools/goldens/pretokenizer_cases.py.
 
-    tools/compare_pretokenizers.py --random 3000 --command "build/test/tests/text/pare_tokenize {model} {text} --words"
+    tools/compare/compare_pretokenizers.py --random 3000 --command "build/test/tests/text/pare_tokenize {model} {text} --words"
 
 The command prints, for each of the texts that NUL bytes part, a line with the bytes of each word; {model} is a
 tokenizer.json that has the case's pre-tokenizer.
@@ -14,24 +14,15 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-from pretokenizer_cases import BYTES, PARTS, PUBLIC
-from random_text import generator, random_text
 from tokenizers import Tokenizer
 
-ALPHABET = {"vocab": {"a": 0}, "merges": []}
+# The cases that the goldens are made of.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
 
-
-def tokenizer_json(parts):
-    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
-            "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts}, "post_processor": None,
-            "decoder": BYTES, "model": {"type": "BPE", **ALPHABET}}
-
-
-def words(pre_tokenizer, text):
-    """Bytes of each word: its characters in the byte-level alphabet."""
-    return [len(word) for word, _ in pre_tokenizer.pre_tokenize_str(text)]
-
+from pretokenizer_cases import PARTS, PUBLIC, tokenizer_json, words  # noqa: E402
+from random_text import generator, random_text  # noqa: E402
 
 def main():
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)

@@ -2,7 +2,7 @@
 # Runs a program on two ranks that stand for two machines: each in a network namespace of its own, under a host
 # name of its own, so that they reach each other over a (virtual) network only. Needs root, iproute2 and Open MPI.
 #
-# usage: tools/two_namespaces.sh PROGRAM [ARGUMENT...]
+# usage: tools/compare/two_namespaces.sh PROGRAM [ARGUMENT...]
 set -euo pipefail
 (($#)) || { sed -n 's/^# usage: //p' "$0" >&2; exit 2; }
 

@@ -89,3 +89,16 @@ PARTS = {
     "flag-inside": [split(r"a(?i)b|c"), BYTES],
     "alternatives": [split(r"|a|\s"), BYTES],
 }
+
+ALPHABET = {"vocab": {"a": 0}, "merges": []}
+
+
+def tokenizer_json(parts):
+    return {"version": "1.0", "truncation": None, "padding": None, "added_tokens": [], "normalizer": None,
+            "pre_tokenizer": {"type": "Sequence", "pretokenizers": parts}, "post_processor": None,
+            "decoder": BYTES, "model": {"type": "BPE", **ALPHABET}}
+
+
+def words(pre_tokenizer, text):
+    """Bytes of each word: its characters in the byte-level alphabet."""
+    return [len(word) for word, _ in pre_tokenizer.pre_tokenize_str(text)]

@@ -1,4 +1,4 @@
-"""Templates of tools/make_jinja_goldens.py: expressions and whole templates, and a generator of random ones."""
+"""Templates of tools/goldens/make_jinja_goldens.py: expressions and whole templates, and a generator of random ones."""
 import random
 
 VARIABLES = {

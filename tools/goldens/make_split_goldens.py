@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
-"""Writes how the `tokenizers` library cuts texts with every case of tools/pretokenizer_cases.py.
+"""Writes how the `tokenizers` library cuts texts with every case of tools/goldens/pretokenizer_cases.py.
 
-    pip install tokenizers && tools/make_split_goldens.py tests/golden/tokenizer/splits.json
+    pip install tokenizers && tools/goldens/make_split_goldens.py tests/golden/tokenizer/splits.json
 
 The file holds the version, the seed, the texts, and for each case its name, its tokenizer.json parts, and for every text
 the bytes of its words.
@@ -10,8 +10,7 @@ import json
 import sys
 
 import tokenizers
-from compare_pretokenizers import tokenizer_json, words
-from pretokenizer_cases import PARTS, PUBLIC
+from pretokenizer_cases import PARTS, PUBLIC, tokenizer_json, words
 from random_text import generator, random_text
 from tokenizers import Tokenizer
 

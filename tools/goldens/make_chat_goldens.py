@@ -1,7 +1,7 @@
 #!/usr/bin/env python3
 """Writes tests/golden/chat/cases.json: what jinja2 makes of conversations with the templates beside it.
 
-    tools/make_chat_goldens.py
+    tools/goldens/make_chat_goldens.py
 
 Needs: pip install jinja2. The environment is that of transformers' chat templates. The clock stands still.
 """
@@ -91,7 +91,7 @@ def main():
                 expected[name][label] = {"refused": str(error)}
             except Exception as error:  # of Python, in words of its own
                 expected[name][label] = {"fails": str(error)}
-    golden = {"made by": "tools/make_chat_goldens.py with jinja2 %s" % jinja2.__version__,
+    golden = {"made by": "tools/goldens/make_chat_goldens.py with jinja2 %s" % jinja2.__version__,
               "now": NOW.strftime("%Y-%m-%d %H:%M:%S"), "bos": chat_cases.BOS, "eos": chat_cases.EOS,
               "conversations": chat_cases.CONVERSATIONS, "expected": expected}
     path = chat_cases.TEMPLATES / "cases.json"

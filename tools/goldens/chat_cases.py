@@ -6,7 +6,7 @@ import copy
 import re
 from pathlib import Path
 
-TEMPLATES = Path(__file__).resolve().parent.parent / "tests" / "golden" / "chat"
+TEMPLATES = Path(__file__).resolve().parent.parent.parent / "tests" / "golden" / "chat"
 BOS, EOS = "<s>", "</s>"
 MARK = "CONTINUE_FINAL_MESSAGE_TAG "
 

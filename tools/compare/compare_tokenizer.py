@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compares this project's tokenizer with the `tokenizers` library, token for token.
 
-    tools/compare_tokenizer.py MODEL TEXT_FILE... --command "build/tests/text/pare_tokenize {model} {text}"
-    tools/compare_tokenizer.py MODEL --random 100000 --command "build/tests/text/pare_tokenize {model} {text} --nul"
+    tools/compare/compare_tokenizer.py MODEL TEXT_FILE... --command "build/tests/text/pare_tokenize {model} {text}"
+    tools/compare/compare_tokenizer.py MODEL --random 100000 --command "build/tests/text/pare_tokenize {model} {text} --nul"
 
-MODEL is what tools/library_tokenizer.py reads: a folder with a tokenizer.json (or vocab.json and merges.txt), the file
+MODEL is what tools/compare/library_tokenizer.py reads: a folder with a tokenizer.json (or vocab.json and merges.txt), the file
 itself, or a .gguf file. The command prints the ids of a text file, separated by white space; {model} is MODEL, {text} the
 file. With --random it is given seeded random texts, separated by NUL bytes, and prints a line of ids for each. Special
 tokens written in the text are read as such, unless --plain; BOS and EOS are added only with --template (the command must
@@ -16,9 +16,13 @@ import shlex
 import subprocess
 import sys
 import tempfile
+from pathlib import Path
 
-import library_tokenizer
-from random_text import generator, random_text
+# The cases that the goldens are made of.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
+
+import library_tokenizer  # noqa: E402
+from random_text import generator, random_text  # noqa: E402
 
 
 def run(args, text_path):

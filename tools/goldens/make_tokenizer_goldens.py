@@ -2,7 +2,7 @@
 """Trains tiny BPE tokenizers of every supported kind and writes them with texts and the ids that the `tokenizers`
 library (for sentencepiece.model: the `sentencepiece` library) gives.
 
-    pip install tokenizers sentencepiece && tools/make_tokenizer_goldens.py tests/golden/tokenizer
+    pip install tokenizers sentencepiece && tools/goldens/make_tokenizer_goldens.py tests/golden/tokenizer
 
 Per kind: KIND.tokenizer.json, and KIND.cases.json with the versions, the seed and the cases: text, "ids" (special
 tokens read), and, where they differ from it, "plain" (special tokens taken for text) and "template" (BOS and EOS

@@ -91,7 +91,7 @@ def write(path, tensors):
     writer = GGUFWriter(path, "none")
     writer.add_string(
         "general.description",
-        f"Written by tools/make_encoding_goldens.py: seed {SEED}, gguf {version('gguf')}, numpy {np.__version__}.",
+        f"Written by tools/goldens/make_encoding_goldens.py: seed {SEED}, gguf {version('gguf')}, numpy {np.__version__}.",
     )
     for name, (data, qtype) in tensors.items():
         writer.add_tensor(name, np.ascontiguousarray(data), raw_dtype=qtype)
@@ -103,7 +103,7 @@ def write(path, tensors):
 
 
 def main():
-    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent
+    root = Path(sys.argv[1]) if len(sys.argv) > 1 else Path(__file__).resolve().parent.parent.parent
     rng = np.random.default_rng(SEED)
     golden, seeds = {}, {}
     for name in READ:

@@ -2,7 +2,7 @@
 """Writes src/text/unicode/nfc_tables.cpp: decompositions, combining classes and lower case of the `tokenizers` library's
 normalizers, probed code point by code point.
 
-    pip install tokenizers && tools/make_nfc_tables.py src/text/unicode/nfc_tables.cpp
+    pip install tokenizers && tools/tables/make_nfc_tables.py src/text/unicode/nfc_tables.cpp
 """
 import sys
 import unicodedata

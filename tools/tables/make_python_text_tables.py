@@ -2,7 +2,7 @@
 """Writes src/text/jinja/python_tables.cpp: the character classes and case mappings of Python's str, probed code point
 by code point, so that string methods in templates agree with Python's.
 
-    tools/make_python_text_tables.py src/text/jinja/python_tables.cpp
+    tools/tables/make_python_text_tables.py src/text/jinja/python_tables.cpp
 """
 import sys
 import unicodedata

@@ -33,7 +33,7 @@ from modeling_storage import STORAGES, stored
 
 SEED = 20240301
 LENGTH = 40
-HF_FILES = Path(__file__).resolve().parent.parent / "share/pare/hf"
+HF_FILES = Path(__file__).resolve().parent.parent.parent / "share/pare/hf"
 
 
 def write_model(directory, config, tensors):
@@ -201,7 +201,7 @@ def main():
                 file.chmod(0o644)
         (out / "README.md").write_text(
             "# Tiny random sliced models and their logits\n\n"
-            f"Written by `tools/check_modeling.py --golden` (seed {SEED} + index of the case; torch {torch.__version__}, "
+            f"Written by `tools/compare/check_modeling.py --golden` (seed {SEED} + index of the case; torch {torch.__version__}, "
             f"transformers {transformers.__version__}, safetensors {safetensors.__version__}, numpy {np.__version__}).\n"
             f"`golden.safetensors`: `tokens` ({LENGTH}) and `logits` ({LENGTH}, {VOCAB}), both F32, by transformers with "
             "share/pare/hf in f32.\nSpread: standard deviation of the logits. Rounding: largest difference from an independent "

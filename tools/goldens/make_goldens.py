@@ -222,7 +222,7 @@ def make_family(name, out):
     seed = SEED + offset
     (out / "README.md").write_text(
         f"# Tiny random {title} models and their logits\n\n"
-        f"Written by `tools/make_goldens.py` (seed {seed} + index of the case; {versions}).\n"
+        f"Written by `tools/goldens/make_goldens.py` (seed {seed} + index of the case; {versions}).\n"
         "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
         "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n\n"
         "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
@@ -230,7 +230,7 @@ def make_family(name, out):
 
 
 def main():
-    root = Path(__file__).resolve().parent.parent
+    root = Path(__file__).resolve().parent.parent.parent
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
     )

@@ -2,7 +2,7 @@
 """Writes src/text/unicode/unicode_properties.cpp: what the regexes of the `tokenizers` library know of every code point,
 asked of the library itself, so that a regex means the same for every character.
 
-    pip install tokenizers && tools/make_unicode_properties.py src/text/unicode/unicode_properties.cpp
+    pip install tokenizers && tools/tables/make_unicode_properties.py src/text/unicode/unicode_properties.cpp
 """
 import sys
 

@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Compares the ids of conversations as pare writes them with transformers' apply_chat_template, template by template.
 
-    tools/compare_chat.py MODEL [TEMPLATE.jinja...] [--pare build/release/apps/pare/pare]
+    tools/compare/compare_chat.py MODEL [TEMPLATE.jinja...] [--pare build/release/apps/pare/pare]
 
-MODEL is what tools/library_tokenizer.py reads; its tokenizer gets the special tokens of the templates. Without templates those of
-tests/golden/chat are compared, over the conversations of tools/chat_cases.py. Where a user writes special tokens, pare rightly reads
+MODEL is what tools/compare/library_tokenizer.py reads; its tokenizer gets the special tokens of the templates. Without templates those of
+tests/golden/chat are compared, over the conversations of tools/goldens/chat_cases.py. Where a user writes special tokens, pare rightly reads
 none: texts are compared then, and the special tokens with those in the template's own parts.
 Needs: pip install tokenizers transformers jinja2 gguf
 """
@@ -20,8 +20,11 @@ from pathlib import Path
 import transformers
 from transformers import PreTrainedTokenizerFast
 
-import chat_cases
-import library_tokenizer
+# The cases that the goldens are made of.
+sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "goldens"))
+
+import chat_cases  # noqa: E402
+import library_tokenizer  # noqa: E402
 
 
 def make_library(model, sources):
