@@ -11,8 +11,8 @@
 #include "base/rng.h"
 #include "engine/speed.h"
 #include "kernels/cpu/attention_products.h"
+#include "kernels/cpu/linear_impls.h"
 #include "kernels/cpu/vector_ops.h"
-#include "kernels/linear.h"
 #include "linalg/linalg.h"
 #include "peaks.h"
 

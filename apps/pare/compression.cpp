@@ -23,7 +23,7 @@
 #include "compress/run_passes.h"
 #include "compress/walk/sample_split.h"
 #include "io/output_folder.h"
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/backend.h"
 #include "model/visit.h"
 #include "options/options.h"
 #include "report/messages.h"
@@ -225,7 +225,7 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
   for (const std::string& source : options.calib)
     sources += (sources.empty() ? "" : " + ") + std::string(source == kSelf ? kSelf : "text");
   Json parts = {{"pare", PARE_VERSION},
-                {"instruction set", isa_name(active_isa())},
+                {"instruction set", default_backend().detail()},
                 {"model", model_fingerprint(model)},
                 {"calibration", sources},
                 {"--nsamples", options.nsamples},

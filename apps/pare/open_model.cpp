@@ -20,14 +20,14 @@ std::vector<OpenModel> open_models(const std::vector<std::string>& paths, Comput
       continue;
     }
     const Model model = load_model(path);
-    const ModelShare share = split_blocks(model, comm.size())[static_cast<size_t>(comm.rank())];
-    const Model part = part_of(model, share);
+    std::vector<Placement> placements = {split_blocks(model, comm.size())[static_cast<size_t>(comm.rank())]};
+    const Model part = part_of(model, placements.front());
     naming(path, [&] { check_finite(part); });
-    std::shared_ptr<Pipeline> rest;
     if (comm.is_first())
-      rest = std::make_shared<Pipeline>(comm, static_cast<int64_t>(models.size()), model.head_weight().cols,
-                                        model.head_weight().rows);
-    models.push_back({model_size(model), PackedModel(model, compute, share, std::move(rest))});
+      placements.push_back({placements.front().end, model.blocks.size(), nullptr,
+                            std::make_shared<Pipeline>(comm, static_cast<int64_t>(models.size()),
+                                                       model.head_weight().cols, model.head_weight().rows)});
+    models.push_back({model_size(model), PackedModel(model, compute, placements)});
   }
   return models;
 }

@@ -141,14 +141,11 @@ void BatchGenerator::run(const std::vector<Slot*>& slots) {
     ready.push_back(slot);
     last_rows.push_back(total - 1);
   }
-  const Matrix<float> hidden = forward_batch(model_, steps);
+  const Activation hidden = forward_batch(model_, steps);
   for (const ScoredRows& rows : scored)
-    rows.slot->running->sequence.take_prompt(hidden.view().rows_of(rows.first, rows.count));
+    rows.slot->running->sequence.take_prompt(hidden.rows_of(rows.first, rows.count));
   if (ready.empty()) return;
-  Matrix<float> last(static_cast<int64_t>(ready.size()), hidden.cols());
-  for (size_t i = 0; i < last_rows.size(); ++i)
-    std::copy_n(hidden.row(last_rows[i]), hidden.cols(), last.row(static_cast<int64_t>(i)));
-  const Matrix<float> logits = logits_of(model_, last.view());
+  const Matrix<float> logits = logits_of(model_, pick_rows(hidden, last_rows));
   for (size_t i = 0; i < ready.size(); ++i)
     if (!ready[i]->running->sequence.take(
             {logits.row(static_cast<int64_t>(i)), static_cast<size_t>(logits.cols())}))

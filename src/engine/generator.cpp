@@ -10,8 +10,8 @@ namespace {
 
 // Appends tokens to the sequence and returns the logits of the last one, (1, vocab).
 Matrix<float> last_logits(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache) {
-  const Matrix<float> hidden = forward(model, tokens, cache);
-  return logits_of(model, hidden.view().rows_of(hidden.rows() - 1, 1));
+  const Activation hidden = forward(model, tokens, cache);
+  return logits_of(model, hidden.rows_of(hidden.rows() - 1, 1));
 }
 
 }  // namespace

@@ -28,7 +28,7 @@ class GeneratedSequence {
   }
   // Scores what follows tokens of the prompt: the next ones in order, with their final hidden states (tokens,
   // width read by the head).
-  void take_prompt(MatrixView<const float> hidden);
+  void take_prompt(const Activation& hidden);
 
   // Chooses the token behind the history by its logits, (vocab), and appends it; returns whether another one
   // is to follow. What is complete of the text goes to the sink.

@@ -32,14 +32,18 @@ class TimedLinear final : public PackedLinear {
         linear_(std::move(linear)),
         seconds_(seconds) {}
 
-  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
+  void apply(const Activation& x, const Activation& y) const noexcept override { timed(x, y); }
+  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override { timed(x, y); }
+  int64_t bytes() const override { return linear_->bytes(); }
+
+ private:
+  template <typename X, typename Y>
+  void timed(const X& x, const Y& y) const noexcept {
     const auto start = std::chrono::steady_clock::now();
     linear_->apply(x, y);
     seconds_ += seconds_since(start);
   }
-  int64_t bytes() const override { return linear_->bytes(); }
 
- private:
   std::unique_ptr<PackedLinear> linear_;
   double& seconds_;
 };
@@ -71,15 +75,14 @@ SpeedSample SpeedTest::run() {
   cache_.truncate(0);
   const std::span<const int32_t> tokens = tokens_;
   auto start = std::chrono::steady_clock::now();
-  const Matrix<float> hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
-  logits_of(model_, hidden.view().rows_of(hidden.rows() - 1, 1));
+  const Activation hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
+  logits_of(model_, hidden.rows_of(hidden.rows() - 1, 1));
   sample.prefill_seconds = seconds_since(start);
   sample.prefill_linear_seconds = linears();
   cache_.truncate(options_.depth);
   start = std::chrono::steady_clock::now();
   for (int64_t t = 0; t < options_.decode; ++t)
-    logits_of(model_,
-              forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_).view());
+    logits_of(model_, forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_));
   sample.decode_seconds = seconds_since(start);
   sample.decode_linear_seconds = linears();
   return sample;

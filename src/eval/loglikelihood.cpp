@@ -114,8 +114,8 @@ class GroupBatch {
                 {row, sequence.ids[static_cast<size_t>(position) + 1], &scores_[piece.group][s]});
         }
     }
-    const Matrix<float> hidden = forward_batch(model_, steps);
-    score_targets(model_, hidden.view(), targets);
+    const Activation hidden = forward_batch(model_, steps);
+    score_targets(model_, hidden, targets);
   }
 
   const PackedModel& model_;

@@ -59,7 +59,7 @@ class WindowRun {
     std::vector<Matrix<float>> logits;
     for (size_t m = 0; m < count; ++m) {
       const Stopwatch watch(results_[m].seconds);
-      logits.push_back(logits_of(*models_[m], hidden_[m].view().rows_of(first, rows)));
+      logits.push_back(logits_of(*models_[m], hidden_[m].rows_of(first, rows)));
     }
     std::vector<TokenScore> scores(static_cast<size_t>(rows) * count);
     parallel_for(rows, [&](int64_t r) {
@@ -79,7 +79,7 @@ class WindowRun {
   std::span<const int32_t> window_;
   std::span<PerplexityResult> results_;
   std::vector<double> nll_;  // by model
-  std::vector<Matrix<float>> hidden_;
+  std::vector<Activation> hidden_;
 };
 
 }  // namespace

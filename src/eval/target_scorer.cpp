@@ -1,7 +1,6 @@
 #include "eval/target_scorer.h"
 
 #include <algorithm>
-#include <cstring>
 #include <utility>
 #include <vector>
 
@@ -41,17 +40,16 @@ void score_row(RowTargets targets, std::span<float> logits, Loglikelihood* score
   for (size_t t = 0; t < targets.size(); ++t) scores[t].sum -= log_sum;
 }
 
-void score_piece(const PackedModel& model, MatrixView<const float> hidden, std::span<const RowTargets> rows) {
+void score_piece(const PackedModel& model, const Activation& hidden, std::span<const RowTargets> rows) {
   const auto count = static_cast<int64_t>(rows.size());
-  Matrix<float> read(count, hidden.cols);
+  std::vector<int64_t> read;
   std::vector<std::vector<Loglikelihood>> scores;
   for (int64_t r = 0; r < count; ++r) {
     const RowTargets targets = rows[static_cast<size_t>(r)];
-    std::memcpy(read.row(r), hidden.row(targets.front().row),
-                static_cast<size_t>(hidden.cols) * sizeof(float));
+    read.push_back(targets.front().row);
     scores.emplace_back(targets.size());
   }
-  Matrix<float> logits = logits_of(model, std::as_const(read).view());
+  Matrix<float> logits = logits_of(model, pick_rows(hidden, read));
   parallel_for(count, [&](int64_t r) {
     score_row(rows[static_cast<size_t>(r)], {logits.row(r), static_cast<size_t>(logits.cols())},
               scores[static_cast<size_t>(r)].data());
@@ -66,8 +64,7 @@ void score_piece(const PackedModel& model, MatrixView<const float> hidden, std::
 
 }  // namespace
 
-void score_targets(const PackedModel& model, MatrixView<const float> hidden,
-                   std::span<const Target> targets) {
+void score_targets(const PackedModel& model, const Activation& hidden, std::span<const Target> targets) {
   const std::vector<RowTargets> rows = by_row(targets);
   for (size_t first = 0; first < rows.size(); first += kRowsPerPiece)
     score_piece(model, hidden, std::span(rows).subspan(first, std::min(kRowsPerPiece, rows.size() - first)));

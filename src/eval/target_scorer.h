@@ -22,6 +22,6 @@ struct Target {
 
 // Targets are sorted by row; only logits of rows that have one are computed. hidden (tokens, width read by
 // the head).
-void score_targets(const PackedModel& model, MatrixView<const float> hidden, std::span<const Target> targets);
+void score_targets(const PackedModel& model, const Activation& hidden, std::span<const Target> targets);
 
 }  // namespace pare

@@ -1,12 +1,10 @@
-// Linears ready to run: y = x·Wᵀ. Packed once at load for one instruction set, never written to disk.
+// Linears ready to run: y = x·Wᵀ + b. Packed once at load by a backend, never written to disk.
 #pragma once
 
-#include <memory>
-#include <span>
+#include <cstdint>
 #include <string_view>
 
-#include "kernels/cpu/cpu_features.h"
-#include "tensor/weight.h"
+#include "kernels/activation.h"
 
 namespace pare {
 
@@ -16,15 +14,18 @@ namespace pare {
 enum class ComputeType { kF32, kBF16, kInt8 };
 std::string_view compute_type_name(ComputeType type);
 
-// An opaque packed linear of out × in. Immutable; apply() may be called from one thread at a time per call,
-// and uses parallel_for inside.
+// An opaque packed linear of out × in, bias included. Immutable; apply() may be called from one thread at a
+// time per call, and uses all threads inside.
 class PackedLinear {
  public:
   virtual ~PackedLinear() = default;
-  // y = x·Wᵀ for x (tokens, in), y (tokens, out); no overlap. Any tokens >= 1. The result of a token does
-  // not depend on the thread count, nor on the other tokens, except that tile products (amx_*) sum in another
-  // order (within rounding) for batches of five tokens and more. Scratch memory for up to 512 packed tokens
-  // stays with the calling thread; running out of memory ends the process.
+  // y = x·Wᵀ + b for x (tokens, in), y (tokens, out), both of the backend that made this; no overlap. Any
+  // tokens >= 1. The result of a token does not depend on the thread count, nor on the other tokens, except
+  // that tile products (amx_*) sum in another order (within rounding) for batches of five tokens and more.
+  // Scratch memory for up to 512 packed tokens stays with the calling thread; running out of memory ends the
+  // process.
+  virtual void apply(const Activation& x, const Activation& y) const noexcept = 0;
+  // The same for rows that lie in the host's memory.
   virtual void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept = 0;
   // Bytes read from memory when applied to one token.
   virtual int64_t bytes() const = 0;
@@ -41,31 +42,5 @@ class PackedLinear {
   int64_t in_;
   std::string_view kernel_;
 };
-
-struct LinearSpec {
-  Pattern pattern;
-  ComputeType compute = ComputeType::kF32;
-  int64_t out = 0;
-  int64_t in = 0;
-};
-
-// One way to run a linear. The ordered list is in linear_impls.cpp: best first, reference last.
-struct LinearImpl {
-  std::string_view name;
-  Isa needs;
-  bool (*accepts)(const LinearSpec&);
-  std::unique_ptr<PackedLinear> (*pack)(std::span<const Weight> stack);
-};
-
-std::span<const LinearImpl> linear_impls();
-// First implementation of the list that active_isa() allows and that accepts the spec (never null).
-const LinearImpl& select_linear(const LinearSpec& spec);
-// The same for weights that become one linear. Their pattern is that of the values, not of how they are
-// stored: dense unless every group of every one fits 2:4.
-const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute);
-// Packs weights that read the same input as one linear: the outputs of the first, then of the second, ... All
-// have the same number of columns. Pages of mapped weights are released once they are packed.
-std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute);
-std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
 
 }  // namespace pare

@@ -28,7 +28,7 @@ void validate_design(const ModelConfig& config) {
   const BlockDesign& design = config.design;
   constexpr std::string_view kActivations[] = {"silu", "relu", "gelu", "gelu_new"};
   PARE_CHECK(design.norm != NormKind::kNone);
-  if (design.gated != (design.activation == Activation::kSilu))
+  if (design.gated != (design.activation == ActivationFunction::kSilu))
     fail(ErrorCode::kUnsupported, "config: activation {} {} a gate is not supported",
          kActivations[static_cast<int>(design.activation)], design.gated ? "with" : "without");
   if (design.parallel && design.norm_place != NormPlace::kInput)

@@ -6,14 +6,9 @@
 #include <string>
 #include <vector>
 
+#include "tensor/operations.h"
+
 namespace pare {
-
-// kGelu is x·Φ(x), kGeluTanh its approximation by tanh ("gelu_new", "gelu_pytorch_tanh").
-enum class Activation { kSilu, kRelu, kGelu, kGeluTanh };
-
-// kRms divides by the root of the mean square, kLayer takes the mean away before and adds a bias after.
-// kNone: there is no norm (only a final norm may be none).
-enum class NormKind { kRms, kLayer, kNone };
 
 // Where the norm of a stage stands: x ← skip·x + Σ branch(norm(x)), x ← skip·x + Σ norm(branch(x)) (OLMo-2),
 // or x ← norm(skip·x + Σ branch(x)) (OPT-350m).
@@ -26,7 +21,7 @@ enum class QueryKeyNorm { kNone, kHead, kWhole };
 // What a block is made of: the same for all of a model.
 struct BlockDesign {
   NormKind norm = NormKind::kRms;  // of the final norm too, where there is one
-  Activation activation = Activation::kSilu;
+  ActivationFunction activation = ActivationFunction::kSilu;
   bool gated = true;      // the MLP computes down(act(gate(x))·up(x)); else down(act(up(x)))
   bool parallel = false;  // attention and MLP read one norm and make up one stage; else two stages
   NormPlace norm_place = NormPlace::kInput;

@@ -17,17 +17,6 @@ struct Linear {
   std::vector<float> bias;
 };
 
-// x · rsqrt(Σx²/divisor + eps) · weight; an empty weight means ones. The divisor is the width the model was
-// trained with, also after slicing (SliceGPT, section 3). kLayer: the same of x − mean(x), plus bias; an
-// empty bias means zeros.
-struct Norm {
-  std::vector<float> weight;
-  double divisor = 0.0;
-  double eps = 1e-5;
-  NormKind kind = NormKind::kRms;
-  std::vector<float> bias = {};  // kLayer only
-};
-
 struct Attention {
   int64_t heads = 0;
   int64_t kv_heads = 0;
@@ -39,7 +28,7 @@ struct Attention {
 };
 
 struct Mlp {
-  Activation activation = Activation::kSilu;
+  ActivationFunction activation = ActivationFunction::kSilu;
   Linear gate;  // empty: down(act(up(x)))
   Linear up, down;
 };

@@ -20,32 +20,38 @@ enum class Signal {
   kHiddenStream,  // what down reads
   kBranchOutput,  // what the branch adds to the residual stream, before a norm that may stand there
 };
-using Observer = std::function<void(Signal, MatrixView<const float>)>;
+// The activation may change behind the call.
+using Observer = std::function<void(Signal, const Activation&)>;
 
 // Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
-// angles of every row; returns (rows, width_out). Every branch shows its stream, then its output.
-Matrix<float> forward_stage(const PackedStage& stage, MatrixView<const float> x,
-                            std::span<const Segment> segments, const RopeTable& rope,
-                            const Observer& observer = {});
+// angles of every row, on the stage's backend; returns (rows, width_out), which is x itself for a stage that
+// does nothing. Every branch shows its stream, then its output.
+Activation forward_stage(const PackedStage& stage, const Activation& x, std::span<const Segment> segments,
+                         const RotaryTable& rope, const Observer& observer = {});
 
 // Runs one stage on whole sequences of `length` tokens each, one behind the other, that nothing came before.
-// x (sequences · length, width_in); returns (sequences · length, width_out).
+// x (sequences · length, width_in) on the host; returns (sequences · length, width_out).
 Matrix<float> run_sequences(const PackedStage& stage, MatrixView<const float> x, int64_t length,
-                            const RopeTable& rope);
+                            const RotaryTable& rope);
 
-// Rows of the embedding, (tokens, embedding_width). Throws kInvalid naming an id outside the vocabulary.
+// Rows of the embedding, (tokens, embedding_width), on the host. Throws kInvalid naming an id outside the
+// vocabulary.
 Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
 
-// Adds row offset + position of a table of learned positions to every row of x (tokens, width); nothing when
-// the table is empty. Throws kInvalid naming a position outside the table.
-void add_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
-                   MatrixView<float> x);
+// Adds row offset + position of a table of learned positions to every row of x (tokens, width). Throws
+// kInvalid naming a position outside the table.
+void add_positions(const RowTable& table, int64_t offset, std::span<const int64_t> positions,
+                   const Activation& x);
+
+// The same on the host; x itself where the table is empty.
+Matrix<float> with_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
+                             Matrix<float> x);
 
 // The residual stream of tokens at their positions, (tokens, width). Throws as embed and add_positions do.
-Matrix<float> first_stream(const PackedEmbedding& embedding, std::span<const int32_t> tokens,
-                           std::span<const int64_t> positions);
+Activation first_stream(const PackedEmbedding& embedding, std::span<const int32_t> tokens,
+                        std::span<const int64_t> positions);
 
-// y = norm(x), row by row; x (tokens, width). y may be x.
+// y = norm(x), row by row, on the host; x (tokens, width). y may be x.
 void apply_norm(const Norm& norm, MatrixView<const float> x, MatrixView<float> y);
 
 // Tokens to append to one sequence.
@@ -60,25 +66,28 @@ struct CacheStep {
   int64_t tokens = 0;
   KvCache* cache = nullptr;
 };
-Matrix<float> run_stages(const PackedModel& model, std::span<const CacheStep> steps, Matrix<float> x);
+Activation run_stages(const PackedModel& model, std::span<const CacheStep> steps, Activation x);
 // What the head reads, (tokens, hidden width): the final norm and the head transform applied to the last
 // stage's output x (tokens, width).
-Matrix<float> head_input(const PackedHead& head, Matrix<float> x);
+Activation head_input(const PackedHead& head, const Activation& x);
 // The same for the end of a batch. Throws kNumeric when it holds a NaN or an infinity.
-Matrix<float> finish_hidden(const PackedModel& model, Matrix<float> x);
+Activation finish_hidden(const PackedModel& model, const Activation& x);
 
 // Runs several sequences as one batch and appends to their caches; returns the final normalised hidden states
 // in the order of the steps, (Σ tokens, width read by the head). Throws kInvalid when a cache is full or an
 // id is out of range, and kNumeric when the result holds a NaN or an infinity.
-Matrix<float> forward_batch(const PackedModel& model, std::span<const SequenceStep> steps);
+Activation forward_batch(const PackedModel& model, std::span<const SequenceStep> steps);
 
 // Longest piece of a prompt that is worked on at once: bounds the memory of activations.
 inline constexpr int64_t kPrefillChunk = 512;
 
 // forward_batch for one sequence of any length, in chunks; returns (tokens, width read by the head).
-Matrix<float> forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache);
+Activation forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache);
 
-// Logits of hidden states, (tokens, vocab).
-Matrix<float> logits_of(const PackedModel& model, MatrixView<const float> hidden);
+// The rows of x with these indices, in this order, (rows, cols of x).
+Activation pick_rows(const Activation& x, std::span<const int64_t> rows);
+
+// Logits of hidden states on the host, (tokens, vocab).
+Matrix<float> logits_of(const PackedModel& model, const Activation& hidden);
 
 }  // namespace pare

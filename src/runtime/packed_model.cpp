@@ -3,13 +3,12 @@
 #include <algorithm>
 #include <initializer_list>
 
-#include "kernels/cpu/vector_ops.h"
-
 namespace pare {
 namespace {
 
 // Linears that read the same input become one. Where only some have a bias, the others get zeros.
-PackedAffine pack_affine(std::initializer_list<const Linear*> linears, ComputeType compute) {
+std::unique_ptr<PackedLinear> pack(const Backend& backend, std::initializer_list<const Linear*> linears,
+                                   ComputeType compute) {
   std::vector<Weight> stack;
   std::vector<float> bias;
   for (const Linear* linear : linears) {
@@ -19,7 +18,11 @@ PackedAffine pack_affine(std::initializer_list<const Linear*> linears, ComputeTy
   }
   if (std::all_of(linears.begin(), linears.end(), [](const Linear* l) { return l->bias.empty(); }))
     bias.clear();
-  return {pack_linear(stack, compute), std::move(bias)};
+  return backend.pack_linear(stack, std::move(bias), compute);
+}
+
+std::unique_ptr<PackedLinear> pack(const Backend& backend, const Weight& weight, ComputeType compute) {
+  return backend.pack_linear(std::span(&weight, 1), {}, compute);
 }
 
 // Calls visit with every pointer to a linear that is there, in the order in which a token meets them.
@@ -33,82 +36,90 @@ void for_each_packed(ModelT& model, Visit&& visit) {
     see(stage.skip);
     for (auto& branch : stage.branches) {
       if (auto* a = std::get_if<PackedAttention>(&branch)) {
-        see(a->qkv.linear);
-        see(a->o.linear);
+        see(a->qkv);
+        see(a->o);
       } else if (auto* m = std::get_if<PackedMlp>(&branch)) {
-        see(m->gate_up.linear);
-        see(m->down.linear);
+        see(m->gate_up);
+        see(m->down);
       }
     }
   }
   see(model.head.transform);
-  see(model.head.logits.linear);
+  see(model.head.logits);
+}
+
+PackedAttention pack_attention(const Backend& backend, const Attention& a, ComputeType compute) {
+  PackedAttention packed;
+  packed.shape = {a.heads, a.kv_heads, a.head_dim, a.value_head_dim, compute};
+  packed.qkv = pack(backend, {&a.q, &a.k, &a.v}, compute);
+  packed.o = pack(backend, {&a.o}, compute);
+  packed.norms = a.norms;
+  if (a.norms == QueryKeyNorm::kNone) return packed;
+  packed.q_norm = backend.pack_norm(a.q_norm);
+  packed.k_norm = backend.pack_norm(a.k_norm);
+  return packed;
+}
+
+PackedMlp pack_mlp(const Backend& backend, const Mlp& m, ComputeType compute) {
+  const bool gated = !m.gate.weight.empty();
+  return {m.activation, gated ? pack(backend, {&m.gate, &m.up}, compute) : pack(backend, {&m.up}, compute),
+          pack(backend, {&m.down}, compute)};
 }
 
 }  // namespace
 
-void add_bias(const std::vector<float>& bias, MatrixView<float> y) {
-  if (bias.empty()) return;
-  for (int64_t t = 0; t < y.rows; ++t) vector_ops().add(bias.data(), y.row(t), y.cols);
-}
-
-void PackedAffine::apply(MatrixView<const float> x, MatrixView<float> y) const {
-  linear->apply(x, y);
-  add_bias(bias, y);
-}
-
-PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute) {
+PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute, const Backend& backend) {
   PackedStage packed;
-  packed.norm = stage.norm;
+  packed.backend = &backend;
+  packed.norm = backend.pack_norm(stage.norm);
   packed.norm_place = stage.norm_place;
   packed.width_in = width_in;
   packed.width_out = stage.skip.empty() ? width_in : stage.skip.rows;
-  if (!stage.skip.empty()) packed.skip = pack_linear(stage.skip, compute);
+  if (!stage.skip.empty()) packed.skip = pack(backend, stage.skip, compute);
   for (const Branch& branch : stage.branches) {
-    if (const auto* a = std::get_if<Attention>(&branch)) {
-      packed.branches.emplace_back(PackedAttention{a->heads, a->kv_heads, a->head_dim, a->value_head_dim,
-                                                   compute, pack_affine({&a->q, &a->k, &a->v}, compute),
-                                                   pack_affine({&a->o}, compute), a->norms, a->q_norm,
-                                                   a->k_norm});
-    } else {
-      const Mlp& m = std::get<Mlp>(branch);
-      const bool gated = !m.gate.weight.empty();
-      packed.branches.emplace_back(PackedMlp{
-          m.activation, gated, gated ? pack_affine({&m.gate, &m.up}, compute) : pack_affine({&m.up}, compute),
-          pack_affine({&m.down}, compute)});
-    }
+    if (const auto* a = std::get_if<Attention>(&branch))
+      packed.branches.emplace_back(pack_attention(backend, *a, compute));
+    else
+      packed.branches.emplace_back(pack_mlp(backend, std::get<Mlp>(branch), compute));
   }
   return packed;
 }
 
-PackedEmbedding::PackedEmbedding(const Model& model, ComputeType compute)
-    : table(model.embedding), positions(model.positions), position_offset(model.config.position_offset) {
-  if (!model.embedding_transform.empty()) transform = pack_linear(model.embedding_transform, compute);
+PackedEmbedding::PackedEmbedding(const Model& model, ComputeType compute, const Backend& on)
+    : backend(&on), table(on.pack_rows(model.embedding)), position_offset(model.config.position_offset) {
+  if (!model.embedding_transform.empty()) transform = pack(on, model.embedding_transform, compute);
+  if (!model.positions.empty()) positions = on.pack_rows(model.positions);
 }
 
-PackedHead::PackedHead(const Model& model, ComputeType compute)
-    : norm(model.final_norm), logits{pack_linear(model.head_weight(), compute), model.head_bias} {
-  if (!model.head_transform.empty()) transform = pack_linear(model.head_transform, compute);
+PackedHead::PackedHead(const Model& model, ComputeType compute, const Backend& on)
+    : backend(&on), norm(on.pack_norm(model.final_norm)) {
+  if (!model.head_transform.empty()) transform = pack(on, model.head_transform, compute);
+  logits = on.pack_linear(std::span(&model.head_weight(), 1), model.head_bias, compute);
 }
 
-PackedModel::PackedModel(const Model& model, ComputeType compute)
-    : PackedModel(model, compute, {0, model.blocks.size()}, nullptr) {}
+PackedModel::PackedModel(const Model& model, ComputeType compute, const Backend& backend)
+    : PackedModel(model, compute, std::vector<Placement>{{0, model.blocks.size(), &backend}}) {}
 
-PackedModel::PackedModel(const Model& model, ComputeType compute, const ModelShare& share,
-                         std::shared_ptr<Pipeline> pipeline)
-    : config(model.config),
-      embedding(model, compute),
-      hidden_width(model.head_weight().cols),
-      rest(std::move(pipeline)) {
-  int64_t width = share.begin == 0 ? embedding.width() : model.config.blocks[share.begin - 1].output_width;
-  for (size_t b = share.begin; b < share.end; ++b)
-    for (const Stage& stage : model.blocks[b].stages) {
-      stages.push_back(pack_stage(stage, width, compute));
-      width = stages.back().width_out;
+PackedModel::PackedModel(const Model& model, ComputeType compute, std::span<const Placement> placements)
+    : config(model.config), hidden_width(model.head_weight().cols) {
+  PARE_CHECK(!placements.empty());
+  for (const Placement& placement : placements) {
+    PARE_CHECK(behind == nullptr);
+    if (placement.ranks) {
+      behind = placement.ranks;
+      continue;
     }
-  if (share.begin > 0) embedding = {};
-  if (share.end < model.blocks.size()) return;
-  head = PackedHead(model, compute);
+    const Backend& backend = *placement.backend;
+    if (placement.begin == 0) embedding = PackedEmbedding(model, compute, backend);
+    int64_t width =
+        placement.begin == 0 ? embedding.width() : model.config.blocks[placement.begin - 1].output_width;
+    for (size_t b = placement.begin; b < placement.end; ++b)
+      for (const Stage& stage : model.blocks[b].stages) {
+        stages.push_back(pack_stage(stage, width, compute, backend));
+        width = stages.back().width_out;
+      }
+    if (placement.end == model.blocks.size()) head = PackedHead(model, compute, backend);
+  }
 }
 
 std::vector<const PackedLinear*> PackedModel::linears() const {
@@ -122,15 +133,7 @@ void PackedModel::wrap_linears(const LinearWrapper& wrapper) {
 }
 
 int64_t PackedModel::bytes_per_token() const {
-  size_t biases = head.logits.bias.size();
-  for (const PackedStage& stage : stages)
-    for (const auto& branch : stage.branches) {
-      if (const auto* a = std::get_if<PackedAttention>(&branch))
-        biases += a->qkv.bias.size() + a->o.bias.size();
-      else if (const auto* m = std::get_if<PackedMlp>(&branch))
-        biases += m->gate_up.bias.size() + m->down.bias.size();
-    }
-  auto bytes = static_cast<int64_t>(biases * sizeof(float));
+  int64_t bytes = 0;
   for (const PackedLinear* linear : linears()) bytes += linear->bytes();
   return bytes;
 }

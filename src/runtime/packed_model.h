@@ -1,4 +1,4 @@
-// A model ready to run: every linear packed for this machine.
+// A model ready to run: every linear packed by the backend that runs it.
 #pragma once
 
 #include <functional>
@@ -6,39 +6,27 @@
 #include <variant>
 #include <vector>
 
-#include "kernels/linear.h"
+#include "kernels/backend.h"
 #include "model/model.h"
 
 namespace pare {
 
-// Adds the first y.cols values of a bias to every row of y; nothing when the bias is empty.
-void add_bias(const std::vector<float>& bias, MatrixView<float> y);
-
-struct PackedAffine {
-  std::unique_ptr<PackedLinear> linear;
-  std::vector<float> bias;  // (out) or empty
-
-  // y (tokens, out) = x (tokens, in)·Wᵀ + b
-  void apply(MatrixView<const float> x, MatrixView<float> y) const;
-};
-
 struct PackedAttention {
-  int64_t heads = 0, kv_heads = 0, head_dim = 0, value_head_dim = 0;
-  ComputeType compute = ComputeType::kF32;  // of scores and values
-  PackedAffine qkv;                         // queries of all heads, then keys, then values
-  PackedAffine o;
+  AttentionShape shape;
+  std::unique_ptr<PackedLinear> qkv;  // queries of all heads, then keys, then values
+  std::unique_ptr<PackedLinear> o;
   QueryKeyNorm norms = QueryKeyNorm::kNone;
-  Norm q_norm = {}, k_norm = {};
+  std::unique_ptr<PackedNorm> q_norm, k_norm;  // null without norms
 };
 struct PackedMlp {
-  Activation activation = Activation::kSilu;
-  bool gated = true;
-  PackedAffine gate_up;  // gates, then ups; only ups when not gated
-  PackedAffine down;
+  ActivationFunction activation = ActivationFunction::kSilu;
+  std::unique_ptr<PackedLinear> gate_up;  // gates, then ups; only ups where the MLP has no gates
+  std::unique_ptr<PackedLinear> down;
 };
 
 struct PackedStage {
-  Norm norm;
+  const Backend* backend = nullptr;  // where it runs
+  std::unique_ptr<PackedNorm> norm;
   std::vector<std::variant<PackedAttention, PackedMlp>> branches;
   std::unique_ptr<PackedLinear> skip;  // null: identity
   int64_t width_in = 0;
@@ -46,50 +34,56 @@ struct PackedStage {
   NormPlace norm_place = NormPlace::kInput;
 };
 
-PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute);
+PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute,
+                       const Backend& backend = default_backend());
 
-// What makes tokens the residual stream that enters the first stage. Tables are read row by row from their
-// canonical weights.
+// What makes tokens the residual stream that enters the first stage.
 struct PackedEmbedding {
-  Weight table;                             // (vocab, embedding_width)
+  const Backend* backend = nullptr;
+  std::unique_ptr<RowTable> table;          // (vocab, embedding_width)
   std::unique_ptr<PackedLinear> transform;  // null: identity
-  Weight positions;                         // (rows, width); empty: none
+  std::unique_ptr<RowTable> positions;      // (rows, width); null: none
   int64_t position_offset = 0;              // row of position 0
 
   PackedEmbedding() = default;
-  PackedEmbedding(const Model& model, ComputeType compute);
-  int64_t width() const { return transform ? transform->out_features() : table.cols; }
+  PackedEmbedding(const Model& model, ComputeType compute, const Backend& backend = default_backend());
+  int64_t width() const { return transform ? transform->out_features() : table->cols(); }
 };
 
 // What makes the output of the last stage logits.
 struct PackedHead {
-  Norm norm;
+  const Backend* backend = nullptr;
+  std::unique_ptr<PackedNorm> norm;
   std::unique_ptr<PackedLinear> transform;  // null: identity
-  PackedAffine logits;                      // (vocab, hidden width)
+  std::unique_ptr<PackedLinear> logits;     // (vocab, hidden width)
 
   PackedHead() = default;
-  PackedHead(const Model& model, ComputeType compute);
-};
-
-// Blocks [begin, end) of a model, and what stands behind the last block.
-struct ModelShare {
-  size_t begin = 0;
-  size_t end = 0;
+  PackedHead(const Model& model, ComputeType compute, const Backend& backend = default_backend());
 };
 
 class Pipeline;
 
+// Blocks [begin, end) of a model and where they run: on a backend of this process, or on the ranks behind
+// this one. What makes tokens rows belongs to the first block, the head to the last.
+struct Placement {
+  size_t begin = 0;
+  size_t end = 0;
+  const Backend* backend = &default_backend();
+  std::shared_ptr<Pipeline> ranks = {};  // not null: the ranks behind this one, and no backend
+};
+
 struct PackedModel {
   ModelConfig config;
-  PackedEmbedding embedding;        // empty where the share does not begin with the first block
-  std::vector<PackedStage> stages;  // of the blocks of its share (all, as a rule), in order
-  PackedHead head;                  // empty where the share does not reach to the end
-  int64_t hidden_width = 0;         // what the head reads
-  std::shared_ptr<Pipeline> rest;   // on other ranks, behind the stages; null: nothing
+  PackedEmbedding embedding;         // empty where the first block is on another rank
+  std::vector<PackedStage> stages;   // of the blocks of this process, in order
+  PackedHead head;                   // empty where the last block is on another rank
+  int64_t hidden_width = 0;          // what the head reads
+  std::shared_ptr<Pipeline> behind;  // ranks behind the stages; null: none
 
-  PackedModel(const Model& model, ComputeType compute);
-  PackedModel(const Model& model, ComputeType compute, const ModelShare& share,
-              std::shared_ptr<Pipeline> pipeline);
+  // The whole model on one backend.
+  PackedModel(const Model& model, ComputeType compute, const Backend& backend = default_backend());
+  // `placements` follow on each other; only the last may be a pipeline.
+  PackedModel(const Model& model, ComputeType compute, std::span<const Placement> placements);
   // Every linear, in the order in which a token meets them.
   std::vector<const PackedLinear*> linears() const;
   // Puts what `wrapper` makes of each in its place.

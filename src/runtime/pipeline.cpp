@@ -32,6 +32,8 @@ void send(Comm& comm, int to, const Matrix<float>& x) {
   comm.send(to, std::as_bytes(std::span(x.data(), static_cast<size_t>(x.size()))));
 }
 
+void send(Comm& comm, int to, Activation x) { send(comm, to, download(std::move(x)).matrix()); }
+
 Matrix<float> receive(Comm& comm, int from, int64_t rows, int64_t cols) {
   Matrix<float> x(rows, cols);
   comm.receive(from, pare::bytes_of(x.data(), x.size()));
@@ -84,14 +86,16 @@ class StageServer {
       steps.push_back({step.tokens, &cache});
     }
     const int64_t width = model.stages.front().width_in;
-    Matrix<float> x = run_stages(model, steps, receive(comm_, comm_.rank() - 1, header.rows, width));
-    if (!is_last()) return send(comm_, comm_.rank() + 1, x);
-    send(comm_, 0, finish_hidden(model, std::move(x)));
+    const Backend& on = *model.stages.front().backend;
+    Activation x = run_stages(model, steps, on.upload(receive(comm_, comm_.rank() - 1, header.rows, width)));
+    if (is_last()) x = finish_hidden(model, x);
+    send(comm_, is_last() ? 0 : comm_.rank() + 1, x);
   }
 
   void logits(const Header& header) {
-    const Matrix<float> hidden = receive(comm_, 0, header.rows, header.width);
-    send(comm_, 0, logits_of(*models_[static_cast<size_t>(header.model)], hidden.view()));
+    const PackedModel& model = *models_[static_cast<size_t>(header.model)];
+    send(comm_, 0,
+         logits_of(model, model.head.backend->upload(receive(comm_, 0, header.rows, header.width))));
   }
 
   Comm& comm_;
@@ -101,7 +105,7 @@ class StageServer {
 
 }  // namespace
 
-std::vector<ModelShare> split_blocks(const Model& model, int ranks) {
+std::vector<Placement> split_blocks(const Model& model, int ranks) {
   const size_t count = model.blocks.size();
   if (static_cast<size_t>(ranks) > count)
     fail(ErrorCode::kUsage, "the model has {} layers, too few for {} ranks", count, ranks);
@@ -124,16 +128,17 @@ std::vector<ModelShare> split_blocks(const Model& model, int ranks) {
         least[r][b] = largest;
         from[r][b] = begin;
       }
-  std::vector<ModelShare> shares(static_cast<size_t>(ranks));
+  std::vector<Placement> shares(static_cast<size_t>(ranks));
   size_t end = count;
   for (size_t r = shares.size(); r > 0; --r) {
-    shares[r - 1] = {from[r][end], end};
+    shares[r - 1].begin = from[r][end];
+    shares[r - 1].end = end;
     end = shares[r - 1].begin;
   }
   return shares;
 }
 
-Model part_of(const Model& model, const ModelShare& share) {
+Model part_of(const Model& model, const Placement& share) {
   Model part = model;
   const bool has_head = share.end == model.blocks.size();
   for (size_t b = 0; b < part.blocks.size(); ++b)

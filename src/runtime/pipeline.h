@@ -15,10 +15,10 @@ namespace pare {
 
 // Contiguous shares of the blocks, one a rank, at least one block each: the one of most bytes, the head
 // counted to the last, has as few as can be. Throws kUsage when there are more ranks than blocks.
-std::vector<ModelShare> split_blocks(const Model& model, int ranks);
+std::vector<Placement> split_blocks(const Model& model, int ranks);
 
 // The tensors that a rank with this share needs; what it does not is empty.
-Model part_of(const Model& model, const ModelShare& share);
+Model part_of(const Model& model, const Placement& share);
 
 // Tokens that are appended to a sequence: `id` names its caches on other ranks.
 struct RemoteStep {

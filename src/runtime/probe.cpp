@@ -14,20 +14,24 @@ Weight edited(const WeightEdit& edit, Role role, int64_t block, const Weight& we
   return edit && !weight.empty() ? edit({role, block, false}, weight) : weight;
 }
 
-// x (tokens, in)·Wᵀ, (tokens, out), a few rows of W at a time.
+// x (tokens, in)·Wᵀ + b, (tokens, out), a few rows of W at a time.
 Matrix<float> apply_streamed(const Weight& weight, const WeightEdit& edit, Role role,
-                             MatrixView<const float> x) {
+                             MatrixView<const float> x, const std::vector<float>& bias = {}) {
   Matrix<float> y(x.rows, weight.rows);
   for (int64_t first = 0; first < weight.rows; first += kHeadRows) {
     const int64_t count = std::min(kHeadRows, weight.rows - first);
     const Weight part = edited(edit, role, -1, rows_of(weight, first, count));
-    pack_linear(std::span(&part, 1), ComputeType::kF32)->apply(x, y.view().block(0, first, x.rows, count));
+    const std::vector<float> part_bias =
+        bias.empty() ? bias : std::vector<float>(bias.begin() + first, bias.begin() + first + count);
+    default_backend()
+        .pack_linear(std::span(&part, 1), part_bias, ComputeType::kF32)
+        ->apply(x, y.view().block(0, first, x.rows, count));
   }
   return y;
 }
 
 Matrix<float> run_stage(Stage stage, int64_t block, size_t index, const WeightEdit& edit,
-                        MatrixView<const float> x, const RopeTable& rope) {
+                        MatrixView<const float> x, const RotaryTable& rope) {
   for_each_linear(
       stage, [&](Role role, Linear& linear) { linear.weight = edited(edit, role, block, linear.weight); });
   stage.skip = edited(edit, skip_role(index), block, stage.skip);
@@ -40,15 +44,15 @@ Matrix<float> run_stage(Stage stage, int64_t block, size_t index, const WeightEd
 Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens, const WeightEdit& edit,
                               const StageEdit& stage_edit) {
   const auto count = static_cast<int64_t>(tokens.size());
-  const RopeTable rope = sequence_rope(model.config, 1, count);
+  const RotaryTable rope = sequence_rope(model.config, 1, count);
   const std::vector<int64_t> rows(tokens.begin(), tokens.end());
   const Weight seen = edited(edit, Role::kEmbedding, -1, gather_rows(model.embedding, rows));
   Matrix<float> x = decode(seen);
   PARE_CHECK(x.rows() == count);
   if (!model.embedding_transform.empty())
     x = apply_streamed(model.embedding_transform, edit, Role::kEmbeddingTransform, x.view());
-  add_positions(edited(edit, Role::kPositions, -1, model.positions), model.config.position_offset,
-                sequence_positions(1, count), x.view());
+  x = with_positions(edited(edit, Role::kPositions, -1, model.positions), model.config.position_offset,
+                     sequence_positions(1, count), std::move(x));
   for (size_t b = 0; b < model.blocks.size(); ++b)
     for (size_t s = 0; s < model.blocks[b].stages.size(); ++s) {
       const Stage& stage = model.blocks[b].stages[s];
@@ -59,9 +63,7 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
     x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());
   // A tied head is the embedding, whatever becomes of that.
   const Role head = model.head.empty() ? Role::kEmbedding : Role::kHead;
-  Matrix<float> logits = apply_streamed(model.head_weight(), edit, head, x.view());
-  add_bias(model.head_bias, logits.view());
-  return logits;
+  return apply_streamed(model.head_weight(), edit, head, x.view(), model.head_bias);
 }
 
 double relative_difference(MatrixView<const float> a, MatrixView<const float> b) {

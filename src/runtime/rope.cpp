@@ -83,10 +83,12 @@ std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t rotary_dim,
   return frequencies;
 }
 
-RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges) {
+RotaryTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges,
+                            const Backend& backend) {
   int64_t rows = 0;
   for (const RopeRange& range : ranges) rows += range.tokens;
-  RopeTable table{Matrix<float>(rows, rotary_dim / 2), Matrix<float>(rows, rotary_dim / 2)};
+  Matrix<float> cos(rows, rotary_dim / 2);
+  Matrix<float> sin(rows, rotary_dim / 2);
   std::vector<double> frequencies[2];  // of short sequences, and of long ones
   int64_t row = 0;
   for (const RopeRange& range : ranges) {
@@ -95,11 +97,11 @@ RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<
     for (int64_t t = 0; t < range.tokens; ++t, ++row)
       for (int64_t i = 0; i < rotary_dim / 2; ++i) {
         const double angle = static_cast<double>(range.first + t) * of_range[static_cast<size_t>(i)];
-        table.cos(row, i) = static_cast<float>(std::cos(angle) * rope.attention_factor);
-        table.sin(row, i) = static_cast<float>(std::sin(angle) * rope.attention_factor);
+        cos(row, i) = static_cast<float>(std::cos(angle) * rope.attention_factor);
+        sin(row, i) = static_cast<float>(std::sin(angle) * rope.attention_factor);
       }
   }
-  return table;
+  return {backend.upload(std::move(cos)), backend.upload(std::move(sin))};
 }
 
 std::vector<int64_t> sequence_positions(int64_t sequences, int64_t length) {
@@ -110,9 +112,10 @@ std::vector<int64_t> sequence_positions(int64_t sequences, int64_t length) {
   return positions;
 }
 
-RopeTable sequence_rope(const ModelConfig& config, int64_t sequences, int64_t length) {
+RotaryTable sequence_rope(const ModelConfig& config, int64_t sequences, int64_t length,
+                          const Backend& backend) {
   const std::vector<RopeRange> ranges(static_cast<size_t>(sequences), {0, length, length});
-  return make_rope_table(config.rope, config.rotary_dim, ranges);
+  return make_rope_table(config.rope, config.rotary_dim, ranges, backend);
 }
 
 }  // namespace pare

@@ -4,8 +4,8 @@
 #include <span>
 #include <vector>
 
+#include "kernels/backend.h"
 #include "model/config.h"
-#include "tensor/matrix.h"
 
 namespace pare {
 
@@ -18,25 +18,21 @@ std::vector<double> rope_frequencies(const RopeConfig& rope, int64_t rotary_dim,
 // attention_factor: 1 + 0.1·mscale·ln(factor) (YaRN, Peng et al. 2023, equation 22).
 double yarn_attention_factor(double factor, double mscale = 1.0);
 
-// cos and sin of the angles of every row's position, times the attention factor: both
-// (rows, rotary_dim / 2).
-struct RopeTable {
-  Matrix<float> cos;
-  Matrix<float> sin;
-};
-
 // Consecutive tokens of a sequence.
 struct RopeRange {
   int64_t first = 0;  // position
   int64_t tokens = 0;
   int64_t room = 0;  // how many the sequence may grow to
 };
-// The table of one range of positions after another.
-RopeTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges);
+// The table of one range of positions after another, for a backend: cos and sin times the attention factor,
+// both (rows, rotary_dim / 2).
+RotaryTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::span<const RopeRange> ranges,
+                            const Backend& backend = default_backend());
 
 // Positions 0 to length − 1, as often as there are sequences.
 std::vector<int64_t> sequence_positions(int64_t sequences, int64_t length);
 // The table of these positions.
-RopeTable sequence_rope(const ModelConfig& config, int64_t sequences, int64_t length);
+RotaryTable sequence_rope(const ModelConfig& config, int64_t sequences, int64_t length,
+                          const Backend& backend = default_backend());
 
 }  // namespace pare

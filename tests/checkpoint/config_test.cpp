@@ -351,7 +351,7 @@ Json with(Json json, const char* key, const Json& value) {
 TEST(Config, OptReadsWhatItsStagesExpress) {
   const Json json = golden_config("opt/no-prefix");
   const ModelConfig config = read(json);
-  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, Activation::kRelu, false, false}));
+  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, ActivationFunction::kRelu, false, false}));
   EXPECT_EQ(config.max_positions, 64);
   EXPECT_EQ(config.position_offset, 2);
   EXPECT_EQ(config.rotary_dim, 0);
@@ -379,7 +379,7 @@ TEST(Config, OptReadsWhatItsStagesExpress) {
 TEST(Config, PhiReadsWhatItsStagesExpress) {
   const Json json = golden_config("phi/minimal-config");
   const ModelConfig config = read(json);
-  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, Activation::kGeluTanh, false, true}));
+  EXPECT_EQ(config.design, (BlockDesign{NormKind::kLayer, ActivationFunction::kGeluTanh, false, true}));
   EXPECT_EQ(config.head_dim, 8);
   EXPECT_EQ(config.rotary_dim, 4);
   EXPECT_EQ(config.max_positions, 2048);

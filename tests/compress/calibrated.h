@@ -52,7 +52,9 @@ inline StageSignals signals_of(const Model& model, const CalibrationSet& set, si
   result.gram = Matrix<double>::zeros(stream_columns(target), stream_columns(target));
   int64_t streamed = 0;
   int64_t branched = 0;
-  const Observer observer = [&](Signal signal, MatrixView<const float> x) {
+  const Observer observer = [&](Signal signal, const Activation& activation) {
+    const HostRows host = download(activation);
+    const MatrixView<const float> x = host.view();
     if (signal == kind) {
       gram_accumulate(x, nullptr, result.gram.view());
       for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, result.stream.row(streamed++));

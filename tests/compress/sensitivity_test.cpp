@@ -23,7 +23,7 @@ double direct_kl(const Model& dense, const Model& changed, const CalibrationSet&
     const auto logits = [&](const Model& model) {
       const PackedModel packed(model, ComputeType::kF32);
       KvCache cache(packed, set.seqlen());
-      return logits_of(packed, forward(packed, sequence, cache).view());
+      return logits_of(packed, forward(packed, sequence, cache));
     };
     const Matrix<float> a = logits(dense);
     const Matrix<float> b = logits(changed);

@@ -137,7 +137,7 @@ TEST_F(BatchTest, PromptsAreScoredInPiecesAsInOne) {
     ASSERT_EQ(scores[i].size(), ids.size());
     EXPECT_FALSE(scores[i][0].logprob);
     KvCache cache(packed_, static_cast<int64_t>(ids.size()));
-    const Matrix<float> logits = logits_of(packed_, forward(packed_, ids, cache).view());
+    const Matrix<float> logits = logits_of(packed_, forward(packed_, ids, cache));
     for (size_t t = 0; t < ids.size(); ++t) {
       EXPECT_EQ(scores[i][t].id, ids[t]);
       if (t == 0) continue;

@@ -48,8 +48,8 @@ TEST_F(GeneratorTest, GreedyIsTheArgmaxOfTheWholeSequenceEachTime) {
   std::vector<int32_t> sequence = prompt_;
   for (int64_t t = 0; t < options_.max_tokens; ++t) {
     KvCache cache(packed, static_cast<int64_t>(sequence.size()));
-    const Matrix<float> hidden = forward(packed, sequence, cache);
-    const Matrix<float> logits = logits_of(packed, hidden.view().rows_of(hidden.rows() - 1, 1));
+    const Activation hidden = forward(packed, sequence, cache);
+    const Matrix<float> logits = logits_of(packed, hidden.rows_of(hidden.rows() - 1, 1));
     sequence.push_back(
         static_cast<int32_t>(std::max_element(logits.data(), logits.data() + kVocab) - logits.data()));
   }

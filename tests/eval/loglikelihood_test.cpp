@@ -24,7 +24,7 @@ Loglikelihood by_definition(const PackedModel& model, const ScoredSequence& sequ
   const auto inputs = static_cast<int64_t>(sequence.ids.size()) - 1;
   KvCache cache(model, inputs);
   const std::span ids = std::span(sequence.ids).first(static_cast<size_t>(inputs));
-  const Matrix<float> logits = logits_of(model, forward(model, ids, cache).view());
+  const Matrix<float> logits = logits_of(model, forward(model, ids, cache));
   Loglikelihood result;
   for (int64_t p = inputs - sequence.targets; p < inputs; ++p) {
     const int32_t target = sequence.ids[static_cast<size_t>(p) + 1];
@@ -110,7 +110,7 @@ TEST(Loglikelihood, FindsGreedyContinuations) {
   ScoredSequence greedy{random_ids(rng, 6), 4};
   for (int i = 0; i < 4; ++i) {
     KvCache cache(model, 10);
-    const Matrix<float> logits = logits_of(model, forward(model, greedy.ids, cache).view());
+    const Matrix<float> logits = logits_of(model, forward(model, greedy.ids, cache));
     const float* last = logits.row(logits.rows() - 1);
     greedy.ids.push_back(static_cast<int32_t>(std::max_element(last, last + kVocab) - last));
   }

@@ -21,7 +21,7 @@ double log_probability(const PackedModel& model, const std::string& context,
   std::vector<int32_t> ids;
   for (const char c : text) ids.push_back(static_cast<unsigned char>(c));
   KvCache cache(model, static_cast<int64_t>(ids.size()));
-  const Matrix<float> logits = logits_of(model, forward(model, ids, cache).view());
+  const Matrix<float> logits = logits_of(model, forward(model, ids, cache));
   double total = 0.0;
   for (size_t p = context.size(); p < text.size(); ++p) {
     const auto row = static_cast<int64_t>(p) - 1;

@@ -29,7 +29,7 @@ PackedModel tiny(uint64_t seed, int64_t vocab = kVocab) {
 std::vector<std::vector<double>> log_probabilities(const PackedModel& model,
                                                    std::span<const int32_t> window) {
   KvCache cache(model, static_cast<int64_t>(window.size()));
-  const Matrix<float> logits = logits_of(model, forward(model, window, cache).view());
+  const Matrix<float> logits = logits_of(model, forward(model, window, cache));
   std::vector<std::vector<double>> result;
   for (int64_t r = 0; r < logits.rows(); ++r) {
     double sum = 0.0;

@@ -43,6 +43,9 @@ LARGE_FOLDER = 10
 
 INTRINSICS_FOLDERS = ("src/kernels/cpu/avx2/", "src/kernels/cpu/avx512/", "src/kernels/cpu/amx/")
 
+# Vector operations on rows of the host, such as logits.
+HOST_OPERATIONS = "kernels/cpu/vector_ops.h"
+
 # Where models may be named: the readers of their configurations, and the names that tokenizer files give to
 # their pre-tokenizers.
 MODEL_NAME_PLACES = ("src/checkpoint/arch/", "src/text/", "src/checkpoint/gguf_tokenizer.cpp",
@@ -133,6 +136,19 @@ def check_model_names(path, text):
         yield f"line {number}: the model name {what} outside src/checkpoint/arch/"
 
 
+def check_backends(path, text):
+    """What lies above kernels/ knows backends, not what one of them is made of."""
+    if not path.startswith(("src/", "apps/")) or path.startswith("src/kernels/") or not is_cpp(path):
+        return
+    for number, line in enumerate(code_only(text, keep_strings=True).split("\n"), 1):
+        found = re.match(r'\s*#\s*include\s*["<](kernels/\w+/[^">]+)', line)
+        if found and found.group(1) != HOST_OPERATIONS:
+            yield f"line {number}: {found.group(1)} belongs to a backend"
+        found = re.search(r"\b(active_isa|detected_isa|\w+_(amx|avx2|avx512))\b", code_only(line))
+        if found:
+            yield f"line {number}: {found.group(1)} above kernels/"
+
+
 def check_intrinsics(path, text):
     """Intrinsics stay in the folders that are compiled for their instruction set."""
     if not path.startswith(("src/", "apps/")) or not is_cpp(path) or path.startswith(INTRINSICS_FOLDERS):
@@ -186,7 +202,7 @@ def check_readmes(paths):
             yield folder, "no README.md"
 
 
-RULES = [check_ladder, check_size, check_silence, check_model_names, check_intrinsics, check_foreign,
+RULES = [check_ladder, check_size, check_silence, check_model_names, check_backends, check_intrinsics, check_foreign,
          check_range_for, check_columns]
 TREE_RULES = [check_readmes]
 

@@ -83,6 +83,14 @@ class Rules(unittest.TestCase):
         self.accepts(check_house.check_model_names, "src/runtime/rope.cpp", "// LLaMA-3.1\nRopeScaling::kLlama3;")
         self.accepts(check_house.check_model_names, "src/model/a.cpp", "graph.morphing(options.opt);")
 
+    def test_backends(self):
+        for used in ('#include "kernels/cpu/panel.h"', "Isa isa = active_isa();", "strip_product_amx(a, b);"):
+            self.rejects(check_house.check_backends, "src/compress/a.cpp", used)
+            self.rejects(check_house.check_backends, "apps/pare/a.cpp", used)
+            self.accepts(check_house.check_backends, "src/kernels/cpu/a.cpp", used)
+            self.accepts(check_house.check_backends, "tests/kernels/a.cpp", used)
+        self.accepts(check_house.check_backends, "src/eval/a.cpp", '#include "kernels/cpu/vector_ops.h"\n// active_isa')
+
     def test_intrinsics(self):
         for used in ("__m256 a;", "a = _mm512_loadu_ps(b);", "_tile_zero(0);", "#include <immintrin.h>"):
             self.rejects(check_house.check_intrinsics, "src/kernels/a.cpp", used)

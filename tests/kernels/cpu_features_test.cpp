@@ -5,7 +5,7 @@
 #include <algorithm>
 #include <cstdlib>
 
-#include "kernels/linear.h"
+#include "kernels/cpu/linear_impls.h"
 #include "support/expect_error.h"
 
 namespace pare {
@@ -31,8 +31,9 @@ TEST(CpuFeatures, ActiveIsaFollowsTheEnvironment) {
   EXPECT_EXIT(
       {
         setenv("PARE_ISA", "avx2", 1);
-        const bool lowered = active_isa() == std::min(Isa::kAvx2, detected_isa()) &&
-                             select_linear({kDense, ComputeType::kF32, 8, 8}).needs <= Isa::kAvx2;
+        const bool lowered =
+            active_isa() == std::min(Isa::kAvx2, detected_isa()) &&
+            select_linear({kDense, ComputeType::kF32, 8, 8}, active_isa()).needs <= Isa::kAvx2;
         std::exit(lowered ? 0 : 1);
       },
       testing::ExitedWithCode(0), "");
@@ -45,8 +46,8 @@ TEST(CpuFeatures, ReferenceAcceptsWhatNothingElseMay) {
     EXPECT_TRUE(std::any_of(impls.begin(), impls.end(), [&](const LinearImpl& impl) {
       return impl.needs == Isa::kReference && impl.accepts(spec);
     }));
-    EXPECT_LE(select_linear(spec).needs, active_isa());
-    EXPECT_TRUE(select_linear(spec).accepts(spec));
+    EXPECT_LE(select_linear(spec, active_isa()).needs, active_isa());
+    EXPECT_TRUE(select_linear(spec, active_isa()).accepts(spec));
   }
 }
 

@@ -1,6 +1,4 @@
 // Every entry of the list that this machine can run, against the reference.
-#include "kernels/linear.h"
-
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -8,6 +6,8 @@
 #include <set>
 
 #include "guarded.h"
+#include "kernels/backend.h"
+#include "kernels/cpu/linear_impls.h"
 
 namespace pare {
 namespace {
@@ -381,8 +381,8 @@ std::string_view kernel_of(std::span<const Weight> stack, ComputeType compute) {
 TEST(Linear, RunsTwoOfFourWhereTheValuesAllowIt) {
   if (active_isa() == Isa::kReference) GTEST_SKIP() << "no 2:4 kernel below AVX2";
   for (const ComputeType compute : {ComputeType::kBF16, ComputeType::kInt8}) {
-    const std::string_view sparse_kernel = select_linear({k2of4, compute, 1, 1}).name;
-    const std::string_view dense_kernel = select_linear({kDense, compute, 1, 1}).name;
+    const std::string_view sparse_kernel = select_linear({k2of4, compute, 1, 1}, active_isa()).name;
+    const std::string_view dense_kernel = select_linear({kDense, compute, 1, 1}, active_isa()).name;
     ASSERT_NE(sparse_kernel, dense_kernel);
     Guarded w(40, 71, test::kPoison);  // the last group has three columns
     fill_weights(w, 20, k2of4);
@@ -402,7 +402,7 @@ TEST(Linear, RunsTwoOfFourWhereTheValuesAllowIt) {
   fill_weights(w, 21, k2of4);
   const Weight sparse = Weight::from_matrix(MatrixView<const float>(w.view()));
   EXPECT_EQ(kernel_of(std::span(&sparse, 1), ComputeType::kF32),
-            select_linear({kDense, ComputeType::kF32, 4, 8}).name);
+            select_linear({kDense, ComputeType::kF32, 4, 8}, active_isa()).name);
 }
 
 // 2 values of 16 bits and 4 bits of places for 4 of 16; 8 bits: 2 · 8 + 4 for 4 · 8.

@@ -7,6 +7,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
+#include "runtime/probe.h"
 #include "support/expect_error.h"
 #include "support/run_model.h"
 #include "support/tiny_model.h"
@@ -36,11 +37,11 @@ bool identical(const Matrix<float>& a, const Matrix<float>& b) {
 Matrix<float> in_pieces(const PackedModel& model, std::span<const int32_t> tokens, int64_t piece) {
   const auto count = static_cast<int64_t>(tokens.size());
   KvCache cache(model, count);
-  Matrix<float> hidden(count, model.head.logits.linear->in_features());
+  Matrix<float> hidden(count, model.head.logits->in_features());
   for (int64_t begin = 0; begin < count; begin += piece) {
     const int64_t n = std::min(piece, count - begin);
     const SequenceStep step{tokens.subspan(static_cast<size_t>(begin), static_cast<size_t>(n)), &cache};
-    const Matrix<float> part = forward_batch(model, std::span(&step, 1));
+    const Matrix<float> part = download(forward_batch(model, std::span(&step, 1))).matrix();
     std::copy_n(part.data(), part.size(), hidden.row(begin));
   }
   EXPECT_EQ(cache.length(), count);
@@ -67,7 +68,8 @@ TEST(Forward, LongPromptsGoInChunks) {
   const PackedModel packed(model, ComputeType::kF32);
   const auto tokens = some_tokens(kPrefillChunk + 90, model.config.vocab_size);
   KvCache cache(packed, 1024);
-  EXPECT_TRUE(identical(forward(packed, tokens, cache), in_pieces(packed, tokens, kPrefillChunk + 90)));
+  EXPECT_TRUE(identical(download(forward(packed, tokens, cache)).matrix(),
+                        in_pieces(packed, tokens, kPrefillChunk + 90)));
 }
 
 TEST(Forward, SequencesOfABatchDoNotSeeEachOther) {
@@ -85,12 +87,12 @@ TEST(Forward, SequencesOfABatchDoNotSeeEachOther) {
     for (size_t i = 0; i < prompts.size(); ++i) steps.push_back({prompts[i], &caches[i]});
     const double tolerance = compute == ComputeType::kF32 ? 0.0 : 1e-4;
     for (int round = 0; round < 2; ++round) {  // the second continues filled caches
-      const Matrix<float> together = forward_batch(packed, steps);
+      const Matrix<float> together = download(forward_batch(packed, steps)).matrix();
       int64_t row = 0;
       for (const auto& prompt : prompts) {
         KvCache own(packed, 256);
         Matrix<float> alone;
-        for (int r = 0; r <= round; ++r) alone = forward(packed, prompt, own);
+        for (int r = 0; r <= round; ++r) alone = download(forward(packed, prompt, own)).matrix();
         for (int64_t t = 0; t < alone.rows(); ++t, ++row)
           for (int64_t c = 0; c < alone.cols(); ++c)
             ASSERT_NEAR(together(row, c), alone(t, c), tolerance) << row << " " << c;
@@ -119,10 +121,10 @@ TEST(Forward, TruncatedCachesForget) {
   const PackedModel packed(model, ComputeType::kF32);
   const auto tokens = some_tokens(40, model.config.vocab_size);
   KvCache cache(packed, 64);
-  const Matrix<float> first = forward(packed, tokens, cache);
+  const Matrix<float> first = download(forward(packed, tokens, cache)).matrix();
   forward(packed, some_tokens(20, model.config.vocab_size, 9), cache);
   cache.truncate(25);
-  const Matrix<float> again = forward(packed, std::span(tokens).subspan(25), cache);
+  const Matrix<float> again = download(forward(packed, std::span(tokens).subspan(25), cache)).matrix();
   for (int64_t t = 0; t < again.rows(); ++t)
     EXPECT_EQ(std::memcmp(again.row(t), first.row(25 + t), sizeof(float) * 36), 0);
   EXPECT_EQ(cache.bytes(), 2 * 2 * 64 * (6 + 6) * 4);  // layers, KV heads, tokens, values, f32
@@ -149,21 +151,43 @@ TEST(Forward, NotANumberIsAnError) {
 TEST(Forward, ObserverSeesTheSignalsOfAStage) {
   const Model model = sliced_model();
   const RopeRange range{0, 3, 3};
-  const RopeTable rope = make_rope_table(model.config.rope, model.config.head_dim, std::span(&range, 1));
+  const RotaryTable rope = make_rope_table(model.config.rope, model.config.head_dim, std::span(&range, 1));
   const PackedStage stage = pack_stage(model.blocks[0].stages[0], 20, ComputeType::kF32);
-  KvLayer kv(std::get<PackedAttention>(stage.branches[0]), 3);
-  const Segment segment{0, 3, 0, &kv};
-  const Matrix<float> x = embed(model.embedding, some_tokens(3, 89));
+  const KvStores kv = kv_of(stage, 1, 3);
+  const Segment segment{0, 3, 0, kv.front().get()};
+  const Activation x = default_backend().upload(embed(model.embedding, some_tokens(3, 89)));
   std::vector<std::pair<Signal, int64_t>> seen;
-  const Matrix<float> y =
-      forward_stage(stage, x.view(), std::span(&segment, 1), rope,
-                    [&](Signal signal, MatrixView<const float> v) { seen.emplace_back(signal, v.cols); });
+  const Activation y =
+      forward_stage(stage, x, std::span(&segment, 1), rope,
+                    [&](Signal signal, const Activation& v) { seen.emplace_back(signal, v.cols()); });
   EXPECT_EQ(y.cols(), 18);
   const std::vector<std::pair<Signal, int64_t>> expected = {{Signal::kStageInput, 20},
                                                             {Signal::kNormed, 20},
                                                             {Signal::kValueStream, 4 * 5},
                                                             {Signal::kBranchOutput, 18}};
   EXPECT_EQ(seen, expected);
+}
+
+// Blocks on several backends: the stream is handed on where neighbours differ.
+TEST(Forward, RunsOnSeveralBackends) {
+  for (const Model& model : {long_model(), sliced_model()}) {
+    const size_t blocks = model.blocks.size();
+    const Backend& cpu = default_backend();
+    const Backend& reference = backend_named("reference");
+    const auto tokens = some_tokens(70, model.config.vocab_size);
+    const Matrix<float> expected = run_model(model, tokens);
+    for (const auto& [first, second] :
+         {std::pair(&cpu, &reference), {&reference, &cpu}, {&reference, &reference}}) {
+      const Placement placements[] = {{0, 1, first}, {1, blocks, second}};
+      const PackedModel packed(model, ComputeType::kF32, placements);
+      KvCache cache(packed, 80);
+      forward(packed, std::span(tokens).first(30), cache);
+      const Activation hidden = forward(packed, std::span(tokens).subspan(30), cache);
+      EXPECT_EQ(&hidden.backend(), second);
+      const Matrix<float> logits = logits_of(packed, hidden);
+      EXPECT_LT(relative_difference(expected.view().rows_of(30, 40), logits.view()), 1e-4);
+    }
+  }
 }
 
 }  // namespace

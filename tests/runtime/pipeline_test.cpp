@@ -28,11 +28,12 @@ bool same(const Matrix<float>& a, const Matrix<float>& b) {
 // Runs `drive` on rank 0 with the model spread over `count` ranks.
 void on_ranks(int count, const Model& model, const std::function<void(const PackedModel&)>& drive) {
   run_ranks(count, [&](Comm& comm) {
-    const ModelShare share = split_blocks(model, count)[static_cast<size_t>(comm.rank())];
-    std::shared_ptr<Pipeline> rest;
+    std::vector<Placement> placements = {split_blocks(model, count)[static_cast<size_t>(comm.rank())]};
     if (comm.is_first())
-      rest = std::make_shared<Pipeline>(comm, 0, model.head_weight().cols, model.head_weight().rows);
-    const PackedModel packed(model, ComputeType::kF32, share, rest);
+      placements.push_back(
+          {placements.front().end, model.blocks.size(), nullptr,
+           std::make_shared<Pipeline>(comm, 0, model.head_weight().cols, model.head_weight().rows)});
+    const PackedModel packed(model, ComputeType::kF32, placements);
     const PackedModel* models[] = {&packed};
     if (!comm.is_first()) return serve_stages(comm, models);
     const PipelineSession session(comm);
@@ -47,12 +48,12 @@ std::vector<Matrix<float>> conversation(const PackedModel& model) {
   KvCache b(model, 24);
   const std::vector<int32_t> first = random_tokens(17, 1);
   const std::vector<int32_t> second = random_tokens(9, 2);
-  logits.push_back(logits_of(model, forward(model, first, a).view()));
+  logits.push_back(logits_of(model, forward(model, first, a)));
   const SequenceStep both[] = {{std::span(first).first(1), &a}, {second, &b}};
-  logits.push_back(logits_of(model, forward_batch(model, both).view()));
+  logits.push_back(logits_of(model, forward_batch(model, both)));
   a.truncate(5);
   { const KvCache unused(model, 8); }
-  logits.push_back(logits_of(model, forward(model, second, a).view()));
+  logits.push_back(logits_of(model, forward(model, second, a)));
   return logits;
 }
 
@@ -82,11 +83,11 @@ TEST(Pipeline, EveryRankPacksItsShareOnly) {
   const PackedModel whole(model, ComputeType::kF32);
   size_t stages = 0;
   int64_t bytes = 0;
-  for (const ModelShare& share : split_blocks(model, 3)) {
-    const PackedModel part(model, ComputeType::kF32, share, nullptr);
+  for (const Placement& share : split_blocks(model, 3)) {
+    const PackedModel part(model, ComputeType::kF32, std::span(&share, 1));
     EXPECT_EQ(part.stages.size(), 2 * (share.end - share.begin));
-    EXPECT_EQ(part.embedding.table.empty(), share.begin > 0);
-    EXPECT_EQ(part.head.logits.linear != nullptr, share.end == model.blocks.size());
+    EXPECT_EQ(part.embedding.table == nullptr, share.begin > 0);
+    EXPECT_EQ(part.head.logits != nullptr, share.end == model.blocks.size());
     stages += part.stages.size();
     for (const PackedLinear* linear : part.linears()) bytes += linear->bytes();
   }
@@ -100,10 +101,10 @@ TEST(Pipeline, SharesAreContiguousAndTheLargestIsAsSmallAsCanBe) {
   TinyModelOptions options;
   options.layers = 6;
   options.vocab = 8;  // the head hardly counts
-  const auto sizes = [](const std::vector<ModelShare>& shares) {
+  const auto sizes = [](const std::vector<Placement>& shares) {
     std::vector<size_t> counts;
     size_t end = 0;
-    for (const ModelShare& share : shares) {
+    for (const Placement& share : shares) {
       EXPECT_EQ(share.begin, end);
       end = share.end;
       counts.push_back(share.end - share.begin);

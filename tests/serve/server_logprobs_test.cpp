@@ -20,7 +20,7 @@ class ScoredServerTest : public ServerTest {
   // ln p of each token behind the first, by one pass over all of them.
   std::vector<double> logprobs_of(const std::vector<int32_t>& ids) const {
     KvCache cache(tiny_.packed, static_cast<int64_t>(ids.size()));
-    const Matrix<float> logits = logits_of(tiny_.packed, forward(tiny_.packed, ids, cache).view());
+    const Matrix<float> logits = logits_of(tiny_.packed, forward(tiny_.packed, ids, cache));
     std::vector<double> logprobs;
     for (size_t t = 1; t < ids.size(); ++t) {
       const float* row = logits.row(static_cast<int64_t>(t) - 1);

@@ -50,7 +50,7 @@ inline Matrix<float> run_model(const Model& model, std::span<const int32_t> toke
                                ComputeType compute = ComputeType::kF32) {
   const PackedModel packed(model, compute);
   KvCache cache(packed, static_cast<int64_t>(tokens.size()));
-  return logits_of(packed, forward(packed, tokens, cache).view());
+  return logits_of(packed, forward(packed, tokens, cache));
 }
 
 inline double largest_difference(const Matrix<float>& a, const Matrix<float>& b) {

@@ -74,7 +74,7 @@ TinyModelOptions opt_like() {
   o.architecture = "opt";
   o.kv_heads = o.heads;
   o.biases = true;
-  o.design = {NormKind::kLayer, Activation::kRelu, false, false};
+  o.design = {NormKind::kLayer, ActivationFunction::kRelu, false, false};
   o.rotary_dim = 0;
   o.learned_positions = true;
   return o;
@@ -86,7 +86,7 @@ TinyModelOptions phi_like() {
   o.kv_heads = o.heads;
   o.tied = false;
   o.biases = true;
-  o.design = {NormKind::kLayer, Activation::kGeluTanh, false, true};
+  o.design = {NormKind::kLayer, ActivationFunction::kGeluTanh, false, true};
   o.rotary_dim = o.head_dim / 2;
   o.head_bias = true;
   return o;

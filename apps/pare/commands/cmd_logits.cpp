@@ -54,11 +54,11 @@ void run(const Options& options, Comm& comm) {
     fail(ErrorCode::kInvalid, "{} tokens exceed the model's context of {}", count,
          model.packed.config.max_positions);
   KvCache cache(model.packed, count);
-  const Matrix<float> hidden = forward(model.packed, options.tokens, cache);
+  const Activation hidden = forward(model.packed, options.tokens, cache);
   if (options.json) print("{\"logits\": [");
   for (int64_t first = 0; first < count; first += kRowsPerPiece) {
     const int64_t rows = std::min(kRowsPerPiece, count - first);
-    const Matrix<float> logits = logits_of(model.packed, hidden.view().rows_of(first, rows));
+    const Matrix<float> logits = logits_of(model.packed, hidden.rows_of(first, rows));
     for (int64_t r = 0; r < rows; ++r) {
       if (options.json)
         print((first + r == 0 ? "\n" : ",\n") + json_row(logits.row(r), logits.cols()));

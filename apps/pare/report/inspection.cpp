@@ -5,7 +5,7 @@
 
 #include "checkpoint/disagreements.h"
 #include "checkpoint/load.h"
-#include "kernels/linear.h"
+#include "kernels/backend.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
 #include "tensor/value_pattern.h"
@@ -68,7 +68,7 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
     return;
   }
   const auto kernel = [&](ComputeType compute) {
-    return std::string(select_linear({pattern, compute, weight.rows, weight.cols}).name);
+    return std::string(default_backend().linear_kernel(pattern, compute));
   };
   groups.push_back({std::string(role), weight.rows, weight.cols, pattern, 1, kernel(ComputeType::kF32),
                     kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
@@ -97,7 +97,7 @@ Inspection inspect(const std::string& path) {
   result.config = model.config;
   result.size = model_size(model);
   result.blocks = collapse_blocks(model.config);
-  result.isa = isa_name(active_isa());
+  result.isa = default_backend().detail();
   const std::optional<Tokenizer> tokenizer = open_tokenizer(path, result.tokenizer);
   result.disagreements = disagreements(path, model.config, tokenizer ? &*tokenizer : nullptr);
   const Patterns patterns = patterns_of(model);

@@ -47,7 +47,7 @@ std::string describe_positions(const ModelConfig& config) {
 
 std::string_view norm_name(NormKind kind) { return kind == NormKind::kLayer ? "layer" : "RMS"; }
 
-std::string_view activation_name(Activation activation) {
+std::string_view activation_name(ActivationFunction activation) {
   constexpr std::string_view kNames[] = {"silu", "relu", "gelu", "gelu_new"};
   return kNames[static_cast<size_t>(activation)];
 }

@@ -51,8 +51,8 @@ bool is_kind(const Json& config, std::string_view model_type, std::string_view c
 // "num_hidden_layers", within what is sane.
 int64_t layer_count(const Json& json);
 // "silu", "relu", "gelu", "gelu_new" and the like under `key`, which is `fallback` when missing.
-Activation read_activation(const Json& json, const char* key, const char* fallback);
-std::string_view activation_name(Activation activation);
+ActivationFunction read_activation(const Json& json, const char* key, const char* fallback);
+std::string_view activation_name(ActivationFunction activation);
 // Theta and scaling of a model of `max_positions`; `rotary_share` becomes "partial_rotary_factor" where there
 // is one.
 RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_share);

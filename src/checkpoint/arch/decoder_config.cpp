@@ -14,15 +14,15 @@ using namespace config_keys;
 constexpr int64_t kMaxLayers = 4096;
 
 struct ActivationName {
-  Activation activation;
+  ActivationFunction activation;
   std::string_view name;
 };
 // The first name of each is the one that is written.
 constexpr ActivationName kActivations[] = {
-    {Activation::kSilu, "silu"},          {Activation::kSilu, "swish"},
-    {Activation::kRelu, "relu"},          {Activation::kGelu, "gelu"},
-    {Activation::kGeluTanh, "gelu_new"},  {Activation::kGeluTanh, "gelu_pytorch_tanh"},
-    {Activation::kGeluTanh, "gelu_fast"},
+    {ActivationFunction::kSilu, "silu"},          {ActivationFunction::kSilu, "swish"},
+    {ActivationFunction::kRelu, "relu"},          {ActivationFunction::kGelu, "gelu"},
+    {ActivationFunction::kGeluTanh, "gelu_new"},  {ActivationFunction::kGeluTanh, "gelu_pytorch_tanh"},
+    {ActivationFunction::kGeluTanh, "gelu_fast"},
 };
 
 }  // namespace
@@ -42,14 +42,14 @@ int64_t layer_count(const Json& json) {
   return layers;
 }
 
-Activation read_activation(const Json& json, const char* key, const char* fallback) {
+ActivationFunction read_activation(const Json& json, const char* key, const char* fallback) {
   const auto name = json_find<std::string>(json, key, kWhat).value_or(fallback);
   for (const ActivationName& entry : kActivations)
     if (entry.name == name) return entry.activation;
   fail(ErrorCode::kUnsupported, "{}: {} \"{}\" is not supported", kWhat, key, name);
 }
 
-std::string_view activation_name(Activation activation) {
+std::string_view activation_name(ActivationFunction activation) {
   const auto* entry = std::find_if(std::begin(kActivations), std::end(kActivations),
                                    [&](const ActivationName& e) { return e.activation == activation; });
   PARE_CHECK(entry != std::end(kActivations));

@@ -212,9 +212,12 @@ class ResidualSlicer {
 
   void check_ends(const Matrix<double>& into, const Matrix<double>& back, const Matrix<double>& q_last,
                   const Matrix<double>& map, bool tied, MatrixView<const float> x) {
-    const auto apply = [](const Weight& weight, MatrixView<const float> in) {
+    const auto apply = [](const Weight& weight, MatrixView<const float> in, std::vector<float> bias = {}) {
+      if (!bias.empty()) bias.resize(static_cast<size_t>(weight.rows));
       Matrix<float> out(in.rows, weight.rows);
-      pack_linear(weight, ComputeType::kF32)->apply(in, out.view());
+      default_backend()
+          .pack_linear(std::span(&weight, 1), std::move(bias), ComputeType::kF32)
+          ->apply(in, out.view());
       return out;
     };
     const Weight head =
@@ -222,8 +225,7 @@ class ResidualSlicer {
     Matrix<float> hidden = copy_of(x);
     apply_norm(original_.final_norm, x, hidden.view());
     if (!original_.head_transform.empty()) hidden = apply(original_.head_transform, hidden.view());
-    Matrix<float> expected = apply(head, std::as_const(hidden).view());
-    add_bias(original_.head_bias, expected.view());
+    const Matrix<float> expected = apply(head, std::as_const(hidden).view(), original_.head_bias);
 
     Matrix<float> rotated = project(x, q_last.view());
     Norm plain = original_.final_norm;
@@ -235,11 +237,11 @@ class ResidualSlicer {
     if (tied) {
       const Matrix<double> transform = matmul_tn(back.view(), map.view());
       got = apply(rotate_reader(head, into.view()),
-                  apply(Weight::from_matrix(transform.view()), std::as_const(rotated).view()).view());
+                  apply(Weight::from_matrix(transform.view()), std::as_const(rotated).view()).view(),
+                  fused_head_bias(original_));
     } else {
-      got = apply(rotate_reader(head, map.view()), std::as_const(rotated).view());
+      got = apply(rotate_reader(head, map.view()), std::as_const(rotated).view(), fused_head_bias(original_));
     }
-    add_bias(fused_head_bias(original_), got.view());
     require_exact("head rotation", expected.view(), got.view(), report_);
   }
 
@@ -324,8 +326,8 @@ class ResidualSlicer {
     const size_t done = area_.finished("slice");
     Matrix<float> x =
         embed(original_.embedding, std::span(set_.sequences.front()).first(static_cast<size_t>(probe)));
-    add_positions(original_.positions, original_.config.position_offset, sequence_positions(1, probe),
-                  x.view());
+    x = with_positions(original_.positions, original_.config.position_offset, sequence_positions(1, probe),
+                       std::move(x));
     center(x.view());
     for (size_t s = 0; s < count(); ++s) {
       show("rotating", s);

@@ -93,9 +93,9 @@ class StreamCutEditor final : public StageEditor {
     const std::vector<Matrix<double>> grams =
         run_for_grams(stage, cuts.branches, walk.split(), [&](const Observer& add_grams) {
           if (!correct) return walk.peek(stage, label, {add_grams, {}, {}});
-          const Observer both = [&](Signal signal, MatrixView<const float> x) {
+          const Observer both = [&](Signal signal, const Activation& x) {
             add_grams(signal, x);
-            if (signal == Signal::kValueStream) keep(x);
+            if (signal == Signal::kValueStream) keep(download(x).view());
           };
           walk.run(stage, label, {both, {}, {}});
         });

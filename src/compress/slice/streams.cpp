@@ -144,7 +144,7 @@ std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<
     const int64_t columns = stream_columns(stage, branch);
     sums.emplace_back(split, columns, columns);
   }
-  run([&](Signal signal, MatrixView<const float> x) {
+  run([&](Signal signal, const Activation& x) {
     for (size_t i = 0; i < branches.size(); ++i) {
       const bool hidden = stream_kind(stage, branches[i]) == StreamKind::kHidden;
       if (signal == (hidden ? Signal::kHiddenStream : Signal::kValueStream))

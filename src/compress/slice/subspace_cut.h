@@ -3,7 +3,7 @@
 
 #include <memory>
 
-#include "kernels/linear.h"
+#include "kernels/backend.h"
 #include "linalg/linalg.h"
 
 namespace pare {

@@ -1,165 +1,17 @@
 #include "compress/solve/gram.h"
 
-#include <algorithm>
-#include <numeric>
 #include <utility>
-#include <vector>
 
-#include "base/aligned_buffer.h"
-#include "base/parallel.h"
-#include "kernels/cpu/column_products.h"
-#include "kernels/cpu/cpu_features.h"
+#include "linalg/linalg.h"
 
 namespace pare {
-namespace {
 
-constexpr int64_t kChunkStrips = 2;  // strips of tokens whose products are summed in f32
-constexpr int64_t kChunkTokens = kChunkStrips * kStripTokens;
-constexpr int64_t kSquare = 8 * kStripChannels;  // of the result at once: its sums and strips stay in L2
-
-// Where tiles take less time than f32 with its third of the products.
-constexpr int64_t kFewestChannels = 64;
-constexpr int64_t kFewestTokens = 32;
-
-int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
-
-bool use_tiles(int64_t tokens, int64_t channels) {
-  return active_isa() >= Isa::kAmx && channels >= kFewestChannels && tokens >= kFewestTokens;
+void gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h) {
+  x.backend().gram_accumulate(x, row_weights, h);
 }
-
-// Strips of a chunk of tokens, the channels' behind each other for each strip of tokens.
-class Strips {
- public:
-  enum class Side { kLeft, kRight };
-
-  Strips(MatrixView<const float> x, const double* row_weights, Side side)
-      : tokens_(x.rows),
-        strips_(ceil_div(x.cols, kStripChannels)),
-        bytes_(static_cast<size_t>(ceil_div(x.rows, kStripTokens) * strips_ * kStripBytes)) {
-    parallel_for(strips_, [&](int64_t s) {
-      const int64_t c = s * kStripChannels;
-      const int64_t channels = std::min(kStripChannels, x.cols - c);
-      for (int64_t i = 0; i * kStripTokens < tokens_; ++i) {
-        const float* from = x.row(i * kStripTokens) + c;
-        if (side == Side::kRight)
-          pack_right_strip_amx(from, x.stride, tokens_of(i), channels, at(i, s));
-        else
-          pack_left_strip_amx(from, x.stride, tokens_of(i), channels,
-                              row_weights == nullptr ? nullptr : row_weights + i * kStripTokens, at(i, s));
-      }
-    });
-  }
-
-  int64_t token_strips() const { return ceil_div(tokens_, kStripTokens); }
-  int64_t tokens_of(int64_t i) const { return std::min(kStripTokens, tokens_ - i * kStripTokens); }
-  const unsigned char* at(int64_t i, int64_t s) const { return bytes_.data() + offset(i, s); }
-
- private:
-  int64_t offset(int64_t i, int64_t s) const { return (i * strips_ + s) * kStripBytes; }
-  unsigned char* at(int64_t i, int64_t s) { return bytes_.data() + offset(i, s); }
-
-  int64_t tokens_;
-  int64_t strips_;  // of the channels
-  AlignedBuffer<unsigned char> bytes_;
-};
-
-// A square of the result in strips, and where it lies.
-struct Square {
-  int64_t row;
-  int64_t col;
-  int64_t rows;
-  int64_t cols;
-  bool lower;  // of the strips right of the diagonal none
-};
-
-// Calls use(row, col, sums) with the products of each two strips of a square, summed over the chunk's tokens.
-template <typename Use>
-void for_each_product(const Strips& left, const Strips& right, const Square& square, Use&& use) {
-  constexpr int64_t kSums = kStripChannels * kStripChannels;
-  thread_local AlignedBuffer<float> sums(static_cast<size_t>(kSquare * kSquare));
-  const auto end_of = [&](int64_t r) {
-    const int64_t end = square.col + square.cols;
-    return square.lower ? std::min(end, r + 1) : end;
-  };
-  const auto sums_of = [&](int64_t r, int64_t c) {
-    return sums.data() + ((r - square.row) * square.cols + c - square.col) * kSums;
-  };
-  begin_strip_products_amx();
-  for (int64_t i = 0; i < left.token_strips(); ++i)
-    for (int64_t r = square.row; r < square.row + square.rows; ++r)
-      for (int64_t c = square.col; c < end_of(r); ++c)
-        strip_product_amx(left.at(i, r), right.at(i, c), left.tokens_of(i), i > 0, sums_of(r, c));
-  end_strip_products_amx();
-  for (int64_t r = square.row; r < square.row + square.rows; ++r)
-    for (int64_t c = square.col; c < end_of(r); ++c) use(r, c, sums_of(r, c));
-}
-
-// Calls work(index, square) for the squares of a result (rows, cols), in parallel; left of and on the
-// diagonal only when `lower`.
-template <typename Work>
-void for_each_square(int64_t rows, int64_t cols, bool lower, Work&& work) {
-  constexpr int64_t kStrips = kSquare / kStripChannels;
-  const int64_t row_strips = ceil_div(rows, kStripChannels);
-  const int64_t col_strips = ceil_div(cols, kStripChannels);
-  const int64_t across = ceil_div(cols, kSquare);
-  parallel_for(ceil_div(rows, kSquare) * across, [&](int64_t i) {
-    const int64_t row = i / across * kStrips;
-    const int64_t col = i % across * kStrips;
-    if (!lower || col <= row)
-      work(i,
-           Square{row, col, std::min(kStrips, row_strips - row), std::min(kStrips, col_strips - col), lower});
-  });
-}
-
-// C += XᵀY, by chunks of tokens; below and on the diagonal when `lower`.
-void add_chunks(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights, bool lower,
-                MatrixView<double> c) {
-  for (int64_t t = 0; t < x.rows; t += kChunkTokens) {
-    const int64_t tokens = std::min(kChunkTokens, x.rows - t);
-    const Strips left(x.rows_of(t, tokens), row_weights == nullptr ? nullptr : row_weights + t,
-                      Strips::Side::kLeft);
-    const Strips right(y.rows_of(t, tokens), nullptr, Strips::Side::kRight);
-    for_each_square(c.rows, c.cols, lower, [&](int64_t, const Square& square) {
-      for_each_product(left, right, square, [&](int64_t r, int64_t q, const float* sums) {
-        const int64_t row = r * kStripChannels;
-        const int64_t col = q * kStripChannels;
-        add_strip_sums_amx(sums, std::min(kStripChannels, c.rows - row),
-                           std::min(kStripChannels, c.cols - col), c.row(row) + col, c.stride);
-      });
-    });
-  }
-}
-
-// ⟨XᵀX, H⟩ for H (n, n) symmetric.
-double inner_product(MatrixView<const float> x, MatrixView<const double> h) {
-  const int64_t squares = ceil_div(h.rows, kSquare);
-  double total = 0.0;
-  for (int64_t t = 0; t < x.rows; t += kChunkTokens) {
-    const MatrixView<const float> chunk = x.rows_of(t, std::min(kChunkTokens, x.rows - t));
-    const Strips left(chunk, nullptr, Strips::Side::kLeft);
-    const Strips right(chunk, nullptr, Strips::Side::kRight);
-    std::vector<double> parts(static_cast<size_t>(squares * squares), 0.0);
-    for_each_square(h.rows, h.cols, true, [&](int64_t i, const Square& square) {
-      for_each_product(left, right, square, [&](int64_t r, int64_t q, const float* sums) {
-        const int64_t row = r * kStripChannels;
-        const int64_t col = q * kStripChannels;
-        const double part =
-            strip_inner_product_amx(sums, std::min(kStripChannels, h.rows - row),
-                                    std::min(kStripChannels, h.cols - col), h.row(row) + col, h.stride);
-        parts[static_cast<size_t>(i)] += r == q ? part : 2.0 * part;
-      });
-    });
-    total = std::accumulate(parts.begin(), parts.end(), total);
-  }
-  return total;
-}
-
-}  // namespace
 
 void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h) {
-  PARE_CHECK(h.rows == x.cols && h.cols == x.cols);
-  if (!use_tiles(x.rows, x.cols)) return gram_accumulate_f32(x, row_weights, h);
-  add_chunks(x, x, row_weights, true, h);
+  gram_accumulate(default_backend().borrow(x), row_weights, h);
 }
 
 Matrix<double> gram_total(ChunkSum&& sum) {
@@ -169,15 +21,13 @@ Matrix<double> gram_total(ChunkSum&& sum) {
 }
 
 double gram_inner_product(MatrixView<const float> x, MatrixView<const double> h) {
-  PARE_CHECK(h.rows == x.cols && h.cols == x.cols);
-  return use_tiles(x.rows, x.cols) ? inner_product(x, h) : gram_inner_product_f32(x, h);
+  return default_backend().gram_inner_product(default_backend().borrow(x), h);
 }
 
 void cross_accumulate(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                       MatrixView<double> c) {
-  PARE_CHECK(x.rows == y.rows && c.rows == x.cols && c.cols == y.cols);
-  if (!use_tiles(x.rows, std::min(x.cols, y.cols))) return cross_accumulate_f32(x, y, row_weights, c);
-  add_chunks(x, y, row_weights, false, c);
+  const Backend& on = default_backend();
+  on.cross_accumulate(on.borrow(x), on.borrow(y), row_weights, c);
 }
 
 }  // namespace pare

@@ -3,7 +3,6 @@
 #include <algorithm>
 #include <cmath>
 
-#include "base/bf16.h"
 #include "base/parallel.h"
 
 namespace pare {
@@ -35,49 +34,17 @@ Matrix<double> transposed(MatrixView<const double> m) {
 
 }  // namespace
 
-FloatProduct::FloatProduct(MatrixView<const double> m) {
-  const bool split = active_isa() >= Isa::kAmx;
-  // By rows: a large matrix is not held in f32 as a whole.
-  const auto pack = [&](auto&& value) {
-    constexpr int64_t kRows = 512;
-    std::vector<Weight> stack;
-    for (int64_t first = 0; first < m.rows; first += kRows) {
-      Matrix<float> part(std::min(kRows, m.rows - first), m.cols);
-      parallel_for(part.rows(), [&](int64_t r) {
-        for (int64_t c = 0; c < m.cols; ++c) part(r, c) = value(m(first + r, c));
-      });
-      stack.push_back(
-          Weight::from_matrix(std::as_const(part).view(), split ? Encoding::kBF16 : Encoding::kF32));
-    }
-    return pack_linear(stack, split ? ComputeType::kBF16 : ComputeType::kF32);
-  };
-  packed_ = pack([](double value) { return static_cast<float>(value); });
-  if (split)
-    rest_ = pack(
-        [](double value) { return static_cast<float>(value - nearest_bf16(static_cast<float>(value))); });
-}
+FloatProduct::FloatProduct(MatrixView<const double> m) : packed_(default_backend().pack_product(m)) {}
 
 void FloatProduct::apply(const Matrix<double>& x, Matrix<double>& y) {
   if (in_.rows() != x.rows()) {
     in_ = Matrix<float>(x.rows(), x.cols());
     out_ = Matrix<float>(x.rows(), x.cols());
-    if (rest_) in_rest_ = Matrix<float>(x.rows(), x.cols());
-    if (rest_) part_ = Matrix<float>(x.rows(), x.cols());
   }
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) in_(r, c) = static_cast<float>(x(r, c));
-    if (!rest_) return;
-    for (int64_t c = 0; c < x.cols(); ++c) in_rest_(r, c) = in_(r, c) - nearest_bf16(in_(r, c));
   });
   packed_->apply(std::as_const(in_).view(), out_.view());
-  const auto add = [&](const PackedLinear& packed, const Matrix<float>& in) {
-    packed.apply(in.view(), part_.view());
-    parallel_for(x.rows(), [&](int64_t r) {
-      for (int64_t c = 0; c < x.cols(); ++c) out_(r, c) += part_(r, c);
-    });
-  };
-  if (rest_) add(*packed_, in_rest_);
-  if (rest_) add(*rest_, in_);
   parallel_for(x.rows(), [&](int64_t r) {
     for (int64_t c = 0; c < x.cols(); ++c) y(r, c) = static_cast<double>(out_(r, c));
   });

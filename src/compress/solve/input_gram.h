@@ -7,14 +7,13 @@
 #include <vector>
 
 #include "compress/solve/obs.h"
-#include "kernels/linear.h"
+#include "kernels/backend.h"
 #include "linalg/linalg.h"
 
 namespace pare {
 
-// Products x·Mᵀ with one matrix (n, n), packed once, in f32, or where there are tiles as three products of
-// bf16: x and M are each the sum of two bf16 parts, and that of the small parts, 2⁻¹⁶ of the whole, is left
-// out. What they steer is corrected by later steps or decided by much larger differences.
+// Products x·Mᵀ with one square matrix (n, n), packed once: Backend::pack_product between f64 values. What
+// they steer is corrected by later steps or decided by much larger differences.
 class FloatProduct {
  public:
   explicit FloatProduct(MatrixView<const double> m);
@@ -23,9 +22,8 @@ class FloatProduct {
 
  private:
   std::unique_ptr<PackedLinear> packed_;
-  std::unique_ptr<PackedLinear> rest_;  // M less its bf16 part; null where packed_ is f32
-  // Parts of x, and of y in f32: solvers call this in loops.
-  Matrix<float> in_, in_rest_, out_, part_;
+  // x and y in f32: solvers call this in loops.
+  Matrix<float> in_, out_;
 };
 
 // H in coordinates where its diagonal is ones, as Q·diag(λ)·Qᵀ: products with (H + ρI)⁻¹ for any ρ.

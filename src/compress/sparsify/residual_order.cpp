@@ -47,8 +47,10 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
       ChunkSum squares(walk.split(), 1, width);
       int64_t kept = 0;
       walk.run(stage, fmt::format("layer {}", b),
-               {[&](Signal signal, MatrixView<const float> x) {
+               {[&](Signal signal, const Activation& activation) {
                   if (signal != Signal::kNormed) return;
+                  const HostRows host = download(activation);
+                  const MatrixView<const float> x = host.view();
                   double* sums = squares.next().data;
                   for (int64_t t = 0; t < x.rows; ++t)
                     for (int64_t c = 0; c < x.cols; ++c)

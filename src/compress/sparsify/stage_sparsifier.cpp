@@ -210,7 +210,9 @@ void StageSparsifier::collect_inner(const Stage& stage, const std::string& label
   Matrix<float> change;
   Matrix<float> seen;   // the weight's input
   bool is_own = false;  // whether the branch that runs is the weight's
-  const auto observe = [&](Signal signal, MatrixView<const float> x) {
+  const auto observe = [&](Signal signal, const Activation& activation) {
+    const HostRows host = download(activation);
+    const MatrixView<const float> x = host.view();
     if (signal == Signal::kValueStream || signal == Signal::kHiddenStream)
       is_own = signal == input.group.signal;
     if (signal == Signal::kBranchOutput && match && !is_own)

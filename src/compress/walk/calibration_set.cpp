@@ -48,7 +48,7 @@ void write_sequences(const PackedModel& model, std::span<std::vector<int32_t>> s
     std::vector<SequenceStep> steps;
     for (size_t i = 0; i < caches.size(); ++i)
       steps.push_back({std::span<const int32_t>(sequences[i]).last(1), caches[i].get()});
-    const Matrix<float> logits = logits_of(model, forward_batch(model, steps).view());
+    const Matrix<float> logits = logits_of(model, forward_batch(model, steps));
     parallel_for(count, [&](int64_t i) {
       const std::span<const float> row(logits.row(i), static_cast<size_t>(logits.cols()));
       sequences[static_cast<size_t>(i)].push_back(samplers[static_cast<size_t>(i)].sample(row, {}));

@@ -5,7 +5,7 @@
 #include <cstring>
 
 #include "base/log.h"
-#include "kernels/cpu/cpu_features.h"
+#include "kernels/backend.h"
 
 namespace pare {
 namespace {
@@ -23,9 +23,7 @@ void require_finite(MatrixView<const float> x, const std::string& label) {
 
 }  // namespace
 
-ComputeType calibration_compute() {
-  return active_isa() >= Isa::kAmx ? ComputeType::kBF16 : ComputeType::kF32;
-}
+ComputeType calibration_compute() { return default_backend().calibration_compute(); }
 
 CalibrationWalk::CalibrationWalk(const CalibrationSet& set, const ModelConfig& config, WorkArea& area,
                                  const std::string& name, ComputeType compute)
@@ -41,7 +39,8 @@ void CalibrationWalk::start(const Model& model, const std::function<void(MatrixV
   const PackedEmbedding embedding(model, compute_);
   for (int64_t s = 0; s < sequences(); ++s) {
     Matrix<float> x =
-        first_stream(embedding, set_.sequences[static_cast<size_t>(split_.first() + s)], positions);
+        download(first_stream(embedding, set_.sequences[static_cast<size_t>(split_.first() + s)], positions))
+            .matrix();
     if (prepare) prepare(x.view());
     streams_.write(s * seqlen_, x);
   }
@@ -71,8 +70,8 @@ void CalibrationWalk::peek(const Stage& stage, const std::string& label, const S
 void CalibrationWalk::run(const Stage& stage, const std::string& label, const StageWatch& watch, bool store) {
   streams_.begin_stage();
   const PackedStage packed = pack_stage(stage, streams_.width(), compute_);
-  std::vector<KvLayer> kv = kv_of(packed, 1, seqlen_);
-  const Segment segment{0, seqlen_, 0, kv.empty() ? nullptr : &kv.front()};
+  const KvStores kv = kv_of(packed, 1, seqlen_);
+  const Segment segment{0, seqlen_, 0, kv.empty() ? nullptr : kv.front().get()};
   for (int64_t s = 0; s < sequences(); ++s) {
     const MatrixView<const float> x = stream(s);
     Matrix<float> prepared;
@@ -81,7 +80,9 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
       watch.prepare(prepared.view());
     }
     const MatrixView<const float> in = watch.prepare ? std::as_const(prepared).view() : x;
-    const Matrix<float> y = forward_stage(packed, in, std::span(&segment, 1), rope_, watch.observer);
+    const Matrix<float> y = download(forward_stage(packed, packed.backend->borrow(in), std::span(&segment, 1),
+                                                   rope_, watch.observer))
+                                .matrix();
     require_finite(y.view(), label);
     if (watch.output) watch.output(y.view());
     streams_.release(x);

@@ -70,7 +70,7 @@ class CalibrationWalk {
 
   const CalibrationSet& set_;
   SampleSplit split_;
-  RopeTable rope_;  // of one sequence
+  RotaryTable rope_;  // of one sequence
   ComputeType compute_;
   int64_t seqlen_ = 0;
   StreamPair streams_;

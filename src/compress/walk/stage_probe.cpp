@@ -56,7 +56,9 @@ void StageProbe::start() {
   std::vector<int32_t> tokens;
   for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
   const PackedEmbedding embedding(model_, ComputeType::kBF16);
-  streams_.write(0, first_stream(embedding, tokens, sequence_positions(sequences_of(set_), set_.seqlen())));
+  streams_.write(
+      0, download(first_stream(embedding, tokens, sequence_positions(sequences_of(set_), set_.seqlen())))
+             .matrix());
   streams_.advance(embedding.width(), set_.tokens());
 }
 
@@ -111,12 +113,12 @@ std::vector<double> StageProbe::losses() const {
 std::vector<double> StageProbe::own_losses() const {
   const PackedHead head(model_, ComputeType::kBF16);
   const int64_t positions = (set_.tokens() + kStride - 1) / kStride;
-  const int64_t vocab = head.logits.linear->out_features();
+  const int64_t vocab = head.logits->out_features();
   const auto logits = [&](int64_t copy, int64_t first, int64_t count) {
-    const Matrix<float> hidden = head_input(head, probed_rows(copy, first, count));
-    Matrix<float> result(count, vocab);
-    head.logits.apply(hidden.view(), result.view());
-    return result;
+    const Activation hidden = head_input(head, head.backend->upload(probed_rows(copy, first, count)));
+    const Activation result = head.backend->allocate(count, vocab);
+    head.logits->apply(hidden, result);
+    return download(result).matrix();
   };
   std::vector<double> sums(static_cast<size_t>(copies() - 1), 0.0);
   for (int64_t first = 0; first < positions; first += kRowsPerPiece) {

@@ -47,7 +47,7 @@ class StageProbe {
   const Model& model_;
   const CalibrationSet& set_;
   Comm& comm_;
-  RopeTable rope_;
+  RotaryTable rope_;
   StreamPair streams_;
   int64_t variants_ = 0;
 };

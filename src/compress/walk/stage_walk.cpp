@@ -30,7 +30,10 @@ void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& la
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
   Matrix<float> sum;
   int64_t seen = 0;
-  const auto observe = [&](Signal signal, MatrixView<const float> x) {
+  const auto observe = [&](Signal signal, const Activation& activation) {
+    if (signal != Signal::kStageInput && signal != Signal::kBranchOutput) return;
+    const HostRows host = download(activation);
+    const MatrixView<const float> x = host.view();
     if (signal == Signal::kStageInput) sum = carried(stage, skip.get(), x);
     if (signal != Signal::kBranchOutput) return;
     const MatrixView<float> to = sums.rows(seen, x.rows, x.cols);

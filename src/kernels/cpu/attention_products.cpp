@@ -6,7 +6,6 @@
 
 namespace pare {
 AttentionProducts::AttentionProducts(Isa isa) : ops_(vector_ops(isa)), tiles_(isa >= Isa::kAmx) {}
-AttentionProducts::AttentionProducts() : AttentionProducts(active_isa()) {}
 
 void AttentionProducts::nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda,
                            const float* b, int64_t ldb, float* c, int64_t ldc) const noexcept {

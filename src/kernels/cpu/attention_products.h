@@ -18,7 +18,6 @@ inline constexpr int64_t kTileQueries = 16;
 class AttentionProducts {
  public:
   explicit AttentionProducts(Isa isa);
-  AttentionProducts();  // of active_isa()
 
   // C(m, n) = alpha · A(m, k)·B(n, k)ᵀ: scores.
   void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const float* b,

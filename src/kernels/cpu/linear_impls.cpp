@@ -1,8 +1,9 @@
 // THE ordered list of ways to run a linear: best first, reference last. A new kernel is a file and a line
 // here.
+#include "kernels/cpu/linear_impls.h"
+
 #include "base/error.h"
 #include "kernels/cpu/panel_linear.h"
-#include "kernels/linear.h"
 #include "tensor/value_pattern.h"
 
 namespace pare {
@@ -23,7 +24,7 @@ constexpr ComputeType kBF16 = ComputeType::kBF16;
 constexpr ComputeType kInt8 = ComputeType::kInt8;
 
 using Stack = std::span<const Weight>;
-using Packed = std::unique_ptr<PackedLinear>;
+using Packed = std::unique_ptr<HostLinear>;
 
 // detected_isa() also asks the system for the tile permission.
 Packed pack_amx_bf16(Stack w) {
@@ -86,39 +87,23 @@ constexpr LinearImpl kImpls[] = {
 
 }  // namespace
 
-std::string_view compute_type_name(ComputeType type) {
-  constexpr std::string_view kNames[] = {"f32", "bf16", "int8"};
-  return kNames[static_cast<size_t>(type)];
-}
-
 std::span<const LinearImpl> linear_impls() { return kImpls; }
 
-const LinearImpl& select_linear(const LinearSpec& spec) {
-  const Isa isa = active_isa();
+const LinearImpl& select_linear(const LinearSpec& spec, Isa isa) {
   for (const LinearImpl& impl : kImpls)
     if (impl.needs <= isa && impl.accepts(spec)) return impl;
   fail(ErrorCode::kInternal, "no linear accepts pattern {}, {}", pattern_name(spec.pattern),
        compute_type_name(spec.compute));
 }
 
-const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute) {
+const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute, Isa isa) {
   PARE_CHECK(!stack.empty());
   for (const Weight& weight : stack) PARE_CHECK(weight.cols == stack[0].cols);
   LinearSpec spec{kDense, compute, stacked_rows(stack), stack[0].cols};
-  const LinearImpl& dense = select_linear(spec);
+  const LinearImpl& dense = select_linear(spec, isa);
   spec.pattern = k2of4;
-  const LinearImpl& sparse = select_linear(spec);
+  const LinearImpl& sparse = select_linear(spec, isa);
   return &sparse != &dense && values_follow(stack, k2of4) ? sparse : dense;
-}
-
-std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute) {
-  auto packed = select_linear(stack, compute).pack(stack);
-  for (const Weight& weight : stack) release_pages(weight);
-  return packed;
-}
-
-std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute) {
-  return pack_linear(std::span(&weight, 1), compute);
 }
 
 }  // namespace pare

@@ -58,11 +58,11 @@ int64_t interleave(MatrixView<const float> x, int64_t together, float* out) {
   return written;
 }
 
-class PanelLinear final : public PackedLinear {
+class PanelLinear final : public HostLinear {
  public:
   PanelLinear(std::span<const Weight> stack, std::string_view name, const PanelKernels& kernels,
               const AmxKernels* amx)
-      : PackedLinear(stacked_rows(stack), stack[0].cols, name),
+      : HostLinear(stacked_rows(stack), stack[0].cols, name),
         kernels_(kernels),
         amx_(amx),
         panels_(ceil_div(out_features(), kPanelRows)),
@@ -72,11 +72,11 @@ class PanelLinear final : public PackedLinear {
     parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
   }
 
-  int64_t bytes() const override {
+  int64_t weight_bytes() const override {
     return static_cast<int64_t>(packed_.size() + scales_.size() * sizeof(float));
   }
 
-  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
+  void multiply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     for (int64_t t = 0; t < x.rows; t += kTokenBlock) {
       const int64_t n = std::min(kTokenBlock, x.rows - t);
       if (amx_ != nullptr && n >= kAmxTokens)
@@ -237,8 +237,8 @@ class PanelLinear final : public PackedLinear {
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
-                                                const PanelKernels& kernels, const AmxKernels* amx) {
+std::unique_ptr<HostLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
+                                              const PanelKernels& kernels, const AmxKernels* amx) {
   return std::make_unique<PanelLinear>(stack, name, kernels, amx);
 }
 

@@ -5,17 +5,18 @@
 #include <span>
 #include <string_view>
 
+#include "kernels/cpu/host_linear.h"
 #include "kernels/cpu/panel.h"
-#include "kernels/linear.h"
+#include "tensor/weight.h"
 
 namespace pare {
 
 // Packs for `kernels`; with `amx` not null (bf16 and int8) larger batches go through tile products.
-std::unique_ptr<PackedLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
-                                                const PanelKernels& kernels, const AmxKernels* amx);
+std::unique_ptr<HostLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
+                                              const PanelKernels& kernels, const AmxKernels* amx);
 
 // The specification: rows decoded on the fly, sums in f64. Shares the weight's bytes.
-std::unique_ptr<PackedLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
-                                                    std::string_view name);
+std::unique_ptr<HostLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
+                                                  std::string_view name);
 
 }  // namespace pare

@@ -12,20 +12,20 @@ namespace {
 
 constexpr int64_t kPieceRows = 16;
 
-class ReferenceLinear final : public PackedLinear {
+class ReferenceLinear final : public HostLinear {
  public:
   ReferenceLinear(std::span<const Weight> stack, ComputeType compute, std::string_view name)
-      : PackedLinear(stacked_rows(stack), stack[0].cols, name),
+      : HostLinear(stacked_rows(stack), stack[0].cols, name),
         stack_(stack.begin(), stack.end()),
         compute_(compute) {}
 
-  int64_t bytes() const override {
+  int64_t weight_bytes() const override {
     int64_t sum = 0;
     for (const Weight& weight : stack_) sum += weight.bytes();
     return sum;
   }
 
-  void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
+  void multiply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     const bool round = compute_ != ComputeType::kF32;
     const int64_t rows = out_features();
     parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
@@ -56,8 +56,8 @@ class ReferenceLinear final : public PackedLinear {
 
 }  // namespace
 
-std::unique_ptr<PackedLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
-                                                    std::string_view name) {
+std::unique_ptr<HostLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
+                                                  std::string_view name) {
   return std::make_unique<ReferenceLinear>(stack, compute, name);
 }
 

@@ -1,4 +1,4 @@
-#include "runtime/attention.h"
+#include "kernels/cpu/attention.h"
 
 #include <algorithm>
 #include <cmath>
@@ -8,6 +8,7 @@
 #include "base/parallel.h"
 #include "kernels/cpu/attention_products.h"
 #include "kernels/cpu/vector_ops.h"
+#include "kernels/kv_rows.h"
 
 namespace pare {
 namespace {
@@ -18,8 +19,10 @@ constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 // One tile: `tokens` query tokens × all query heads of one KV head. Row r = token · group + head in group.
 class Tile {
  public:
-  Tile(const PackedAttention& shape, int64_t kv_head, int64_t tokens)
+  Tile(Isa isa, const AttentionShape& shape, int64_t kv_head, int64_t tokens)
       : shape_(shape),
+        ops_(vector_ops(isa)),
+        products_(isa),
         group_(shape.heads / shape.kv_heads),
         kv_head_(kv_head),
         rows_(tokens * group_),
@@ -36,8 +39,7 @@ class Tile {
   }
 
   // Adds the keys [begin, end) of the cache; row r sees positions up to first_position + its token.
-  void step(const KvLayer& cache, int64_t begin, int64_t end, int64_t first_position) {
-    const VectorOps& ops = vector_ops();
+  void step(const HostKvStore& cache, int64_t begin, int64_t end, int64_t first_position) {
     const int64_t n = end - begin;
     const auto h = static_cast<size_t>(kv_head_);
     const float scale = 1.0f / std::sqrt(static_cast<float>(shape_.head_dim));
@@ -53,15 +55,15 @@ class Tile {
         continue;
       }
       float& running_max = max_[static_cast<size_t>(r)];
-      const float new_max = std::max(running_max, ops.max(row, visible));
+      const float new_max = std::max(running_max, ops_.max(row, visible));
       float& sum = sum_[static_cast<size_t>(r)];
       if (running_max != kMinusInfinity && new_max != running_max) {
         const float correction = std::exp(running_max - new_max);
         sum *= correction;
-        ops.scale(correction, out_.row(r), shape_.value_head_dim);
+        ops_.scale(correction, out_.row(r), shape_.value_head_dim);
       }
       running_max = new_max;
-      sum += ops.exp_sum(row, new_max, visible);
+      sum += ops_.exp_sum(row, new_max, visible);
       std::memset(row + visible, 0, static_cast<size_t>(n - visible) * sizeof(float));
     }
     cache.values[h].visit([&](const auto& values) {
@@ -72,7 +74,7 @@ class Tile {
 
   void store(MatrixView<float> out) {
     for (int64_t r = 0; r < rows_; ++r) {
-      vector_ops().scale(1.0f / sum_[static_cast<size_t>(r)], out_.row(r), shape_.value_head_dim);
+      ops_.scale(1.0f / sum_[static_cast<size_t>(r)], out_.row(r), shape_.value_head_dim);
       std::memcpy(out.row(token(r)) + head(r) * shape_.value_head_dim, out_.row(r),
                   static_cast<size_t>(shape_.value_head_dim) * sizeof(float));
     }
@@ -82,7 +84,8 @@ class Tile {
   int64_t token(int64_t r) const { return r / group_; }
   int64_t head(int64_t r) const { return kv_head_ * group_ + r % group_; }
 
-  const PackedAttention& shape_;
+  const AttentionShape& shape_;
+  const VectorOps& ops_;
   const AttentionProducts products_;
   int64_t group_;
   int64_t kv_head_;
@@ -96,13 +99,13 @@ class Tile {
 
 }  // namespace
 
-void attend(const PackedAttention& shape, std::span<const Segment> segments, MatrixView<const float> queries,
-            MatrixView<float> out) {
+void attend_in_blocks(Isa isa, const AttentionShape& shape, std::span<const Segment> segments,
+                      MatrixView<const float> queries, MatrixView<float> out) {
   int64_t longest = 0;
   for (const Segment& segment : segments) longest = std::max(longest, segment.rows);
   const int64_t group = shape.heads / shape.kv_heads;
   const int64_t tile_tokens = std::max<int64_t>(
-      1, AttentionProducts().best_rows(longest * group, narrow_cache(shape.compute)) / group);
+      1, AttentionProducts(isa).best_rows(longest * group, narrow_cache(shape.compute)) / group);
   struct Task {
     const Segment* segment;
     int64_t begin;  // first token of the tile, within the segment
@@ -117,13 +120,13 @@ void attend(const PackedAttention& shape, std::span<const Segment> segments, Mat
         tasks[tasks.size() - 1 - static_cast<size_t>(index)];  // later tiles see more keys: first
     const Segment& segment = *task.segment;
     const int64_t count = std::min(tile_tokens, segment.rows - task.begin);
-    Tile tile(shape, task.kv_head, count);
+    Tile tile(isa, shape, task.kv_head, count);
     const int64_t row = segment.begin + task.begin;
     tile.load(queries.rows_of(row, count));
     const int64_t first = segment.first + task.begin;
     const int64_t keys = first + count;
     for (int64_t k = 0; k < keys; k += kKeyBlock)
-      tile.step(*segment.kv, k, std::min(keys, k + kKeyBlock), first);
+      tile.step(host_store(segment), k, std::min(keys, k + kKeyBlock), first);
     tile.store(out.rows_of(row, count));
   });
 }

@@ -1,4 +1,4 @@
-#include "runtime/kv_cache.h"
+#include "kernels/kv_rows.h"
 
 #include <gtest/gtest.h>
 

@@ -1,0 +1,135 @@
+// What a model computes with: whole-batch operations on activations, in one place of computation.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "kernels/kv_store.h"
+#include "kernels/linear.h"
+#include "tensor/operations.h"
+#include "tensor/weight.h"
+
+namespace pare {
+
+// A norm whose weights lie where its backend computes.
+class PackedNorm {
+ public:
+  virtual ~PackedNorm() = default;
+};
+
+// A matrix that is read row by row: an embedding, or learned positions.
+class RowTable {
+ public:
+  virtual ~RowTable() = default;
+  int64_t rows() const { return rows_; }
+  int64_t cols() const { return cols_; }
+  int64_t bytes() const { return bytes_; }
+
+ protected:
+  explicit RowTable(const Weight& weight) : rows_(weight.rows), cols_(weight.cols), bytes_(weight.bytes()) {}
+
+ private:
+  int64_t rows_;
+  int64_t cols_;
+  int64_t bytes_;
+};
+
+// cos and sin of the angles of every row's position, both (rows, rotated values of a head / 2).
+struct RotaryTable {
+  Activation cos;
+  Activation sin;
+};
+
+// The table of operations of one place of computation. Every activation and every packed value that an
+// operation is given was made by this backend. Outputs are given and do not overlap inputs unless stated.
+// Operations of one caller happen in the order of its calls; several threads may call.
+class Backend {
+ public:
+  virtual ~Backend() = default;
+  // "cpu"
+  virtual std::string_view name() const = 0;
+  // What runs there: "avx512".
+  virtual std::string_view detail() const = 0;
+
+  // Memory. allocate() leaves the values undefined.
+  virtual Activation allocate(int64_t rows, int64_t cols) const = 0;
+  virtual Activation upload(Matrix<float> x) const = 0;
+  // The same, but x must outlive the activation, which must not be written: no copy where the backend
+  // computes in the host's memory.
+  virtual Activation borrow(MatrixView<const float> x) const = 0;
+  virtual HostRows download(Activation x) const = 0;
+
+  // What is made once, at load. Weights that read the same input become one linear: the outputs of the first,
+  // then of the second, …; all have the same number of columns. The bias (out) may be empty. Pages of mapped
+  // weights are released once they are packed.
+  virtual std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, std::vector<float> bias,
+                                                    ComputeType compute) const = 0;
+  // The kernel that pack_linear takes for one weight whose values follow a pattern.
+  virtual std::string_view linear_kernel(Pattern pattern, ComputeType compute) const = 0;
+  // y = x·Mᵀ for M (out, in), within 2⁻¹⁶ of the largest product: as exact as f32 for sums of many terms, by
+  // the fastest means.
+  virtual std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const = 0;
+  virtual std::unique_ptr<PackedNorm> pack_norm(const Norm& norm) const = 0;
+  virtual std::unique_ptr<RowTable> pack_rows(const Weight& table) const = 0;
+  // Room for `capacity` tokens of one sequence.
+  virtual std::unique_ptr<KvStore> make_kv(const AttentionShape& shape, int64_t capacity) const = 0;
+
+  // y = x, of equal shape.
+  virtual void copy(const Activation& x, const Activation& y) const = 0;
+  // y (n, cols) = the rows of the table with these n indices, each in 0..table.rows() - 1.
+  virtual void gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const = 0;
+  // y = norm(x) for every `width` neighbouring values of a row, which divides the columns; y may be x.
+  virtual void norm(const PackedNorm& norm, const Activation& x, const Activation& y,
+                    int64_t width) const = 0;
+  // Rotates the first values of every head of every row of x (rows, heads·head_dim), in place: pairs (x[i],
+  // x[i + half]) by the angle i of the row, i < half, half being the columns of the table.
+  virtual void rotate(const RotaryTable& table, const Activation& x, int64_t head_dim) const = 0;
+  // Keys k (rows, keys_width) and values v (rows, values_width) of every segment's rows go into its store, at
+  // its positions.
+  virtual void append(const AttentionShape& shape, std::span<const Segment> segments, const Activation& k,
+                      const Activation& v) const = 0;
+  // Causal attention of rotated queries q (rows, queries_width) over the keys and values up to each row's
+  // own, which are in the stores; y (rows, context_width). Scores are scaled by 1/sqrt(head_dim).
+  virtual void attend(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,
+                      const Activation& y) const = 0;
+  // Makes the first `hidden` columns of x the hidden stream of an MLP, in place. kSilu: x (rows, 2·hidden)
+  // holds the gates, then the ups. All others: x (rows, hidden) holds the ups.
+  virtual void activate(ActivationFunction function, const Activation& x, int64_t hidden) const = 0;
+  // y += x
+  virtual void add(const Activation& x, const Activation& y) const = 0;
+  // Whether x holds no NaN and no infinity.
+  virtual bool all_finite(const Activation& x) const = 0;
+
+  // Sums over tokens, for calibration. H += XᵀX for X (tokens, n), H (n, n) on the host, of which what is
+  // right of the diagonal is left undefined. `row_weights` (tokens), if given, multiplies each token's
+  // contribution. Products and sums of some hundred tokens are f32 (or as exact), these are added up in f64.
+  virtual void gram_accumulate(const Activation& x, const double* row_weights,
+                               MatrixView<double> h) const = 0;
+  // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m), C (n, m).
+  virtual void cross_accumulate(const Activation& x, const Activation& y, const double* row_weights,
+                                MatrixView<double> c) const = 0;
+  // ⟨XᵀX, H⟩ = Σ x·H·xᵀ over the rows x of X (rows, n), for H (n, n) symmetric: products as above.
+  virtual double gram_inner_product(const Activation& x, MatrixView<const double> h) const = 0;
+  // What calibration computes products with: bf16 where the machine is made for it. Its rounding is far below
+  // what a stream of thousands of tokens leaves undetermined.
+  virtual ComputeType calibration_compute() const = 0;
+};
+
+// Every backend of this machine, best first; "reference" is the last.
+std::span<const Backend* const> backends();
+// The one with this name. Throws kUsage naming those that there are.
+const Backend& backend_named(std::string_view name);
+// Where models run unless something else is said: the processor.
+const Backend& default_backend();
+
+// Backend::download of an activation's own backend.
+HostRows download(Activation x);
+
+// A linear of default_backend(), without a bias.
+std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute);
+std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
+
+}  // namespace pare

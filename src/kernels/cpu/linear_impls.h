@@ -1,0 +1,36 @@
+// The ways to run a linear on a processor, and the choice of one.
+#pragma once
+
+#include <memory>
+#include <span>
+#include <string_view>
+
+#include "kernels/cpu/cpu_features.h"
+#include "kernels/cpu/host_linear.h"
+#include "tensor/weight.h"
+
+namespace pare {
+
+struct LinearSpec {
+  Pattern pattern;
+  ComputeType compute = ComputeType::kF32;
+  int64_t out = 0;
+  int64_t in = 0;
+};
+
+// One way to run a linear. The ordered list is in linear_impls.cpp: best first, reference last.
+struct LinearImpl {
+  std::string_view name;
+  Isa needs;
+  bool (*accepts)(const LinearSpec&);
+  std::unique_ptr<HostLinear> (*pack)(std::span<const Weight> stack);
+};
+
+std::span<const LinearImpl> linear_impls();
+// First implementation of the list that an instruction set allows and that accepts the spec (never null).
+const LinearImpl& select_linear(const LinearSpec& spec, Isa isa);
+// The same for weights that become one linear. Their pattern is that of the values, not of how they are
+// stored: dense unless every group of every one fits 2:4.
+const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute, Isa isa);
+
+}  // namespace pare

@@ -1,0 +1,52 @@
+#include "kernels/host_backend.h"
+
+namespace pare {
+
+MatrixView<float> HostBackend::rows_of(const Activation& x) const {
+  PARE_CHECK(&x.backend() == this);
+  return x.address();
+}
+
+Activation HostBackend::allocate(int64_t rows, int64_t cols) const {
+  return upload(Matrix<float>(rows, cols));
+}
+
+Activation HostBackend::upload(Matrix<float> x) const {
+  auto owner = std::make_shared<Matrix<float>>(std::move(x));
+  float* data = owner->data();
+  const int64_t rows = owner->rows();
+  const int64_t cols = owner->cols();
+  return {*this, std::move(owner), data, rows, cols, cols};
+}
+
+Activation HostBackend::borrow(MatrixView<const float> x) const {
+  return {*this, nullptr, const_cast<float*>(x.data), x.rows, x.cols, x.stride};
+}
+
+HostRows HostBackend::download(Activation x) const {
+  const MatrixView<const float> view = rows_of(x);
+  auto owner = std::static_pointer_cast<Matrix<float>>(x.owner());
+  x = {};  // so that HostRows::matrix() may find itself alone
+  return {std::move(owner), view};
+}
+
+std::unique_ptr<PackedNorm> HostBackend::pack_norm(const Norm& norm) const {
+  return std::make_unique<HostNorm>(norm);
+}
+
+std::unique_ptr<RowTable> HostBackend::pack_rows(const Weight& table) const {
+  return std::make_unique<HostRowTable>(table);
+}
+
+void HostBackend::copy(const Activation& x, const Activation& y) const {
+  copy_rows<float>(rows_of(x), rows_of(y));
+}
+
+void HostBackend::gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const {
+  const Weight& weight = dynamic_cast<const HostRowTable&>(table).weight;
+  const MatrixView<float> to = rows_of(y);
+  PARE_CHECK(to.rows == static_cast<int64_t>(rows.size()) && to.cols == weight.cols);
+  for (int64_t r = 0; r < to.rows; ++r) decode_row(weight, rows[static_cast<size_t>(r)], to.row(r));
+}
+
+}  // namespace pare

@@ -1,0 +1,35 @@
+// What backends that compute in the host's memory share: activations, norms and tables are host values.
+#pragma once
+
+#include "kernels/backend.h"
+
+namespace pare {
+
+struct HostNorm final : PackedNorm {
+  explicit HostNorm(const Norm& values) : norm(values) {}
+  Norm norm;
+};
+
+// Rows are decoded when they are read: the table stays as it is in the file.
+struct HostRowTable final : RowTable {
+  explicit HostRowTable(const Weight& values) : RowTable(values), weight(values) {}
+  Weight weight;
+};
+
+class HostBackend : public Backend {
+ public:
+  Activation allocate(int64_t rows, int64_t cols) const final;
+  Activation upload(Matrix<float> x) const final;
+  Activation borrow(MatrixView<const float> x) const final;
+  HostRows download(Activation x) const final;
+  std::unique_ptr<PackedNorm> pack_norm(const Norm& norm) const final;
+  std::unique_ptr<RowTable> pack_rows(const Weight& table) const final;
+  void copy(const Activation& x, const Activation& y) const final;
+  void gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const final;
+
+ protected:
+  // The values of an activation, which is this backend's.
+  MatrixView<float> rows_of(const Activation& x) const;
+};
+
+}  // namespace pare

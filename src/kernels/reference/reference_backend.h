@@ -1,0 +1,33 @@
+// The specification of every operation: plain loops, f64 between inputs and outputs.
+#pragma once
+
+#include "kernels/host_backend.h"
+
+namespace pare {
+
+class ReferenceBackend final : public HostBackend {
+ public:
+  std::string_view name() const override { return "reference"; }
+  std::string_view detail() const override { return "f64"; }
+  std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, std::vector<float> bias,
+                                            ComputeType compute) const override;
+  std::string_view linear_kernel(Pattern pattern, ComputeType compute) const override;
+  std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const override;
+  std::unique_ptr<KvStore> make_kv(const AttentionShape& shape, int64_t capacity) const override;
+  void norm(const PackedNorm& norm, const Activation& x, const Activation& y, int64_t width) const override;
+  void rotate(const RotaryTable& table, const Activation& x, int64_t head_dim) const override;
+  void append(const AttentionShape& shape, std::span<const Segment> segments, const Activation& k,
+              const Activation& v) const override;
+  void attend(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,
+              const Activation& y) const override;
+  void activate(ActivationFunction function, const Activation& x, int64_t hidden) const override;
+  void add(const Activation& x, const Activation& y) const override;
+  bool all_finite(const Activation& x) const override;
+  void gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h) const override;
+  void cross_accumulate(const Activation& x, const Activation& y, const double* row_weights,
+                        MatrixView<double> c) const override;
+  double gram_inner_product(const Activation& x, MatrixView<const double> h) const override;
+  ComputeType calibration_compute() const override { return ComputeType::kF32; }
+};
+
+}  // namespace pare
