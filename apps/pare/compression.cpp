@@ -259,20 +259,24 @@ void require_storable(const Options& options, const Passes& passes, const Model&
 
 // What the input is stored in and the output will not be.
 void warn_of_lost_storage(const Options& options, const Model& model, StorageFormat format) {
-  int64_t int8 = 0;
+  std::set<int64_t> bits;  // of codes
+  int64_t codes = 0;
   int64_t packed = 0;
   for_each_tensor(
       model,
       [&](const TensorPlace&, const Weight& weight) {
-        int8 += weight.encoding == Encoding::kInt8 ? 1 : 0;
-        packed += weight.pattern.dense() ? 0 : 1;
+        packed += weight.format.pattern.dense() ? 0 : 1;
+        const EncodingInfo& info = encoding_info(weight.format.encoding);
+        if (info.kind != EncodingKind::kCode) return;
+        ++codes;
+        bits.insert(8 * info.block_bytes / info.block_values);
       },
       [](const TensorPlace&, const std::vector<float>&) {});
-  if (int8 > 0 && options.dtype != Encoding::kInt8)
+  if (codes > 0 && options.dtype != Encoding::kInt8)
     log_warning(
-        "{} matrices are stored in 8 bits and will be written in 16; --format packed --dtype int8 "
+        "{} matrices are stored in {} bits and will be written in 16; --format packed --dtype int8 "
         "rounds the result to 8 bits again",
-        int8);
+        codes, fmt::join(bits, " or "));
   if (packed > 0 && format == StorageFormat::kPlain)
     log_warning(
         "{} sparse matrices are stored without their zeros and will be written with them; --format "
@@ -388,12 +392,10 @@ void run_compression(const Options& options, const Passes& passes, Comm& comm) {
     warn_of_lost_patterns(model, passes);
     warn_of_lost_storage(options, model, format);
   }
-  const Encoding own = model.embedding.encoding;
+  const Encoding own = model.embedding.format.encoding;
   const bool int8 = options.dtype == Encoding::kInt8;
   // What is worked with and kept on the way; int8 is made at the very end.
-  const Encoding dtype = options.dtype && !int8  ? *options.dtype
-                         : own > Encoding::kBF16 ? Encoding::kBF16
-                                                 : own;
+  const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
   if (options.dry_run) {
     if (comm.is_first()) dry_run(options, passes, model, comm.size(), dtype);
     return;

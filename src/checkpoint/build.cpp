@@ -260,7 +260,7 @@ class Builder {
   }
 
   void check_surplus() const {
-    for (const auto& [matrix, pattern] : source_.storage.packed)
+    for (const auto& [matrix, format] : source_.storage.packed)
       if (!packed_.contains(matrix))
         fail(ErrorCode::kFormat, "{}: config.json lists \"{}\" as packed, which is no matrix of the model",
              source_.what, printable(matrix));

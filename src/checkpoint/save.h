@@ -17,9 +17,10 @@ namespace pare {
 
 // How a Hugging Face folder shall hold a model.
 struct SaveOptions {
-  // Of every matrix; none keeps each in its own, but block encodings, and int8 outside kPacked, become bf16.
-  // int8 (kPacked only) is that of the linears of the layers, and all else is as if there were none.
-  std::optional<Encoding> dtype = {};
+  // Format of the values of every matrix, dense. Not set: each keeps its own, but block encodings, and codes
+  // outside kPacked, become bf16. Codes (kPacked only) are those of the linears of the layers, and all else
+  // is written as if it were not set.
+  std::optional<WeightFormat> dtype = {};
   StorageFormat format = StorageFormat::kPlain;
   // kPacked: what the linears of the layers are stored in. Those that do not fit stay dense, which is logged.
   // None: each keeps its pattern, a dense one gets the cheapest that fits (measure_sparsity).
@@ -31,10 +32,11 @@ struct SaveOptions {
 // needs_own_code says so, the Python files with which transformers loads it. Tensors are converted one at a
 // time. Norms and biases get the type of the embedding when it holds them exactly, else f32. Zeros of
 // matrices that are or were in an N:M pattern are +0.0. Throws kUsage for a type that the format does not
-// hold and for a pattern without kPacked, kInvalid when no linear fits it or there is nothing to pack.
+// hold and for a pattern without kPacked, kInvalid when no linear fits it, when there is nothing to pack, or
+// when the rows of a linear do not divide into the groups of `dtype`.
 void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options = {});
 
-// `dtype`: an encodable type for every matrix; none keeps the encoding of each, but int8 becomes bf16; N:M
+// `dtype`: an encodable type for every matrix; none keeps the encoding of each, but codes become bf16; N:M
 // matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`
 // become f16 or bf16, which is logged. `chat`: its BOS and EOS go before those of the model's config.
 // `manifest`: the text of pare.json, or empty. `further`: metadata that save_gguf() itself does not write.

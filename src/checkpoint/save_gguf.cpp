@@ -20,9 +20,10 @@ namespace {
 
 // A row that does not divide into blocks stays in 16 bits.
 Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
-  if (!dtype) return weight.encoding == Encoding::kInt8 ? Encoding::kBF16 : weight.encoding;
+  const Encoding own = weight.format.encoding;
+  if (!dtype) return is_code(own) ? Encoding::kBF16 : own;
   if (weight.cols % encoding_info(*dtype).block_values == 0) return *dtype;
-  const bool had_exponents = weight.encoding != Encoding::kF32 && weight.encoding != Encoding::kF16;
+  const bool had_exponents = own != Encoding::kF32 && own != Encoding::kF16;
   return had_exponents ? Encoding::kBF16 : Encoding::kF16;
 }
 
@@ -40,7 +41,7 @@ TensorTable gguf_table(const Architecture& architecture, const Model& model, std
         const Encoding encoding = gguf_encoding(weight, dtype);
         table.add(gguf_name(architecture, place), {weight.rows, weight.cols}, encoding,
                   [&weight, permuted, head_dim, encoding] {
-                    Weight dense = weight.pattern.dense() ? weight : to_encoding(weight, encoding);
+                    Weight dense = weight.format.pattern.dense() ? weight : to_format(weight, encoding, {});
                     if (!permuted) return dense;
                     return gather_rows(dense, interleaved_order(weight.rows / head_dim, head_dim));
                   });

@@ -13,45 +13,43 @@
 namespace pare {
 namespace {
 
-// The type in which what is not int8 is written: safetensors have no block encodings.
-Encoding float_encoding(Encoding current, std::optional<Encoding> dtype) {
-  if (dtype && *dtype != Encoding::kInt8) return *dtype;
-  return is_block_encoding(current) || current == Encoding::kInt8 ? Encoding::kBF16 : current;
+// The type in which all but codes is written: safetensors have no block encodings.
+Encoding float_encoding(Encoding current, const std::optional<WeightFormat>& dtype) {
+  if (dtype && !is_code(dtype->encoding)) return dtype->encoding;
+  return is_float(current) ? current : Encoding::kBF16;
 }
 
 bool is_block_linear(Role role) { return reads_residual(role) || writes_residual(role); }
 
-// What a matrix becomes.
-struct Target {
-  Encoding encoding;
-  Pattern pattern;
-};
-
-Target choose(const Weight& weight, Role role, const SaveOptions& options) {
-  Target target{float_encoding(weight.encoding, options.dtype), kDense};
-  if (options.format == StorageFormat::kPlain) return target;
-  if (options.format == StorageFormat::kSparse24Bitmask) {
-    if (is_block_linear(role) && can_store(weight, k2of4)) target.pattern = k2of4;
-    return target;
-  }
-  const bool wanted = options.dtype == Encoding::kInt8 && is_block_linear(role);
-  const bool kept =
-      weight.encoding == Encoding::kInt8 && options.dtype.value_or(Encoding::kInt8) == Encoding::kInt8;
-  if (wanted || kept) target.encoding = Encoding::kInt8;
-  if (is_block_linear(role) && options.pattern)
-    target.pattern = can_store(weight, *options.pattern) ? *options.pattern : kDense;
-  else if (is_block_linear(role) && weight.pattern.dense())
-    target.pattern = measure_sparsity(weight, target.encoding).pattern;
-  else
-    target.pattern = weight.pattern;
-  return target;
+// What the values of a matrix become, dense.
+WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& options) {
+  const std::optional<WeightFormat>& dtype = options.dtype;
+  const bool codes = options.format == StorageFormat::kPacked && (!dtype || is_code(dtype->encoding));
+  if (codes && dtype && is_block_linear(role)) return *dtype;
+  if (codes && is_code(weight.format.encoding)) return weight.format.in(kDense);
+  return float_encoding(weight.format.encoding, dtype);
 }
 
-Weight converted(const Weight& weight, const Target& target, const std::string& name) {
-  const bool plain = weight.pattern.dense() && target.pattern.dense() && target.encoding != Encoding::kInt8;
+// What a matrix becomes.
+WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options) {
+  const WeightFormat dense = choose_values(weight, role, options);
+  if (options.format == StorageFormat::kPlain) return dense;
+  const bool linear = is_block_linear(role);
+  const auto if_storable = [&](Pattern wanted) { return can_store(weight, wanted) ? wanted : kDense; };
+  Pattern pattern = weight.format.pattern;
+  if (options.format == StorageFormat::kSparse24Bitmask)
+    pattern = linear ? if_storable(k2of4) : kDense;
+  else if (linear && options.pattern)
+    pattern = if_storable(*options.pattern);
+  else if (linear && pattern.dense())
+    pattern = measure_sparsity(weight, dense.encoding).pattern;
+  return misfit(dense.in(pattern), weight.cols).empty() ? dense.in(pattern) : dense;
+}
+
+Weight converted(const Weight& weight, const WeightFormat& target, const std::string& name) {
+  const bool plain = weight.format.pattern.dense() && target.pattern.dense() && !is_code(target.encoding);
   if (plain) return weight;  // the writer converts it a piece at a time
-  const bool same = weight.encoding == target.encoding;
-  Weight result = to_pattern(same ? weight : to_encoding(weight, target.encoding), target.pattern, name);
+  Weight result = to_format(weight, target, name);
   if (!result.mapped) release_pages(weight);
   return result;
 }
@@ -83,29 +81,30 @@ const Architecture& folder_architecture(const Model& model, StorageFormat format
 struct Layout {
   const Architecture& architecture;
   TensorTable table = {};
-  std::map<std::string, Pattern> packed = {};  // in parts
-  std::vector<std::string> int8 = {};          // those of them with int8 values
-  std::vector<std::string> dense = {};         // linear layers that are not sparse, as modules
+  std::map<std::string, WeightFormat> packed = {};  // in parts
+  std::vector<std::string> int8 = {};               // those of them that are int8 with a scale a row
+  std::vector<std::string> dense = {};              // linear layers that are not sparse, as modules
 };
 
 Layout lay_out(const Model& model, const SaveOptions& options) {
   const Architecture& architecture = folder_architecture(model, options.format);
-  const Encoding vector_type = float_encoding(model.embedding.encoding, options.dtype);
+  const Encoding vector_type = float_encoding(model.embedding.format.encoding, options.dtype);
   Layout layout{architecture};
   const auto add_matrix = [&](const TensorPlace& place, const Weight& weight) {
     const std::string name = hf_name(architecture, place);
-    const Target target = choose(weight, place.role, options);
+    const WeightFormat target = choose(weight, place.role, options);
     release_pages(weight);
-    const auto parts =
-        plan_parts(options.format, name, weight.rows, weight.cols, target.pattern, target.encoding);
+    if (const std::string reason = misfit(target, weight.cols); !reason.empty())
+      fail(ErrorCode::kInvalid, "\"{}\" {}", name, reason);
+    const auto parts = plan_parts(options.format, name, weight.rows, weight.cols, target);
     for (const PartPlan& part : parts)
       layout.table.add(part.tensor.name, part.tensor.shape, part.tensor.encoding,
                        [&weight, target, name, kind = part.kind] {
                          return part_of(converted(weight, target, name), kind);
                        });
     if (parts.front().kind != PartKind::kWhole) {
-      layout.packed[name] = target.pattern;
-      if (target.encoding == Encoding::kInt8) layout.int8.push_back(name);
+      layout.packed[name] = target;
+      if (target.in(kDense) == WeightFormat(Encoding::kInt8)) layout.int8.push_back(name);
     }
     if (target.pattern.dense() && place.role != Role::kEmbedding && place.role != Role::kPositions)
       layout.dense.push_back(module_name(name));
@@ -122,13 +121,13 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
 
 void check_options(const SaveOptions& options) {
   const bool packed = options.format == StorageFormat::kPacked;
-  if (options.dtype && is_block_encoding(*options.dtype))
+  if (options.dtype && is_block_encoding(options.dtype->encoding))
     fail(ErrorCode::kUsage,
          "safetensors have no {}: a Hugging Face folder is f32, f16 or bf16, blocks need GGUF",
-         encoding_info(*options.dtype).name);
-  if (options.dtype == Encoding::kInt8 && !packed)
-    fail(ErrorCode::kUsage, "int8 needs the format packed: {} folders are f32, f16 or bf16",
-         storage_format_name(options.format));
+         format_name(*options.dtype));
+  if (options.dtype && is_code(options.dtype->encoding) && !packed)
+    fail(ErrorCode::kUsage, "{} needs the format packed: {} folders are f32, f16 or bf16",
+         format_name(*options.dtype), storage_format_name(options.format));
   if (options.pattern && !packed)
     fail(ErrorCode::kUsage, "a pattern needs the format packed, not {}", storage_format_name(options.format));
 }
@@ -147,7 +146,7 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
         ++linears;
         const std::string name = hf_name(layout.architecture, place);
         const auto it = layout.packed.find(name);
-        if (it != layout.packed.end() && !it->second.dense()) return;
+        if (it != layout.packed.end() && !it->second.pattern.dense()) return;
         if (count++ < kShown) dense += fmt::format("{}{}", dense.empty() ? "" : ", ", module_name(name));
       },
       [](const TensorPlace&, const std::vector<float>&) {});
@@ -189,7 +188,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
     for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
   }
   add_other_keys(model.config.other_keys, config);
-  const Encoding main_type = float_encoding(model.embedding.encoding, options.dtype);
+  const Encoding main_type = float_encoding(model.embedding.format.encoding, options.dtype);
   config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
                           : main_type == Encoding::kF16 ? "float16"
                                                         : "bfloat16";

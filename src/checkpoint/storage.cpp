@@ -8,7 +8,9 @@ namespace {
 constexpr std::string_view kWhat = "config.json: quantization_config";
 constexpr const char* kOwnMethod = "pare";
 constexpr const char* kCompressedTensors = "compressed-tensors";
-constexpr int64_t kVersion = 1;
+// Version 1 states patterns alone, which programs that know nothing else read too; version 2 also formats.
+constexpr int64_t kPatterns = 1;
+constexpr int64_t kFormats = 2;
 
 // An object below `key`, null when it is not there, null or empty.
 const Json* find_object(const Json& json, const char* key, std::string_view what) {
@@ -19,27 +21,36 @@ const Json* find_object(const Json& json, const char* key, std::string_view what
   return it->empty() ? nullptr : &*it;
 }
 
-Pattern read_pattern(const std::string& tensor, const Json& text) {
-  if (text == "dense") return kDense;
+// A pattern alone, or a format of codes.
+WeightFormat read_format(const std::string& tensor, const Json& text) {
+  if (text == "dense") return {};
   try {
-    if (text.is_string()) return parse_pattern(text.get_ref<const std::string&>());
+    if (text.is_string()) {
+      const auto& name = text.get_ref<const std::string&>();
+      if (name.find('-') == std::string::npos && name.find(':') != std::string::npos)
+        return {parse_pattern(name), Encoding::kF32};
+      if (const WeightFormat format = parse_format(name); is_code(format.encoding)) return format;
+    }
   } catch (const Error&) {  // an option's error, said below as that of a file
   }
   fail(ErrorCode::kFormat,
-       "{}: the pattern of tensor \"{}\" is {}, expected \"dense\" or N:M with 1 <= N < M <= {}", kWhat,
-       printable(tensor), printable(text.dump()), kMaxGroup);
+       "{}: the pattern of tensor \"{}\" is {}, expected \"dense\", N:M with 1 <= N < M <= {} or a format "
+       "like "
+       "\"int4-g32\"",
+       kWhat, printable(tensor), printable(text.dump()), kMaxGroup);
 }
 
 Storage read_packed(const Json& object) {
   const auto format = json_get<std::string>(object, "format", kWhat);
   const auto version = json_get<int64_t>(object, "version", kWhat);
-  if (format != storage_format_name(StorageFormat::kPacked) || version != kVersion)
-    fail(ErrorCode::kUnsupported, "{}: format \"{}\" of version {}; this pare reads \"packed\" of version {}",
-         kWhat, printable(format), version, kVersion);
+  if (format != storage_format_name(StorageFormat::kPacked) || (version != kPatterns && version != kFormats))
+    fail(ErrorCode::kUnsupported,
+         "{}: format \"{}\" of version {}; this pare reads \"packed\" of version {} and {}", kWhat,
+         printable(format), version, kPatterns, kFormats);
   Storage storage{StorageFormat::kPacked, {}};
   const Json* tensors = find_object(object, "tensors", kWhat);
   if (tensors == nullptr) fail(ErrorCode::kFormat, "{}: \"tensors\" is missing or empty", kWhat);
-  for (const auto& [name, pattern] : tensors->items()) storage.packed[name] = read_pattern(name, pattern);
+  for (const auto& [name, text] : tensors->items()) storage.packed[name] = read_format(name, text);
   return storage;
 }
 
@@ -80,12 +91,19 @@ Storage read_storage(const Json& config) {
   fail(ErrorCode::kUnsupported, "{}: quant_method \"{}\" is not supported", kWhat, printable(method));
 }
 
-Json packed_config(const std::map<std::string, Pattern>& packed, const std::vector<std::string>& int8) {
+Json packed_config(const std::map<std::string, WeightFormat>& packed, const std::vector<std::string>& int8) {
   Json tensors = Json::object();
-  for (const auto& [name, pattern] : packed) tensors[name] = pattern_name(pattern);
+  int64_t version = kPatterns;
+  for (const auto& [name, format] : packed) {
+    // The tensors of floats and of int8 with a scale a row say the rest.
+    const bool pattern_alone =
+        !is_code(format.encoding) || format.in(kDense) == WeightFormat(Encoding::kInt8);
+    tensors[name] = pattern_alone ? pattern_name(format.pattern) : format_name(format);
+    if (!pattern_alone) version = kFormats;
+  }
   return {{"quant_method", kOwnMethod},
           {"format", storage_format_name(StorageFormat::kPacked)},
-          {"version", kVersion},
+          {"version", version},
           {"tensors", tensors},
           {"int8", int8}};
 }

@@ -81,11 +81,11 @@ void check_written_finite(const Model& model, const Model& saved, const std::fil
 }  // namespace
 
 WeightEdit rounded_like(const Model& saved) {
-  std::map<MatrixKey, Encoding> encodings;
-  for (const auto& [key, weight] : matrices_of(saved)) encodings[key] = weight->encoding;
-  return [encodings = std::move(encodings)](const TensorPlace& place, const Weight& weight) {
-    const Encoding encoding = encodings.at({place.role, place.block});
-    return weight.encoding == encoding ? weight : to_encoding(weight, encoding);
+  std::map<MatrixKey, WeightFormat> formats;
+  for (const auto& [key, weight] : matrices_of(saved)) formats[key] = weight->format.in(kDense);
+  return [formats = std::move(formats)](const TensorPlace& place, const Weight& weight) {
+    const WeightFormat format = formats.at({place.role, place.block});
+    return weight.format.in(kDense) == format ? weight : to_format(weight, format, {});
   };
 }
 
@@ -102,7 +102,7 @@ SavedCheck verify_saved(const Model& model, const std::filesystem::path& written
     const auto it = after.find(key);
     if (it == after.end() || it->second->rows != weight->rows || it->second->cols != weight->cols)
       fail(ErrorCode::kNumeric, "{}: {} was not written as it is", written.string(), role_name(key.first));
-    if (it->second->encoding == weight->encoding) continue;
+    if (it->second->format.in(kDense) == weight->format.in(kDense)) continue;
     const double rounding = rounding_of(*weight, *it->second);
     release_pages(*weight);
     release_pages(*it->second);

@@ -9,16 +9,14 @@
 namespace pare {
 namespace {
 
-Encoding scalar_encoding(Encoding encoding) {
-  return is_block_encoding(encoding) || encoding == Encoding::kInt8 ? Encoding::kBF16 : encoding;
-}
+Encoding scalar_encoding(Encoding encoding) { return is_float(encoding) ? encoding : Encoding::kBF16; }
 
 // Rows of every head, `from` of them, followed by zeros up to `to`.
 Weight with_more_rows(const Weight& weight, int64_t heads, int64_t from, int64_t to) {
   const Matrix<float> old = decode(weight);
   Matrix<float> values = Matrix<float>::zeros(heads * to, weight.cols);
   for (int64_t h = 0; h < heads; ++h) std::copy_n(old.row(h * from), from * weight.cols, values.row(h * to));
-  return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.encoding));
+  return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.format.encoding));
 }
 
 // with_more_rows for columns.
@@ -27,7 +25,7 @@ Weight with_more_columns(const Weight& weight, int64_t heads, int64_t from, int6
   Matrix<float> values = Matrix<float>::zeros(weight.rows, heads * to);
   for (int64_t r = 0; r < weight.rows; ++r)
     for (int64_t h = 0; h < heads; ++h) std::copy_n(old.row(r) + h * from, from, values.row(r) + h * to);
-  return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.encoding));
+  return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.format.encoding));
 }
 
 std::vector<float> with_more_values(const std::vector<float>& bias, int64_t heads, int64_t from, int64_t to) {

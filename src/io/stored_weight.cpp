@@ -20,7 +20,13 @@ std::string bitmask_name(const std::string& name, std::string_view part) {
 
 // A tensor's bytes without their meaning.
 Weight plain(Encoding encoding, int64_t rows, int64_t cols, const std::byte* data, const Weight& like) {
-  return {kDense, encoding, rows, cols, data, like.owner, like.mapped};
+  return {encoding, rows, cols, data, like.owner, like.mapped};
+}
+
+// Scales or zero points: (rows), or (rows, groups).
+Weight scale_part(Encoding encoding, const std::byte* data, const Weight& weight) {
+  if (weight.format.group == 0) return plain(encoding, 1, weight.rows, data, weight);
+  return plain(encoding, weight.rows, weight.groups(), data, weight);
 }
 
 class PartReader {
@@ -45,12 +51,9 @@ class PartReader {
     fail(ErrorCode::kFormat, "{}: tensor \"{}\": expected type {}, got {}", source_.what, tensor.name,
          expected, encoding_info(tensor.encoding).name);
   }
-  int64_t stored_cols(const std::string& name, int64_t cols, Pattern pattern) const {
-    if (!pattern.dense() && cols % pattern.group != 0)
-      fail(ErrorCode::kFormat,
-           "{}: \"{}\" cannot be {}: its rows of {} values do not divide into groups of {}", source_.what,
-           name, pattern_name(pattern), cols, pattern.group);
-    return Weight::stored_cols(cols, pattern);
+  void require_fit(const std::string& name, int64_t cols, const WeightFormat& format) const {
+    if (const std::string reason = misfit(format, cols); !reason.empty())
+      fail(ErrorCode::kFormat, "{}: \"{}\" {}", source_.what, name, reason);
   }
   // Of the tensors found, which may lie in several files.
   std::shared_ptr<const void> owner() const {
@@ -66,6 +69,19 @@ class PartReader {
   std::vector<std::shared_ptr<const void>> owners_;
 };
 
+// The type and shape in which values lie in a file, which knows nothing smaller than a byte.
+TensorPlan values_plan(const std::string& name, int64_t rows, int64_t cols, const WeightFormat& format) {
+  const int64_t stored = Weight::stored_cols(cols, format.pattern);
+  if (format.encoding != Encoding::kInt4) return {name, format.encoding, {rows, stored}};
+  return {name, Encoding::kU8, {rows, row_bytes(format.encoding, stored)}};
+}
+
+// The shape of scales and zero points.
+std::vector<int64_t> scale_shape(int64_t rows, int64_t cols, const WeightFormat& format) {
+  if (format.group == 0) return {rows};
+  return {rows, scales_of_row(format, cols)};
+}
+
 Weight finished(Weight weight, const PartReader& reader, const PartSource& source, const std::string& name) {
   weight.owner = reader.owner();
   weight.mapped = true;
@@ -80,23 +96,25 @@ std::string_view storage_format_name(StorageFormat format) {
   return kNames[static_cast<size_t>(format)];
 }
 
-std::vector<PartPlan> plan_parts(StorageFormat format, const std::string& name, int64_t rows, int64_t cols,
-                                 Pattern pattern, Encoding encoding) {
-  if (pattern.dense() && encoding != Encoding::kInt8)
-    return {{{name, encoding, {rows, cols}}, PartKind::kWhole}};
-  const int64_t stored = Weight::stored_cols(cols, pattern);
+std::vector<PartPlan> plan_parts(StorageFormat storage, const std::string& name, int64_t rows, int64_t cols,
+                                 const WeightFormat& format) {
+  const Pattern pattern = format.pattern;
+  const bool codes = is_code(format.encoding);
+  if (pattern.dense() && !codes) return {{{name, format.encoding, {rows, cols}}, PartKind::kWhole}};
   const int64_t mask = Weight::mask_row_bytes(cols);
-  if (format == StorageFormat::kSparse24Bitmask) {
-    PARE_CHECK(pattern == k2of4 && encoding != Encoding::kInt8);
-    return {{{bitmask_name(name, "compressed"), encoding, {rows, stored}}, PartKind::kValues},
+  if (storage == StorageFormat::kSparse24Bitmask) {
+    PARE_CHECK(pattern == k2of4 && !codes);
+    return {{values_plan(bitmask_name(name, "compressed"), rows, cols, format), PartKind::kValues},
             {{bitmask_name(name, "bitmask"), Encoding::kU8, {rows, mask}}, PartKind::kMask},
             {{bitmask_name(name, "shape"), Encoding::kI64, {2, 1}}, PartKind::kShape}};
   }
-  PARE_CHECK(format == StorageFormat::kPacked);
-  std::vector<PartPlan> parts = {{{name + ".values", encoding, {rows, stored}}, PartKind::kValues}};
+  PARE_CHECK(storage == StorageFormat::kPacked);
+  std::vector<PartPlan> parts = {{values_plan(name + ".values", rows, cols, format), PartKind::kValues}};
   if (!pattern.dense()) parts.push_back({{name + ".mask", Encoding::kU8, {rows, mask}}, PartKind::kMask});
-  if (encoding == Encoding::kInt8)
-    parts.push_back({{name + ".scale", Encoding::kF32, {rows}}, PartKind::kScales});
+  const std::vector<int64_t> grid = scale_shape(rows, cols, format);
+  if (codes) parts.push_back({{name + ".scale", Encoding::kF32, grid}, PartKind::kScales});
+  if (format.zero_points)
+    parts.push_back({{name + ".zero_point", Encoding::kU8, grid}, PartKind::kZeroPoints});
   return parts;
 }
 
@@ -104,33 +122,46 @@ Weight part_of(const Weight& weight, PartKind kind) {
   switch (kind) {
     case PartKind::kWhole:
       return weight;
-    case PartKind::kValues:
-      return plain(weight.encoding, weight.rows, weight.stored_cols(), weight.data, weight);
+    case PartKind::kValues: {
+      const TensorPlan plan = values_plan({}, weight.rows, weight.cols, weight.format);
+      return plain(plan.encoding, plan.shape[0], plan.shape[1], weight.data, weight);
+    }
     case PartKind::kMask:
       return plain(Encoding::kU8, weight.rows, Weight::mask_row_bytes(weight.cols), weight.mask, weight);
     case PartKind::kScales:
-      return plain(Encoding::kF32, 1, weight.rows, weight.scales, weight);
+      return scale_part(Encoding::kF32, weight.scales, weight);
+    case PartKind::kZeroPoints:
+      return scale_part(Encoding::kU8, weight.zero_points, weight);
     case PartKind::kShape: {
       const auto shape = std::make_shared<std::array<int64_t, 2>>(std::array{weight.rows, weight.cols});
       const auto* bytes = reinterpret_cast<const std::byte*>(shape->data());
-      return {kDense, Encoding::kI64, 2, 1, bytes, shape, false};
+      return {Encoding::kI64, 2, 1, bytes, shape, false};
     }
   }
   fail(ErrorCode::kInternal, "no such part of a weight");
 }
 
 Weight packed_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
-                     Pattern pattern, std::set<std::string>& used) {
+                     const WeightFormat& stated, std::set<std::string>& used) {
   PartReader reader(source, used);
-  const TensorInfo& values = reader.find(name + ".values", {rows, reader.stored_cols(name, cols, pattern)});
-  Weight weight{pattern, values.encoding, rows, cols, values.bytes.data(), nullptr, true};
-  const bool scaled = weight.encoding == Encoding::kInt8;
-  if (is_whole_numbers(weight.encoding) && !scaled) reader.wrong_type(values, "f32, f16, bf16 or int8");
-  if (pattern.dense() && !scaled) reader.wrong_type(values, "int8, since the matrix is dense");
-  if (!pattern.dense())
+  reader.require_fit(name, cols, stated);
+  const bool codes = is_code(stated.encoding);
+  const TensorPlan plan = values_plan(name + ".values", rows, cols, stated);
+  const TensorInfo& values =
+      codes ? reader.find(plan.name, plan.shape, plan.encoding) : reader.find(plan.name, plan.shape);
+  Weight weight{stated, rows, cols, values.bytes.data(), nullptr, true};
+  if (!codes) weight.format.encoding = values.encoding;
+  const bool scaled = is_code(weight.format.encoding);
+  if (is_whole_numbers(weight.format.encoding) && !scaled)
+    reader.wrong_type(values, "f32, f16, bf16 or int8");
+  if (stated.pattern.dense() && !scaled) reader.wrong_type(values, "int8, since the matrix is dense");
+  if (!stated.pattern.dense())
     weight.mask =
         reader.find(name + ".mask", {rows, Weight::mask_row_bytes(cols)}, Encoding::kU8).bytes.data();
-  if (scaled) weight.scales = reader.find(name + ".scale", {rows}, Encoding::kF32).bytes.data();
+  const std::vector<int64_t> grid = scale_shape(rows, cols, weight.format);
+  if (scaled) weight.scales = reader.find(name + ".scale", grid, Encoding::kF32).bytes.data();
+  if (weight.format.zero_points)
+    weight.zero_points = reader.find(name + ".zero_point", grid, Encoding::kU8).bytes.data();
   return finished(std::move(weight), reader, source, name);
 }
 
@@ -143,10 +174,11 @@ Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t
   if (stated[0] != rows || stated[1] != cols)
     fail(ErrorCode::kFormat, "{}: tensor \"{}\": expected ({}, {}), got ({}, {})", source.what, shape.name,
          rows, cols, stated[0], stated[1]);
+  reader.require_fit(name, cols, {k2of4, Encoding::kF32});
   const TensorInfo& values =
-      reader.find(bitmask_name(name, "compressed"), {rows, reader.stored_cols(name, cols, k2of4)});
+      reader.find(bitmask_name(name, "compressed"), {rows, Weight::stored_cols(cols, k2of4)});
   if (is_whole_numbers(values.encoding)) reader.wrong_type(values, "f32, f16 or bf16");
-  Weight weight{k2of4, values.encoding, rows, cols, values.bytes.data(), nullptr, true};
+  Weight weight{{k2of4, values.encoding}, rows, cols, values.bytes.data(), nullptr, true};
   weight.mask =
       reader.find(bitmask_name(name, "bitmask"), {rows, Weight::mask_row_bytes(cols)}, Encoding::kU8)
           .bytes.data();

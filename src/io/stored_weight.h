@@ -1,4 +1,4 @@
-// Matrices that a file stores as several tensors: N:M sparse ones, and those of int8 with their scales.
+// Matrices that a file stores as several tensors: N:M sparse ones, and codes with their scales.
 #pragma once
 
 #include <array>
@@ -13,13 +13,13 @@ namespace pare {
 
 // How a Hugging Face folder stores its matrices (docs/file_format.md). For a matrix "X.weight":
 //   kPlain            X.weight
-//   kPacked           X.weight.values, X.weight.mask (N:M), X.weight.scale (int8)
+//   kPacked           X.weight.values, X.weight.mask (N:M), X.weight.scale and X.weight.zero_point (codes)
 //   kSparse24Bitmask  X.compressed, X.bitmask, X.shape of compressed-tensors (2:4)
-// In each, a dense matrix that is not int8 is X.weight.
+// In each, a dense matrix of floats is X.weight.
 enum class StorageFormat { kPlain, kPacked, kSparse24Bitmask };
 std::string_view storage_format_name(StorageFormat format);
 
-enum class PartKind { kWhole, kValues, kMask, kScales, kShape };
+enum class PartKind { kWhole, kValues, kMask, kScales, kZeroPoints, kShape };
 
 // A tensor to be written, and what of the matrix it holds.
 struct PartPlan {
@@ -27,9 +27,9 @@ struct PartPlan {
   PartKind kind = PartKind::kWhole;
 };
 
-// The tensors of a matrix `name` (rows, cols).
-std::vector<PartPlan> plan_parts(StorageFormat format, const std::string& name, int64_t rows, int64_t cols,
-                                 Pattern pattern, Encoding encoding);
+// The tensors of a matrix `name` (rows, cols) of a format that fits it.
+std::vector<PartPlan> plan_parts(StorageFormat storage, const std::string& name, int64_t rows, int64_t cols,
+                                 const WeightFormat& format);
 // The bytes of one of them, shared where the weight has them.
 Weight part_of(const Weight& weight, PartKind kind);
 
@@ -40,11 +40,13 @@ struct PartSource {
   std::span<const SkippedTensor> skipped;
 };
 
-// A matrix (rows, cols) of the packed format: dense int8, or of an N:M pattern. Shares the mapped bytes. Adds
-// the names of its tensors to `used`. Throws kNotFound for a tensor that is not there, kUnsupported for a
-// type that pare does not read, kFormat when shapes, mask or scales are not what they must be.
+// A matrix (rows, cols) of the packed storage: codes, or of an N:M pattern. Of `stated`, codes must be those
+// of the file; where it states no codes, the type of the values says what they are: floats, or int8 with a
+// scale a row. Shares the mapped bytes. Adds the names of its tensors to `used`. Throws kNotFound for a
+// tensor that is not there, kUnsupported for a type that pare does not read, kFormat when the format does not
+// fit the columns, or when shapes, mask, scales or zero points are not what they must be.
 Weight packed_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
-                     Pattern pattern, std::set<std::string>& used);
+                     const WeightFormat& stated, std::set<std::string>& used);
 // The same of sparse-24-bitmask.
 Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                       std::set<std::string>& used);

@@ -35,7 +35,7 @@ uint64_t tensor_bytes(const TensorPlan& plan) { return tensor_bytes(plan.encodin
 Weight as_weight(const TensorInfo& tensor) {
   PARE_CHECK(!is_whole_numbers(tensor.encoding));
   Weight weight;
-  weight.encoding = tensor.encoding;
+  weight.format = tensor.encoding;
   weight.cols = tensor.shape.empty() ? 1 : tensor.shape.back();
   weight.rows = 1;
   for (size_t i = 0; i + 1 < tensor.shape.size(); ++i) weight.rows *= tensor.shape[i];

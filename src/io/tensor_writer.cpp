@@ -65,7 +65,7 @@ void TensorWriter::write(const std::string& name, const Weight& weight) {
   if (!same_shape || static_cast<uint64_t>(weight.values()) != values)
     fail(ErrorCode::kInvalid, "{}: tensor \"{}\" is ({}, {}), the plan says ({})", path_.string(), name,
          weight.rows, weight.cols, fmt::join(plan.shape, ", "));
-  if (weight.encoding == plan.encoding && weight.pattern.dense() && weight.scales == nullptr)
+  if (weight.format == plan.encoding && weight.scales == nullptr)
     return write(name, std::span(weight.data, static_cast<size_t>(weight.bytes())));
   if (!encoding_info(plan.encoding).encodable)
     fail(ErrorCode::kUnsupported, "{}: tensor \"{}\" cannot be converted to {}", path_.string(), name,

@@ -1,5 +1,6 @@
 #include "tensor/encoding.h"
 
+#include <algorithm>
 #include <cstddef>
 #include <cstring>
 #include <iterator>
@@ -37,6 +38,15 @@ void decode_whole(const std::byte* source, int64_t cols, float* out) noexcept {
   }
 }
 
+// Two values a byte, the lower four bits first.
+void decode_int4(const std::byte* source, int64_t cols, float* out) noexcept {
+  for (int64_t i = 0; i < cols; i += 2) {
+    const auto pair = static_cast<int32_t>(source[i / 2]);
+    out[i] = static_cast<float>((pair & 15) - 8);
+    out[i + 1] = static_cast<float>((pair >> 4) - 8);
+  }
+}
+
 template <auto convert>
 void encode_half(const float* source, int64_t cols, std::byte* destination) noexcept {
   for (int64_t i = 0; i < cols; ++i) {
@@ -52,29 +62,35 @@ struct Codec {
   void (*encode)(const float* source, int64_t cols, std::byte* destination) noexcept;  // null: not encodable
 };
 
+constexpr EncodingKind kFloat = EncodingKind::kFloat;
+constexpr EncodingKind kBlock = EncodingKind::kBlock;
+constexpr EncodingKind kCode = EncodingKind::kCode;
+constexpr EncodingKind kTable = EncodingKind::kTable;
+
 // Codecs in the order of the enumeration.
 constexpr Codec kCodecs[] = {
-    {Encoding::kF32, {"f32", 1, 4, true}, decode_f32, encode_f32},
-    {Encoding::kF16, {"f16", 1, 2, true}, decode_half<f16>, encode_half<to_f16>},
-    {Encoding::kBF16, {"bf16", 1, 2, true}, decode_half<bf16>, encode_half<to_bf16>},
-    {Encoding::kQ8_0, {"q8_0", 32, 34, true}, blocks::decode_q8_0, blocks::encode_q8_0},
-    {Encoding::kQ4_0, {"q4_0", 32, 18, true}, blocks::decode_q4_0, blocks::encode_q4_0},
-    {Encoding::kQ4_1, {"q4_1", 32, 20, false}, blocks::decode_q4_1, nullptr},
-    {Encoding::kQ5_0, {"q5_0", 32, 22, false}, blocks::decode_q5_0, nullptr},
-    {Encoding::kQ5_1, {"q5_1", 32, 24, false}, blocks::decode_q5_1, nullptr},
-    {Encoding::kIQ4_NL, {"iq4_nl", 32, 18, false}, blocks::decode_iq4_nl, nullptr},
-    {Encoding::kMXFP4, {"mxfp4", 32, 17, false}, blocks::decode_mxfp4, nullptr},
-    {Encoding::kQ2_K, {"q2_k", 256, 84, false}, blocks::decode_q2_k, nullptr},
-    {Encoding::kQ3_K, {"q3_k", 256, 110, false}, blocks::decode_q3_k, nullptr},
-    {Encoding::kQ4_K, {"q4_k", 256, 144, false}, blocks::decode_q4_k, nullptr},
-    {Encoding::kQ5_K, {"q5_k", 256, 176, false}, blocks::decode_q5_k, nullptr},
-    {Encoding::kQ6_K, {"q6_k", 256, 210, false}, blocks::decode_q6_k, nullptr},
-    {Encoding::kIQ4_XS, {"iq4_xs", 256, 136, false}, blocks::decode_iq4_xs, nullptr},
-    {Encoding::kTQ1_0, {"tq1_0", 256, 54, false}, blocks::decode_tq1_0, nullptr},
-    {Encoding::kTQ2_0, {"tq2_0", 256, 66, false}, blocks::decode_tq2_0, nullptr},
-    {Encoding::kInt8, {"int8", 1, 1, false}, decode_whole<int8_t>, nullptr},
-    {Encoding::kU8, {"u8", 1, 1, false}, decode_whole<uint8_t>, nullptr},
-    {Encoding::kI64, {"i64", 1, 8, false}, decode_whole<int64_t>, nullptr},
+    {Encoding::kF32, {"f32", 1, 4, true, kFloat}, decode_f32, encode_f32},
+    {Encoding::kF16, {"f16", 1, 2, true, kFloat}, decode_half<f16>, encode_half<to_f16>},
+    {Encoding::kBF16, {"bf16", 1, 2, true, kFloat}, decode_half<bf16>, encode_half<to_bf16>},
+    {Encoding::kQ8_0, {"q8_0", 32, 34, true, kBlock}, blocks::decode_q8_0, blocks::encode_q8_0},
+    {Encoding::kQ4_0, {"q4_0", 32, 18, true, kBlock}, blocks::decode_q4_0, blocks::encode_q4_0},
+    {Encoding::kQ4_1, {"q4_1", 32, 20, false, kBlock}, blocks::decode_q4_1, nullptr},
+    {Encoding::kQ5_0, {"q5_0", 32, 22, false, kBlock}, blocks::decode_q5_0, nullptr},
+    {Encoding::kQ5_1, {"q5_1", 32, 24, false, kBlock}, blocks::decode_q5_1, nullptr},
+    {Encoding::kIQ4_NL, {"iq4_nl", 32, 18, false, kBlock}, blocks::decode_iq4_nl, nullptr},
+    {Encoding::kMXFP4, {"mxfp4", 32, 17, false, kBlock}, blocks::decode_mxfp4, nullptr},
+    {Encoding::kQ2_K, {"q2_k", 256, 84, false, kBlock}, blocks::decode_q2_k, nullptr},
+    {Encoding::kQ3_K, {"q3_k", 256, 110, false, kBlock}, blocks::decode_q3_k, nullptr},
+    {Encoding::kQ4_K, {"q4_k", 256, 144, false, kBlock}, blocks::decode_q4_k, nullptr},
+    {Encoding::kQ5_K, {"q5_k", 256, 176, false, kBlock}, blocks::decode_q5_k, nullptr},
+    {Encoding::kQ6_K, {"q6_k", 256, 210, false, kBlock}, blocks::decode_q6_k, nullptr},
+    {Encoding::kIQ4_XS, {"iq4_xs", 256, 136, false, kBlock}, blocks::decode_iq4_xs, nullptr},
+    {Encoding::kTQ1_0, {"tq1_0", 256, 54, false, kBlock}, blocks::decode_tq1_0, nullptr},
+    {Encoding::kTQ2_0, {"tq2_0", 256, 66, false, kBlock}, blocks::decode_tq2_0, nullptr},
+    {Encoding::kInt8, {"int8", 1, 1, false, kCode}, decode_whole<int8_t>, nullptr},
+    {Encoding::kU8, {"u8", 1, 1, false, kTable}, decode_whole<uint8_t>, nullptr},
+    {Encoding::kI64, {"i64", 1, 8, false, kTable}, decode_whole<int64_t>, nullptr},
+    {Encoding::kInt4, {"int4", 2, 1, false, kCode, 16}, decode_int4, nullptr},
 };
 
 constexpr bool in_order() {
@@ -91,6 +107,12 @@ const Codec& codec(Encoding encoding) { return kCodecs[static_cast<size_t>(encod
 }  // namespace
 
 const EncodingInfo& encoding_info(Encoding encoding) { return codec(encoding).info; }
+
+std::optional<Encoding> find_encoding(std::string_view name) {
+  const auto* it = std::find_if(std::begin(kCodecs), std::end(kCodecs),
+                                [&](const Codec& codec) { return codec.info.name == name; });
+  return it == std::end(kCodecs) ? std::nullopt : std::optional(it->encoding);
+}
 
 int64_t row_bytes(Encoding encoding, int64_t cols) {
   const EncodingInfo& info = encoding_info(encoding);

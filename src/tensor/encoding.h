@@ -2,13 +2,13 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <string_view>
 
 namespace pare {
 
-// The encodings between bf16 and int8 are the block encodings of GGUF files: a block of values shares scales.
-// They are read, and q8_0 and q4_0 written, but never computed with. The last are whole numbers: int8 those
-// of a Weight, which holds a scale for every row, the others those of tables beside weights (masks, shapes).
+// What an encoding is stands in its EncodingInfo, not in the order of this list. Fingerprints of unfinished
+// runs contain the numbers, so that a new encoding comes last.
 enum class Encoding {
   kF32,
   kF16,
@@ -30,7 +30,16 @@ enum class Encoding {
   kTQ2_0,
   kInt8,
   kU8,
-  kI64
+  kI64,
+  kInt4
+};
+
+// What the values of an encoding are.
+enum class EncodingKind {
+  kFloat,  // floating-point numbers
+  kBlock,  // block encodings of GGUF: a block holds its scales. Read, some written, never computed with
+  kCode,   // whole numbers of a Weight, which holds their scales beside them
+  kTable   // whole numbers of tables beside weights (masks, shapes)
 };
 
 struct EncodingInfo {
@@ -38,18 +47,31 @@ struct EncodingInfo {
   int64_t block_values;  // values in one block
   int64_t block_bytes;   // bytes of one block
   bool encodable;        // encode_values writes it
+  EncodingKind kind;
+  // Codes that may have zero points: they are 0 to levels − 1, and levels / 2 is zero where there is no zero
+  // point. 0: no zero points.
+  int32_t levels = 0;
 };
 
 const EncodingInfo& encoding_info(Encoding encoding);
-inline bool is_block_encoding(Encoding encoding) { return encoding_info(encoding).block_values > 1; }
+// The encoding of that name, nothing for other texts.
+std::optional<Encoding> find_encoding(std::string_view name);
+inline bool is_float(Encoding encoding) { return encoding_info(encoding).kind == EncodingKind::kFloat; }
+inline bool is_block_encoding(Encoding encoding) {
+  return encoding_info(encoding).kind == EncodingKind::kBlock;
+}
+inline bool is_code(Encoding encoding) { return encoding_info(encoding).kind == EncodingKind::kCode; }
 // Whether decode_values alone is not what a matrix means: numbers that lack their scale, or are none of a
 // matrix.
-constexpr bool is_whole_numbers(Encoding encoding) { return encoding >= Encoding::kInt8; }
+inline bool is_whole_numbers(Encoding encoding) {
+  return is_code(encoding) || encoding_info(encoding).kind == EncodingKind::kTable;
+}
 
 // Bytes of one row of `cols` values; cols must be a multiple of block_values (checked: kFormat).
 int64_t row_bytes(Encoding encoding, int64_t cols);
 
-// Decodes `cols` values starting at `source` (start of a block) to f32. This is the meaning of an encoding.
+// Decodes `cols` values starting at `source` (start of a block) to f32. This is the meaning of an encoding;
+// of codes it gives whole numbers, those with levels as code − levels / 2.
 void decode_values(Encoding encoding, const void* source, int64_t cols, float* out) noexcept;
 // Encodes finite values: f16 and bf16 round to nearest even, blocks as ggml does, to the bit. `cols` is a
 // multiple of block_values, the encoding encodable (else an internal error).

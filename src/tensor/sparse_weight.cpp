@@ -91,9 +91,9 @@ std::array<bool, 256> good_bytes(Pattern pattern) {
 
 void check_mask(const Weight& weight, std::string_view name) {
   const int64_t bytes = Weight::mask_row_bytes(weight.cols);
-  const int32_t kept = weight.pattern.kept;
-  const int32_t group = weight.pattern.group;
-  const std::array<bool, 256> good = good_bytes(weight.pattern);
+  const int32_t kept = weight.format.pattern.kept;
+  const int32_t group = weight.format.pattern.group;
+  const std::array<bool, 256> good = good_bytes(weight.format.pattern);
   for_row_pieces(weight.rows, [&](int64_t first, int64_t last) {
     for (int64_t r = first; r < last; ++r) {
       const std::byte* row = weight.mask + r * bytes;
@@ -103,7 +103,7 @@ void check_mask(const Weight& weight, std::string_view name) {
         const int count = std::popcount(group_bits(row, bytes, g, group));
         if (count != kept)
           fail(ErrorCode::kFormat, "{}: the mask of row {} keeps {} of columns {} to {}, {} keeps {}", name,
-               r, count, g * group, (g + 1) * group - 1, pattern_name(weight.pattern), kept);
+               r, count, g * group, (g + 1) * group - 1, pattern_name(weight.format.pattern), kept);
       }
       if (weight.cols % 8 != 0 && (row[bytes - 1] >> (weight.cols % 8)) != std::byte{0})
         fail(ErrorCode::kFormat, "{}: the mask of row {} keeps columns beyond the last of {}", name, r,
@@ -112,37 +112,97 @@ void check_mask(const Weight& weight, std::string_view name) {
   });
 }
 
+// "row 3" or "row 3, columns 64 to 127": where scale number i of a weight stands.
+std::string place_of_scale(const Weight& weight, int64_t i) {
+  const int64_t r = i / weight.groups();
+  const int64_t group = weight.format.group;
+  if (group == 0) return fmt::format("row {}", r);
+  const int64_t first = i % weight.groups() * group;
+  return fmt::format("row {}, columns {} to {}", r, first, first + group - 1);
+}
+
 void check_scales(const Weight& weight, std::string_view name) {
-  for (int64_t r = 0; r < weight.rows; ++r) {
+  for (int64_t i = 0; i < weight.rows * weight.groups(); ++i) {
     float scale;
-    std::memcpy(&scale, weight.scales + r * static_cast<int64_t>(sizeof(float)), sizeof(float));
+    std::memcpy(&scale, weight.scales + i * static_cast<int64_t>(sizeof(float)), sizeof(float));
     if (!std::isfinite(scale) || std::signbit(scale))
-      fail(ErrorCode::kFormat, "{}: the scale of row {} is {}, expected a finite number from 0 on", name, r,
-           scale);
+      fail(ErrorCode::kFormat, "{}: the scale of {} is {}, expected a finite number from 0 on", name,
+           place_of_scale(weight, i), scale);
   }
 }
+
+void check_zero_points(const Weight& weight, std::string_view name) {
+  const int32_t levels = encoding_info(weight.format.encoding).levels;
+  for (int64_t i = 0; i < weight.rows * weight.groups(); ++i)
+    if (const auto code = static_cast<int32_t>(weight.zero_points[i]); code >= levels)
+      fail(ErrorCode::kFormat, "{}: the zero point of {} is {}, expected 0 to {}", name,
+           place_of_scale(weight, i), code, levels - 1);
+}
+
+// Codes of half a byte, the stored ones of row r, as bytes: the difference to the zero point, modulo 256.
+class HalfBytes {
+ public:
+  explicit HalfBytes(const Weight& weight)
+      : weight_(weight),
+        stored_(weight.stored_cols()),
+        stored_of_group_(weight.format.group == 0
+                             ? stored_
+                             : Weight::stored_cols(weight.format.group, weight.format.pattern)) {}
+
+  void read(int64_t r, uint8_t* out) const {
+    const std::byte* row = weight_.data + r * stored_ / 2;
+    for (int64_t i = 0; i < stored_; ++i) {
+      const auto pair = static_cast<uint32_t>(row[i / 2]);
+      out[i] = static_cast<uint8_t>((i % 2 == 0 ? pair & 15 : pair >> 4) - zero_point(r, i));
+    }
+  }
+  void write(int64_t r, const uint8_t* in, uint8_t* values) const {
+    uint8_t* row = values + r * stored_ / 2;
+    for (int64_t i = 0; i < stored_; i += 2)
+      row[i / 2] = static_cast<uint8_t>(((in[i] + zero_point(r, i)) & 15) |
+                                        ((in[i + 1] + zero_point(r, i + 1)) & 15) << 4);
+  }
+
+ private:
+  // Of stored value i.
+  uint32_t zero_point(int64_t r, int64_t i) const {
+    if (weight_.zero_points == nullptr)
+      return static_cast<uint32_t>(encoding_info(weight_.format.encoding).levels / 2);
+    return static_cast<uint32_t>(weight_.zero_points[r * weight_.groups() + i / stored_of_group_]);
+  }
+
+  const Weight& weight_;
+  int64_t stored_;
+  int64_t stored_of_group_;
+};
 
 // Stored values as bits, all but the sign of which are 0 for a zero.
 template <typename Bits, Bits kMagnitude>
 class Restoring {
  public:
-  Restoring(const Weight& from, const Weight& to, Bits* values, uint8_t* mask)
-      : from_(from), to_(to), values_(values), mask_(mask), row_(static_cast<size_t>(from.cols)) {}
+  Restoring(const Weight& from, const Weight& to, uint8_t* values, uint8_t* mask)
+      : from_(from),
+        to_(to),
+        values_(values),
+        mask_(mask),
+        row_(static_cast<size_t>(from.cols)),
+        stored_(static_cast<size_t>(from.cols)) {}
 
   // Copies row r; the first column of a group that has too many non-zeros, else −1.
   int64_t copy_row(int64_t r) {
     read(r);
-    Bits* out = values_ + r * to_.stored_cols();
-    if (to_.pattern.dense()) {
-      std::copy(row_.begin(), row_.end(), out);
+    const Pattern pattern = to_.format.pattern;
+    if (pattern.dense()) {
+      write(r, row_.data());
       return -1;
     }
+    Bits* out = stored_.data();
     uint8_t* mask = mask_ + r * Weight::mask_row_bytes(to_.cols);
-    const int64_t group = to_.pattern.group;
+    const int64_t group = pattern.group;
     for (int64_t c = 0; c < to_.cols; c += group) {
       const Bits* values = row_.data() + c;
       const auto zeros = std::count(values, values + group, Bits{0});
-      int64_t room = to_.pattern.kept - (group - zeros);
+      int64_t room = pattern.kept - (group - zeros);
       if (room < 0) return c;
       for (int64_t i = c; i < c + group; ++i) {
         const Bits value = row_[static_cast<size_t>(i)];
@@ -151,18 +211,25 @@ class Restoring {
         mask[i / 8] = static_cast<uint8_t>(mask[i / 8] | 1u << (i % 8));
       }
     }
+    write(r, stored_.data());
     return -1;
   }
 
  private:
+  static constexpr auto kBytes = static_cast<int64_t>(sizeof(Bits));
+  bool half_bytes() const { return from_.format.encoding == Encoding::kInt4; }
+
   // The row with all its columns, zeros as +0.0.
   void read(int64_t r) {
     const int64_t stored = from_.stored_cols();
-    const std::byte* source = from_.data + r * stored * static_cast<int64_t>(sizeof(Bits));
+    if constexpr (sizeof(Bits) == 1) {
+      if (half_bytes()) HalfBytes(from_).read(r, stored_.data());
+    }
+    if (!half_bytes())
+      std::memcpy(stored_.data(), from_.data + r * stored * kBytes, static_cast<size_t>(stored * kBytes));
+    const Bits* source = stored_.data();
     const auto next = [&] {
-      Bits value;
-      std::memcpy(&value, source, sizeof(Bits));
-      source += sizeof(Bits);
+      const Bits value = *source++;
       return (value & kMagnitude) == 0 ? Bits{0} : value;
     };
     const std::byte* mask =
@@ -172,30 +239,51 @@ class Restoring {
       row_[static_cast<size_t>(c)] = kept ? next() : Bits{0};
     }
   }
+  // The stored values of row r.
+  void write(int64_t r, const Bits* stored) {
+    if constexpr (sizeof(Bits) == 1) {
+      if (half_bytes()) return HalfBytes(to_).write(r, stored, values_);
+    }
+    const int64_t bytes = to_.stored_cols() * kBytes;
+    std::memcpy(values_ + r * bytes, stored, static_cast<size_t>(bytes));
+  }
 
   const Weight& from_;
   const Weight& to_;
-  Bits* values_;
+  uint8_t* values_;
   uint8_t* mask_;
   std::vector<Bits> row_;
+  std::vector<Bits> stored_;
 };
+
+struct PartBytes {
+  int64_t values;
+  int64_t scales;
+  int64_t zero_points;
+};
+
+PartBytes sizes_of(const Weight& weight) {
+  const int64_t scales = weight.rows * weight.groups();
+  return {weight.rows * row_bytes(weight.format.encoding, weight.stored_cols()),
+          scales * static_cast<int64_t>(sizeof(float)), weight.format.zero_points ? scales : 0};
+}
 
 template <typename Bits, Bits kMagnitude>
 Weight restored(const Weight& weight, Pattern pattern, std::string_view name) {
   Weight result = weight;
-  result.pattern = pattern;
+  result.format = weight.format.in(pattern);
   result.mapped = false;
-  const int64_t values = result.stored_values() * static_cast<int64_t>(sizeof(Bits));
+  const auto [value_bytes, scale_bytes, zero_bytes] = sizes_of(result);
   const int64_t mask_bytes = pattern.dense() ? 0 : weight.rows * Weight::mask_row_bytes(weight.cols);
-  const int64_t scale_bytes =
-      weight.scales == nullptr ? 0 : weight.rows * static_cast<int64_t>(sizeof(float));
-  const auto buffer =
-      std::make_shared<AlignedBuffer<uint8_t>>(static_cast<size_t>(values + mask_bytes + scale_bytes));
-  uint8_t* mask = buffer->data() + values;
+  const auto buffer = std::make_shared<AlignedBuffer<uint8_t>>(
+      static_cast<size_t>(value_bytes + mask_bytes + scale_bytes + zero_bytes));
+  uint8_t* mask = buffer->data() + value_bytes;
+  uint8_t* scales = mask + mask_bytes;
   std::fill_n(mask, mask_bytes, uint8_t{0});
-  if (scale_bytes > 0) std::memcpy(mask + mask_bytes, weight.scales, static_cast<size_t>(scale_bytes));
+  if (scale_bytes > 0) std::memcpy(scales, weight.scales, static_cast<size_t>(scale_bytes));
+  if (zero_bytes > 0) std::memcpy(scales + scale_bytes, weight.zero_points, static_cast<size_t>(zero_bytes));
   for_row_pieces(weight.rows, [&](int64_t first, int64_t last) {
-    Restoring<Bits, kMagnitude> rows(weight, result, reinterpret_cast<Bits*>(buffer->data()), mask);
+    Restoring<Bits, kMagnitude> rows(weight, result, buffer->data(), mask);
     for (int64_t r = first; r < last; ++r) {
       const int64_t c = rows.copy_row(r);
       if (c >= 0)
@@ -205,26 +293,28 @@ Weight restored(const Weight& weight, Pattern pattern, std::string_view name) {
   });
   const auto* bytes = reinterpret_cast<const std::byte*>(buffer->data());
   result.data = bytes;
-  result.mask = pattern.dense() ? nullptr : bytes + values;
-  result.scales = weight.scales == nullptr ? nullptr : bytes + values + mask_bytes;
+  result.mask = pattern.dense() ? nullptr : bytes + value_bytes;
+  result.scales = scale_bytes == 0 ? nullptr : bytes + value_bytes + mask_bytes;
+  result.zero_points = zero_bytes == 0 ? nullptr : bytes + value_bytes + mask_bytes + scale_bytes;
   result.owner = buffer;
   return result;
 }
 
 Weight with_pattern(const Weight& weight, Pattern pattern, std::string_view name) {
-  if (!pattern.dense() && weight.cols % pattern.group != 0)
-    fail(ErrorCode::kFormat, "\"{}\" cannot be {}: its rows of {} values do not divide into groups of {}",
-         name, pattern_name(pattern), weight.cols, pattern.group);
-  switch (weight.encoding) {
+  if (const std::string reason = misfit(weight.format.in(pattern), weight.cols); !reason.empty())
+    fail(ErrorCode::kFormat, "\"{}\" {}", name, reason);
+  switch (weight.format.encoding) {
     case Encoding::kF32:
       return restored<uint32_t, 0x7fffffff>(weight, pattern, name);
     case Encoding::kF16:
     case Encoding::kBF16:
       return restored<uint16_t, 0x7fff>(weight, pattern, name);
     case Encoding::kInt8:
+    case Encoding::kInt4:
       return restored<uint8_t, 0xff>(weight, pattern, name);
     default:
-      fail(ErrorCode::kInternal, "\"{}\": {} has no patterns", name, encoding_info(weight.encoding).name);
+      fail(ErrorCode::kInternal, "\"{}\": {} has no patterns", name,
+           encoding_info(weight.format.encoding).name);
   }
 }
 
@@ -245,7 +335,8 @@ Sparsity measure_sparsity(const Weight& weight, Encoding stored) {
     total.add(counts);
   });
   if (is_block_encoding(stored)) return {total.zeros, kDense};
-  return {total.zeros, cheapest_pattern(total, 8 * encoding_info(stored).block_bytes)};
+  const EncodingInfo& info = encoding_info(stored);
+  return {total.zeros, cheapest_pattern(total, 8 * info.block_bytes / info.block_values)};
 }
 
 Pattern followed_pattern(const Weight& weight) {
@@ -263,19 +354,23 @@ bool can_store(const Weight& weight, Pattern pattern) {
 }
 
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name) {
-  return weight.pattern == pattern ? weight : with_pattern(weight, pattern, name);
+  return weight.format.pattern == pattern ? weight : with_pattern(weight, pattern, name);
 }
 
-Weight to_encoding(const Weight& weight, Encoding encoding) {
-  if (weight.encoding == encoding) return to_pattern(weight, kDense, {});
+Weight to_format(const Weight& weight, const WeightFormat& format, std::string_view name) {
+  if (weight.format.in(format.pattern) == format) return to_pattern(weight, format.pattern, name);
   const Matrix<float> values = decode(weight);
-  const Weight dense = Weight::from_matrix(values.view(), encoding);
-  return weight.pattern.dense() || is_block_encoding(encoding) ? dense : with_pattern(dense, kDense, {});
+  Weight dense = Weight::from_matrix(values.view(), format.in(kDense));
+  // A deleted value may have been −0.0.
+  if (format.pattern.dense() && (weight.format.pattern.dense() || is_block_encoding(format.encoding)))
+    return dense;
+  return with_pattern(dense, format.pattern, name);
 }
 
 void check_parts(const Weight& weight, std::string_view name) {
   if (weight.mask != nullptr) check_mask(weight, name);
   if (weight.scales != nullptr) check_scales(weight, name);
+  if (weight.zero_points != nullptr) check_zero_points(weight, name);
 }
 
 }  // namespace pare

@@ -30,18 +30,21 @@ Pattern followed_pattern(const Weight& weight);
 // Whether to_pattern can: the pattern divides the columns and no group has more non-zeros than it keeps.
 bool can_store(const Weight& weight, Pattern pattern);
 
-// The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already. A
-// group with fewer non-zeros than the pattern keeps stores its first zeros too. `name` is that of the tensor.
-// Throws kInvalid naming row and columns when a group has more non-zeros, kFormat when the pattern does not
-// divide the columns. Not for block encodings.
+// The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already.
+// Codes and scales stay as they are. A group with fewer non-zeros than the pattern keeps stores its first
+// zeros too. `name` is that of the tensor. Throws kInvalid naming row and columns when a group has more
+// non-zeros, kFormat when the pattern does not divide the columns or the groups of a scale. Not for block
+// encodings.
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name);
 
-// The values in another encoding (see Weight::from_matrix), dense; itself when it is that already. Zeros of
-// an N:M weight become +0.0 (of a dense one they keep their sign).
-Weight to_encoding(const Weight& weight, Encoding encoding);
+// The values in another format: rounded as Weight::from_matrix does where more than the pattern is another,
+// then as to_pattern. Zeros of an N:M weight become +0.0 (those of a dense one keep their sign when it stays
+// dense). Throws what these two throw.
+Weight to_format(const Weight& weight, const WeightFormat& format, std::string_view name);
 
 // Checks what decode_row relies on: the mask marks exactly N columns of each group and none beyond the last,
-// scales are finite and not negative. Throws kFormat with `name`, the row and what was found.
+// scales are finite and not negative, zero points are codes. Throws kFormat with `name`, the row and what was
+// found.
 void check_parts(const Weight& weight, std::string_view name);
 
 }  // namespace pare

@@ -25,7 +25,7 @@ bool values_follow(std::span<const Weight> stack, Pattern pattern) {
   // What is stored in the pattern follows it.
   std::vector<const Weight*> open;
   for (const Weight& weight : stack)
-    if (weight.pattern != pattern) open.push_back(&weight);
+    if (weight.format.pattern != pattern) open.push_back(&weight);
   const auto rows_fit = [&](const Weight& weight, int64_t first, int64_t last) {
     std::vector<float> row(static_cast<size_t>(weight.cols));
     for (int64_t r = first; r < last; ++r) {

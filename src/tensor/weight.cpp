@@ -8,59 +8,101 @@
 
 #include "base/mapped_file.h"
 #include "base/parallel.h"
+#include "tensor/int4_group.h"
 #include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
 
-// Stored values of a row, and their bytes. The columns were checked when the weight was made.
-int64_t stored_of(const Weight& weight) noexcept {
-  return weight.pattern.dense() ? weight.cols : weight.cols / weight.pattern.group * weight.pattern.kept;
+constexpr auto kScaleBytes = static_cast<int64_t>(sizeof(float));
+
+// Stored values of `cols` columns of a row, whole groups. The columns were checked when the weight was made.
+int64_t stored_of(const Weight& weight, int64_t cols) noexcept {
+  const Pattern pattern = weight.format.pattern;
+  return pattern.dense() ? cols : cols / pattern.group * pattern.kept;
 }
 
 int64_t stride_of(const Weight& weight) noexcept {
-  const EncodingInfo& info = encoding_info(weight.encoding);
-  return stored_of(weight) / info.block_values * info.block_bytes;
+  const EncodingInfo& info = encoding_info(weight.format.encoding);
+  return stored_of(weight, weight.cols) / info.block_values * info.block_bytes;
 }
 
-float scale_of(const Weight& weight, int64_t r) noexcept {
+// Scale number i of all, row by row.
+float scale_of(const Weight& weight, int64_t i) noexcept {
   float scale;
-  std::memcpy(&scale, weight.scales + r * static_cast<int64_t>(sizeof(float)), sizeof(float));
+  std::memcpy(&scale, weight.scales + i * kScaleBytes, sizeof(float));
   return scale;
 }
 
+// The parts of a new dense weight, while they are written.
+struct Room {
+  std::byte* values;
+  std::byte* scales;
+  std::byte* zero_points;
+};
+
+Room make_room(Weight& weight) {
+  const int64_t scales = weight.rows * weight.groups();
+  const int64_t scale_bytes = scales * kScaleBytes;
+  const int64_t value_bytes = weight.rows * row_bytes(weight.format.encoding, weight.cols);
+  const int64_t zero_bytes = weight.format.zero_points ? scales : 0;
+  const auto buffer =
+      std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(scale_bytes + value_bytes + zero_bytes));
+  // Scales come first, so that they are aligned.
+  const Room room{buffer->data() + scale_bytes, buffer->data(), buffer->data() + scale_bytes + value_bytes};
+  weight.data = room.values;
+  if (is_code(weight.format.encoding)) weight.scales = room.scales;
+  if (weight.format.zero_points) weight.zero_points = room.zero_points;
+  weight.owner = buffer;
+  return room;
+}
+
+// Rounds row r to codes. Spoils the row.
+void encode_codes(const Weight& weight, int64_t r, float* row, const Room& room) {
+  const int64_t groups = weight.groups();
+  const int64_t group = weight.format.group == 0 ? weight.cols : weight.format.group;
+  std::byte* codes = room.values + r * stride_of(weight);
+  for (int64_t i = r * groups; i < (r + 1) * groups; ++i, row += group) {
+    float scale = 0.0f;
+    if (weight.format.encoding == Encoding::kInt8) {
+      scale = round_to_int8(row, group, row);
+      for (int64_t c = 0; c < group; ++c) *codes++ = static_cast<std::byte>(static_cast<int8_t>(row[c]));
+    } else {
+      const Int4Group rounded = round_to_int4(row, group, weight.format.zero_points, row);
+      scale = rounded.scale;
+      if (weight.format.zero_points) room.zero_points[i] = static_cast<std::byte>(rounded.zero_point);
+      for (int64_t c = 0; c < group; c += 2)
+        *codes++ =
+            static_cast<std::byte>(static_cast<int32_t>(row[c]) | static_cast<int32_t>(row[c + 1]) << 4);
+    }
+    std::memcpy(room.scales + i * kScaleBytes, &scale, sizeof(float));
+  }
+}
+
 template <typename T>
-Weight encode_matrix(MatrixView<const T> values, Encoding encoding) {
+Weight encode_matrix(MatrixView<const T> values, const WeightFormat& format) {
+  PARE_CHECK(format.pattern.dense());
+  if (const std::string reason = misfit(format, values.cols); !reason.empty())
+    fail(ErrorCode::kFormat, "a matrix {}", reason);
   Weight weight;
-  weight.encoding = encoding;
+  weight.format = format;
   weight.rows = values.rows;
   weight.cols = values.cols;
-  const bool scaled = encoding == Encoding::kInt8;
-  const int64_t stride = row_bytes(encoding, values.cols);
-  const int64_t scale_bytes = scaled ? values.rows * static_cast<int64_t>(sizeof(float)) : 0;
-  // Scales come first, so that they are aligned.
-  auto buffer =
-      std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(scale_bytes + values.rows * stride));
-  std::byte* data = buffer->data() + scale_bytes;
+  const Room room = make_room(weight);
+  const bool codes = is_code(format.encoding);
+  const int64_t stride = stride_of(weight);
   constexpr int64_t kRows = 64;
   parallel_for((values.rows + kRows - 1) / kRows, [&](int64_t piece) {
     std::vector<float> row(static_cast<size_t>(values.cols));
     for (int64_t r = piece * kRows; r < std::min(values.rows, (piece + 1) * kRows); ++r) {
       for (int64_t c = 0; c < values.cols; ++c)
         row[static_cast<size_t>(c)] = static_cast<float>(values(r, c));
-      if (!scaled) {
-        encode_values(encoding, row.data(), values.cols, data + r * stride);
-        continue;
-      }
-      const float scale = round_to_int8(row.data(), values.cols, row.data());
-      std::memcpy(buffer->data() + r * static_cast<int64_t>(sizeof(float)), &scale, sizeof(float));
-      for (int64_t c = 0; c < values.cols; ++c)
-        data[r * stride + c] = static_cast<std::byte>(static_cast<int8_t>(row[static_cast<size_t>(c)]));
+      if (codes)
+        encode_codes(weight, r, row.data(), room);
+      else
+        encode_values(format.encoding, row.data(), values.cols, room.values + r * stride);
     }
   });
-  weight.data = data;
-  if (scaled) weight.scales = buffer->data();
-  weight.owner = std::move(buffer);
   return weight;
 }
 
@@ -78,8 +120,8 @@ bool exponents_below(const std::byte* data, int64_t n, Bits exponent) {
 
 bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& scratch) {
   const std::byte* row = weight.data + r * stride_of(weight);
-  const int64_t stored = stored_of(weight);
-  switch (weight.encoding) {
+  const int64_t stored = stored_of(weight, weight.cols);
+  switch (weight.format.encoding) {
     case Encoding::kF32:
       return exponents_below<int32_t>(row, stored, 0x7f800000);
     case Encoding::kBF16:
@@ -94,6 +136,52 @@ bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& scratch)
   }
 }
 
+// The stored values of row r without their scales, at the end of the row: from there they move forwards,
+// never past a column that is still to be read.
+float* decode_stored(const Weight& weight, int64_t r, float* out) noexcept {
+  const int64_t stored = stored_of(weight, weight.cols);
+  float* next = out + weight.cols - stored;
+  decode_values(weight.format.encoding, weight.data + r * stride_of(weight), stored, next);
+  return next;
+}
+
+// Turns the codes of row r into values.
+void multiply_by_scales(const Weight& weight, int64_t r, float* codes) noexcept {
+  const WeightFormat& format = weight.format;
+  const int64_t groups = weight.groups();
+  const int64_t stored = stored_of(weight, format.group == 0 ? weight.cols : format.group);
+  const int32_t middle = encoding_info(format.encoding).levels / 2;
+  for (int64_t i = r * groups; i < (r + 1) * groups; ++i, codes += stored) {
+    const float scale = scale_of(weight, i);
+    if (weight.zero_points != nullptr) {
+      const auto shift = static_cast<float>(middle - static_cast<int32_t>(weight.zero_points[i]));
+      for (int64_t c = 0; c < stored; ++c) codes[c] += shift;
+    }
+    for (int64_t c = 0; c < stored; ++c) codes[c] *= scale;
+  }
+}
+
+// Brings the stored values of row r, which begin at `next`, to their columns.
+void spread(const Weight& weight, int64_t r, const float* next, float* out) noexcept {
+  if (weight.mask == nullptr) return;
+  const std::byte* mask = weight.mask + r * Weight::mask_row_bytes(weight.cols);
+  const float* end = out + weight.cols;
+  int64_t c = 0;
+  for (; next != end; ++c) {
+    const bool kept = ((mask[c / 8] >> (c % 8)) & std::byte{1}) != std::byte{0};
+    out[c] = kept ? *next : 0.0f;
+    next += kept;
+  }
+  std::fill(out + c, out + weight.cols, 0.0f);
+}
+
+// The weight of a stack that holds its row r, which becomes the row of that weight.
+const Weight& weight_of_row(std::span<const Weight> stack, int64_t& r) noexcept {
+  size_t i = 0;
+  for (; r >= stack[i].rows; ++i) r -= stack[i].rows;
+  return stack[i];
+}
+
 }  // namespace
 
 int64_t Weight::stored_cols(int64_t cols, Pattern pattern) {
@@ -103,13 +191,13 @@ int64_t Weight::stored_cols(int64_t cols, Pattern pattern) {
   return cols / pattern.group * pattern.kept;
 }
 
-std::array<std::span<const std::byte>, 3> Weight::parts() const {
+std::array<std::span<const std::byte>, 4> Weight::parts() const {
   const auto part = [&](const std::byte* begin, int64_t row) {
     return begin == nullptr ? std::span<const std::byte>()
                             : std::span(begin, static_cast<size_t>(rows * row));
   };
-  return {part(data, row_bytes(encoding, stored_cols())), part(mask, mask_row_bytes(cols)),
-          part(scales, sizeof(float))};
+  return {part(data, row_bytes(format.encoding, stored_cols())), part(mask, mask_row_bytes(cols)),
+          part(scales, groups() * kScaleBytes), part(zero_points, groups())};
 }
 
 int64_t Weight::bytes() const {
@@ -118,11 +206,11 @@ int64_t Weight::bytes() const {
   return static_cast<int64_t>(bytes);
 }
 
-Weight Weight::from_matrix(MatrixView<const float> values, Encoding encoding) {
-  return encode_matrix(values, encoding);
+Weight Weight::from_matrix(MatrixView<const float> values, const WeightFormat& format) {
+  return encode_matrix(values, format);
 }
-Weight Weight::from_matrix(MatrixView<const double> values, Encoding encoding) {
-  return encode_matrix(values, encoding);
+Weight Weight::from_matrix(MatrixView<const double> values, const WeightFormat& format) {
+  return encode_matrix(values, format);
 }
 
 void release_pages(const Weight& weight) {
@@ -147,7 +235,8 @@ Weight rows_of(const Weight& weight, int64_t first, int64_t count) {
   part.rows = count;
   part.data += first * stride_of(weight);
   if (part.mask != nullptr) part.mask += first * Weight::mask_row_bytes(weight.cols);
-  if (part.scales != nullptr) part.scales += first * static_cast<int64_t>(sizeof(float));
+  if (part.scales != nullptr) part.scales += first * weight.groups() * kScaleBytes;
+  if (part.zero_points != nullptr) part.zero_points += first * weight.groups();
   return part;
 }
 
@@ -167,32 +256,16 @@ Weight gather_rows(const Weight& weight, std::span<const int64_t> order) {
   };
   gather(result.data, stride_of(weight));
   gather(result.mask, Weight::mask_row_bytes(weight.cols));
-  gather(result.scales, sizeof(float));
+  gather(result.scales, weight.groups() * kScaleBytes);
+  gather(result.zero_points, weight.groups());
   result.owner = buffer;
   return result;
 }
 
 void decode_row(const Weight& weight, int64_t r, float* out) noexcept {
-  const std::byte* row = weight.data + r * stride_of(weight);
-  const int64_t stored = stored_of(weight);
-  // The stored values come to stand at the end of the row and move forwards from there: never past a column
-  // that is still to be read.
-  float* next = out + weight.cols - stored;
-  decode_values(weight.encoding, row, stored, next);
-  if (weight.scales != nullptr) {
-    const float scale = scale_of(weight, r);
-    for (int64_t i = 0; i < stored; ++i) next[i] *= scale;
-  }
-  if (weight.mask == nullptr) return;
-  const std::byte* mask = weight.mask + r * Weight::mask_row_bytes(weight.cols);
-  const float* end = out + weight.cols;
-  int64_t c = 0;
-  for (; next != end; ++c) {
-    const bool kept = ((mask[c / 8] >> (c % 8)) & std::byte{1}) != std::byte{0};
-    out[c] = kept ? *next : 0.0f;
-    next += kept;
-  }
-  std::fill(out + c, out + weight.cols, 0.0f);
+  float* next = decode_stored(weight, r, out);
+  if (weight.scales != nullptr) multiply_by_scales(weight, r, next);
+  spread(weight, r, next, out);
 }
 
 int64_t stacked_rows(std::span<const Weight> stack) {
@@ -202,9 +275,22 @@ int64_t stacked_rows(std::span<const Weight> stack) {
 }
 
 void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {
-  size_t i = 0;
-  for (; r >= stack[i].rows; ++i) r -= stack[i].rows;
-  decode_row(stack[i], r, out);
+  const Weight& weight = weight_of_row(stack, r);
+  decode_row(weight, r, out);
+}
+
+float int8_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {
+  const Weight& weight = weight_of_row(stack, r);
+  if (weight.format.encoding == Encoding::kInt8 && weight.format.group == 0) {
+    const float scale = scale_of(weight, r);
+    if (scale == 0.0f)  // the values follow any pattern, whatever the codes do
+      std::fill_n(out, weight.cols, 0.0f);
+    else
+      spread(weight, r, decode_stored(weight, r, out), out);
+    return scale;
+  }
+  decode_row(weight, r, out);
+  return round_to_int8(out, weight.cols, out);
 }
 
 Matrix<float> decode(const Weight& weight) {

@@ -8,48 +8,51 @@
 #include <string_view>
 #include <vector>
 
-#include "tensor/encoding.h"
+#include "tensor/format.h"
 #include "tensor/matrix.h"
-#include "tensor/pattern.h"
 
 namespace pare {
 
-// rows × cols values, row-major in `encoding`. Copying shares the bytes (mapped files or a heap buffer),
-// which are never modified: a pass replaces a Weight by a new one.
+// rows × cols values, row-major in `format`. Copying shares the bytes (mapped files or a heap buffer), which
+// are never modified: a pass replaces a Weight by a new one.
 //
 // A weight of pattern N:M stores the N values of every group of M columns that its mask marks, in column
-// order; all others are +0.0. M divides the columns. In int8 a value is its whole number times the scale of
-// its row.
+// order; all others are +0.0. M divides the columns. A value of codes is (code − zero point) times the scale
+// of its row and columns; without zero points an int4 code minus 8, an int8 code as it is.
 struct Weight {
-  Pattern pattern;
-  Encoding encoding = Encoding::kF32;
+  WeightFormat format;
   int64_t rows = 0;
   int64_t cols = 0;
-  const std::byte* data = nullptr;    // (rows, stored_cols()) in `encoding`
-  std::shared_ptr<const void> owner;  // keeps data, mask and scales alive
+  const std::byte* data = nullptr;    // (rows, stored_cols()) in format.encoding
+  std::shared_ptr<const void> owner;  // keeps all parts alive
   bool mapped = false;                // they lie in MappedFiles
   const std::byte* mask =
       nullptr;  // N:M only: (rows, mask_row_bytes(cols)), bit i of byte b is column 8b + i
-  const std::byte* scales = nullptr;  // int8 only: (rows) of f32, finite, not negative; not aligned
+  const std::byte* scales =
+      nullptr;  // codes only: (rows, groups()) of f32, finite, not negative; not aligned
+  const std::byte* zero_points = nullptr;  // format.zero_points only: (rows, groups()) of u8, codes
 
   bool empty() const { return data == nullptr; }
   int64_t values() const { return rows * cols; }
   // Stored values of a row, and of all.
-  int64_t stored_cols() const { return stored_cols(cols, pattern); }
+  int64_t stored_cols() const { return stored_cols(cols, format.pattern); }
   int64_t stored_values() const { return rows * stored_cols(); }
-  // Of values, mask and scales.
+  // Groups of columns of a row that have a scale.
+  int64_t groups() const { return scales_of_row(format, cols); }
+  // Of all parts.
   int64_t bytes() const;
-  // Values, mask and scales; those that are not there are empty.
-  std::array<std::span<const std::byte>, 3> parts() const;
+  // Values, mask, scales and zero points; those that are not there are empty.
+  std::array<std::span<const std::byte>, 4> parts() const;
 
   // Throws kFormat unless M divides the columns.
   static int64_t stored_cols(int64_t cols, Pattern pattern);
   static int64_t mask_row_bytes(int64_t cols) { return (cols + 7) / 8; }
 
-  // Copies finite values into a new dense Weight, of int8 (round_to_int8) or an encodable encoding whose
-  // blocks divide the rows.
-  static Weight from_matrix(MatrixView<const float> values, Encoding encoding = Encoding::kF32);
-  static Weight from_matrix(MatrixView<const double> values, Encoding encoding = Encoding::kF32);
+  // Copies finite values into a new Weight of a dense format, of floats, codes or an encodable block
+  // encoding. int8 has round_to_int8's scales, int4 those of least squared error (round_to_int4). Throws
+  // kFormat when the rows do not divide into groups or blocks.
+  static Weight from_matrix(MatrixView<const float> values, const WeightFormat& format = {});
+  static Weight from_matrix(MatrixView<const double> values, const WeightFormat& format = {});
 };
 
 // Takes a mapped weight's pages out of the process's memory until they are read again; nothing for others.
@@ -59,15 +62,19 @@ bool all_finite(const Weight& weight);
 
 // Rows [first, first + count), sharing the bytes.
 Weight rows_of(const Weight& weight, int64_t first, int64_t count);
-// Rows in another order: row r of the result is row order[r]. A copy; works on any pattern and encoding.
+// Rows in another order: row r of the result is row order[r]. A copy; works on any format.
 Weight gather_rows(const Weight& weight, std::span<const int64_t> order);
 
-// Row r as f32, cols values: the meaning of every pattern and encoding.
+// Row r as f32, cols values: the meaning of every format.
 void decode_row(const Weight& weight, int64_t r, float* out) noexcept;
 // Rows of all weights of a stack.
 int64_t stacked_rows(std::span<const Weight> stack);
 // Row r of weights on top of each other: the rows of the first, then of the second, ...
 void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept;
+// Row r of a stack as whole numbers of -128..127, kept as f32, and the scale that brings them back, which is
+// returned. The codes and scale of an int8 weight with one scale a row are given as they are (zeros where the
+// scale is 0); any other row is rounded (round_to_int8).
+float int8_row(std::span<const Weight> stack, int64_t r, float* out) noexcept;
 // The whole weight, (rows, cols).
 Matrix<float> decode(const Weight& weight);
 Matrix<double> decode_f64(const Weight& weight);

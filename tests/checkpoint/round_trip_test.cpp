@@ -237,7 +237,7 @@ Model with_rows(const std::string& golden) {
   Matrix<float> rows = Matrix<float>::zeros(400, model.embedding.cols);
   const Matrix<float> old = decode(model.embedding);
   std::copy_n(old.data(), old.size(), rows.data());
-  model.embedding = Weight::from_matrix(std::as_const(rows).view(), model.embedding.encoding);
+  model.embedding = Weight::from_matrix(std::as_const(rows).view(), model.embedding.format.encoding);
   if (!model.head.empty()) model.head = model.embedding;
   model.config.vocab_size = 400;
   return model;
@@ -367,7 +367,7 @@ TEST(SaveGguf, BlocksWhereRowsDivideIntoThem) {
   EXPECT_TRUE(contents(folder / "q8.gguf") == contents(folder / "copy.gguf"));
   const TempDir hf;
   save_hf(again, hf.path());
-  EXPECT_EQ(load_model(hf.path()).embedding.encoding, Encoding::kBF16);
+  EXPECT_EQ(load_model(hf.path()).embedding.format.encoding, Encoding::kBF16);
   EXPECT_PARE_ERROR(save_hf(again, hf.path(), {.dtype = Encoding::kQ8_0}), ErrorCode::kUsage, "q8_0");
 }
 

@@ -45,7 +45,7 @@ int64_t linears_of(const Model& model, Pattern pattern, Encoding encoding) {
   int64_t count = 0;
   for_each_tensor(
       model,
-      [&](const TensorPlace&, const Weight& w) { count += w.pattern == pattern && w.encoding == encoding; },
+      [&](const TensorPlace&, const Weight& w) { count += w.format == WeightFormat(pattern, encoding); },
       [](const TensorPlace&, const std::vector<float>&) {});
   return count;
 }
@@ -138,7 +138,7 @@ TEST(Storage, Int8IsThatOfTheLinears) {
     EXPECT_LT(check.rounding, 2e-2);
     const Model read = load_model(packed.path());
     EXPECT_EQ(linears_of(read, sparse ? k2of4 : kDense, Encoding::kInt8), 14);
-    EXPECT_EQ(read.embedding.encoding, Encoding::kBF16);
+    EXPECT_EQ(read.embedding.format.encoding, Encoding::kBF16);
     EXPECT_EQ(config_of(packed)["torch_dtype"], "bfloat16");
     // What was rounded once is not rounded again.
     const TempDir again;
@@ -147,6 +147,55 @@ TEST(Storage, Int8IsThatOfTheLinears) {
     const TempDir f32;
     save_hf(read, f32.path(), {.dtype = Encoding::kF32});
     EXPECT_EQ(largest_difference(logits(read), logits(load_model(f32.path()))), 0.0);
+    const TempDir plain;
+    save_hf(read, plain.path());
+    EXPECT_EQ(linears_of(load_model(plain.path()), kDense, Encoding::kBF16), 15);
+  }
+}
+
+TinyModelOptions wide_options() {
+  TinyModelOptions options;  // rows of 64 and 128 values
+  options.width = 64;
+  options.heads = 8;
+  options.kv_heads = 4;
+  options.intermediate = 128;
+  return options;
+}
+
+TEST(Storage, Int4IsThatOfTheLinears) {
+  for (const char* name : {"int4", "int4-g32", "int4-g64-z", "2:4-int4-g32", "2:4-int4-g64-z", "int8-g64"}) {
+    SCOPED_TRACE(name);
+    const WeightFormat format = parse_format(name);
+    const Pattern pattern = format.pattern.dense() ? Pattern{4, 4} : format.pattern;
+    const Model model = sparse_model(pattern, Encoding::kBF16, wide_options());
+    const TempDir packed;
+    save_hf(model, packed.path(), {.dtype = format.in(kDense), .format = StorageFormat::kPacked});
+    const SavedCheck check = verify_saved(model, packed.path());
+    EXPECT_GT(check.rounding, 1e-3);
+    EXPECT_LT(check.rounding, format.group == 0 ? 0.3 : 0.15);
+    const Model read = load_model(packed.path());
+    int64_t linears = 0;
+    for_each_tensor(
+        read, [&](const TensorPlace&, const Weight& w) { linears += w.format == format; },
+        [](const TensorPlace&, const std::vector<float>&) {});
+    EXPECT_EQ(linears, 14);
+    EXPECT_EQ(read.embedding.format, Encoding::kBF16);
+    const Json storage = config_of(packed)["quantization_config"];
+    EXPECT_EQ(storage["version"], 2);
+    EXPECT_EQ(storage["tensors"]["model.layers.0.mlp.down_proj.weight"], name);
+    EXPECT_EQ(storage["int8"], Json::array());
+    // What was rounded once is not rounded again.
+    const TempDir again;
+    save_hf(read, again.path(), {.format = StorageFormat::kPacked});
+    EXPECT_TRUE(weights_of(again) == weights_of(packed));
+    EXPECT_EQ(config_of(again), config_of(packed));
+    const TempDir f32;
+    save_hf(read, f32.path(), {.dtype = Encoding::kF32});
+    EXPECT_EQ(largest_difference(logits(read), logits(load_model(f32.path()))), 0.0);
+    const TempDir int8;
+    save_hf(read, int8.path(), {.dtype = Encoding::kInt8, .format = StorageFormat::kPacked});
+    EXPECT_EQ(linears_of(load_model(int8.path()), format.pattern, Encoding::kInt8), 14);
+    EXPECT_EQ(config_of(int8)["quantization_config"]["version"], 1);
     const TempDir plain;
     save_hf(read, plain.path());
     EXPECT_EQ(linears_of(load_model(plain.path()), kDense, Encoding::kBF16), 15);
@@ -245,6 +294,11 @@ TEST(Storage, RefusesWhatCannotBe) {
   EXPECT_PARE_ERROR(save({.dtype = Encoding::kInt8}), ErrorCode::kUsage, "int8 needs the format packed");
   EXPECT_PARE_ERROR(save({.dtype = Encoding::kInt8, .format = StorageFormat::kSparse24Bitmask}),
                     ErrorCode::kUsage, "sparse-24-bitmask folders are f32, f16 or bf16");
+  EXPECT_PARE_ERROR(save({.dtype = WeightFormat(kDense, Encoding::kInt4, 32)}), ErrorCode::kUsage,
+                    "int4-g32 needs the format packed");
+  EXPECT_PARE_ERROR(
+      save({.dtype = WeightFormat(kDense, Encoding::kInt4, 32), .format = StorageFormat::kPacked}),
+      ErrorCode::kInvalid, "mlp.down_proj.weight\" cannot be int4-g32: its rows of 48 values do not divide");
   EXPECT_PARE_ERROR(save({.pattern = k2of4}), ErrorCode::kUsage, "a pattern needs the format packed");
   EXPECT_PARE_ERROR(save({.dtype = Encoding::kQ8_0, .format = StorageFormat::kPacked}), ErrorCode::kUsage,
                     "q8_0");
@@ -274,7 +328,7 @@ TEST(Storage, RefusesConfigsItDoesNotKnow) {
       {R"({"quant_method":"compressed-tensors","sparsity_config":{"targets":[]}})", ErrorCode::kFormat,
        "\"format\" is missing"},
       {R"({"quant_method":"pare","format":"packed"})", ErrorCode::kFormat, "\"version\" is missing"},
-      {R"({"quant_method":"pare","format":"packed","version":2})", ErrorCode::kUnsupported, "of version 2"},
+      {R"({"quant_method":"pare","format":"packed","version":3})", ErrorCode::kUnsupported, "of version 3"},
       {R"({"quant_method":"pare","format":"blocks","version":1})", ErrorCode::kUnsupported, "\"blocks\""},
       {R"({"quant_method":"pare","format":"packed","version":1})", ErrorCode::kFormat,
        "\"tensors\" is missing"},
@@ -284,6 +338,10 @@ TEST(Storage, RefusesConfigsItDoesNotKnow) {
        ErrorCode::kFormat, "the pattern of tensor \"x.weight\" is \"4:2\""},
       {R"({"quant_method":"pare","format":"packed","version":1,"tensors":{"x.weight":24}})",
        ErrorCode::kFormat, "the pattern of tensor \"x.weight\" is 24"},
+      {R"({"quant_method":"pare","format":"packed","version":2,"tensors":{"x.weight":"int4-g16"}})",
+       ErrorCode::kFormat, "the pattern of tensor \"x.weight\" is \"int4-g16\""},
+      {R"({"quant_method":"pare","format":"packed","version":2,"tensors":{"x.weight":"2:4-bf16"}})",
+       ErrorCode::kFormat, "the pattern of tensor \"x.weight\" is \"2:4-bf16\", expected \"dense\", N:M"},
   };
   for (const auto& [text, code, message] : cases) {
     SCOPED_TRACE(text);

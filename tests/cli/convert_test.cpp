@@ -102,7 +102,7 @@ std::string sparse_model(const TempDir& folder, Pattern pattern) {
         Matrix<float> values = decode(linear.weight);
         for (int64_t i = 0; i < values.size(); ++i)
           if (i % pattern.group >= pattern.kept) values.data()[i] = 0.0f;
-        linear.weight = Weight::from_matrix(values.view(), linear.weight.encoding);
+        linear.weight = Weight::from_matrix(values.view(), linear.weight.format.encoding);
       });
   const fs::path path = folder / "sparse";
   fs::create_directory(path);
@@ -176,6 +176,23 @@ TEST(Convert, PackedPatternsAndTypes) {
   EXPECT_EQ(pattern_of(converted(folder, kTinyModel, "d", {"--to", "packed", "--dtype", "int8"})), "dense");
 }
 
+TEST(Convert, FourBitsWithAScaleForEveryGroup) {
+  const TempDir folder;
+  const std::string dense = sparse_model(folder, k2of4);
+  const std::string int4 = converted(folder, dense, "a", {"--to", "packed", "--dtype", "int4-g32-z"});
+  const Json facts = pare_json({"inspect", int4});
+  EXPECT_EQ(facts["encodings"]["int4-g32-z"]["matrices"], 28);
+  EXPECT_EQ(facts["matrices"][1]["pattern"], "2:4");
+  // Half of the codes and the mask; a scale and a zero point for 32 columns.
+  EXPECT_EQ(facts["matrices"][1]["bits_per_weight"], 2.0 + 1.0 + 40.0 / 32);
+  EXPECT_NEAR(perplexity(int4), perplexity(dense), 0.1 * perplexity(dense));
+  const std::string back = converted(folder, int4, "back");
+  const std::string gguf = converted(folder, int4, "back.gguf");
+  EXPECT_EQ(pare_json({"inspect", back})["encodings"]["bf16"]["matrices"], 29);
+  EXPECT_TRUE(file_contents(gguf) == file_contents(converted(folder, back, "dense.gguf")));
+  EXPECT_EQ(pare({"generate", int4, "-p", "a", "-n", "4"}).status, 0);
+}
+
 TEST(Convert, RefusesSparseRequestsThatMakeNoSense) {
   const TempDir folder;
   const std::string out = (folder / "out").string();
@@ -189,6 +206,7 @@ TEST(Convert, RefusesSparseRequestsThatMakeNoSense) {
   refused({"--to", "packed", "--pattern", "4:2"}, 2, "'4:2' is not N:M");
   refused({"--pattern", "2:4"}, 2, "--pattern needs --to packed");
   refused({"--dtype", "int8"}, 2, "--dtype int8 needs --to packed");
+  refused({"--dtype", "int4-g32"}, 2, "--dtype int4-g32 needs --to packed");
   refused({"--to", "sparse-24-bitmask", "--dtype", "int8"}, 2, "--dtype int8 needs --to packed");
   refused({"--to", "blocks"}, 2, "--to");
   expect_failure({"convert", kTinyModel, "-o", out + ".gguf", "--to", "packed"}, 2,

@@ -52,7 +52,7 @@ TEST(WriteCompressed, FolderHoldsWhatLoadersNeedAndReadsBack) {
                              "generation_config.json", "pare.json"})
       EXPECT_THAT(names, testing::Contains(name));
     const Model reloaded = load_model(dir / "out");
-    EXPECT_EQ(reloaded.embedding.encoding, dtype);
+    EXPECT_EQ(reloaded.embedding.format.encoding, dtype);
     EXPECT_EQ(reloaded.config.blocks, model.config.blocks);
     // bf16 keeps 8 bits: weights move by up to 2^-9, and logits by a few of those.
     const double tolerance = dtype == Encoding::kF32 ? 1e-6 : dtype == Encoding::kF16 ? 4e-3 : 3e-2;

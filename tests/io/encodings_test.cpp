@@ -27,7 +27,7 @@ class BlockEncodings : public ::testing::TestWithParam<const char*> {
 
 TEST_P(BlockEncodings, DecodeToTheBit) {
   const Weight weight = as_weight(tensor(".blocks"));
-  EXPECT_EQ(encoding_info(weight.encoding).name, GetParam());
+  EXPECT_EQ(encoding_info(weight.format.encoding).name, GetParam());
   const Matrix<float> values = decode(weight);
   EXPECT_TRUE(same_bytes(std::as_bytes(std::span(values.data(), static_cast<size_t>(values.size()))),
                          tensor(".values").bytes));
@@ -36,11 +36,11 @@ TEST_P(BlockEncodings, DecodeToTheBit) {
 // Blocks stand alone: any of them decodes from where it begins.
 TEST_P(BlockEncodings, DecodeRangesOfARow) {
   const Weight weight = as_weight(tensor(".blocks"));
-  const EncodingInfo& info = encoding_info(weight.encoding);
+  const EncodingInfo& info = encoding_info(weight.format.encoding);
   const Matrix<float> values = decode(weight);
   std::vector<float> part(static_cast<size_t>(info.block_values));
   for (int64_t block = 0; block < weight.cols / info.block_values; ++block) {
-    decode_values(weight.encoding, weight.data + block * info.block_bytes, info.block_values, part.data());
+    decode_values(weight.format.encoding, weight.data + block * info.block_bytes, info.block_values, part.data());
     EXPECT_TRUE(std::equal(part.begin(), part.end(), values.row(0) + block * info.block_values));
   }
 }

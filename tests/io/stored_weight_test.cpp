@@ -19,15 +19,16 @@ constexpr const char* kName = "model.x.weight";
 constexpr int64_t kRows = 5;
 constexpr int64_t kCols = 20;
 
-Weight make(Pattern pattern, Encoding encoding) {
+Weight make(const WeightFormat& format, int64_t cols = kCols) {
   Rng rng(1);
-  Matrix<float> values = Matrix<float>::zeros(kRows, kCols);
+  const Pattern pattern = format.pattern;
+  Matrix<float> values = Matrix<float>::zeros(kRows, cols);
   for (int64_t r = 0; r < kRows; ++r)
-    for (int64_t c = 0; c < kCols; ++c)
+    for (int64_t c = 0; c < cols; ++c)
       if (pattern.dense() || (c + r) % pattern.group < pattern.kept)
         values(r, c) = static_cast<float>(rng.normal());
   // A group has `kept` of them wherever the row starts.
-  return to_pattern(Weight::from_matrix(values.view(), encoding), pattern, kName);
+  return to_pattern(Weight::from_matrix(values.view(), format.in(kDense)), pattern, kName);
 }
 
 // The tensors of a weight as a file gives them.
@@ -36,8 +37,8 @@ struct Tensors {
   std::vector<SkippedTensor> skipped;
   std::set<std::string> used;
 
-  Tensors(StorageFormat format, const Weight& w) {
-    for (const PartPlan& part : plan_parts(format, kName, w.rows, w.cols, w.pattern, w.encoding)) {
+  Tensors(StorageFormat storage, const Weight& w) {
+    for (const PartPlan& part : plan_parts(storage, kName, w.rows, w.cols, w.format)) {
       const Weight bytes = part_of(w, part.kind);
       set(part.tensor, {bytes.data, static_cast<size_t>(bytes.bytes())});
     }
@@ -55,8 +56,8 @@ struct Tensors {
     std::memcpy(bytes.data() + index * sizeof(T), &value, sizeof(T));
     set({name, tensor.encoding, tensor.shape}, bytes);
   }
-  Weight packed(Pattern pattern, int64_t cols = kCols) {
-    return packed_matrix({"file", map, skipped}, kName, kRows, cols, pattern, used);
+  Weight packed(const WeightFormat& stated, int64_t cols = kCols) {
+    return packed_matrix({"file", map, skipped}, kName, kRows, cols, stated, used);
   }
   Weight bitmask(int64_t cols = kCols) {
     return bitmask_matrix({"file", map, skipped}, kName, kRows, cols, used);
@@ -76,10 +77,10 @@ TEST(StoredWeight, PackedPartsMakeTheMatrix) {
       const Pattern pattern = std::string_view(name) == "dense" ? kDense : parse_pattern(name);
       if (pattern.dense() && e != Encoding::kInt8) continue;
       SCOPED_TRACE(fmt::format("{} {}", name, encoding_info(e).name));
-      const Weight weight = make(pattern, e);
+      const Weight weight = make({pattern, e});
       Tensors tensors(StorageFormat::kPacked, weight);
-      const Weight got = tensors.packed(pattern);
-      EXPECT_EQ(got.encoding, e);
+      const Weight got = tensors.packed({pattern, Encoding::kF32});
+      EXPECT_EQ(got.format, WeightFormat(pattern, e));
       EXPECT_EQ(got.bytes(), weight.bytes());
       EXPECT_EQ(tensors.used.size(), tensors.map.size());
       expect_same(got, weight);
@@ -88,7 +89,7 @@ TEST(StoredWeight, PackedPartsMakeTheMatrix) {
 
 TEST(StoredWeight, BitmaskPartsMakeTheMatrix) {
   for (const Encoding e : {Encoding::kF32, Encoding::kF16, Encoding::kBF16}) {
-    const Weight weight = make(k2of4, e);
+    const Weight weight = make({k2of4, e});
     Tensors tensors(StorageFormat::kSparse24Bitmask, weight);
     EXPECT_EQ(tensors.map.at("model.x.compressed").shape, (std::vector<int64_t>{kRows, kCols / 2}));
     EXPECT_EQ(tensors.map.at("model.x.bitmask").shape, (std::vector<int64_t>{kRows, 3}));
@@ -101,19 +102,19 @@ TEST(StoredWeight, BitmaskPartsMakeTheMatrix) {
 TEST(StoredWeight, PlainMatricesAreOneTensor) {
   for (const StorageFormat format :
        {StorageFormat::kPlain, StorageFormat::kPacked, StorageFormat::kSparse24Bitmask}) {
-    const auto parts = plan_parts(format, kName, 3, 4, kDense, Encoding::kF16);
+    const auto parts = plan_parts(format, kName, 3, 4, Encoding::kF16);
     ASSERT_EQ(parts.size(), 1u);
     EXPECT_EQ(parts[0].tensor, (TensorPlan{kName, Encoding::kF16, {3, 4}}));
   }
 }
 
 TEST(StoredWeight, PartsOfSeveralFilesStayMapped) {
-  const Weight weight = make(k2of4, Encoding::kInt8);
+  const Weight weight = make({k2of4, Encoding::kInt8});
   const TempDir folder;
   std::vector<TensorPlan> plan;
   std::map<std::string, PartKind> kinds;
   for (const PartPlan& part :
-       plan_parts(StorageFormat::kPacked, kName, kRows, kCols, k2of4, Encoding::kInt8)) {
+       plan_parts(StorageFormat::kPacked, kName, kRows, kCols, {k2of4, Encoding::kInt8})) {
     plan.push_back(part.tensor);
     kinds[part.tensor.name] = part.kind;
   }
@@ -124,7 +125,8 @@ TEST(StoredWeight, PartsOfSeveralFilesStayMapped) {
   {
     const ModelTensors model = read_model_tensors(folder.path());
     std::set<std::string> used;
-    got = packed_matrix({"file", model.tensors, model.skipped}, kName, kRows, kCols, k2of4, used);
+    got = packed_matrix({"file", model.tensors, model.skipped}, kName, kRows, kCols, {k2of4, Encoding::kF32},
+                        used);
   }
   release_pages(got);
   expect_same(got, weight);
@@ -134,11 +136,11 @@ TEST(StoredWeight, RefusesBrokenPackedParts) {
   const std::string values = std::string(kName) + ".values";
   const std::string mask = std::string(kName) + ".mask";
   const std::string scale = std::string(kName) + ".scale";
-  const Weight weight = make(k2of4, Encoding::kInt8);
+  const Weight weight = make({k2of4, Encoding::kInt8});
   const auto damaged = [&](auto&& edit, Pattern pattern = k2of4, int64_t cols = kCols) {
     Tensors tensors(StorageFormat::kPacked, weight);
     edit(tensors);
-    tensors.packed(pattern, cols);
+    tensors.packed({pattern, Encoding::kF32}, cols);
   };
   const auto nothing = [](Tensors&) {};
   damaged(nothing);
@@ -191,8 +193,95 @@ TEST(StoredWeight, RefusesBrokenPackedParts) {
                       "file: model.x.weight: the scale of row 3 is");
 }
 
+// Codes with a grid of scales: their format has to be stated.
+constexpr int64_t kWide = 128;
+const WeightFormat kGridFormats[] = {{kDense, Encoding::kInt4},           {kDense, Encoding::kInt4, 32},
+                                     {kDense, Encoding::kInt4, 64, true}, {k2of4, Encoding::kInt4, 32},
+                                     {k2of4, Encoding::kInt4, 128, true}, {{1, 4}, Encoding::kInt4, 0, true},
+                                     {kDense, Encoding::kInt8, 32},       {k2of4, Encoding::kInt8, 64}};
+
+TEST(StoredWeight, GridsOfScalesMakeTheMatrix) {
+  for (const WeightFormat& format : kGridFormats) {
+    SCOPED_TRACE(format_name(format));
+    const Weight weight = make(format, kWide);
+    Tensors tensors(StorageFormat::kPacked, weight);
+    const Weight got = tensors.packed(format, kWide);
+    EXPECT_EQ(got.format, format);
+    EXPECT_EQ(got.bytes(), weight.bytes());
+    EXPECT_EQ(tensors.used.size(), tensors.map.size());
+    expect_same(got, weight);
+  }
+  const Tensors tensors(StorageFormat::kPacked, make({k2of4, Encoding::kInt4, 32, true}, kWide));
+  const auto shape = [&](const char* part) { return tensors.map.at(std::string(kName) + part).shape; };
+  EXPECT_EQ(shape(".values"), (std::vector<int64_t>{kRows, kWide / 4}));
+  EXPECT_EQ(shape(".mask"), (std::vector<int64_t>{kRows, kWide / 8}));
+  EXPECT_EQ(shape(".scale"), (std::vector<int64_t>{kRows, 4}));
+  EXPECT_EQ(shape(".zero_point"), (std::vector<int64_t>{kRows, 4}));
+}
+
+TEST(StoredWeight, RefusesBrokenGrids) {
+  const std::string values = std::string(kName) + ".values";
+  const std::string scale = std::string(kName) + ".scale";
+  const std::string zero_point = std::string(kName) + ".zero_point";
+  const WeightFormat format{k2of4, Encoding::kInt4, 32, true};
+  const Weight weight = make(format, kWide);
+  const auto damaged = [&](auto&& edit, const WeightFormat& stated, int64_t cols = kWide) {
+    Tensors tensors(StorageFormat::kPacked, weight);
+    edit(tensors);
+    tensors.packed(stated, cols);
+  };
+  const auto nothing = [](Tensors&) {};
+  damaged(nothing, format);
+  for (const std::string& name : {values, scale, zero_point})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.map.erase(name); }, format), ErrorCode::kNotFound,
+                      fmt::format("file: tensor \"{}\" is missing", name));
+  EXPECT_PARE_ERROR(damaged(nothing, format, 100), ErrorCode::kFormat,
+                    "file: \"model.x.weight\" cannot be 2:4-int4-g32-z: its rows of 100 values do not divide "
+                    "into groups of 32");
+  EXPECT_PARE_ERROR(damaged(nothing, {{3, 5}, Encoding::kInt4, 32}, 160), ErrorCode::kFormat,
+                    "cannot be 3:5-int4-g32: groups of 32 columns do not divide into groups of 5");
+  EXPECT_PARE_ERROR(damaged(nothing, {{1, 32}, Encoding::kInt4, 32}, 96), ErrorCode::kFormat,
+                    "cannot be 1:32-int4-g32: the 3 stored values of a row do not divide into blocks of 2");
+  EXPECT_PARE_ERROR(damaged(nothing, {k2of4, Encoding::kInt4, 64, true}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight.scale\": expected shape (5, 2), got (5, 4)");
+  EXPECT_PARE_ERROR(damaged(nothing, {k2of4, Encoding::kInt4, 0, true}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight.scale\": expected shape (5), got (5, 4)");
+  EXPECT_PARE_ERROR(damaged(nothing, {kDense, Encoding::kInt4, 32, true}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight.values\": expected shape (5, 64), got (5, 32)");
+  EXPECT_PARE_ERROR(damaged(nothing, {{1, 4}, Encoding::kInt8, 32}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight.values\": expected type int8, got u8");
+  EXPECT_PARE_ERROR(damaged(nothing, {{1, 4}, Encoding::kF32}), ErrorCode::kFormat,
+                    "expected type f32, f16, bf16 or int8, got u8");
+  EXPECT_PARE_ERROR(damaged(
+                        [&](Tensors& t) {
+                          t.set({scale, Encoding::kF16, {5, 4}});
+                        },
+                        format),
+                    ErrorCode::kFormat, "tensor \"model.x.weight.scale\": expected type f32, got f16");
+  EXPECT_PARE_ERROR(damaged(
+                        [&](Tensors& t) {
+                          t.set({zero_point, Encoding::kInt8, {5, 4}});
+                        },
+                        format),
+                    ErrorCode::kFormat, "tensor \"model.x.weight.zero_point\": expected type u8, got int8");
+  EXPECT_PARE_ERROR(damaged(
+                        [&](Tensors& t) {
+                          t.set({zero_point, Encoding::kU8, {5}});
+                        },
+                        format),
+                    ErrorCode::kFormat,
+                    "tensor \"model.x.weight.zero_point\": expected shape (5, 4), got (5)");
+  EXPECT_PARE_ERROR(
+      damaged([&](Tensors& t) { t.edit(zero_point, 6, uint8_t{16}); }, format), ErrorCode::kFormat,
+      "file: model.x.weight: the zero point of row 1, columns 64 to 95 is 16, expected 0 to 15");
+  for (const float bad :
+       {-1.0f, std::numeric_limits<float>::infinity(), std::numeric_limits<float>::quiet_NaN()})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.edit(scale, 19, bad); }, format), ErrorCode::kFormat,
+                      "file: model.x.weight: the scale of row 4, columns 96 to 127 is");
+}
+
 TEST(StoredWeight, RefusesBrokenBitmaskParts) {
-  const Weight weight = make(k2of4, Encoding::kBF16);
+  const Weight weight = make({k2of4, Encoding::kBF16});
   const auto damaged = [&](auto&& edit, int64_t cols = kCols) {
     Tensors tensors(StorageFormat::kSparse24Bitmask, weight);
     edit(tensors);

@@ -57,7 +57,8 @@ void fill_weights(Guarded& w, uint64_t seed, Pattern pattern) {
 
 std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
   for (const LinearImpl& impl : linear_impls())
-    if (impl.needs == Isa::kReference && impl.accepts({weight.pattern, compute, weight.rows, weight.cols}))
+    if (impl.needs == Isa::kReference &&
+        impl.accepts({weight.format.pattern, compute, weight.rows, weight.cols}))
       return impl.pack(std::span(&weight, 1));
   ADD_FAILURE() << "no reference";
   return nullptr;
@@ -298,10 +299,11 @@ TEST(Linear, PacksEveryEncoding) {
   constexpr int64_t kRows = 19;
   constexpr int64_t kCols = 96;
   Rng rng(11);
-  for (const Encoding encoding :
-       {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ4_1}) {
+  const std::vector<float> ones(kRows * kCols / 32, 1.0f);
+  for (const Encoding encoding : {Encoding::kF32, Encoding::kF16, Encoding::kBF16, Encoding::kQ8_0,
+                                  Encoding::kQ4_0, Encoding::kQ4_1, Encoding::kInt4}) {
     Weight weight;
-    if (encoding <= Encoding::kBF16) {
+    if (is_float(encoding)) {
       Guarded w(kRows, kCols, test::kPoison);
       fill_weights(w, 12, kDense);
       weight = Weight::from_matrix(MatrixView<const float>(w.view()), encoding);
@@ -311,11 +313,16 @@ TEST(Linear, PacksEveryEncoding) {
           std::make_shared<std::vector<std::byte>>(static_cast<size_t>(kRows * row_bytes(encoding, kCols)));
       for (std::byte& b : *bytes) b = static_cast<std::byte>(rng.below(256));
       constexpr uint16_t kOne = 0x3c00;  // f16
-      for (size_t i = 0; i < bytes->size(); i += static_cast<size_t>(info.block_bytes)) {
+      for (size_t i = 0; is_block_encoding(encoding) && i < bytes->size();
+           i += static_cast<size_t>(info.block_bytes)) {
         std::memcpy(bytes->data() + i, &kOne, 2);
         if (encoding == Encoding::kQ4_1) std::memcpy(bytes->data() + i + 2, &kOne, 2);
       }
-      weight = {kDense, encoding, kRows, kCols, bytes->data(), bytes};
+      weight = {encoding, kRows, kCols, bytes->data(), bytes};
+      if (is_code(encoding)) {
+        weight.format.group = 32;
+        weight.scales = reinterpret_cast<const std::byte*>(ones.data());
+      }
     }
     const Matrix<float> values = decode(weight);
     for (const LinearImpl& impl : linear_impls()) {
@@ -336,7 +343,7 @@ TEST(Linear, PacksEveryEncoding) {
             largest = std::max(largest, std::fabs(values(o, k)));
           }
           // Eight bits with a scale a row are off by half a step of largest / 127 a value.
-          const bool exact = compute_type(impl) != ComputeType::kInt8 || encoding <= Encoding::kBF16;
+          const bool exact = compute_type(impl) != ComputeType::kInt8 || is_float(encoding);
           ASSERT_NEAR(y(t, o), expected, exact ? 0.0 : inputs * largest / 254.0)
               << "token " << t << " output " << o;
         }

@@ -63,7 +63,7 @@ TEST(SparseWeight, RoundTripsToTheBit) {
       const Weight dense = Weight::from_matrix(values.view(), e);
       const Weight sparse = to_pattern(dense, pattern, "w");
       check_parts(sparse, "w");
-      EXPECT_EQ(sparse.pattern, pattern);
+      EXPECT_EQ(sparse.format.pattern, pattern);
       EXPECT_EQ(sparse.stored_values(), 70 * c.cols / pattern.group * pattern.kept);
       const int64_t scales = e == Encoding::kInt8 ? 70 * 4 : 0;
       EXPECT_EQ(sparse.bytes(),
@@ -127,10 +127,10 @@ TEST(SparseWeight, ChangesPatternsAndEncodings) {
   const Weight wide = to_pattern(narrow, {4, 8}, "w");
   check_parts(wide, "w");
   expect_same(wide, dense);
-  expect_same(to_encoding(narrow, Encoding::kF32), dense);
+  expect_same(to_format(narrow, Encoding::kF32, "w"), dense);
   // int8 of the kept values is int8 of the row: zeros do not move the scale.
   const Weight quantised = Weight::from_matrix(decode(dense).view(), Encoding::kInt8);
-  expect_same(to_pattern(to_encoding(narrow, Encoding::kInt8), {1, 4}, "w"), quantised);
+  expect_same(to_format(narrow, {{1, 4}, Encoding::kInt8}, "w"), quantised);
 }
 
 TEST(SparseWeight, Int8IsScaleTimesWholeNumber) {

@@ -62,7 +62,7 @@ TEST(Weight, ReleasedPagesComeBack) {
   std::ofstream(path, std::ios::binary)
       .write(reinterpret_cast<const char*>(values.data()), static_cast<std::streamsize>(values.size() * 4));
   const auto file = MappedFile::open(path);
-  Weight mapped{kDense, Encoding::kF32, 100, 99, file->bytes().data() + 400, file, true};
+  Weight mapped{Encoding::kF32, 100, 99, file->bytes().data() + 400, file, true};
   const Weight own = Weight::from_matrix(decode(mapped).view());
   release_pages(mapped);
   release_pages(own);  // not a mapping: nothing may happen to it

@@ -31,21 +31,31 @@ struct Options {
   std::string dtype = "same";
   uint64_t max_shard_bytes = kDefaultShardBytes;
 
-  std::optional<Encoding> encoding() const;
+  std::optional<WeightFormat> values() const;
   StorageFormat format() const { return storage_format(to); }
 };
 
 struct TypeName {
   const char* name;
-  std::optional<Encoding> encoding;
+  std::optional<WeightFormat> format;
 };
-constexpr TypeName kTypes[] = {
-    {"same", std::nullopt},    {"f32", Encoding::kF32},   {"f16", Encoding::kF16},  {"bf16", Encoding::kBF16},
-    {"int8", Encoding::kInt8}, {"q8_0", Encoding::kQ8_0}, {"q4_0", Encoding::kQ4_0}};
+constexpr TypeName kTypes[] = {{"same", std::nullopt},
+                               {"f32", Encoding::kF32},
+                               {"f16", Encoding::kF16},
+                               {"bf16", Encoding::kBF16},
+                               {"int8", Encoding::kInt8},
+                               {"q8_0", Encoding::kQ8_0},
+                               {"q4_0", Encoding::kQ4_0},
+                               {"int4-g32", WeightFormat(kDense, Encoding::kInt4, 32)},
+                               {"int4-g64", WeightFormat(kDense, Encoding::kInt4, 64)},
+                               {"int4-g128", WeightFormat(kDense, Encoding::kInt4, 128)},
+                               {"int4-g32-z", WeightFormat(kDense, Encoding::kInt4, 32, true)},
+                               {"int4-g64-z", WeightFormat(kDense, Encoding::kInt4, 64, true)},
+                               {"int4-g128-z", WeightFormat(kDense, Encoding::kInt4, 128, true)}};
 
-std::optional<Encoding> Options::encoding() const {
+std::optional<WeightFormat> Options::values() const {
   for (const TypeName& type : kTypes)
-    if (type.name == dtype) return type.encoding;
+    if (type.name == dtype) return type.format;
   fail(ErrorCode::kInternal, "no type {}", dtype);
 }
 
@@ -76,7 +86,9 @@ void convert_to_gguf(const Options& options, const Model& original) {
   const Model model = with_whole_values(original);
   OutputFile file(options.out, options.model);
   const Tokenizer tokenizer = load_tokenizer(options.model);
-  save_gguf(model, tokenizer, file.path(), options.encoding(), read_chat_info(options.model, tokenizer),
+  std::optional<Encoding> dtype;
+  if (const auto values = options.values()) dtype = values->encoding;
+  save_gguf(model, tokenizer, file.path(), dtype, read_chat_info(options.model, tokenizer),
             read_manifest(options.model), further_metadata(options.model));
   print_check(verify_saved(model, file.path()));
   file.commit();
@@ -85,7 +97,7 @@ void convert_to_gguf(const Options& options, const Model& original) {
 void convert_to_folder(const Options& options, std::optional<Pattern> pattern, const Model& model) {
   OutputFolder folder(options.out, options.model);
   copy_tokenizer_files(options.model, folder.path());
-  save_hf(model, folder.path(), {options.encoding(), options.format(), pattern, options.max_shard_bytes});
+  save_hf(model, folder.path(), {options.values(), options.format(), pattern, options.max_shard_bytes});
   const std::string manifest = read_manifest(options.model);
   if (!manifest.empty()) write_file(folder.path() / kManifestFile, manifest);
   const SavedCheck check = verify_saved(model, folder.path());
@@ -100,15 +112,16 @@ void convert_to_folder(const Options& options, std::optional<Pattern> pattern, c
 
 void run(const Options& options) {
   const bool gguf = fs::path(options.out).extension() == ".gguf";
-  const auto encoding = options.encoding();
-  if (!gguf && encoding && is_block_encoding(*encoding))
+  const auto values = options.values();
+  if (!gguf && values && is_block_encoding(values->encoding))
     fail(ErrorCode::kUsage,
-         "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16, bf16 or int8", options.dtype);
+         "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16, bf16, int8 or int4",
+         options.dtype);
   const StorageFormat format = options.format();
   if (gguf && format != StorageFormat::kPlain)
     fail(ErrorCode::kUsage, "--to {} needs a Hugging Face folder: a .gguf file is dense", options.to);
-  if (encoding == Encoding::kInt8 && format != StorageFormat::kPacked)
-    fail(ErrorCode::kUsage, "--dtype int8 needs --to packed");
+  if (values && is_code(values->encoding) && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--dtype {} needs --to packed", options.dtype);
   if (!options.pattern.empty() && format != StorageFormat::kPacked)
     fail(ErrorCode::kUsage, "--pattern needs --to packed");
   std::optional<Pattern> pattern;
@@ -139,8 +152,9 @@ void add_convert(CLI::App& app) {
   command
       ->add_option(
           "--dtype", options->dtype,
-          "Type of the matrices: f32, f16, bf16; for --to packed int8 (of the linears in the layers, one "
-          "scale a row); for a .gguf q8_0 or q4_0, while q4_k_m and the like are what llama-quantize makes "
+          "Type of the matrices: f32, f16, bf16; for --to packed, of the linears in the layers, int8 (one "
+          "scale a row) or int4-g32, int4-g64, int4-g128 (one scale for so many columns; with -z also a zero "
+          "point); for a .gguf q8_0 or q4_0, while q4_k_m and the like are what llama-quantize makes "
           "of "
           "a bf16 .gguf (default: same; where that cannot be, bf16). Norms and biases keep full precision")
       ->check(one_of(names));

@@ -105,14 +105,14 @@ Inspection inspect(const std::string& path) {
       model,
       [&](const TensorPlace& place, const Weight& weight) {
         const std::string role(role_name(place.role));
-        EncodingUse& use = result.encodings[std::string(encoding_info(weight.encoding).name)];
+        EncodingUse& use = result.encodings[format_name(weight.format.in(kDense))];
         ++use.matrices;
         use.values += weight.stored_values();
         use.bytes += weight.bytes();
-        const Sparsity sparsity = measure_sparsity(weight, weight.encoding);
+        const Sparsity sparsity = measure_sparsity(weight, weight.format.encoding);
         release_pages(weight);
-        result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.encoding,
-                                   weight.pattern, sparsity.pattern, sparsity.zeros, weight.bytes()});
+        result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.format,
+                                   sparsity.pattern, sparsity.zeros, weight.bytes()});
         if (place.role != Role::kEmbedding && place.role != Role::kPositions)
           add_linear(result.linears, role, weight, patterns.at(weight.data));
       },

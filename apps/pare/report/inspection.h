@@ -34,9 +34,8 @@ struct MatrixFacts {
   int64_t block = -1;  // −1 outside blocks
   int64_t rows = 0;
   int64_t cols = 0;
-  Encoding encoding = Encoding::kF32;
-  Pattern pattern;   // in which it is stored
-  Pattern possible;  // in which it could be
+  WeightFormat format;
+  Pattern possible;  // in which it could be stored
   int64_t zeros = 0;
   int64_t bytes = 0;
 };

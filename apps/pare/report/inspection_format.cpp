@@ -80,20 +80,19 @@ double bits_per_weight(int64_t bytes, int64_t values) {
 
 // What is said of a matrix besides its sizes: those of one role that share it make a line.
 std::string storage_of(const MatrixFacts& m) {
-  std::string pattern = pattern_name(m.pattern);
-  if (m.possible != m.pattern) pattern += fmt::format(" ({} of zeros)", pattern_name(m.possible));
+  std::string pattern = pattern_name(m.format.pattern);
+  if (m.possible != m.format.pattern) pattern += fmt::format(" ({} of zeros)", pattern_name(m.possible));
   return pattern;
 }
 
 std::string matrices_text(const std::vector<MatrixFacts>& matrices) {
   struct Line {
-    std::string role, storage;
-    std::string_view encoding;
+    std::string role, storage, encoding;
     int64_t count, values, zeros, bytes;
   };
   std::vector<Line> lines;
   for (const MatrixFacts& m : matrices) {
-    const Line add{m.role,  storage_of(m), encoding_info(m.encoding).name, 1, m.rows * m.cols,
+    const Line add{m.role,  storage_of(m), format_name(m.format.in(kDense)), 1, m.rows * m.cols,
                    m.zeros, m.bytes};
     const auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& l) {
       return l.role == add.role && l.storage == add.storage && l.encoding == add.encoding;
@@ -109,7 +108,7 @@ std::string matrices_text(const std::vector<MatrixFacts>& matrices) {
   }
   Table table({"matrices", "pattern", "encoding", "count", "zeros", "bits per weight"});
   for (const Line& l : lines)
-    table.add({l.role, l.storage, std::string(l.encoding), fmt::format("{}", l.count),
+    table.add({l.role, l.storage, l.encoding, fmt::format("{}", l.count),
                fmt::format("{:.3f} %", 100.0 * share(l.zeros, l.values)),
                fmt::format("{:.3f}", bits_per_weight(l.bytes, l.values))});
   return table.text();
@@ -134,8 +133,8 @@ Json matrices_json(const std::vector<MatrixFacts>& matrices) {
                     {"layer", m.block < 0 ? Json() : Json(m.block)},
                     {"rows", m.rows},
                     {"cols", m.cols},
-                    {"encoding", encoding_info(m.encoding).name},
-                    {"pattern", pattern_name(m.pattern)},
+                    {"encoding", format_name(m.format.in(kDense))},
+                    {"pattern", pattern_name(m.format.pattern)},
                     {"possible_pattern", pattern_name(m.possible)},
                     {"zeros", share(m.zeros, m.rows * m.cols)},
                     {"bytes", m.bytes},

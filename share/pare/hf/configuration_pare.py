@@ -33,8 +33,8 @@ def _is_own_storage(quantization):
         return False
     method = quantization.get("quant_method")
     if method == "pare":
-        if quantization.get("format") != "packed" or quantization.get("version") != 1:
-            raise ValueError(f"this code reads packed matrices of version 1, not {quantization.get('format')} of "
+        if quantization.get("format") != "packed" or quantization.get("version") not in (1, 2):
+            raise ValueError(f"this code reads packed matrices of version 1 and 2, not {quantization.get('format')} of "
                              f"version {quantization.get('version')}")
         return True
     sparsity = quantization.get("sparsity_config") or {}
@@ -72,7 +72,7 @@ class PareConfig(PretrainedConfig):
         attention_skip, mlp_skip  whether a matrix (width after, width before) multiplies the residual of that stage; a
                                   parallel layer is one stage, that of its attention
 
-    `storage` is the "quantization_config" of config.json where pare wrote linears without their zeros or in 8 bits: kept
+    `storage` is the "quantization_config" of config.json where pare wrote linears without their zeros or as codes: kept
     under another name, since no quantizer of transformers reads it.
     """
 

@@ -111,28 +111,52 @@ def spread(values, mask, columns):
     return dense
 
 
-class PackedWeight(nn.Module):
-    """A matrix (rows, columns) without its zeros, or in 8 bits with a scale a row, or both: pare's format `packed`."""
+def unpack_int4(codes):
+    """Two codes of 0 to 15 a byte, the lower four bits first (rows, bytes): (rows, 2 · bytes)."""
+    return torch.stack((codes & 15, codes >> 4), dim=-1).flatten(1)
 
-    def __init__(self, rows, columns, pattern, int8):
+
+class PackedWeight(nn.Module):
+    """A matrix (rows, columns) without its zeros, or as codes with scales, or both: pare's format `packed`. `text` is
+    "dense", "2:4", "int4-g32", "2:4-int4-g128-z", …; `int8` says that the values are codes of 8 bits with a scale a row,
+    although the text is a pattern."""
+
+    def __init__(self, rows, columns, text, int8):
         super().__init__()
         self.columns = columns
+        words = text.split("-")
+        pattern = words.pop(0) if ":" in words[0] or words[0] == "dense" else "dense"
+        self.encoding = words.pop(0) if words else "int8" if int8 else "float"
+        group = int(words.pop(0)[1:]) if words and words[0].startswith("g") else None
         kept = columns
         self.register_buffer("mask", None)
         self.register_buffer("scale", None)
+        self.register_buffer("zero_point", None)
         if pattern != "dense":
             n, m = map(int, pattern.split(":"))
             kept = columns // m * n
             self.mask = torch.zeros(rows, (columns + 7) // 8, dtype=torch.uint8)
-        if int8:
-            self.scale = torch.zeros(rows, dtype=torch.float32)
-        dtype = torch.int8 if int8 else torch.get_default_dtype()
-        self.register_buffer("values", torch.zeros(rows, kept, dtype=dtype))
+        if self.encoding != "float":
+            grid = (rows,) if group is None else (rows, columns // group)
+            self.scale = torch.zeros(grid, dtype=torch.float32)
+            if "z" in words:
+                self.zero_point = torch.zeros(grid, dtype=torch.uint8)
+        if self.encoding == "int4":
+            values = torch.zeros(rows, kept // 2, dtype=torch.uint8)
+        else:
+            values = torch.zeros(rows, kept, dtype=torch.int8 if self.encoding == "int8" else torch.get_default_dtype())
+        self.register_buffer("values", values)
 
     def expand(self, dtype):
         values = self.values
         if self.scale is not None:
-            values = values.float() * self.scale.float()[:, None]
+            codes = (unpack_int4(values) if self.encoding == "int4" else values).float()
+            rows, kept = codes.shape
+            scale = self.scale.float().reshape(rows, -1, 1)
+            zero = 8 if self.encoding == "int4" else 0
+            if self.zero_point is not None:
+                zero = self.zero_point.float().reshape(rows, -1, 1)
+            values = ((codes.reshape(rows, scale.shape[1], -1) - zero) * scale).reshape(rows, kept)
         return values.to(dtype) if self.mask is None else spread(values.to(dtype), self.mask, self.columns)
 
 
@@ -140,9 +164,9 @@ class PackedLinear(nn.Module):
     """A linear whose weight is packed. It runs as it is, expanding its weight each time; from_pretrained() makes an
     ordinary nn.Linear of it."""
 
-    def __init__(self, linear, pattern, int8):
+    def __init__(self, linear, text, int8):
         super().__init__()
-        self.weight = PackedWeight(linear.out_features, linear.in_features, pattern, int8)
+        self.weight = PackedWeight(linear.out_features, linear.in_features, text, int8)
         self.bias = linear.bias
 
     def expanded_weight(self, dtype):

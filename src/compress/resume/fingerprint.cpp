@@ -14,6 +14,12 @@ std::string place_text(const TensorPlace& place) {
   return fmt::format("{} {} {}", static_cast<int>(place.role), place.block, place.bias);
 }
 
+std::string format_text(const WeightFormat& format) {
+  std::string text = fmt::format("{} {}", pattern_name(format.pattern), static_cast<int>(format.encoding));
+  if (format.group != 0 || format.zero_points) text += fmt::format(" {}", format_name(format));
+  return text;
+}
+
 // "NAME was X, is Y; …" for the parts that differ.
 std::string differences(const Json& before, const Json& parts) {
   const auto text = [](const Json& json, const std::string& key) {
@@ -42,9 +48,8 @@ std::string model_fingerprint(const Model& model) {
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& w) {
-        pieces.push_back({fmt::format("{} {} {} {} {}", place_text(place), pattern_name(w.pattern),
-                                      static_cast<int>(w.encoding), w.rows, w.cols),
-                          &w});
+        pieces.push_back(
+            {fmt::format("{} {} {} {}", place_text(place), format_text(w.format), w.rows, w.cols), &w});
       },
       [&](const TensorPlace& place, const std::vector<float>& v) {
         const std::string_view bytes(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float));

@@ -21,7 +21,7 @@ void rotate_bias(std::vector<float>& bias, MatrixView<const double> q) {
 
 // The first rows and columns of an f32 weight.
 Weight leading_block(const Weight& weight, int64_t rows, int64_t cols) {
-  PARE_CHECK(weight.encoding == Encoding::kF32);
+  PARE_CHECK(weight.format.encoding == Encoding::kF32);
   return Weight::from_matrix(
       MatrixView<const float>{reinterpret_cast<const float*>(weight.data), rows, cols, weight.cols});
 }

@@ -55,7 +55,8 @@ std::vector<int64_t> within(int64_t total, int64_t first, std::span<const int64_
 }  // namespace
 
 Encoding permuted_encoding(const Weight& weight) {
-  return weight.encoding <= Encoding::kBF16 ? weight.encoding : Encoding::kF32;
+  const Encoding own = weight.format.encoding;
+  return is_float(own) ? own : Encoding::kF32;
 }
 
 void permute_hidden(Stage& stage, std::span<const int64_t> order) {
