@@ -9,8 +9,9 @@
 namespace pare {
 
 // What products are made of. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
-// f32 accumulation. kInt8: weights rounded to 8 bits with one scale a row (round_to_int8), activations to
-// bf16, f32 accumulation. Inputs and outputs are f32 in memory in any case.
+// f32 accumulation. kInt8: weights of 8 bits with one scale a row, activations rounded to bf16, f32
+// accumulation; an int8 weight with one scale a row keeps its codes, any other is rounded (round_to_int8).
+// Inputs and outputs are f32 in memory in any case.
 enum class ComputeType { kF32, kBF16, kInt8 };
 std::string_view compute_type_name(ComputeType type);
 

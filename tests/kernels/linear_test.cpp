@@ -351,6 +351,43 @@ TEST(Linear, PacksEveryEncoding) {
   }
 }
 
+// What a calibration has chosen is what runs: codes of int8 weights, 127 among them or not, and their scales.
+TEST(Linear, KeepsTheCodesOfInt8Weights) {
+  constexpr int64_t kRows = 19;
+  constexpr int64_t kCols = 72;
+  Rng rng(17);
+  std::vector<int8_t> codes(kRows * kCols);
+  std::vector<float> scales(kRows);
+  for (int64_t r = 0; r < kRows; ++r) {
+    scales[static_cast<size_t>(r)] = static_cast<float>(0.01 + rng.uniform());
+    for (int64_t c = 0; c < kCols; ++c)
+      if (kept(7 * r + c / 4, c % 4))
+        codes[static_cast<size_t>(r * kCols + c)] =
+            static_cast<int8_t>(r == 3 ? -128 : static_cast<int64_t>(rng.below(41)) - 20);
+  }
+  Weight weight{Encoding::kInt8, kRows, kCols, reinterpret_cast<const std::byte*>(codes.data()), nullptr};
+  weight.scales = reinterpret_cast<const std::byte*>(scales.data());
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa() || compute_type(impl) != ComputeType::kInt8) continue;
+    const auto packed = impl.pack(std::span(&weight, 1));
+    // A token that is 1 in one column takes that column out: the code times the scale, rounded once.
+    for (const int64_t tokens : {int64_t{1}, kCols}) {
+      SCOPED_TRACE(testing::Message() << impl.name << " tokens " << tokens);
+      for (int64_t first = 0; first < kCols; first += tokens) {
+        Guarded x(tokens, kCols, test::kPoison);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t c = 0; c < kCols; ++c) x.view()(t, c) = c == first + t ? 1.0f : 0.0f;
+        const Matrix<float> y = apply_guarded(*packed, x);
+        for (int64_t t = 0; t < tokens; ++t)
+          for (int64_t r = 0; r < kRows; ++r)
+            ASSERT_EQ(y(t, r), static_cast<float>(codes[static_cast<size_t>(r * kCols + first + t)]) *
+                                   scales[static_cast<size_t>(r)])
+                << "row " << r << " column " << first + t;
+      }
+    }
+  }
+}
+
 // Every way two of four places may be filled, in every group of a block, gives what the zeros give.
 TEST(Linear, KeepsEveryPlaceOfAGroup) {
   constexpr int64_t kCols = 64;  // two blocks

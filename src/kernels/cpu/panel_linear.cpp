@@ -6,7 +6,6 @@
 
 #include "base/bf16.h"
 #include "base/parallel.h"
-#include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
@@ -109,10 +108,12 @@ class PanelLinear final : public HostLinear {
     for (int64_t lane = 0; lane < kPanelRows; ++lane) {
       float* row = rows + lane * columns_;
       const int64_t r = p * kPanelRows + lane;
-      const int64_t filled = r < out_features() ? in_features() : 0;
-      if (filled > 0) decode_row(stack, r, row);
-      std::fill(row + filled, row + columns_, 0.0f);
-      if (scales_.size() != 0) scales_[static_cast<size_t>(r)] = round_to_int8(row, columns_, row);
+      const bool exists = r < out_features();
+      if (scales_.size() != 0)
+        scales_[static_cast<size_t>(r)] = exists ? int8_row(stack, r, row) : 0.0f;
+      else if (exists)
+        decode_row(stack, r, row);
+      std::fill(row + (exists ? in_features() : 0), row + columns_, 0.0f);
     }
     kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }

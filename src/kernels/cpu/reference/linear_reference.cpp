@@ -5,7 +5,6 @@
 #include "base/bf16.h"
 #include "base/parallel.h"
 #include "kernels/cpu/panel_linear.h"
-#include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
@@ -31,12 +30,13 @@ class ReferenceLinear final : public HostLinear {
     parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
       AlignedBuffer<float> row(static_cast<size_t>(in_features()));
       for (int64_t r = piece * kPieceRows; r < std::min(rows, (piece + 1) * kPieceRows); ++r) {
-        decode_row(stack_, r, row.data());
         float scale = 1.0f;
+        if (compute_ == ComputeType::kInt8)
+          scale = int8_row(stack_, r, row.data());
+        else
+          decode_row(stack_, r, row.data());
         if (compute_ == ComputeType::kBF16)
           std::transform(row.data(), row.data() + row.size(), row.data(), nearest_bf16);
-        else if (compute_ == ComputeType::kInt8)
-          scale = round_to_int8(row.data(), in_features(), row.data());
         for (int64_t t = 0; t < x.rows; ++t) {
           double sum = 0.0;
           for (int64_t k = 0; k < x.cols; ++k) {
