@@ -7,6 +7,7 @@
 
 #include "kernels/cpu/cpu_features.h"
 #include "kernels/cpu/host_linear.h"
+#include "kernels/cpu/panel.h"
 #include "tensor/weight.h"
 
 namespace pare {
@@ -22,8 +23,15 @@ struct LinearSpec {
 struct LinearImpl {
   std::string_view name;
   Isa needs;
-  bool (*accepts)(const LinearSpec&);
-  std::unique_ptr<HostLinear> (*pack)(std::span<const Weight> stack);
+  ComputeType compute;
+  Pattern pattern;              // that values must follow; dense: any
+  const PanelKernels* kernels;  // null: the reference
+  const AmxKernels* amx;        // for larger batches; null: none
+
+  bool accepts(const LinearSpec& spec) const {
+    return spec.compute == compute && (pattern.dense() || spec.pattern == pattern);
+  }
+  std::unique_ptr<HostLinear> pack(std::span<const Weight> stack) const;
 };
 
 std::span<const LinearImpl> linear_impls();

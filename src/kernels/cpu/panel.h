@@ -23,33 +23,35 @@ inline constexpr int64_t kGroup = 4;  // columns of a group of a 2:4 format
 
 enum class PanelFormat { kF32, kBF16, kInt8, kBF16Of4, kInt8Of4 };
 
-// A panel is a sequence of blocks.
+// What a panel of a format is: a sequence of blocks.
 struct PanelBlock {
-  int64_t columns;
-  int64_t bytes;
+  PanelFormat format;
+  int64_t columns;   // of a block
+  int64_t bytes;     // of a block
+  int64_t together;  // neighbouring columns of x that lie side by side for one token
+  bool scales;       // values are whole numbers of -128..127 with a scale for each output
+  bool rounds_x;     // x is rounded to bf16
 };
-constexpr PanelBlock panel_block(PanelFormat format) {
-  switch (format) {
-    case PanelFormat::kF32:
-      return {1, kStepBytes};
-    case PanelFormat::kBF16:
-      return {32, kTileBytes};
-    case PanelFormat::kInt8:
-      return {64, kTileBytes};
-    case PanelFormat::kBF16Of4:
-      return {32, (1 + 8) * kStepBytes};
-    case PanelFormat::kInt8Of4:
-      return {32, (1 + 4) * kStepBytes};
-  }
-  return {0, 0};
+
+// Formats in the order of the enumeration.
+inline constexpr PanelBlock kPanelBlocks[] = {
+    {PanelFormat::kF32, 1, kStepBytes, 1, false, false},
+    {PanelFormat::kBF16, 32, kTileBytes, 1, false, true},
+    {PanelFormat::kInt8, 64, kTileBytes, 1, true, true},
+    {PanelFormat::kBF16Of4, 32, (1 + 8) * kStepBytes, kGroup, false, true},
+    {PanelFormat::kInt8Of4, 32, (1 + 4) * kStepBytes, kGroup, true, true},
+};
+
+constexpr PanelBlock panel_block(PanelFormat format) { return kPanelBlocks[static_cast<int>(format)]; }
+constexpr bool is_int8(PanelFormat format) { return panel_block(format).scales; }
+
+constexpr bool panel_blocks_in_order() {
+  int next = 0;
+  for (const PanelBlock& block : kPanelBlocks)
+    if (block.format != static_cast<PanelFormat>(next++)) return false;
+  return true;
 }
-constexpr bool is_int8(PanelFormat format) {
-  return format == PanelFormat::kInt8 || format == PanelFormat::kInt8Of4;
-}
-// Neighbouring columns of x that lie side by side for one token.
-constexpr int64_t columns_together(PanelFormat format) {
-  return format == PanelFormat::kBF16Of4 || format == PanelFormat::kInt8Of4 ? kGroup : 1;
-}
+static_assert(panel_blocks_in_order());
 
 // y[t, c] (+)= Σ_k x[k, t] · w[c, k] for t < tokens, c < columns, k < inputs.
 struct PanelJob {
@@ -57,8 +59,8 @@ struct PanelJob {
   int64_t panel_bytes;     // from a panel to the next
   int64_t panels;          // >= 1
   int64_t inputs;          // columns of w: whole blocks
-  const float* x;          // (inputs / together, tokens, together) with together = columns_together(format)
-  int64_t tokens;          // 1..PanelKernels::max_tokens
+  const float* x;  // (inputs / together, tokens, together) with together = panel_block(format).together
+  int64_t tokens;  // 1..PanelKernels::max_tokens
   float* y;
   int64_t y_stride;
   int64_t columns;      // valid outputs: panels * 16, fewer when the last panel is ragged
@@ -74,7 +76,7 @@ struct PanelKernels {
   int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
   int64_t gemm_panels;  // panels of one register tile at max_tokens
   void (*run)(const PanelJob& job);
-  // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -127..127, the 2:4 formats
+  // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -128..127, the 2:4 formats
   // at most two values other than zero a group. May spoil the rows.
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
   // Where converting values takes long, many tokens pay for doing it once: a panel's first columns become a

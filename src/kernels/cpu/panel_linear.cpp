@@ -64,10 +64,11 @@ class PanelLinear final : public HostLinear {
       : HostLinear(stacked_rows(stack), stack[0].cols, name),
         kernels_(kernels),
         amx_(amx),
+        block_(panel_block(kernels.format)),
         panels_(ceil_div(out_features(), kPanelRows)),
-        columns_(round_up(in_features(), panel_block(kernels.format).columns)),
+        columns_(round_up(in_features(), block_.columns)),
         packed_(static_cast<size_t>(panels_ * panel_bytes())) {
-    if (is_int8(kernels.format)) scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
+    if (block_.scales) scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
     parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
   }
 
@@ -89,10 +90,7 @@ class PanelLinear final : public HostLinear {
 
  private:
   // Bytes of `columns` columns of a panel, whole blocks.
-  int64_t bytes_of(int64_t columns) const {
-    const PanelBlock block = panel_block(kernels_.format);
-    return columns / block.columns * block.bytes;
-  }
+  int64_t bytes_of(int64_t columns) const { return columns / block_.columns * block_.bytes; }
   int64_t panel_bytes() const { return bytes_of(columns_); }
   // Valid outputs of `panels` panels from `first` on.
   int64_t outputs(int64_t first, int64_t panels) const {
@@ -109,7 +107,7 @@ class PanelLinear final : public HostLinear {
       float* row = rows + lane * columns_;
       const int64_t r = p * kPanelRows + lane;
       const bool exists = r < out_features();
-      if (scales_.size() != 0)
+      if (block_.scales)
         scales_[static_cast<size_t>(r)] = exists ? int8_row(stack, r, row) : 0.0f;
       else if (exists)
         decode_row(stack, r, row);
@@ -122,8 +120,8 @@ class PanelLinear final : public HostLinear {
   void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
                    float* out) const {
     const int64_t known = std::min(k1, x.cols) - k0;
-    const int64_t filled = interleave(x.block(t0, k0, n, known), columns_together(kernels_.format), out);
-    if (kernels_.format != PanelFormat::kF32)
+    const int64_t filled = interleave(x.block(t0, k0, n, known), block_.together, out);
+    if (block_.rounds_x)
       for (int64_t i = 0; i < filled; ++i) out[i] = nearest_bf16(out[i]);
     std::fill(out + filled, out + n * (k1 - k0), 0.0f);
   }
@@ -230,6 +228,7 @@ class PanelLinear final : public HostLinear {
 
   const PanelKernels& kernels_;
   const AmxKernels* amx_;
+  PanelBlock block_;
   int64_t panels_;
   int64_t columns_;  // of a panel, padding included
   AlignedBuffer<unsigned char> packed_;

@@ -125,11 +125,31 @@ void widen_int8(const unsigned char* panel, int64_t columns, float* out) {
 
 }  // namespace
 
-const PanelKernels kPanelAvx2F32 = {PanelFormat::kF32,      kMaxTokens, kStreamTokens, 1,
-                                    run<PanelFormat::kF32>, pack_f32};
-const PanelKernels kPanelAvx2Bf16 = {PanelFormat::kBF16,      kMaxTokens, kStreamTokens, 1,
-                                     run<PanelFormat::kBF16>, pack_bf16};
-const PanelKernels kPanelAvx2Int8 = {PanelFormat::kInt8,      kMaxTokens, kStreamTokens,  1,
-                                     run<PanelFormat::kInt8>, pack_int8,  &kPanelAvx2F32, widen_int8};
+const PanelKernels kPanelAvx2F32 = {
+    .format = PanelFormat::kF32,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 1,
+    .run = run<PanelFormat::kF32>,
+    .pack = pack_f32,
+};
+const PanelKernels kPanelAvx2Bf16 = {
+    .format = PanelFormat::kBF16,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 1,
+    .run = run<PanelFormat::kBF16>,
+    .pack = pack_bf16,
+};
+const PanelKernels kPanelAvx2Int8 = {
+    .format = PanelFormat::kInt8,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 1,
+    .run = run<PanelFormat::kInt8>,
+    .pack = pack_int8,
+    .wide = &kPanelAvx2F32,
+    .widen = widen_int8,
+};
 
 }  // namespace pare

@@ -149,11 +149,29 @@ void pack_int8(float* rows, int64_t columns, unsigned char* panel) {
 
 }  // namespace
 
-const PanelKernels kPanelAvx512F32 = {PanelFormat::kF32,      kMaxTokens, kStreamTokens, 2,
-                                      run<PanelFormat::kF32>, pack_f32};
-const PanelKernels kPanelAvx512Bf16 = {PanelFormat::kBF16,      kMaxTokens, kStreamTokens, 2,
-                                       run<PanelFormat::kBF16>, pack_bf16};
-const PanelKernels kPanelAvx512Int8 = {PanelFormat::kInt8,      kMaxTokens, kStreamTokens, 2,
-                                       run<PanelFormat::kInt8>, pack_int8};
+const PanelKernels kPanelAvx512F32 = {
+    .format = PanelFormat::kF32,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 2,
+    .run = run<PanelFormat::kF32>,
+    .pack = pack_f32,
+};
+const PanelKernels kPanelAvx512Bf16 = {
+    .format = PanelFormat::kBF16,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 2,
+    .run = run<PanelFormat::kBF16>,
+    .pack = pack_bf16,
+};
+const PanelKernels kPanelAvx512Int8 = {
+    .format = PanelFormat::kInt8,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 2,
+    .run = run<PanelFormat::kInt8>,
+    .pack = pack_int8,
+};
 
 }  // namespace pare

@@ -121,9 +121,21 @@ void run(const PanelJob& job) {
 
 }  // namespace
 
-const PanelKernels kPanelAvx512Bf16Of4 = {PanelFormat::kBF16Of4,      kMaxTokens,   kStreamTokens, 2,
-                                          run<PanelFormat::kBF16Of4>, pack_bf16_of4};
-const PanelKernels kPanelAvx512Int8Of4 = {PanelFormat::kInt8Of4,      kMaxTokens,   kStreamTokens, 2,
-                                          run<PanelFormat::kInt8Of4>, pack_int8_of4};
+const PanelKernels kPanelAvx512Bf16Of4 = {
+    .format = PanelFormat::kBF16Of4,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 2,
+    .run = run<PanelFormat::kBF16Of4>,
+    .pack = pack_bf16_of4,
+};
+const PanelKernels kPanelAvx512Int8Of4 = {
+    .format = PanelFormat::kInt8Of4,
+    .max_tokens = kMaxTokens,
+    .gemv_tokens = kStreamTokens,
+    .gemm_panels = 2,
+    .run = run<PanelFormat::kInt8Of4>,
+    .pack = pack_int8_of4,
+};
 
 }  // namespace pare
