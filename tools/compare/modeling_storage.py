@@ -4,13 +4,18 @@ import re
 
 import numpy as np
 
-# Pattern, and whether the values are int8.
+# Pattern, and what the values are: floats, int8 with a scale a row, or int4 with a scale for so many columns (None: a row)
+# and perhaps zero points.
 STORAGES = {
-    "packed 2:4": ("2:4", False),
-    "packed 1:2": ("1:2", False),
-    "packed int8": ("dense", True),
-    "packed int8 2:4": ("2:4", True),
-    "sparse-24-bitmask": ("2:4", False),
+    "packed 2:4": ("2:4", "float"),
+    "packed 1:2": ("1:2", "float"),
+    "packed int8": ("dense", "int8"),
+    "packed int8 2:4": ("2:4", "int8"),
+    "packed int4": ("dense", "int4", None, False),
+    "packed int4 2:4": ("2:4", "int4", None, True),
+    "packed int4-g32": ("dense", "int4", 32, True),
+    "packed int4-g32 2:4": ("2:4", "int4", 32, False),
+    "sparse-24-bitmask": ("2:4", "float"),
 }
 _PACKED = re.compile(r".*_proj\.weight")
 
@@ -29,25 +34,52 @@ def _rounded(weight):
     return np.rint(weight / scale[:, None]).astype(np.int8), scale
 
 
+def _int4(weight, group, zero_points):
+    """Codes of 0 to 15 (rows, columns), scales and zero points (rows, groups), and the values that they mean."""
+    groups = weight.reshape(weight.shape[0], -1, group or weight.shape[1])
+    low, high = np.minimum(groups.min(2), 0), np.maximum(groups.max(2), 0)
+    step = (high - low) / 15 if zero_points else np.maximum(high, -low) / 7
+    scale = np.maximum(step, 1e-30).astype(np.float32)
+    zero = np.clip(np.rint(-low / scale), 0, 15) if zero_points else np.full(scale.shape, 8.0)
+    codes = np.clip(np.rint(groups / scale[..., None]) + zero[..., None], 0, 15)
+    values = ((codes - zero[..., None]).astype(np.float32) * scale[..., None]).reshape(weight.shape)
+    return codes.astype(np.uint8).reshape(weight.shape), scale, zero.astype(np.uint8), values
+
+
+def _format_text(pattern, group, zero_points):
+    text = "int4" if pattern == "dense" else f"{pattern}-int4"
+    return text + (f"-g{group}" if group else "") + ("-z" if zero_points else "")
+
+
 def stored(storage, config, tensors):
     """(dense tensors, packed tensors, config of the packed ones); the last two are None where no linear fits."""
-    pattern, int8 = STORAGES[storage]
+    pattern, encoding, *grid = STORAGES[storage]
+    int8, int4 = encoding == "int8", encoding == "int4"
+    group, zero_points = grid if int4 else (None, False)
     bitmask = storage == "sparse-24-bitmask"
     dense, packed, patterns, plain = {}, {}, {}, []
     for name, weight in tensors.items():
         n, m = (1, 1) if pattern == "dense" else map(int, pattern.split(":"))
-        if not _PACKED.fullmatch(name) or weight.shape[1] % m:
+        columns = weight.shape[-1]
+        odd = int4 and (columns // m * n % 2 or columns % (group or 1))
+        if not _PACKED.fullmatch(name) or columns % m or odd:
             dense[name] = packed[name] = weight
             if weight.ndim == 2:
                 plain.append(name.removesuffix(".weight"))
             continue
-        rows, columns = weight.shape
+        rows = weight.shape[0]
         kept = _kept(weight, n, m)
-        values, scale = _rounded(weight * kept) if int8 else (weight, None)
-        dense[name] = np.where(kept, values * scale[:, None] if int8 else values, 0).astype(np.float32)
+        if int4:
+            values, scale, zero, meant = _int4(weight * kept, group, zero_points)
+        else:
+            values, scale = _rounded(weight * kept) if int8 else (weight, None)
+            meant = values * scale[:, None] if int8 else values
+        dense[name] = np.where(kept, meant, 0).astype(np.float32)
         mask = np.packbits(kept, axis=1, bitorder="little")
         values = values[kept].reshape(rows, columns // m * n)
-        patterns[name] = pattern
+        if int4:
+            values = values[:, ::2] | values[:, 1::2] << 4
+        patterns[name] = _format_text(pattern, group, zero_points) if int4 else pattern
         if bitmask:
             linear = name.removesuffix(".weight")
             packed[linear + ".compressed"], packed[linear + ".bitmask"] = values, mask
@@ -56,8 +88,10 @@ def stored(storage, config, tensors):
         packed[name + ".values"] = values
         if pattern != "dense":
             packed[name + ".mask"] = mask
-        if int8:
-            packed[name + ".scale"] = scale
+        if int8 or int4:
+            packed[name + ".scale"] = scale if int8 or group else scale[:, 0]
+        if zero_points:
+            packed[name + ".zero_point"] = zero if group else zero[:, 0]
     if not patterns:
         return dense, None, None
     if bitmask:
@@ -73,6 +107,6 @@ def stored(storage, config, tensors):
             },
         }
     else:
-        quantization = {"quant_method": "pare", "format": "packed", "version": 1, "tensors": patterns}
+        quantization = {"quant_method": "pare", "format": "packed", "version": 2 if int4 else 1, "tensors": patterns}
         quantization["int8"] = sorted(patterns) if int8 else []
     return dense, packed, {**config, "quantization_config": quantization}
