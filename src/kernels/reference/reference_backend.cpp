@@ -6,7 +6,6 @@
 
 #include "base/bf16.h"
 #include "kernels/kv_rows.h"
-#include "tensor/int8_row.h"
 
 namespace pare {
 namespace {
@@ -42,13 +41,16 @@ class ReferenceProduct final : public PackedLinear {
   int64_t bytes_;
 };
 
-// One row of a weight as products see it.
-void rounded_row(std::vector<float>& row, ComputeType compute, double* out) {
-  const auto n = static_cast<int64_t>(row.size());
+// Row r of weights on top of each other as products see it; `row` is scratch.
+void rounded_row(std::span<const Weight> stack, int64_t r, ComputeType compute, std::vector<float>& row,
+                 double* out) {
   double scale = 1.0;
+  if (compute == ComputeType::kInt8)
+    scale = int8_row(stack, r, row.data());
+  else
+    decode_row(stack, r, row.data());
   if (compute == ComputeType::kBF16) std::transform(row.begin(), row.end(), row.begin(), nearest_bf16);
-  if (compute == ComputeType::kInt8) scale = round_to_int8(row.data(), n, row.data());
-  for (int64_t k = 0; k < n; ++k) out[k] = scale * row[static_cast<size_t>(k)];
+  for (size_t k = 0; k < row.size(); ++k) out[k] = scale * row[k];
 }
 
 // n neighbouring values.
@@ -131,10 +133,7 @@ std::unique_ptr<PackedLinear> ReferenceBackend::pack_linear(std::span<const Weig
   auto bytes = static_cast<int64_t>(bias.size() * sizeof(float));
   for (const Weight& weight : stack) bytes += weight.bytes();
   std::vector<float> row(static_cast<size_t>(cols));
-  for (int64_t r = 0; r < weights.rows(); ++r) {
-    decode_row(stack, r, row.data());
-    rounded_row(row, compute, weights.row(r));
-  }
+  for (int64_t r = 0; r < weights.rows(); ++r) rounded_row(stack, r, compute, row, weights.row(r));
   for (const Weight& weight : stack) release_pages(weight);
   return std::make_unique<ReferenceProduct>(std::move(weights), std::move(bias), compute != ComputeType::kF32,
                                             bytes);
