@@ -11,6 +11,7 @@
 #include "compress/slice/subspace_cut.h"
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_loop.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -119,17 +120,12 @@ class ResidualSlicer {
     result(s).norm.kind = NormKind::kRms;
   }
   static std::string file_name(size_t s) { return fmt::format("stage-{}", s); }
-  static std::string step(const char* name, size_t i) { return fmt::format("{}/{}", name, i); }
   // The norm that reads the output of stage `s`.
   const Norm& next_norm(size_t s) const {
     return s + 1 < count() ? stages_[s + 1]->norm : original_.final_norm;
   }
   void show(const char* what, size_t done) const {
     if (progress_) progress_(what, static_cast<int64_t>(done), static_cast<int64_t>(count()));
-  }
-
-  size_t resume(CalibrationWalk& walk, const char* name) {
-    return resume_walk(area_, name, [&](const Json& record) { return walk.restore(record.at("position")); });
   }
 
   // The covariance at the first norm.
@@ -250,27 +246,27 @@ class ResidualSlicer {
   void slice_block() {
     const int64_t probe = std::min(kProbeTokens, set_.seqlen());
     CalibrationWalk walk(set_, original_.config, area_, "walk");
-    size_t done = resume(walk, "slice");
+    StageLoop loop(area_, "slice", {{"walk", walk}}, &report_);
+    const auto file = [](size_t done) { return fmt::format("basis-{}", done); };
     Matrix<double> q_first;
     Matrix<double> q;
-    if (done == 0) {
+    if (loop.is_new()) {
       walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
       q_first = basis_of(first_covariance(walk));
       q = q_first.clone();
       area_.keep("basis-first", q_first);
-      area_.keep("basis-0", q);
-      area_.record("slice/0", {{"position", walk.position()}});
-      done = 1;
+      area_.keep(file(0), q);
+      loop.begin();
     } else {
       q_first = area_.kept_matrix("basis-first");
-      q = area_.kept_matrix(fmt::format("basis-{}", done - 1));
-      for (size_t s = 0; s + 1 < done; ++s) {
-        take_kept(s);
-        add_entries(report_, area_.find(step("slice", s + 1))->at("entries"));
-      }
+      q = area_.kept_matrix(file(loop.done()));
     }
     const int64_t head_width = options_.slice_head ? options_.width : full_;
-    for (size_t s = done - 1; s < count(); ++s) {
+    for (size_t s = 0; s < count(); ++s) {
+      if (loop.finished(s) != nullptr) {
+        take_kept(s);
+        continue;
+      }
       show("slicing", s);
       Matrix<float> x = walk.first_tokens(probe);
       center(x.view());
@@ -280,13 +276,11 @@ class ResidualSlicer {
         cut.apply(in);
       });
       Matrix<double> q_out = basis_of(h);
-      const ReportMark begin = mark(report_);
       finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, std::as_const(x).view());
       q = std::move(q_out);
-      area_.keep(fmt::format("basis-{}", s + 1), q);
-      area_.record(step("slice", s + 1),
-                   {{"position", walk.position()}, {"entries", entries_since(report_, begin)}});
-      area_.forget(fmt::format("basis-{}", s));
+      area_.keep(file(s + 1), q);
+      loop.record(s);
+      area_.forget(file(s));
     }
     Matrix<float> x = walk.first_tokens(probe);
     center(x.view());
@@ -297,23 +291,22 @@ class ResidualSlicer {
   Matrix<double> measure_covariance() {
     CalibrationWalk walk(set_, original_.config, area_, "walk");
     const auto file = [](size_t done) { return fmt::format("covariance-{}", done); };
-    size_t done = resume(walk, "covariance");
+    StageLoop loop(area_, "covariance", {{"walk", walk}});
     Matrix<double> h;
-    if (done == 0) {
+    if (loop.is_new()) {
       walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
       h = first_covariance(walk);
       area_.keep(file(0), h);
-      area_.record("covariance/0", {{"position", walk.position()}});
-      done = 1;
+      loop.begin();
     } else {
-      h = area_.kept_matrix(file(done - 1));
+      h = area_.kept_matrix(file(loop.done()));
     }
-    for (size_t s = done - 1; s < count(); ++s) {
+    for (size_t s = loop.done(); s < count(); ++s) {
       show("measuring", s);
       const Matrix<double> here = run_for_covariance(walk, s);
       for (int64_t i = 0; i < h.size(); ++i) h.data()[i] += here.data()[i];
       area_.keep(file(s + 1), h);
-      area_.record(step("covariance", s + 1), {{"position", walk.position()}});
+      loop.record(s);
       area_.forget(file(s));
     }
     return h;
@@ -323,7 +316,8 @@ class ResidualSlicer {
     const Matrix<double> h = measure_covariance();
     const Matrix<double> q = basis_of(h);
     const int64_t probe = std::min(kProbeTokens, set_.seqlen());
-    const size_t done = area_.finished("slice");
+    StageLoop loop(area_, "slice", {}, &report_);
+    if (loop.is_new()) loop.begin();
     Matrix<float> x =
         embed(original_.embedding, std::span(set_.sequences.front()).first(static_cast<size_t>(probe)));
     x = with_positions(original_.positions, original_.config.position_offset, sequence_positions(1, probe),
@@ -331,13 +325,11 @@ class ResidualSlicer {
     center(x.view());
     for (size_t s = 0; s < count(); ++s) {
       show("rotating", s);
-      if (s < done) {
+      if (loop.finished(s) != nullptr) {
         take_kept(s);
-        add_entries(report_, area_.find(step("slice", s))->at("entries"));
       } else {
-        const ReportMark begin = mark(report_);
         finish_stage(s, q, q, options_.width, x.view());
-        area_.record(step("slice", s), {{"entries", entries_since(report_, begin)}});
+        loop.record(s);
       }
       x = run_stage(source(s), std::as_const(x).view(), original_.config, ComputeType::kF32);
     }

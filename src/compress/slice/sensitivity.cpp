@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_loop.h"
 #include "compress/walk/stage_probe.h"
 
 namespace pare {
@@ -179,23 +180,18 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
   } else {
     CalibrationWalk walk(gram_set, model.config, area, "measure");
     StageProbe probe(model, probe_set, max_cuts, area, "probe");
-    size_t done = resume_walk(area, "measure", [&](const Json& last) {
-      return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
-    });
-    if (done == 0) {
+    StageLoop loop(area, "measure", {{"walk", walk}, {"probe", probe}});
+    if (loop.is_new()) {
       walk.start(model);
       probe.start();
-      area.record("measure/0", {{"position", walk.position()}, {"probe", probe.position()}});
-      done = 1;
+      loop.begin();
     }
     double work = 0.0;
     for (size_t s = 0; s < stages.size(); ++s) {
-      const std::string step = fmt::format("measure/{}", s + 1);
       const Stage& stage = *stages[s];
-      if (s + 1 < done) {
-        const Json& finished = *area.find(step);
-        for (const Json& curve : finished.at("curves")) open.push_back(open_curve(curve));
-        work += share.stage(finished.at("copies").get<int64_t>());
+      if (const Json* finished = loop.finished(s)) {
+        for (const Json& curve : finished->at("curves")) open.push_back(open_curve(curve));
+        work += share.stage(finished->at("copies").get<int64_t>());
         continue;
       }
       share.show(work);
@@ -212,11 +208,9 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
         record["curves"].push_back(to_json(open.back()));
       }
       probe.advance(stage, cuts);
-      record["position"] = walk.position();
-      record["probe"] = probe.position();
       record["copies"] = 1 + probe.variants();
       work += share.stage(1 + probe.variants());
-      area.record(step, std::move(record));
+      loop.record(s, std::move(record));
       release_pages(stage);
     }
     share.show(work);

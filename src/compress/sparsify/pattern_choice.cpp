@@ -6,6 +6,7 @@
 #include "compress/sparsify/selection.h"
 #include "compress/sparsify/stage_sparsifier.h"
 #include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_loop.h"
 #include "compress/walk/stage_probe.h"
 #include "model/visit.h"
 
@@ -66,24 +67,17 @@ class PatternMeasurement {
     StageSparsifier sparsifier(options_, model_,
                                std::vector<Pattern>(worked_on.size(), options_.prune.pattern), area_,
                                walk.tokens(), residual_order_, name_ + "-inputs");
-    size_t done = resume_walk(area_, name_, [&](const Json& last) {
-      return walk.restore(last.at("position")) && probe.restore(last.at("probe"));
-    });
-    const auto record = [&](size_t step) {
-      area_.record(fmt::format("{}/{}", name_, step),
-                   {{"position", walk.position()}, {"probe", probe.position()}});
-    };
-    if (done == 0) {
+    StageLoop loop(area_, name_, {{"walk", walk}, {"probe", probe}});
+    if (loop.is_new()) {
       walk.start(model_);
       probe.start();
-      record(0);
-      done = 1;
+      loop.begin();
     }
     size_t index = 0;
     for (size_t b = 0; b < model_.blocks.size(); ++b)
       for (const Stage& original : model_.blocks[b].stages) {
         const size_t s = index++;
-        if (s + 1 < done) continue;
+        if (loop.finished(s) != nullptr) continue;
         const Stage stage = sparsifier.rearranged(original);
         if (progress)
           progress("measuring " + pattern_name(options_.prune.pattern), static_cast<int64_t>(s),
@@ -97,7 +91,7 @@ class PatternMeasurement {
           walk.run(stage, fmt::format("layer {}", b));
         probe.advance(stage, sparse);
         release_pages(original);
-        record(s + 1);
+        loop.record(s);
       }
     return probe.losses();
   }

@@ -4,7 +4,6 @@
 #include <bit>
 #include <cstring>
 
-#include "base/log.h"
 #include "kernels/backend.h"
 
 namespace pare {
@@ -108,16 +107,6 @@ void CalibrationWalk::correct(const std::string& label, const Weight& change, co
 
 int64_t own_tokens(const CalibrationSet& set, const WorkArea& area) {
   return SampleSplit(area.comm(), static_cast<int64_t>(set.sequences.size())).count() * set.seqlen();
-}
-
-size_t resume_walk(WorkArea& area, const std::string& name,
-                   const std::function<bool(const Json& record)>& restore) {
-  const size_t done = area.finished(name);
-  if (done == 0 || restore(*area.find(fmt::format("{}/{}", name, done - 1)))) return done;
-  log_warning(
-      "the activations of the interrupted run did not survive: this part of the calibration begins again");
-  area.forget_steps(name);
-  return 0;
 }
 
 Matrix<float> run_stage(const Stage& stage, MatrixView<const float> x, const ModelConfig& config,

@@ -79,12 +79,6 @@ class CalibrationWalk {
 // Tokens of the set that a walk in this area carries: those of this rank.
 int64_t own_tokens(const CalibrationSet& set, const WorkArea& area);
 
-// Steps of a walk that an interrupted run has finished: NAME/0 is the embedding, NAME/1 the first stage, …
-// `restore` goes to the position in the last one's record; when it cannot, the steps are forgotten. 0: the
-// walk begins with start().
-size_t resume_walk(WorkArea& area, const std::string& name,
-                   const std::function<bool(const Json& record)>& restore);
-
 // Runs one stage on one sequence from its beginning, x (tokens, width_in).
 Matrix<float> run_stage(const Stage& stage, MatrixView<const float> x, const ModelConfig& config,
                         ComputeType compute);

@@ -4,6 +4,7 @@
 #include <optional>
 
 #include "compress/walk/stage_at.h"
+#include "compress/walk/stage_loop.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -76,36 +77,25 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   const bool keeps_sums = dense && model.config.design.norm_place != NormPlace::kInput;
   if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(model.config));
   const StageStreams streams = {walk, dense ? &*dense : nullptr, keeps_sums ? &sums : nullptr};
-  // Where both walks are.
-  const auto position = [&] {
-    Json json = {{"walk", walk.position()}};
-    if (dense) json["dense"] = dense->position();
-    return json;
-  };
-  size_t done = resume_walk(area, "stages", [&](const Json& record) {
-    const Json& at = record.at("position");
-    return walk.restore(at.at("walk")) && (!dense || dense->restore(at.at("dense")));
-  });
-  if (done == 0) {
+  std::vector<MovedByLoop> moved = {{"walk", walk}};
+  if (dense) moved.emplace_back("dense", *dense);
+  StageLoop loop(area, "stages", std::move(moved), &report);
+  if (loop.is_new()) {
     walk.start(model);
     if (dense) dense->start(model);
-    area.record("stages/0", {{"position", position()}});
-    done = 1;
+    loop.begin();
   }
   const std::string activity = activity_of(editors);
   const size_t per_block = model.blocks.front().stages.size();
   const size_t count = model.blocks.size() * per_block;
   for (size_t s = 0; s < count; ++s) {
     Stage& stage = stage_at(model, s);
-    const std::string step = fmt::format("stages/{}", s + 1);
     const std::string file = fmt::format("stage-{}", s);
-    if (s + 1 < done) {
+    if (loop.finished(s) != nullptr) {
       stage = area.kept(file, stage);
-      add_entries(report, area.find(step)->at("entries"));
       continue;
     }
     if (progress) progress(activity, static_cast<int64_t>(s), static_cast<int64_t>(count));
-    const ReportMark begin = mark(report);
     for (const auto& editor : editors) stage = editor->rearranged(stage);
     if (dense) run_dense(*dense, stage, fmt::format("layer {}", s / per_block), sums);
     for (const auto& editor : editors)
@@ -115,7 +105,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
     // Neither is read again before the result is written.
     release_pages(stage);
     release_pages(stage_at(original, s));
-    area.record(step, {{"position", position()}, {"entries", entries_since(report, begin)}});
+    loop.record(s);
   }
   update_config(model);
   return model;
