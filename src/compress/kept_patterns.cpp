@@ -3,7 +3,7 @@
 #include <algorithm>
 
 #include "base/log.h"
-#include "compress/sparsify/selection.h"
+#include "compress/calibrate/input_group.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
 

@@ -4,9 +4,13 @@
 #include <cstdint>
 #include <vector>
 
-#include "compress/sparsify/shuffle.h"
+#include "tensor/matrix.h"
+#include "tensor/pattern.h"
 
 namespace pare {
+
+// Scores, a channel a row: (channels, samples).
+using ChannelScores = Matrix<float>;
 
 // Channels of two places in different groups change places.
 struct ChannelExchange {

@@ -2,10 +2,11 @@
 
 #include <algorithm>
 
+#include "compress/calibrate/linear_solver.h"
 #include "compress/estimate.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/permute.h"
-#include "compress/sparsify/stage_sparsifier.h"
+#include "compress/sparsify/sparsify.h"
 #include "compress/walk/sample_split.h"
 #include "model/visit.h"
 

@@ -3,8 +3,9 @@
 #include <algorithm>
 
 #include "compress/budget.h"
+#include "compress/calibrate/linear_calibration.h"
 #include "compress/sparsify/selection.h"
-#include "compress/sparsify/stage_sparsifier.h"
+#include "compress/sparsify/sparse_solver.h"
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/stage_loop.h"
 #include "compress/walk/stage_probe.h"
@@ -12,10 +13,6 @@
 
 namespace pare {
 namespace {
-
-double kept_share(Pattern pattern) {
-  return pattern.dense() ? 1.0 : static_cast<double>(pattern.kept) / pattern.group;
-}
 
 int64_t stored_bytes(const Weight& weight, Pattern pattern) {
   const int64_t mask = pattern.dense() ? 0 : Weight::mask_row_bytes(weight.cols);
@@ -64,9 +61,10 @@ class PatternMeasurement {
     const auto variants = std::count(worked_on.begin(), worked_on.end(), true);
     CalibrationWalk walk(sets_.gram, model_.config, area_, name_);
     StageProbe probe(model_, sets_.probe, variants, area_, name_ + "-probe");
-    StageSparsifier sparsifier(options_, model_,
-                               std::vector<Pattern>(worked_on.size(), options_.prune.pattern), area_,
-                               walk.tokens(), residual_order_, name_ + "-inputs");
+    const std::vector<Pattern> everywhere(worked_on.size(), options_.prune.pattern);
+    LinearCalibration sparsifier(
+        std::make_unique<SparseSolver>(options_, model_.config, everywhere, residual_order_), options_,
+        model_, area_, walk.tokens(), name_ + "-inputs");
     StageLoop loop(area_, name_, {{"walk", walk}, {"probe", probe}});
     if (loop.is_new()) {
       walk.start(model_);
@@ -105,20 +103,6 @@ class PatternMeasurement {
 };
 
 }  // namespace
-
-std::vector<Pattern> pattern_candidates(const SparsifyOptions& options) {
-  std::vector<Pattern> patterns = options.mix;
-  patterns.push_back(options.prune.pattern);
-  std::stable_sort(patterns.begin(), patterns.end(),
-                   [](Pattern a, Pattern b) { return kept_share(a) > kept_share(b); });
-  patterns.erase(std::unique(patterns.begin(), patterns.end()), patterns.end());
-  for (size_t i = 1; i < patterns.size(); ++i)
-    if (kept_share(patterns[i - 1]) == kept_share(patterns[i]))
-      fail(ErrorCode::kUsage,
-           "patterns {} and {} keep the same share of the weights: there is nothing to choose",
-           pattern_name(patterns[i - 1]), pattern_name(patterns[i]));
-  return patterns;
-}
 
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
                                      const SparsifyOptions& options, std::span<const int64_t> residual_order,

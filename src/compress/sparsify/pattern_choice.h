@@ -4,7 +4,10 @@
 #include <span>
 #include <vector>
 
-#include "compress/sparsify/sparsify.h"
+#include "compress/progress.h"
+#include "compress/resume/work_area.h"
+#include "compress/sparsify/options.h"
+#include "compress/walk/calibration_set.h"
 
 namespace pare {
 
@@ -18,8 +21,5 @@ inline constexpr int64_t kBudgetValueBytes = 2;
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
                                      const SparsifyOptions& options, std::span<const int64_t> residual_order,
                                      WorkArea& area, const PassProgress& progress = {});
-
-// Of the options, densest first, each once. Throws kUsage when two take the same bytes.
-std::vector<Pattern> pattern_candidates(const SparsifyOptions& options);
 
 }  // namespace pare

@@ -1,7 +1,14 @@
 // One order of the residual stream's channels for the whole model.
 #pragma once
 
-#include "compress/sparsify/sparsify.h"
+#include <cstdint>
+#include <vector>
+
+#include "compress/progress.h"
+#include "compress/report.h"
+#include "compress/resume/work_area.h"
+#include "compress/sparsify/options.h"
+#include "compress/walk/calibration_set.h"
 
 namespace pare {
 

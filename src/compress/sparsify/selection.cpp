@@ -4,6 +4,7 @@
 
 #include "base/error.h"
 #include "checkpoint/arch/architecture.h"
+#include "compress/calibrate/input_group.h"
 
 namespace pare {
 namespace {
@@ -21,10 +22,6 @@ std::vector<std::regex> compile(const std::vector<std::string>& expressions) {
 }
 
 }  // namespace
-
-std::string linear_name(int64_t block, Role role) {
-  return fmt::format("layers.{}.{}", block, role_name(role));
-}
 
 Selection::Selection(const std::vector<std::string>& targets, const std::vector<std::string>& ignore)
     : targets_(compile(targets)), ignore_(compile(ignore)) {}

@@ -10,9 +10,6 @@
 
 namespace pare {
 
-// "layers.3.down"
-std::string linear_name(int64_t block, Role role);
-
 class Selection {
  public:
   // Regular expressions that match a role, a linear's name or a tensor's name as a whole; no targets: all.

@@ -5,7 +5,6 @@
 
 #include "base/parallel.h"
 #include "compress/solve/mask.h"
-#include "compress/sparsify/block_exchange.h"
 
 namespace pare {
 namespace {

@@ -6,6 +6,7 @@
 #include <span>
 #include <vector>
 
+#include "compress/sparsify/block_exchange.h"
 #include "tensor/matrix.h"
 #include "tensor/pattern.h"
 
@@ -25,9 +26,6 @@ struct ShuffleOptions {
 
 // Channels of a block: whole groups, at least two.
 int64_t shuffle_block(Pattern pattern, const ShuffleOptions& options);
-
-// Scores, a channel a row: (channels, samples).
-using ChannelScores = Matrix<float>;
 
 // Scores (rows, channels) of linears that read the channels, as samples; each linear's divided by their mean.
 ChannelScores channel_scores(std::span<const Matrix<double>> scores);

@@ -1,133 +1,11 @@
 #include "compress/sparsify/sparsify.h"
 
-#include <algorithm>
-#include <cmath>
-#include <set>
-
+#include "compress/calibrate/linear_calibration.h"
 #include "compress/sparsify/pattern_choice.h"
 #include "compress/sparsify/residual_order.h"
-#include "compress/sparsify/selection.h"
-#include "compress/sparsify/stage_sparsifier.h"
-#include "model/visit.h"
-#include "tensor/sparse_weight.h"
+#include "compress/sparsify/sparse_solver.h"
 
 namespace pare {
-namespace {
-
-const char* method_name(SparseMethod method) {
-  constexpr const char* kNames[] = {"magnitude", "wanda", "ria", "esparse", "sparsegpt", "alps"};
-  return kNames[static_cast<int>(method)];
-}
-const char* update_name(WeightUpdate update) {
-  constexpr const char* kNames[] = {"none", "obs", "refit"};
-  return kNames[static_cast<int>(update)];
-}
-const char* norm_name(NormScale norm) {
-  constexpr const char* kNames[] = {"sum", "rms", "relative"};
-  return kNames[static_cast<int>(norm)];
-}
-
-const char* shuffle_name(const ShuffleOptions& shuffle) {
-  if (!shuffle.any()) return "none";
-  return shuffle.global ? (shuffle.local ? "both" : "global") : "local";
-}
-
-// Calls visit(block, Role, const Linear&).
-template <typename Visit>
-void for_each_selected(const Model& model, const SparsifyOptions& options, Visit&& visit) {
-  const Selection selection(options.targets, options.ignore);
-  for (size_t b = 0; b < model.blocks.size(); ++b)
-    for (const Stage& stage : model.blocks[b].stages)
-      for_each_linear(stage, [&](Role role, const Linear& linear) {
-        const auto block = static_cast<int64_t>(b);
-        if (selection.selects(model.config, block, role)) visit(block, role, linear);
-      });
-}
-
-}  // namespace
-
-void validate(const SparsifyOptions& o) {
-  if (o.prune.score.bins < 1) fail(ErrorCode::kUsage, "--bins is {}, expected 1 or more", o.prune.score.bins);
-  if (!(o.prune.score.alpha >= 0.0) || !std::isfinite(o.prune.score.alpha))
-    fail(ErrorCode::kUsage, "--alpha is {}, expected 0 or more", o.prune.score.alpha);
-  if (!(o.damping > 0.0) || !std::isfinite(o.damping))
-    fail(ErrorCode::kUsage, "--damping is {}, expected more than 0", o.damping);
-  if (!(o.match_damping > 0.0) || !std::isfinite(o.match_damping))
-    fail(ErrorCode::kUsage, "--match-damping is {}, expected more than 0", o.match_damping);
-  if (o.match == MatchOutput::kModel && !o.sequential)
-    fail(ErrorCode::kUsage,
-         "--match model needs --sequential yes: there are no earlier errors to make up for");
-  if (o.shuffle.block < 2)
-    fail(ErrorCode::kUsage, "--shuffle-block is {}, expected 2 or more", o.shuffle.block);
-  if (o.target_bytes && !(*o.target_bytes > 0.0 && *o.target_bytes <= 1.0))
-    fail(ErrorCode::kUsage, "--target-bytes is {}, expected more than 0 and at most 1", *o.target_bytes);
-  if (o.target_bytes.has_value() == o.mix.empty())
-    fail(ErrorCode::kUsage, "--mix and --target-bytes go together");
-  pattern_candidates(o);
-  Selection(o.targets, o.ignore);
-}
-
-void require_applicable(const Model& model, const SparsifyOptions& options) {
-  const std::vector<Pattern> patterns = pattern_candidates(options);
-  bool any = false;
-  for_each_selected(model, options, [&](int64_t block, Role role, const Linear& linear) {
-    any = true;
-    for (const Pattern pattern : patterns)
-      if (!pattern.dense() && linear.weight.cols % pattern.group != 0)
-        fail(ErrorCode::kInvalid,
-             "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
-             linear_name(block, role), linear.weight.cols, pattern_name(pattern));
-  });
-  if (!any) fail(ErrorCode::kInvalid, "--targets and --ignore leave no linear to work on");
-}
-
-bool selects(const Model& model, const SparsifyOptions& options, int64_t block, Role role) {
-  return Selection(options.targets, options.ignore).selects(model.config, block, role);
-}
-
-bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, Role role, Pattern pattern) {
-  if (!selects(model, options, block, role))
-    return options.shuffle.any() && options.shuffle_residual && reads_residual(role);
-  const std::vector<Pattern> patterns = pattern_candidates(options);
-  return std::any_of(patterns.begin(), patterns.end(), [&](Pattern p) {
-    return !p.dense() && !implies(p, pattern);  // a stage that stays dense is left as it is
-  });
-}
-
-std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options) {
-  std::set<std::string> roles;
-  for_each_selected(model, options,
-                    [&](int64_t, Role role, const Linear&) { roles.emplace(role_name(role)); });
-  return {roles.begin(), roles.end()};
-}
-
-Json to_json(const SparsifyOptions& o) {
-  Json json = {{"--pattern", pattern_name(o.prune.pattern)},
-               {"--method", method_name(o.prune.score.method)},
-               {"--update", update_name(o.prune.update)},
-               {"--swaps", o.prune.swap_rounds},
-               {"--sequential", o.sequential},
-               {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
-               {"--shuffle", shuffle_name(o.shuffle)},
-               {"--shuffle-block", o.shuffle.block},
-               {"--shuffle-objective", o.shuffle.by_error ? "error" : "score"},
-               {"--shuffle-residual", o.shuffle_residual},
-               {"--shuffle-inner", o.shuffle_inner},
-               {"--damping", o.damping},
-               {"--targets", o.targets},
-               {"--ignore", o.ignore}};
-  if (o.match == MatchOutput::kModel) json["--match-damping"] = o.match_damping;
-  if (o.target_bytes) {
-    json["--target-bytes"] = *o.target_bytes;
-    for (const Pattern pattern : o.mix) json["--mix"].push_back(pattern_name(pattern));
-  }
-  if (o.prune.score.method == SparseMethod::kEsparse) {
-    json["--bins"] = o.prune.score.bins;
-    json["--alpha"] = o.prune.score.alpha;
-    json["--norm"] = norm_name(o.prune.score.norm);
-  }
-  return json;
-}
 
 std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
                                       WorkArea& area, Report& report, const PassProgress& progress) {
@@ -138,8 +16,10 @@ std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, c
     residual_order = shuffle_residual_stream(model, set, options, area, report, progress);
   report.recipe = {{"method", "sparsify"}, {"options", to_json(options)}};
   std::vector<Pattern> patterns = choose_patterns(model, set, options, residual_order, area, progress);
-  return std::make_unique<StageSparsifier>(options, model, std::move(patterns), area, own_tokens(set, area),
-                                           std::move(residual_order), "inputs");
+  auto solver =
+      std::make_unique<SparseSolver>(options, model.config, std::move(patterns), std::move(residual_order));
+  return std::make_unique<LinearCalibration>(std::move(solver), options, model, area, own_tokens(set, area),
+                                             "inputs");
 }
 
 }  // namespace pare

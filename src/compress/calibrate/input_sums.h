@@ -1,0 +1,57 @@
+// What calibration collects of a signal that linears read: its Gram matrix, and its rows.
+#pragma once
+
+#include <cstdint>
+#include <string>
+#include <vector>
+
+#include "compress/resume/work_area.h"
+#include "compress/walk/sample_split.h"
+#include "runtime/forward.h"
+
+namespace pare {
+
+// Rows of one signal, kept for all calibration tokens of this rank, so that they can be seen again.
+class KeptRows {
+ public:
+  // Room for `values` values in the area, in the files of that name.
+  KeptRows(const WorkArea& area, const std::string& name, int64_t values)
+      : buffer_(area.stream(name, values)) {}
+
+  // Forgets all rows. The next ones have `width` columns.
+  void begin(int64_t width);
+  // Adds rows behind those that are there, x (rows, width).
+  void add(MatrixView<const float> x);
+  // All rows, (rows, width). release() says that they are not needed for a while.
+  MatrixView<const float> all() const { return buffer_.rows(0, rows_, width_); }
+  void release() const { buffer_.release(all()); }
+  const StreamBuffer& buffer() const { return buffer_; }
+
+ private:
+  StreamBuffer buffer_;
+  int64_t width_ = 0;
+  int64_t rows_ = 0;
+};
+
+// The sum Σ x·xᵀ over the tokens of all ranks of one signal of a stage.
+class InputSum {
+ public:
+  // `width`: columns of the signal. `kept`: null, or where its rows are kept too.
+  InputSum(Signal signal, int64_t width, const SampleSplit& split, KeptRows* kept = nullptr);
+
+  Signal signal() const { return signal_; }
+  // Adds the next sequence of this rank, x (seqlen, width).
+  void add(const Activation& x);
+  // The Gram matrix (width, width), on every rank; all ranks call it, behind their last sequence.
+  Matrix<double> gram() &&;
+
+ private:
+  Signal signal_;
+  ChunkSum sum_;
+  KeptRows* kept_;
+};
+
+// Adds every signal to the sums that are of it. Keeps a reference to them.
+Observer adding_to(std::vector<InputSum>& sums);
+
+}  // namespace pare

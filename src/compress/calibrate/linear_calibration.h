@@ -1,0 +1,69 @@
+// Calibrating the linears of a model: walks through its stages, collects what each linear reads, and has a
+// solver find its new weights.
+#pragma once
+
+#include <memory>
+#include <string>
+
+#include "compress/calibrate/linear_solver.h"
+#include "compress/walk/stage_walk.h"
+
+namespace pare {
+
+// What the outputs of linears are compared with.
+enum class MatchOutput {
+  kLayer,  // what the linear, as it was, makes of the same input
+  // What writes the residual stream (o, down) is to bring it to where the model as it was has it: it makes
+  // up, as far as it can, for all that was lost before it. Other linears as above.
+  kModel,
+};
+
+struct LinearCalibrationOptions {
+  // Each linear is calibrated behind all changed ones before it, else in the model as it was.
+  bool sequential = true;
+  MatchOutput match = MatchOutput::kLayer;  // kModel needs `sequential`
+  double damping = 0.01;                    // added to the Gram matrix's diagonal, relative to its mean
+  // The same where the model is matched, for the weights that would be best: a small one follows the
+  // calibration tokens more closely than other text bears.
+  double match_damping = 0.3;
+};
+
+// A stage is run once for every linear that writes the stream, the readers of the stream need only its norm.
+// After the last of these runs the walk is behind the stage: its output is corrected by the change of the
+// last writer, whose input is kept. Where a norm stands behind the branches, the stage runs once more
+// instead.
+//
+// The walk carries the stream of the changed model, that of the model as it was when the options are not
+// sequential.
+class LinearCalibration final : public StageEditor {
+ public:
+  // `model`: whose stages will come. `tokens`: those of this rank, in the walk. `rows`: the name under which
+  // the area keeps the rows that a linear reads.
+  LinearCalibration(std::unique_ptr<LinearSolver> solver, const LinearCalibrationOptions& options,
+                    const Model& model, const WorkArea& area, int64_t tokens, const std::string& rows);
+  std::string activity() const override { return solver_->activity(); }
+  bool needs_dense() const override { return options_.match == MatchOutput::kModel; }
+  Stage rearranged(const Stage& stage) const override { return solver_->rearranged(stage); }
+  // Returns the stage with the weights that the solver finds.
+  Stage edit(const Stage& stage, StagePosition position, const StageStreams& streams, bool advance,
+             Report& report) override;
+
+ private:
+  bool takes(StagePosition position, const InputGroup& group) const;
+  CalibratedInput collect_normed(const Stage& stage, StagePosition position, const InputGroup& group,
+                                 const CalibrationWalk& walk);
+  CalibratedInput collect_inner(const Stage& stage, StagePosition position, const InputGroup& group,
+                                const StageStreams& streams, bool advance);
+  std::vector<int64_t> reorder(Stage& stage, CalibratedInput& input, const CalibrationWalk& walk,
+                               Report& report);
+  void solve(Stage& stage, CalibratedInput& input, Report& report);
+  void correct(CalibrationWalk& walk, StagePosition position, const Linear& before, const Linear& after,
+               std::span<const int64_t> order) const;
+
+  std::unique_ptr<LinearSolver> solver_;
+  LinearCalibrationOptions options_;
+  ModelConfig config_;
+  KeptRows rows_;  // of the input that was collected last
+};
+
+}  // namespace pare
