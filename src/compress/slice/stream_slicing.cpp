@@ -2,7 +2,8 @@
 
 #include <algorithm>
 
-#include "model/visit.h"
+#include "compress/calibrate/input_group.h"
+#include "compress/calibrate/input_sums.h"
 
 namespace pare {
 
@@ -52,7 +53,7 @@ class StreamCutEditor final : public StageEditor {
                   int64_t tokens)
       : cuts_(cuts_by_stage(model, widths)),
         ridge_(ridge),
-        values_(area.stream("values", tokens * widest_value_stream(model, cuts_))) {}
+        values_(area, "values", tokens * widest_value_stream(model, cuts_)) {}
 
   std::string activity() const override { return "cutting"; }
 
@@ -67,13 +68,12 @@ class StreamCutEditor final : public StageEditor {
     const std::vector<StreamCut> done = cut(stage, cuts, streams.walk, label, advance);
     for (size_t i = 0; i < done.size(); ++i) {
       const size_t branch = cuts.branches[i];
-      const bool hidden = stream_kind(stage, branch) == StreamKind::kHidden;
-      const std::string_view reader = role_name(hidden ? Role::kDown : Role::kAttentionOutput);
-      report.errors.push_back({fmt::format("layers.{}.{}", position.block, reader),
-                               stream_width(stage, branch), cuts.widths[i], done[i].relative_error});
+      const Role reader = stream_reader(stage, branch);
+      report.errors.push_back({linear_name(position.block, reader), stream_width(stage, branch),
+                               cuts.widths[i], done[i].relative_error});
       if (done[i].raised > 0)
         report.fallbacks.push_back(
-            fmt::format("{} {}: damping raised {} times", label, reader, done[i].raised));
+            fmt::format("{} {}: damping raised {} times", label, role_name(reader), done[i].raised));
     }
     return done.back().stage;
   }
@@ -83,29 +83,22 @@ class StreamCutEditor final : public StageEditor {
   std::vector<StreamCut> cut(const Stage& stage, const StageCuts& cuts, CalibrationWalk& walk,
                              const std::string& label, bool advance) {
     const bool correct = advance && cuts.correctable(stage);
-    int64_t seen = 0;
-    const auto keep = [&](MatrixView<const float> x) {
-      const MatrixView<float> rows = values_.rows(seen, x.rows, x.cols);
-      for (int64_t r = 0; r < x.rows; ++r) std::copy_n(x.row(r), x.cols, rows.row(r));
-      values_.release(rows);
-      seen += x.rows;
+    const auto run = [&](const Observer& add_grams) {
+      if (correct)
+        walk.run(stage, label, {add_grams, {}, {}});
+      else
+        walk.peek(stage, label, {add_grams, {}, {}});
     };
     const std::vector<Matrix<double>> grams =
-        run_for_grams(stage, cuts.branches, walk.split(), [&](const Observer& add_grams) {
-          if (!correct) return walk.peek(stage, label, {add_grams, {}, {}});
-          const Observer both = [&](Signal signal, const Activation& x) {
-            add_grams(signal, x);
-            if (signal == Signal::kValueStream) keep(download(x).view());
-          };
-          walk.run(stage, label, {both, {}, {}});
-        });
+        run_for_grams(stage, cuts.branches, walk.split(), run, correct ? &values_ : nullptr);
     std::vector<StreamCut> done;
     for (size_t i = 0; i < cuts.branches.size(); ++i)
       done.push_back(cut_stream(done.empty() ? stage : done.back().stage, grams[i].view(), cuts.widths[i],
                                 ridge_, cuts.branches[i]));
     // Attention costs more than what it hands on takes to keep: the outputs are corrected instead.
     if (correct)
-      walk.correct(label, Weight::from_matrix(std::as_const(done.back().reader_change).view()), values_);
+      walk.correct(label, Weight::from_matrix(std::as_const(done.back().reader_change).view()),
+                   values_.buffer());
     else if (advance)
       walk.run(done.back().stage, label);
     return done;
@@ -113,7 +106,7 @@ class StreamCutEditor final : public StageEditor {
 
   std::vector<StageCuts> cuts_;
   double ridge_;
-  StreamBuffer values_;  // what the reader of the value stream at hand reads
+  KeptRows values_;  // what the reader of the value stream at hand reads
 };
 
 }  // namespace

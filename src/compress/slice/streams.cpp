@@ -4,9 +4,8 @@
 #include <cmath>
 #include <numeric>
 
-#include "checkpoint/build.h"
+#include "compress/calibrate/input_group.h"
 #include "compress/slice/masked_refit.h"
-#include "compress/solve/gram.h"
 #include "tensor/sparse_weight.h"
 
 namespace pare {
@@ -97,6 +96,10 @@ StreamKind stream_kind(const Stage& stage, size_t branch) {
   return std::holds_alternative<Mlp>(branch_of(stage, branch)) ? StreamKind::kHidden : StreamKind::kValue;
 }
 
+Role stream_reader(const Stage& stage, size_t branch) {
+  return stream_kind(stage, branch) == StreamKind::kHidden ? Role::kDown : Role::kAttentionOutput;
+}
+
 int64_t stream_width(const Stage& stage, size_t branch) {
   if (const auto* a = std::get_if<Attention>(&branch_of(stage, branch))) return a->value_head_dim;
   return std::get<Mlp>(branch_of(stage, branch)).down.weight.cols;
@@ -138,21 +141,15 @@ int64_t parameters_per_width(const Stage& stage, size_t branch) {
 
 std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
                                           const SampleSplit& split,
-                                          const std::function<void(const Observer&)>& run) {
-  std::vector<ChunkSum> sums;
-  for (const size_t branch : branches) {
-    const int64_t columns = stream_columns(stage, branch);
-    sums.emplace_back(split, columns, columns);
-  }
-  run([&](Signal signal, const Activation& x) {
-    for (size_t i = 0; i < branches.size(); ++i) {
-      const bool hidden = stream_kind(stage, branches[i]) == StreamKind::kHidden;
-      if (signal == (hidden ? Signal::kHiddenStream : Signal::kValueStream))
-        gram_accumulate(x, nullptr, sums[i].next());
-    }
-  });
+                                          const std::function<void(const Observer&)>& run, KeptRows* kept) {
+  PARE_CHECK(kept == nullptr || branches.size() == 1);
+  std::vector<InputSum> sums;
+  for (const size_t branch : branches)
+    sums.emplace_back(signal_read_by(stream_reader(stage, branch)), stream_columns(stage, branch), split,
+                      kept);
+  run(adding_to(sums));
   std::vector<Matrix<double>> grams;
-  for (ChunkSum& sum : sums) grams.push_back(gram_total(std::move(sum)));
+  for (InputSum& sum : sums) grams.push_back(std::move(sum).gram());
   return grams;
 }
 

@@ -7,7 +7,7 @@
 #include <optional>
 #include <vector>
 
-#include "compress/report.h"
+#include "compress/calibrate/input_sums.h"
 #include "compress/walk/sample_split.h"
 #include "compress/walk/stage_at.h"
 #include "linalg/linalg.h"
@@ -23,6 +23,8 @@ enum class StreamKind {
 
 // Every branch of a stage has one stream; a stage has at most one of each kind.
 StreamKind stream_kind(const Stage& stage, size_t branch = 0);
+// The linear that reads it.
+Role stream_reader(const Stage& stage, size_t branch = 0);
 // Width of that stream: neurons, or value dimensions per KV head.
 int64_t stream_width(const Stage& stage, size_t branch = 0);
 // Parameters of the branch that one unit of width costs.
@@ -46,9 +48,11 @@ std::vector<StreamPlace> streams_of(const Model& model);
 
 // Gram matrices Σ zzᵀ (n, n), n = stream_columns, of the streams of several branches of a stage, which `run`
 // runs once on every sequence of this rank, with an observer. All ranks get the sums over all sequences.
+// `kept`: null, or where the rows of the stream are kept; then there is one branch.
 std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
                                           const SampleSplit& split,
-                                          const std::function<void(const Observer&)>& run);
+                                          const std::function<void(const Observer&)>& run,
+                                          KeptRows* kept = nullptr);
 
 struct StreamCut {
   Stage stage;                  // with f32 weights

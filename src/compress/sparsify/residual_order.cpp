@@ -2,7 +2,9 @@
 
 #include <cmath>
 #include <numeric>
+#include <optional>
 
+#include "compress/calibrate/input_sums.h"
 #include "compress/probe.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/selection.h"
@@ -33,7 +35,8 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
       });
     }
   CalibrationWalk walk(set, model.config, area, "order");
-  StreamBuffer inputs = entropies ? area.stream("order-inputs", walk.tokens() * width) : StreamBuffer();
+  std::optional<KeptRows> inputs;
+  if (entropies) inputs.emplace(area, "order-inputs", walk.tokens() * width);
   walk.start(model);
   // Every stride-th row of all readers, a linear's scores divided by their mean.
   const int64_t stride = std::max<int64_t>(1, (rows + kMaxSamples - 1) / kMaxSamples);
@@ -45,7 +48,7 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
       ChannelStatistics statistics;
       statistics.tokens = walk.all_tokens();
       ChunkSum squares(walk.split(), 1, width);
-      int64_t kept = 0;
+      if (inputs) inputs->begin(width);
       walk.run(stage, fmt::format("layer {}", b),
                {[&](Signal signal, const Activation& activation) {
                   if (signal != Signal::kNormed) return;
@@ -55,19 +58,15 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
                   for (int64_t t = 0; t < x.rows; ++t)
                     for (int64_t c = 0; c < x.cols; ++c)
                       sums[c] += static_cast<double>(x(t, c)) * static_cast<double>(x(t, c));
-                  if (!entropies) return;
-                  const MatrixView<float> to = inputs.rows(kept, x.rows, x.cols);
-                  for (int64_t t = 0; t < x.rows; ++t) std::copy_n(x.row(t), x.cols, to.row(t));
-                  kept += x.rows;
+                  if (inputs) inputs->add(x);
                 },
                 {},
                 {}});
       const Matrix<double> total = std::move(squares).total();
       statistics.square_sums.assign(total.data(), total.data() + width);
-      if (entropies) {
-        const MatrixView<const float> all = std::as_const(inputs).rows(0, walk.tokens(), width);
-        statistics.entropies = channel_entropies(all, options.prune.score.bins, area.comm());
-        inputs.release(all);
+      if (inputs) {
+        statistics.entropies = channel_entropies(inputs->all(), options.prune.score.bins, area.comm());
+        inputs->release();
       }
       for_each_linear(stage, [&](Role role, const Linear& linear) {
         if (!selects(b, role)) return;
