@@ -9,9 +9,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kKnots = 8;                    // widths with a local error: eighths of the full width
-constexpr int64_t kSmallestKnot = 2;             // a quarter of the width stays at least
-constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // of which these are measured end to end
+constexpr int64_t kSmallestKnot = 2;  // a quarter of the width stays at least
 
 bool is_wanted(const Stage& stage, size_t branch, const SensitivityOptions& options) {
   return stream_kind(stage, branch) == StreamKind::kHidden ? options.hidden : options.value;
@@ -160,7 +158,6 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
                                                    const SensitivityOptions& options, WorkArea& area,
                                                    const PassProgress& progress) {
   const auto [gram_set, probe_set] = split_for_measuring(set, options.sizes);
-  constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
   std::vector<const Stage*> stages;
   Share share(progress, gram_set.tokens(), probe_set.tokens());
   int64_t max_cuts = 0;

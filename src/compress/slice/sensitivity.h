@@ -1,6 +1,8 @@
 // How much each stream of a model can be cut: measured loss against width.
 #pragma once
 
+#include <cstdint>
+#include <iterator>
 #include <vector>
 
 #include "compress/budget.h"
@@ -10,6 +12,11 @@
 #include "compress/walk/calibration_set.h"
 
 namespace pare {
+
+inline constexpr int64_t kKnots = 8;  // widths with a local error: eighths of the full width
+inline constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // of which these are measured end to end
+// Cuts of a stream that are sent through the model, at most.
+inline constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
 
 struct SensitivityOptions {
   bool hidden = true;  // which kinds of streams to measure

@@ -1,6 +1,6 @@
 #include "compress/slice/slice_pass.h"
 
-#include "compress/slice/needs.h"
+#include "compress/slice/cost.h"
 
 namespace pare {
 namespace {

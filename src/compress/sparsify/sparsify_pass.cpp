@@ -1,6 +1,6 @@
 #include "compress/sparsify/sparsify_pass.h"
 
-#include "compress/sparsify/needs.h"
+#include "compress/sparsify/cost.h"
 
 namespace pare {
 namespace {

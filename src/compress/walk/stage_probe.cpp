@@ -10,9 +10,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kStride = 2;          // every second position is probed
-constexpr int64_t kRowsPerPiece = 128;  // positions whose logits exist at once
-
 int64_t sequences_of(const CalibrationSet& set) { return static_cast<int64_t>(set.sequences.size()); }
 
 // softmax(x) and what it takes to compare another row of logits with it.
@@ -92,7 +89,7 @@ void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
 Matrix<float> StageProbe::probed_rows(int64_t copy, int64_t first, int64_t count) const {
   const MatrixView<const float> x = stream(copy);
   Matrix<float> probed(count, x.cols);
-  for (int64_t r = 0; r < count; ++r) std::copy_n(x.row((first + r) * kStride), x.cols, probed.row(r));
+  for (int64_t r = 0; r < count; ++r) std::copy_n(x.row((first + r) * kProbeStride), x.cols, probed.row(r));
   return probed;
 }
 
@@ -112,7 +109,7 @@ std::vector<double> StageProbe::losses() const {
 
 std::vector<double> StageProbe::own_losses() const {
   const PackedHead head(model_, ComputeType::kBF16);
-  const int64_t positions = (set_.tokens() + kStride - 1) / kStride;
+  const int64_t positions = (set_.tokens() + kProbeStride - 1) / kProbeStride;
   const int64_t vocab = head.logits->out_features();
   const auto logits = [&](int64_t copy, int64_t first, int64_t count) {
     const Activation hidden = head_input(head, head.backend->upload(probed_rows(copy, first, count)));
@@ -121,8 +118,8 @@ std::vector<double> StageProbe::own_losses() const {
     return download(result).matrix();
   };
   std::vector<double> sums(static_cast<size_t>(copies() - 1), 0.0);
-  for (int64_t first = 0; first < positions; first += kRowsPerPiece) {
-    const int64_t count = std::min(kRowsPerPiece, positions - first);
+  for (int64_t first = 0; first < positions; first += kProbeRowsAtOnce) {
+    const int64_t count = std::min(kProbeRowsAtOnce, positions - first);
     const Matrix<float> x = logits(0, first, count);
     std::vector<DenseRow> dense(static_cast<size_t>(count));
     parallel_for(count, [&](int64_t r) { dense[static_cast<size_t>(r)] = dense_row(x.row(r), vocab); });

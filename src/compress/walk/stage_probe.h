@@ -1,6 +1,7 @@
 // What changing single stages does to the model's predictions: the rest of the model runs dense behind each.
 #pragma once
 
+#include <cstdint>
 #include <span>
 #include <vector>
 
@@ -9,6 +10,9 @@
 #include "runtime/forward.h"
 
 namespace pare {
+
+inline constexpr int64_t kProbeStride = 2;        // every second position is probed
+inline constexpr int64_t kProbeRowsAtOnce = 128;  // positions whose logits exist at once
 
 // Walks the residual streams of a few held-out tokens through the dense model, stage by stage: one of the
 // dense model, and one for every variant of a stage that was tried on the way. Every stage is packed once for

@@ -2,7 +2,7 @@
 #pragma once
 
 #include "compress/pass.h"
-#include "compress/sparsify/sparsify.h"
+#include "compress/sparsify/options.h"
 
 namespace pare {
 

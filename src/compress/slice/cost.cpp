@@ -1,14 +1,16 @@
-#include "compress/slice/needs.h"
+#include "compress/slice/cost.h"
 
 #include <algorithm>
 
 #include "compress/estimate.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
+#include "compress/slice/sensitivity.h"
 #include "compress/slice/streams.h"
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/sample_split.h"
+#include "compress/walk/stage_probe.h"
 #include "model/visit.h"
 #include "runtime/packed_model.h"
 #include "tensor/sparse_weight.h"
@@ -21,8 +23,6 @@ int64_t gram_sequences(const CalibrationPlan& plan) {
 }
 
 constexpr int64_t kProbeTokens = MeasuringSizes{}.probe_sequences * MeasuringSizes{}.probe_tokens;
-constexpr int64_t kCutsPerStream = 3;
-constexpr int64_t kLogitRows = 128;
 
 bool measures(const SliceOptions& options) { return !options.residual && !options.uniform; }
 
@@ -79,11 +79,11 @@ int64_t dense_bytes(const Model& model, Encoding dtype) {
 // Seconds of the head for one position of one model.
 double head_seconds(const Model& model) {
   const auto head = pack_linear(model.head_weight(), ComputeType::kBF16);
-  const Matrix<float> x = Matrix<float>::zeros(kLogitRows, head->in_features());
-  Matrix<float> y(kLogitRows, head->out_features());
+  const Matrix<float> x = Matrix<float>::zeros(kProbeRowsAtOnce, head->in_features());
+  Matrix<float> y(kProbeRowsAtOnce, head->out_features());
   const Stopwatch watch;
   head->apply(x.view(), y.view());
-  return 2.0 * watch.seconds() / static_cast<double>(kLogitRows);  // and as much for comparing
+  return 2.0 * watch.seconds() / static_cast<double>(kProbeRowsAtOnce);  // and as much for comparing
 }
 
 }  // namespace
@@ -109,7 +109,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
   // Ends: embedding or head in f32 and in what is written. Probes: logits.
   const int64_t table = config.vocab_size * config.embedding_width;
   if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
-  if (measures(options)) work = std::max(work, table * 2 + 4 * kLogitRows * config.vocab_size * 4);
+  if (measures(options)) work = std::max(work, table * 2 + 4 * kProbeRowsAtOnce * config.vocab_size * 4);
   needs.memory = kProgramMemory + work;
   needs.activations = 2 * tokens * width * 4 + values;
   if (measures(options))
@@ -184,7 +184,8 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
     const double probe = static_cast<double>(kProbeTokens) / static_cast<double>(plan.seqlen);
     seconds += layers * ((2.0 + cuts) * packing + static_cast<double>(gram_sequences(plan)) * run + algebra) +
                copies * probe * plain;
-    seconds += cuts * layers * static_cast<double>(kProbeTokens) / 2.0 * head_seconds(model);
+    seconds += cuts * layers * static_cast<double>(kProbeTokens) / static_cast<double>(kProbeStride) *
+               head_seconds(model);
   }
   return seconds;
 }

@@ -1,4 +1,4 @@
-#include "compress/sparsify/needs.h"
+#include "compress/sparsify/cost.h"
 
 #include <algorithm>
 
