@@ -113,7 +113,7 @@ void attention(benchmark::State& state) {
     else
       b.data()[i] = values.data()[i];
   }
-  const AttentionProducts products;
+  const AttentionProducts products(active_isa());
   Matrix<float> c = Matrix<float>::zeros(m, n);
   for (auto _ : state) {
     if (kScores)

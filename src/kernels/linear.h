@@ -21,8 +21,9 @@ class PackedLinear {
  public:
   virtual ~PackedLinear() = default;
   // y = x·Wᵀ + b for x (tokens, in), y (tokens, out), both of the backend that made this; no overlap. Any
-  // tokens >= 1. The result of a token does not depend on the thread count, nor on the other tokens, except
-  // that tile products (amx_*) sum in another order (within rounding) for batches of five tokens and more.
+  // tokens >= 1. The result of a token does not depend on the thread count, nor on the other tokens but for
+  // rounding: tile products (amx_*) sum in another order from five tokens on, 8-bit and 2:4 weights with
+  // AVX-512 from nine tokens on.
   // Scratch memory for up to 512 packed tokens stays with the calling thread; running out of memory ends the
   // process.
   virtual void apply(const Activation& x, const Activation& y) const noexcept = 0;

@@ -5,7 +5,8 @@
 
 namespace pare {
 
-// Ordered: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2 and BF16 (vdpbf16ps).
+// Ordered: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2, VNNI
+// (vpdpwssd) and BF16 (vdpbf16ps).
 enum class Isa { kReference, kAvx2, kAvx512, kAmx };
 
 std::string_view isa_name(Isa isa);

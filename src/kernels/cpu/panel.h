@@ -59,7 +59,9 @@ struct PanelJob {
   int64_t panel_bytes;     // from a panel to the next
   int64_t panels;          // >= 1
   int64_t inputs;          // columns of w: whole blocks
-  const float* x;  // (inputs / together, tokens, together) with together = panel_block(format).together
+  // (inputs / together, tokens, together) with together = panel_block(format).together, or as pack_x writes
+  // it
+  const float* x;
   int64_t tokens;  // 1..PanelKernels::max_tokens
   float* y;
   int64_t y_stride;
@@ -79,10 +81,15 @@ struct PanelKernels {
   // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -128..127, the 2:4 formats
   // at most two values other than zero a group. May spoil the rows.
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
-  // Where converting values takes long, many tokens pay for doing it once: a panel's first columns become a
-  // panel of `wide`'s, f32 (columns, 16), which `wide` runs. Null: nothing is gained.
+  // Where converting values takes long, many tokens pay for doing it once: a panel's first columns, whole
+  // blocks, become those of a panel of `wide`'s, which `wide` runs. Null: nothing is gained.
+  int64_t wide_tokens = 0;  // from so many tokens on
   const PanelKernels* wide = nullptr;
-  void (*widen)(const unsigned char* panel, int64_t columns, float* out) = nullptr;
+  void (*widen)(const unsigned char* panel, int64_t columns, unsigned char* out) = nullptr;
+  // Where these kernels take x in a form of their own: makes PanelJob::x, at most `columns` floats a token,
+  // of x (tokens, known) in f32, whose columns from `known` on are zeros. Null: x is f32, as the format says.
+  void (*pack_x)(const float* x, int64_t stride, int64_t tokens, int64_t known, int64_t columns,
+                 float* out) = nullptr;
 };
 
 extern const PanelKernels kPanelAvx2F32;

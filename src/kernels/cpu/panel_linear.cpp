@@ -17,7 +17,6 @@ constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by sid
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
 constexpr int64_t kFewValues = 1 << 16;   // of x, 256 KB: what L2 keeps beside the weights that pass
-constexpr int64_t kWideTiles = 3;         // tiles of tokens that pay for a widened panel
 constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
@@ -116,11 +115,12 @@ class PanelLinear final : public HostLinear {
     kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }
 
-  // Columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x; columns past the input are zero.
-  void pack_tokens(MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0, int64_t k1,
-                   float* out) const {
+  // Columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x of `kernels`; columns past the input are zero.
+  void pack_tokens(const PanelKernels& kernels, MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0,
+                   int64_t k1, float* out) const {
     const int64_t known = std::min(k1, x.cols) - k0;
-    const int64_t filled = interleave(x.block(t0, k0, n, known), block_.together, out);
+    if (kernels.pack_x != nullptr) return kernels.pack_x(x.row(t0) + k0, x.stride, n, known, k1 - k0, out);
+    const int64_t filled = interleave(x.block(t0, k0, n, known), panel_block(kernels.format).together, out);
     if (block_.rounds_x)
       for (int64_t i = 0; i < filled; ++i) out[i] = nearest_bf16(out[i]);
     std::fill(out + filled, out + n * (k1 - k0), 0.0f);
@@ -135,7 +135,7 @@ class PanelLinear final : public HostLinear {
 
   void apply_gemv(MatrixView<const float> x, MatrixView<float> y) const {
     float* packed = scratch<float, 1>(columns_ * x.rows);
-    pack_tokens(x, 0, x.rows, 0, columns_, packed);
+    pack_tokens(kernels_, x, 0, x.rows, 0, columns_, packed);
     const int64_t piece = stream_piece();
     parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
       const int64_t first = i * piece;
@@ -147,15 +147,19 @@ class PanelLinear final : public HostLinear {
 
   // Puts widened panels in the place of the job's.
   void widen(PanelJob& job) const {
-    float* out = scratch<float, 4>(kGemmColumns * kPanelRows * job.panels);
+    const PanelBlock block = panel_block(kernels_.wide->format);
+    const int64_t bytes = job.inputs / block.columns * block.bytes;
+    unsigned char* out = scratch<unsigned char, 4>(bytes * job.panels);
     for (int64_t p = 0; p < job.panels; ++p)
-      kernels_.widen(job.w + p * job.panel_bytes, job.inputs, out + p * job.inputs * kPanelRows);
-    job.w = reinterpret_cast<const unsigned char*>(out);
-    job.panel_bytes = job.inputs * kPanelRows * static_cast<int64_t>(sizeof(float));
+      kernels_.widen(job.w + p * job.panel_bytes, job.inputs, out + p * bytes);
+    job.w = out;
+    job.panel_bytes = bytes;
   }
 
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
-    const int64_t tiles = ceil_div(x.rows, kernels_.max_tokens);
+    const bool wide = kernels_.wide != nullptr && x.rows >= kernels_.wide_tokens;
+    const PanelKernels& kernels = wide ? *kernels_.wide : kernels_;
+    const int64_t tiles = ceil_div(x.rows, kernels.max_tokens);
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
     const int64_t passes = ceil_div(columns_, kGemmColumns);
     float* packed = scratch<float, 1>(columns_ * x.rows);
@@ -167,11 +171,9 @@ class PanelLinear final : public HostLinear {
       const int64_t t = tile_start(tile);
       for (int64_t k = 0; k < columns_; k += kGemmColumns) {
         const int64_t length = std::min(kGemmColumns, columns_ - k);
-        pack_tokens(x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
+        pack_tokens(kernels, x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
       }
     });
-    const PanelKernels* wide = tiles >= kWideTiles ? kernels_.wide : nullptr;
-    const PanelKernels& kernels = wide != nullptr ? *wide : kernels_;
     // A pass of all token tiles over the panels from p on, of which there are `count`.
     const auto run = [&](int64_t p, int64_t count, int64_t pass) {
       const int64_t k = pass * kGemmColumns;
@@ -187,7 +189,7 @@ class PanelLinear final : public HostLinear {
                    outputs(p, count),
                    pass > 0,
                    pass + 1 == passes ? scales(p) : nullptr};
-      if (wide != nullptr) widen(job);
+      if (wide) widen(job);
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t t = tile_start(tile);
         job.x = packed_at(k, length, t);
@@ -202,9 +204,9 @@ class PanelLinear final : public HostLinear {
       const int64_t last = std::min(panels_, first + kGemmPiecePanels);
       // Few tokens stay in L2 as they are: the weights, read once, then come in one stream.
       for (int64_t outer = 0; outer < (few ? 1 : passes); ++outer)
-        for (int64_t p = first; p < last; p += kernels_.gemm_panels)
+        for (int64_t p = first; p < last; p += kernels.gemm_panels)
           for (int64_t inner = 0; inner < (few ? passes : 1); ++inner)
-            run(p, std::min(kernels_.gemm_panels, last - p), outer + inner);
+            run(p, std::min(kernels.gemm_panels, last - p), outer + inner);
     });
   }
 

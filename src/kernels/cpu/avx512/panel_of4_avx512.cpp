@@ -7,8 +7,7 @@
 namespace pare {
 namespace {
 
-constexpr int kMaxTokens = 10;    // 10 × 2 accumulators, 2 vectors of places, 2 of values, 2 of selectors
-constexpr int kStreamTokens = 8;  // up to here the weights come from memory and are fetched ahead
+constexpr int kStreamTokens = 8;  // more of them take a widened panel
 constexpr int64_t kPrefetchBytes = 32768;
 constexpr int kGroupsOfBlock = 8;
 
@@ -56,8 +55,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
   const auto fetch_ahead = [&] {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p)
-      if (T <= kStreamTokens)
-        _mm_prefetch(reinterpret_cast<const char*>(w + p * w_apart + kPrefetchBytes), _MM_HINT_T1);
+      _mm_prefetch(reinterpret_cast<const char*>(w + p * w_apart + kPrefetchBytes), _MM_HINT_T1);
     w += kStepBytes;
   };
   const float* x = job.x;
@@ -112,30 +110,79 @@ void all_panels(const PanelJob& job) {
 
 template <PanelFormat kF>
 void run(const PanelJob& job) {
-  static constexpr void (*kTable[kMaxTokens])(const PanelJob&) = {
+  static constexpr void (*kTable[kStreamTokens])(const PanelJob&) = {
       all_panels<kF, 1, 4>, all_panels<kF, 2, 4>, all_panels<kF, 3, 4>, all_panels<kF, 4, 4>,
-      all_panels<kF, 5, 2>, all_panels<kF, 6, 2>, all_panels<kF, 7, 2>, all_panels<kF, 8, 2>,
-      all_panels<kF, 9, 2>, all_panels<kF, 10, 2>};
+      all_panels<kF, 5, 2>, all_panels<kF, 6, 2>, all_panels<kF, 7, 2>, all_panels<kF, 8, 2>};
   kTable[job.tokens - 1](job);
+}
+
+// The two kept bf16 values of a group, low and high half of a lane, at their places among its four columns:
+// two words of two columns. A shift by 32 and more, as of a negative count, leaves nothing.
+inline void spread(__m512i kept, __m512i places, unsigned char* out) {
+  const __m512i low = _mm512_and_si512(kept, _mm512_set1_epi32(0xffff));
+  const __m512i high = _mm512_srli_epi32(kept, 16);
+  const __m512i low_bit = _mm512_slli_epi32(_mm512_and_si512(places, _mm512_set1_epi32(3)), 4);
+  const __m512i high_bit = _mm512_slli_epi32(_mm512_and_si512(places, _mm512_set1_epi32(12)), 2);
+  const __m512i word = _mm512_set1_epi32(32);
+  _mm512_storeu_si512(out,
+                      _mm512_or_si512(_mm512_sllv_epi32(low, low_bit), _mm512_sllv_epi32(high, high_bit)));
+  _mm512_storeu_si512(out + kStepBytes,
+                      _mm512_or_si512(_mm512_sllv_epi32(low, _mm512_sub_epi32(low_bit, word)),
+                                      _mm512_sllv_epi32(high, _mm512_sub_epi32(high_bit, word))));
+}
+
+// Whole numbers in f32, as bf16 in the low and the high half of a lane.
+inline __m512i pair_of(__m512 low, __m512 high) {
+  return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high));
+}
+
+// A 2:4 panel to a dense one of bf16.
+template <PanelFormat kFormat>
+void widen(const unsigned char* panel, int64_t columns, unsigned char* out) {
+  for (int64_t k = 0; k < columns; k += kGroupsOfBlock * kGroup) {
+    __m512i places = _mm512_loadu_si512(panel);
+    panel += kStepBytes;
+    for (int s = 0; s < kGroupsOfBlock / kGroupsOfStep<kFormat>; ++s, panel += kStepBytes) {
+      const __m512i raw = _mm512_loadu_si512(panel);
+#pragma GCC unroll 2
+      for (int g = 0; g < kGroupsOfStep<kFormat>; ++g, out += 2 * kStepBytes) {
+        __m512i kept = raw;
+        if constexpr (kFormat == PanelFormat::kInt8Of4) {
+          const auto number = [&](int j) {
+            return _mm512_cvtepi32_ps(_mm512_srai_epi32(byte_on_top(raw, j), 24));
+          };
+          kept = pair_of(number(2 * g), number(2 * g + 1));
+        }
+        spread(kept, places, out);
+        places = _mm512_srli_epi32(places, 4);
+      }
+    }
+  }
 }
 
 }  // namespace
 
 const PanelKernels kPanelAvx512Bf16Of4 = {
     .format = PanelFormat::kBF16Of4,
-    .max_tokens = kMaxTokens,
+    .max_tokens = kStreamTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 2,
     .run = run<PanelFormat::kBF16Of4>,
     .pack = pack_bf16_of4,
+    .wide_tokens = kStreamTokens + 1,
+    .wide = &kPanelAvx512Bf16,
+    .widen = widen<PanelFormat::kBF16Of4>,
 };
 const PanelKernels kPanelAvx512Int8Of4 = {
     .format = PanelFormat::kInt8Of4,
-    .max_tokens = kMaxTokens,
+    .max_tokens = kStreamTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 2,
     .run = run<PanelFormat::kInt8Of4>,
     .pack = pack_int8_of4,
+    .wide_tokens = kStreamTokens + 1,
+    .wide = &kPanelAvx512Bf16,
+    .widen = widen<PanelFormat::kInt8Of4>,
 };
 
 }  // namespace pare
