@@ -89,7 +89,7 @@ Json facts_of(const OpenModel& model, const SpeedTest& test) {
           {"kv_bytes_per_token", test.kv_bytes_per_token()},
           // The embedding is not packed; only its rows are read.
           {"resident_bytes",
-           model.packed.bytes_per_token() + model.packed.embedding.table->bytes() + test.kv_cache_bytes()}};
+           model.packed.bytes_per_token() + model.packed.embedding.table_bytes() + test.kv_cache_bytes()}};
 }
 
 Json to_json(const SpeedSample& sample) {

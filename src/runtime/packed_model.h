@@ -48,6 +48,7 @@ struct PackedEmbedding {
   PackedEmbedding() = default;
   PackedEmbedding(const Model& model, ComputeType compute, const Backend& backend = default_backend());
   int64_t width() const { return transform ? transform->out_features() : table->cols(); }
+  int64_t table_bytes() const { return table ? table->bytes() : 0; }
 };
 
 // What makes the output of the last stage logits.
