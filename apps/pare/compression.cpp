@@ -224,17 +224,17 @@ Json run_parts(const Options& options, const Passes& passes, const Model& model,
   std::string sources;
   for (const std::string& source : options.calib)
     sources += (sources.empty() ? "" : " + ") + std::string(source == kSelf ? kSelf : "text");
-  Json parts = {{"pare", PARE_VERSION},
-                {"instruction set", default_backend().detail()},
-                {"model", model_fingerprint(model)},
-                {"calibration", sources},
-                {"--nsamples", options.nsamples},
-                {"--seqlen", plan_of(options, model, 1).seqlen},
-                {"--seed", options.seed},
-                {"--dtype", encoding_info(options.dtype.value_or(dtype)).name},
-                {"--format", options.format}};
-  parts.update(options_of(passes));
-  return parts;
+  Json own = {{"nsamples", options.nsamples},
+              {"seqlen", plan_of(options, model, 1).seqlen},
+              {"seed", options.seed},
+              {"dtype", encoding_info(options.dtype.value_or(dtype)).name},
+              {"format", options.format}};
+  own.update(options_of(passes));
+  return {{"pare", PARE_VERSION},
+          {"instruction set", default_backend().detail()},
+          {"model", model_fingerprint(model)},
+          {"calibration", sources},
+          {"options", own}};
 }
 
 // Refused before hours are spent: a format that the result would not go into.

@@ -13,6 +13,7 @@
 #include "base/parallel.h"
 #include "commands/commands.h"
 #include "mpi/job_comm.h"
+#include "report/flags.h"
 #include "report/messages.h"
 #include "report/output.h"
 
@@ -24,7 +25,7 @@ constexpr int kFailed = 1;
 constexpr int kUsage = 2;
 
 int report(int status, std::string_view message) {
-  fmt::print(stderr, "pare: error: {}\n", message);
+  fmt::print(stderr, "pare: error: {}\n", with_known_flags(message));
   return status;
 }
 
@@ -158,6 +159,7 @@ int run_command(int argc, char** argv, Comm& comm) {
   add_convert(app);
   add_tokenize(app);
   add_logits(app, comm);
+  know_flags(app);
   if (comm.size() > 1) app.parse_complete_callback([&app] { require_ranked(app); });
   try {
     std::vector<std::string> words = words_of(app, argc, argv);

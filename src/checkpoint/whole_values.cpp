@@ -69,8 +69,9 @@ Model with_whole_values(const Model& model) {
   const int64_t added = model_size(whole).dense_parameters - before;
   log_warning(
       "a GGUF file needs values as wide as keys ({}): those of {} layers are written with zeros, {} "
-      "parameters "
-      "({:.1f} %) that say nothing; `pare slice --streams hidden` cuts as much where the file gets smaller",
+      "parameters ({:.1f} %) that say nothing; slicing with `streams hidden` cuts as much where the file "
+      "gets "
+      "smaller",
       model.config.head_dim, layers, added, 100.0 * static_cast<double>(added) / static_cast<double>(before));
   return whole;
 }

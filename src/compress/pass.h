@@ -55,7 +55,7 @@ class Pass {
   }
   // What a user may do about that; empty: nothing.
   virtual std::string how_to_keep_patterns() const { return ""; }
-  // The options that decide the result, by the names of their flags.
+  // The options that decide the result, by their names.
   virtual Json options() const = 0;
   // Estimated from the shapes alone. `dtype`: of the written matrices.
   virtual Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const = 0;

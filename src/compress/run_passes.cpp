@@ -44,7 +44,7 @@ std::string scope_of(const Passes& passes, size_t i) {
 Json options_of(const Passes& passes) {
   if (passes.size() == 1) return passes.front()->options();
   Json json;
-  for (size_t i = 0; i < passes.size(); ++i) json[scope_of(passes, i)] = passes[i]->options().dump();
+  for (size_t i = 0; i < passes.size(); ++i) json[scope_of(passes, i)] = passes[i]->options();
   return json;
 }
 

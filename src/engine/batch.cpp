@@ -16,7 +16,7 @@ constexpr int64_t kPrefillBeside = 128;
 BatchGenerator::BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences,
                                int64_t context)
     : model_(model), tokenizer_(tokenizer), context_(usable_context(context, model.config)) {
-  if (sequences < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", sequences);
+  if (sequences < 1) fail(ErrorCode::kUsage, "`parallel` is {}, expected 1 or more", sequences);
   for (int64_t i = 0; i < sequences; ++i) slots_.emplace_back(KvCache(model, context_));
 }
 

@@ -23,18 +23,18 @@ std::string_view finish_reason_name(FinishReason reason) {
 
 void validate(const GenerateOptions& options) {
   if (options.max_tokens < 0)
-    fail(ErrorCode::kUsage, "--max-tokens is {}, expected 0 or more", options.max_tokens);
+    fail(ErrorCode::kUsage, "`max_tokens` is {}, expected 0 or more", options.max_tokens);
   if (options.min_tokens < 0)
     fail(ErrorCode::kUsage, "min_tokens is {}, expected 0 or more", options.min_tokens);
   if (options.logprobs.value_or(0) < 0)
     fail(ErrorCode::kUsage, "logprobs is {}, expected 0 or more", *options.logprobs);
   validate(options.sampling);
   for (const std::string& stop : options.stop)
-    if (stop.empty()) fail(ErrorCode::kUsage, "--stop is empty");
+    if (stop.empty()) fail(ErrorCode::kUsage, "`stop` is empty");
 }
 
 int64_t usable_context(int64_t context, const ModelConfig& config) {
-  if (context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", context);
+  if (context < 1) fail(ErrorCode::kUsage, "`context` is {}, expected 1 or more", context);
   return std::min(context, config.max_positions);
 }
 

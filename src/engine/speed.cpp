@@ -11,10 +11,10 @@ namespace pare {
 namespace {
 
 void check_options(const SpeedOptions& o, const ModelConfig& config) {
-  if (o.prefill < 1) fail(ErrorCode::kUsage, "--prefill is {}, expected 1 or more", o.prefill);
-  if (o.decode < 1) fail(ErrorCode::kUsage, "--decode is {}, expected 1 or more", o.decode);
+  if (o.prefill < 1) fail(ErrorCode::kUsage, "`prefill` is {}, expected 1 or more", o.prefill);
+  if (o.decode < 1) fail(ErrorCode::kUsage, "`decode` is {}, expected 1 or more", o.decode);
   if (o.depth < 0 || o.depth > o.prefill)
-    fail(ErrorCode::kUsage, "--depth is {}, expected 0..{} (--prefill)", o.depth, o.prefill);
+    fail(ErrorCode::kUsage, "`depth` is {}, expected 0..{} (`prefill`)", o.depth, o.prefill);
   if (o.prefill + o.decode > config.max_positions)
     fail(ErrorCode::kInvalid, "{} prefill and {} decode tokens exceed the model's context of {}", o.prefill,
          o.decode, config.max_positions);

@@ -100,8 +100,8 @@ std::optional<double> PerplexityResult::standard_error() const {
 }
 
 int64_t window_count(int64_t tokens, const PerplexityOptions& options) {
-  if (options.seqlen < 2) fail(ErrorCode::kUsage, "--seqlen is {}, expected 2 or more", options.seqlen);
-  if (options.windows < 0) fail(ErrorCode::kUsage, "--windows is {}, expected 1 or more", options.windows);
+  if (options.seqlen < 2) fail(ErrorCode::kUsage, "`seqlen` is {}, expected 2 or more", options.seqlen);
+  if (options.windows < 0) fail(ErrorCode::kUsage, "`windows` is {}, expected 1 or more", options.windows);
   const int64_t available = tokens / options.seqlen;
   if (available == 0)
     fail(ErrorCode::kInvalid, "the text has {} tokens, less than one window of {}", tokens, options.seqlen);

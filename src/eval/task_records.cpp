@@ -82,7 +82,7 @@ struct OtherSet {
   bool no_others = false;  // records of it have no other fields
 };
 constexpr std::string_view kGenerated = "its answers are generated, and only log-likelihoods are scored here";
-constexpr std::string_view kText = "it is running text, which --ppl and --calib read";
+constexpr std::string_view kText = "it is running text, which `ppl` and `calib` read";
 constexpr std::string_view kOtherPrompt =
     "its prompt is not known here; write its items as {\"context\", \"choices\", \"gold\"}";
 constexpr OtherSet kOtherSets[] = {

@@ -144,8 +144,8 @@ OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Le
   if (!state.empty() && leftover == Leftover::kRefuse) {
     ::close(old_lock);
     fail(ErrorCode::kInvalid,
-         "{} holds the work of an interrupted run: go on with the same command and --resume, or give "
-         "--restart, or remove it",
+         "{} holds the work of an interrupted run: go on with the same command and `resume`, or give "
+         "`restart`, or remove it",
          partial_.string());
   }
   remove_leftover(partial_);

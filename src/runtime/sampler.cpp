@@ -12,7 +12,8 @@ namespace pare {
 namespace {
 
 void require(bool ok, const char* option, double value, const char* expected) {
-  if (!ok || !std::isfinite(value)) fail(ErrorCode::kUsage, "{} is {}, expected {}", option, value, expected);
+  if (!ok || !std::isfinite(value))
+    fail(ErrorCode::kUsage, "`{}` is {}, expected {}", option, value, expected);
 }
 
 // Calls body(score, count) for every token of a history.
@@ -31,11 +32,11 @@ void for_each_token(std::span<float> scores, std::span<const int32_t> history, B
 }  // namespace
 
 void validate(const SamplingOptions& o) {
-  require(o.temperature >= 0.0, "--temperature", o.temperature, "0 or more");
-  require(o.top_k >= 0, "--top-k", static_cast<double>(o.top_k), "0 or more");
-  require(o.top_p > 0.0 && o.top_p <= 1.0, "--top-p", o.top_p, "more than 0, at most 1");
-  require(o.min_p >= 0.0 && o.min_p <= 1.0, "--min-p", o.min_p, "0..1");
-  require(o.repetition_penalty > 0.0, "--repetition-penalty", o.repetition_penalty, "more than 0");
+  require(o.temperature >= 0.0, "temperature", o.temperature, "0 or more");
+  require(o.top_k >= 0, "top_k", static_cast<double>(o.top_k), "0 or more");
+  require(o.top_p > 0.0 && o.top_p <= 1.0, "top_p", o.top_p, "more than 0, at most 1");
+  require(o.min_p >= 0.0 && o.min_p <= 1.0, "min_p", o.min_p, "0..1");
+  require(o.repetition_penalty > 0.0, "repetition_penalty", o.repetition_penalty, "more than 0");
   require(true, "frequency_penalty", o.frequency_penalty, "a number");
   require(true, "presence_penalty", o.presence_penalty, "a number");
   for (const auto& [id, bias] : o.logit_bias) {

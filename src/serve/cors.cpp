@@ -22,7 +22,7 @@ CorsPolicy::CorsPolicy(std::vector<std::string> origins) : origins_(std::move(or
   for (const std::string& origin : origins_) {
     all_ = all_ || origin == "*";
     if (origin != "*" && !is_origin(origin))
-      fail(ErrorCode::kUsage, "--cors is \"{}\", expected * or an origin such as http://localhost:3000",
+      fail(ErrorCode::kUsage, "`cors` is \"{}\", expected * or an origin such as http://localhost:3000",
            origin);
   }
 }

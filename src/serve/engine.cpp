@@ -5,9 +5,9 @@
 namespace pare {
 
 void validate(const EngineLimits& limits) {
-  if (limits.parallel < 1) fail(ErrorCode::kUsage, "--parallel is {}, expected 1 or more", limits.parallel);
-  if (limits.context < 1) fail(ErrorCode::kUsage, "--context is {}, expected 1 or more", limits.context);
-  if (limits.queue < 1) fail(ErrorCode::kUsage, "--queue is {}, expected 1 or more", limits.queue);
+  if (limits.parallel < 1) fail(ErrorCode::kUsage, "`parallel` is {}, expected 1 or more", limits.parallel);
+  if (limits.context < 1) fail(ErrorCode::kUsage, "`context` is {}, expected 1 or more", limits.context);
+  if (limits.queue < 1) fail(ErrorCode::kUsage, "`queue` is {}, expected 1 or more", limits.queue);
 }
 
 Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)

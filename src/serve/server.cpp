@@ -184,7 +184,7 @@ const ServeOptions& checked(const ServeOptions& options) {
   constexpr double kLongest = 86400.0;
   validate(options.limits);
   if (!(options.drain >= 0.0 && options.drain <= kLongest))
-    fail(ErrorCode::kUsage, "--drain is {}, expected 0 to {} seconds", options.drain, kLongest);
+    fail(ErrorCode::kUsage, "`drain` is {}, expected 0 to {} seconds", options.drain, kLongest);
   return options;
 }
 

@@ -158,7 +158,7 @@ TEST(Deci, SaysWhyAModelDoesNotFit) {
   Model qwen3 = make_tiny_model(qwen3_like());
   cut_hidden(qwen3, 0, 40);
   EXPECT_PARE_ERROR(with_whole_values(qwen3), ErrorCode::kUnsupported,
-                    "not for qwen3; `pare slice --uniform`");
+                    "not for qwen3; slicing with `uniform`");
   EXPECT_PARE_ERROR(with_whole_values(load_model(golden_folder("sliced/block-rotation"))),
                     ErrorCode::kUnsupported, "the residual stream passes matrices");
   EXPECT_PARE_ERROR(with_whole_values(load_model(golden_folder("sliced/opt-streams"))),

@@ -169,7 +169,7 @@ TEST(CarriedFiles, LettersOfAnyCase) {
 CardFacts facts() {
   CardFacts facts;
   facts.original = {.name = "Tiny", .license = "apache-2.0", .base_models = {"acme/tiny"}, .tags = {"chat"}};
-  facts.manifest = parse_json(R"({"recipe": {"method": "sparsify", "options": {"--pattern": "2:4"},
+  facts.manifest = parse_json(R"({"recipe": {"method": "sparsify", "options": {"pattern": "2:4"},
       "calibration": {"source": "book.txt", "nsamples": 4}, "seed": 7},
       "before": {"parameters": 200, "bytes": 400}, "errors": [], "fallbacks": ["x"],
       "linears": {"2:4": 2, "dense": 26},
@@ -187,7 +187,7 @@ TEST(ModelCard, SaysWhatWasDone) {
   EXPECT_THAT(front.at("tags"), ElementsAre("pare", "compressed", "chat"));
   EXPECT_THAT(front.at("library_name"), ElementsAre("transformers"));
   EXPECT_THAT(front.at("pipeline_tag"), ElementsAre("text-generation"));
-  for (const char* part : {"# Tiny\n", "1. sparsify: `--pattern` 2:4\n", "`source` book.txt", "Seed 7.",
+  for (const char* part : {"# Tiny\n", "1. sparsify: `pattern` 2:4\n", "`source` book.txt", "Seed 7.",
                            "| parameters | 200 | 100 | 50.0 % |", "| bytes | 400 | 300 | 75.0 % |",
                            "- 2 linears keep 2:4 weights", "0.5000 on average, 0.7500 at most",
                            "- 1 steps did not go as planned", "AutoModelForCausalLM.from_pretrained"})

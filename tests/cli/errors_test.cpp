@@ -171,6 +171,25 @@ TEST(Errors, UsageEndsWithStatusTwo) {
   }
 }
 
+// The library names options in words.
+TEST(Errors, OptionsAreNamedAsFlags) {
+  expect_failure({"generate", kTinyModel, "-p", "x", "--min-p", "2"}, 2,
+                 "error: --min-p is 2, expected 0..1");
+  expect_failure({"bench", kTinyModel, "--prefill", "8", "--depth", "9"}, 2,
+                 "--depth is 9, expected 0..8 (--prefill)");
+  expect_failure({"sparsify", kTinyModel, "-o", "x", "--match", "model", "--sequential", "no"}, 2,
+                 "--match model needs --sequential yes");
+  expect_failure({"slice", kTinyModel, "-o", "x", "--sparsity", "0.2"}, 2,
+                 "--sparsity needs --rotation or --uniform; otherwise give --target-params");
+}
+
+TEST(Errors, OtherWordsBetweenBackquotesStay) {
+  const TempDir folder;
+  const std::string text = folder.file("t.jsonl", "{\n\"text\": \"x\"\n}\n{\n").string();
+  expect_failure({"eval", kTinyModel, "--ppl", text, "--seqlen", "16"}, 1,
+                 "`jq -c . FILE` writes each record");
+}
+
 TEST(Errors, AWordThatIsNoCommandIsNamed) {
   expect_failure({"gen", kTinyModel}, 2, "gen is not a command, did you mean generate? (see pare --help)");
   expect_failure({"covnert"}, 2, "covnert is not a command, did you mean convert?");

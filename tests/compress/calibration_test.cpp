@@ -80,10 +80,10 @@ TEST(Calibration, RefusesSizesThatMakeNoSense) {
   WorkArea area;
   for (const int64_t bad : {0, -1})
     EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("x", ""), {}, bad, 8), ErrorCode::kUsage,
-                      "--nsamples");
+                      "`nsamples`");
   for (const int64_t bad : {1, 0, -1})
     EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, bad, 0, area), ErrorCode::kUsage,
-                      "--seqlen");
+                      "`seqlen`");
   EXPECT_PARE_ERROR(calibration_from_model(model, &tokenizer, 1, 257, 0, area), ErrorCode::kInvalid,
                     "257, the model was made for at most 256");
   EXPECT_PARE_ERROR(calibration_from_text(tokenizer, plain("some text", "t"), {}, int64_t{1} << 62, 4),

@@ -204,7 +204,7 @@ TEST(Slice, StreamsWithoutARotationAreRefusedWithTheReason) {
       EXPECT_PARE_ERROR(sliced_model(dense, set, residual_to_target(0.9, rotation), report),
                         ErrorCode::kUnsupported, reason);
       EXPECT_PARE_ERROR(require_reachable(dense, residual_to_target(0.9, rotation)), ErrorCode::kUnsupported,
-                        "--streams hidden,value");
+                        "`streams hidden,value`");
     }
   }
 }
@@ -227,40 +227,40 @@ TEST(ValidateSliceOptions, NamesTheOption) {
   };
   const double nan = std::nan("");
   const double infinity = std::numeric_limits<double>::infinity();
-  expect({}, "either --target-params or --sparsity");
+  expect({}, "either `target_params` or `sparsity`");
   SliceOptions both = to_target(0.5);
   both.sparsity = 0.5;
-  expect(both, "either --target-params or --sparsity");
-  for (const double bad : {0.0, 1.0, 1.5, -0.1, nan, infinity}) expect(to_target(bad), "--target-params is");
+  expect(both, "either `target_params` or `sparsity`");
+  for (const double bad : {0.0, 1.0, 1.5, -0.1, nan, infinity}) expect(to_target(bad), "`target_params` is");
   for (const double bad : {1.0, -1.0, nan, infinity}) {
     SliceOptions options = residual_to_target(0.5, Rotation::kBlock);
     options.target_params.reset();
     options.sparsity = bad;
-    expect(options, "--sparsity is");
+    expect(options, "`sparsity` is");
   }
   for (const double bad : {-1e-9, nan, infinity}) {
     SliceOptions options = to_target(0.5);
     options.ridge = bad;
-    expect(options, "--ridge is");
+    expect(options, "`ridge` is");
   }
   for (const int64_t bad : {0, -8}) {
     SliceOptions options = to_target(0.5);
     options.round_interval = bad;
-    expect(options, "--round-interval is");
+    expect(options, "`round_interval` is");
   }
   SliceOptions nothing = to_target(0.5);
   nothing.hidden = nothing.value = false;
-  expect(nothing, "--streams names nothing");
+  expect(nothing, "`streams` names nothing");
   SliceOptions uniform = residual_to_target(0.5, Rotation::kGlobal);
   uniform.uniform = true;
-  expect(uniform, "--uniform");
+  expect(uniform, "`uniform`");
   SliceOptions values = uniform_to_target(0.5);
   values.hidden = false;
-  expect(values, "--uniform");
+  expect(values, "`uniform`");
   SliceOptions sparse = to_target(0.5);
   sparse.target_params.reset();
   sparse.sparsity = 0.25;
-  expect(sparse, "--sparsity needs --rotation or --uniform");
+  expect(sparse, "`sparsity` needs `rotation` or `uniform`");
   for (const SliceOptions& good : every_way(0.5)) validate(good);
 }
 

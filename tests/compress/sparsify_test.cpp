@@ -310,27 +310,27 @@ TEST(ValidateSparsifyOptions, NamesTheOption) {
   };
   SparsifyOptions bins;
   bins.prune.score.bins = 0;
-  expect(bins, "--bins");
+  expect(bins, "`bins`");
   for (const double bad : {-1.0, std::nan(""), HUGE_VAL}) {
     SparsifyOptions alpha;
     alpha.prune.score.alpha = bad;
-    expect(alpha, "--alpha");
+    expect(alpha, "`alpha`");
     SparsifyOptions damping;
     damping.damping = bad;
-    expect(damping, "--damping");
+    expect(damping, "`damping`");
     SparsifyOptions matching;
     matching.match_damping = bad;
-    expect(matching, "--match-damping");
+    expect(matching, "`match_damping`");
   }
   SparsifyOptions match;
   match.match = MatchOutput::kModel;
   match.sequential = false;
-  expect(match, "--match model");
+  expect(match, "`match model`");
   SparsifyOptions mixed;
   mixed.mix = {kDense};
-  expect(mixed, "--mix and --target-bytes");
+  expect(mixed, "`mix` and `target_bytes`");
   mixed.target_bytes = 1.5;
-  expect(mixed, "--target-bytes is 1.5");
+  expect(mixed, "`target_bytes` is 1.5");
   mixed.target_bytes = 0.5;
   mixed.mix = {{4, 8}};
   expect(mixed, "patterns 4:8 and 2:4 keep the same");

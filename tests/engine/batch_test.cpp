@@ -225,8 +225,8 @@ TEST_F(BatchTest, AnswersEndWhereTheContextIsFull) {
 }
 
 TEST_F(BatchTest, RefusesLimitsBelowOne) {
-  EXPECT_PARE_ERROR(BatchGenerator(packed_, tokenizer_, 0, 8), ErrorCode::kUsage, "--parallel is 0");
-  EXPECT_PARE_ERROR(BatchGenerator(packed_, tokenizer_, 1, 0), ErrorCode::kUsage, "--context is 0");
+  EXPECT_PARE_ERROR(BatchGenerator(packed_, tokenizer_, 0, 8), ErrorCode::kUsage, "`parallel` is 0");
+  EXPECT_PARE_ERROR(BatchGenerator(packed_, tokenizer_, 1, 0), ErrorCode::kUsage, "`context` is 0");
 }
 
 }  // namespace

@@ -164,7 +164,7 @@ TEST_F(ChatTest, VariablesReachTheTemplate) {
 
 TEST_F(ChatTest, TheContextHasRoom) {
   options_.context = 0;
-  EXPECT_PARE_ERROR(session(), ErrorCode::kUsage, "--context is 0");
+  EXPECT_PARE_ERROR(session(), ErrorCode::kUsage, "`context` is 0");
 }
 
 }  // namespace

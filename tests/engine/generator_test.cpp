@@ -153,10 +153,10 @@ TEST_F(GeneratorTest, RefusesWhatCannotRun) {
   EXPECT_PARE_ERROR(generate(model_, std::vector<int32_t>{64}), ErrorCode::kInvalid, "64");
   EXPECT_PARE_ERROR(generate(model_, std::vector<int32_t>{-1}), ErrorCode::kInvalid, "-1");
   options_.stop = {""};
-  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--stop");
+  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "`stop`");
   options_.stop.clear();
   options_.max_tokens = -1;
-  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "--max-tokens");
+  EXPECT_PARE_ERROR(generate(model_, prompt_), ErrorCode::kUsage, "`max_tokens`");
 }
 
 }  // namespace

@@ -46,10 +46,10 @@ TEST_F(SpeedTestTest, TellsWhatLinearsTake) {
 }
 
 TEST_F(SpeedTestTest, RefusesWhatDoesNotFit) {
-  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 0}), ErrorCode::kUsage, "--prefill");
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 0}), ErrorCode::kUsage, "`prefill`");
   EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 8, .decode = 0, .depth = 0}), ErrorCode::kUsage,
-                    "--decode");
-  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 8, .decode = 1, .depth = 9}), ErrorCode::kUsage, "--depth");
+                    "`decode`");
+  EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 8, .decode = 1, .depth = 9}), ErrorCode::kUsage, "`depth`");
   EXPECT_PARE_ERROR(SpeedTest(model_, {.prefill = 128, .decode = 1, .depth = 0}), ErrorCode::kInvalid,
                     "context of 128");
 }

@@ -103,8 +103,8 @@ TEST(Perplexity, CountsWholeWindowsAndDropsTheTail) {
   EXPECT_EQ(window_count(100, {.seqlen = 10, .windows = 3}), 3);
   EXPECT_EQ(window_count(100, {.seqlen = 10, .windows = 30}), 10);
   EXPECT_PARE_ERROR(window_count(2047, {}), ErrorCode::kInvalid, "2047 tokens");
-  EXPECT_PARE_ERROR(window_count(100, {.seqlen = 1}), ErrorCode::kUsage, "--seqlen");
-  EXPECT_PARE_ERROR(window_count(100, {.seqlen = 10, .windows = -1}), ErrorCode::kUsage, "--windows");
+  EXPECT_PARE_ERROR(window_count(100, {.seqlen = 1}), ErrorCode::kUsage, "`seqlen`");
+  EXPECT_PARE_ERROR(window_count(100, {.seqlen = 10, .windows = -1}), ErrorCode::kUsage, "`windows`");
 }
 
 TEST(Perplexity, ReportsEachWindowAndOnlyUsesThoseAskedFor) {

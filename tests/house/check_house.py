@@ -54,6 +54,10 @@ MODEL_NAME_PLACES = ("src/checkpoint/arch/", "src/text/", "src/checkpoint/gguf_t
 MODEL_NAME = re.compile(r"(?<!o)llama(?!3|\.cpp)|mistral|qwen|gemma|smollm|gptneox|\bphi[-_0-9]*\b|\"opt\"|\bOPTFor",
                         re.IGNORECASE)
 
+# Where flags may be spelled in src/: the model card, which shows its readers commands.
+FLAG_PLACES = ("src/checkpoint/model_card.cpp",)
+FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
+
 # Written so that this file does not match itself.
 FOREIGN = re.compile(r"/wor[k]/|pypi[.]org|pythonh[o]sted[.]org|deb[.]debian[.]org")
 
@@ -149,6 +153,17 @@ def check_backends(path, text):
             yield f"line {number}: {found.group(1)} above kernels/"
 
 
+def check_flags(path, text):
+    """The library names options in words (`max_tokens`); flags belong to the command line."""
+    if not path.startswith("src/") or not is_cpp(path) or path in FLAG_PLACES:
+        return
+    for token in _TOKEN.finditer(text):
+        content = token.group("string") or token.group("raw") or ""
+        for flag in FLAG.finditer(content):
+            number = text.count("\n", 0, token.start()) + 1
+            yield f"line {number}: the flag {flag.group(0)} below apps/"
+
+
 def check_intrinsics(path, text):
     """Intrinsics stay in the folders that are compiled for their instruction set."""
     if not path.startswith(("src/", "apps/")) or not is_cpp(path) or path.startswith(INTRINSICS_FOLDERS):
@@ -202,8 +217,8 @@ def check_readmes(paths):
             yield folder, "no README.md"
 
 
-RULES = [check_ladder, check_size, check_silence, check_model_names, check_backends, check_intrinsics, check_foreign,
-         check_range_for, check_columns]
+RULES = [check_ladder, check_size, check_silence, check_model_names, check_flags, check_backends, check_intrinsics,
+         check_foreign, check_range_for, check_columns]
 TREE_RULES = [check_readmes]
 
 

@@ -91,6 +91,15 @@ class Rules(unittest.TestCase):
             self.accepts(check_house.check_backends, "tests/kernels/a.cpp", used)
         self.accepts(check_house.check_backends, "src/eval/a.cpp", '#include "kernels/cpu/vector_ops.h"\n// active_isa')
 
+    def test_flags(self):
+        for spelled in ('fail("--queue is 0");', 'a("give --stop");', 'R"(x\n--max-tokens)"', '{{"--seed", seed}};'):
+            self.rejects(check_house.check_flags, "src/serve/engine.cpp", spelled)
+        for path in check_house.FLAG_PLACES:
+            self.accepts(check_house.check_flags, path, 'a("pare convert --dtype q8_0");')
+        self.accepts(check_house.check_flags, "apps/pare/main.cpp", 'a("--help");')
+        self.accepts(check_house.check_flags, "src/serve/engine.cpp",
+                     '// --queue\nfail("`queue` is 0 -- a--b"); --i; a("-----BEGIN");')
+
     def test_intrinsics(self):
         for used in ("__m256 a;", "a = _mm512_loadu_ps(b);", "_tile_zero(0);", "#include <immintrin.h>"):
             self.rejects(check_house.check_intrinsics, "src/kernels/a.cpp", used)

@@ -102,7 +102,7 @@ void leave_work(const fs::path& out) {
 TEST(OutputFolder, WorkIsKeptUntilItIsContinuedOrDiscarded) {
   const TempDir dir;
   leave_work(dir / "out");
-  EXPECT_PARE_ERROR(OutputFolder(dir / "out", ""), ErrorCode::kInvalid, "--resume");
+  EXPECT_PARE_ERROR(OutputFolder(dir / "out", ""), ErrorCode::kInvalid, "`resume`");
   EXPECT_TRUE(fs::exists(dir / "out.partial/.work/step"));
   {
     OutputFolder output(dir / "out", "", Leftover::kContinue);

@@ -116,13 +116,13 @@ TEST(Sampler, ASeedFixesTheSequence) {
 }
 
 TEST(Sampler, OptionsOutOfRangeAreNamed) {
-  EXPECT_PARE_ERROR(Sampler({.temperature = -1.0}), ErrorCode::kUsage, "--temperature");
-  EXPECT_PARE_ERROR(Sampler({.temperature = NAN}), ErrorCode::kUsage, "--temperature");
-  EXPECT_PARE_ERROR(Sampler({.top_k = -1}), ErrorCode::kUsage, "--top-k");
-  EXPECT_PARE_ERROR(Sampler({.top_p = 0.0}), ErrorCode::kUsage, "--top-p");
-  EXPECT_PARE_ERROR(Sampler({.top_p = 1.5}), ErrorCode::kUsage, "--top-p");
-  EXPECT_PARE_ERROR(Sampler({.min_p = -0.1}), ErrorCode::kUsage, "--min-p");
-  EXPECT_PARE_ERROR(Sampler({.repetition_penalty = 0.0}), ErrorCode::kUsage, "--repetition-penalty");
+  EXPECT_PARE_ERROR(Sampler({.temperature = -1.0}), ErrorCode::kUsage, "`temperature`");
+  EXPECT_PARE_ERROR(Sampler({.temperature = NAN}), ErrorCode::kUsage, "`temperature`");
+  EXPECT_PARE_ERROR(Sampler({.top_k = -1}), ErrorCode::kUsage, "`top_k`");
+  EXPECT_PARE_ERROR(Sampler({.top_p = 0.0}), ErrorCode::kUsage, "`top_p`");
+  EXPECT_PARE_ERROR(Sampler({.top_p = 1.5}), ErrorCode::kUsage, "`top_p`");
+  EXPECT_PARE_ERROR(Sampler({.min_p = -0.1}), ErrorCode::kUsage, "`min_p`");
+  EXPECT_PARE_ERROR(Sampler({.repetition_penalty = 0.0}), ErrorCode::kUsage, "`repetition_penalty`");
 }
 
 }  // namespace

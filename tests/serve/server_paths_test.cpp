@@ -102,7 +102,7 @@ TEST_F(ServerTest, PagesOfOtherOriginsReadWhatTheyMay) {
   start();
   EXPECT_THAT(ask(port_, "GET", "/health", "", {here}).head, HasSubstr("Access-Control-Allow-Origin: *"));
   options_.cors = {"localhost:3000/"};
-  EXPECT_PARE_ERROR(Server{options_}, ErrorCode::kUsage, "--cors is \"localhost:3000/\"");
+  EXPECT_PARE_ERROR(Server{options_}, ErrorCode::kUsage, "`cors` is \"localhost:3000/\"");
 }
 
 }  // namespace

@@ -253,7 +253,7 @@ TEST_F(ServerTest, RefusesAnAddressItCannotHave) {
   EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kIo, "cannot listen on not a name");
   taken = options_;
   taken.limits.queue = 0;
-  EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kUsage, "--queue is 0");
+  EXPECT_PARE_ERROR(Server{taken}, ErrorCode::kUsage, "`queue` is 0");
 }
 
 }  // namespace

@@ -9,6 +9,7 @@
 #include <set>
 
 #include "base/log.h"
+#include "report/flags.h"
 
 namespace pare {
 namespace {
@@ -51,7 +52,8 @@ void show_messages() {
     const std::lock_guard lock(sink_mutex);
     if (is_said(level, message)) return;
     close_line();
-    fmt::print(stderr, "pare: {}{}\n", level == LogLevel::kWarning ? "warning: " : "", message);
+    fmt::print(stderr, "pare: {}{}\n", level == LogLevel::kWarning ? "warning: " : "",
+               with_known_flags(message));
   });
 }
 

@@ -26,15 +26,14 @@ std::string obstacle_to_gguf(const ModelConfig& config) {
   });
   if (residual || config.head_transform || config.embedding_transform)
     return "the residual stream passes matrices, which llama.cpp does not know; a slice of the hidden "
-           "streams "
-           "(the default of pare slice) or one of `--rotation global --untie` can be written";
+           "streams (the default) or one of `rotation global` and `untie` can be written";
   const bool narrow = std::any_of(config.blocks.begin(), config.blocks.end(), [&](const BlockShape& b) {
     return b.value_head_dim != 0 && b.value_head_dim != config.head_dim;
   });
   if (narrow) return "its values are not as wide as its keys";
   return fmt::format(
-      "llama.cpp has layers of different widths for models of LLaMA's design only, not for {}; `pare slice "
-      "--uniform` gives all layers one width",
+      "llama.cpp has layers of different widths for models of LLaMA's design only, not for {}; slicing "
+      "with `uniform` gives all layers one width",
       config.architecture);
 }
 

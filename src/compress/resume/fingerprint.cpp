@@ -20,21 +20,33 @@ std::string format_text(const WeightFormat& format) {
   return text;
 }
 
-// "NAME was X, is Y; …" for the parts that differ.
-std::string differences(const Json& before, const Json& parts) {
-  const auto text = [](const Json& json, const std::string& key) {
-    return json.contains(key) ? json.at(key).dump() : std::string("nothing");
-  };
-  std::string result;
-  const auto add = [&](const std::string& key) {
-    result += fmt::format("{}{} was {}, is {}", result.empty() ? "" : "; ", key, text(before, key),
-                          text(parts, key));
-  };
-  for (const auto& [key, value] : parts.items())
-    if (!before.contains(key) || before.at(key) != value) add(key);
-  for (const auto& [key, value] : before.items())
-    if (!parts.contains(key)) add(key);
-  return result;
+constexpr const char* kOptions = "options";
+
+// Adds "NAME was X, is Y; …" for the members that differ. `format` makes a NAME of a member's name; members
+// of "options" are options, those of an object among them are options of the pass that it is named after.
+void add_differences(std::string& text, const Json& before, const Json& now, const std::string& format) {
+  Json both = before;
+  both.update(now);
+  for (const auto& [key, unused] : both.items()) {
+    const Json was = before.value(key, Json());
+    const Json is = now.value(key, Json());
+    if (was == is) continue;
+    if (was.is_object() || is.is_object()) {
+      const std::string of_pass = fmt::format("`{{}}` of {}", key);
+      add_differences(text, was.is_object() ? was : Json::object(), is.is_object() ? is : Json::object(),
+                      key == kOptions ? "`{}`" : of_pass);
+      continue;
+    }
+    const auto value = [](const Json& json) { return json.is_null() ? "nothing" : json.dump(); };
+    text += fmt::format("{}{} was {}, is {}", text.empty() ? "" : "; ",
+                        fmt::format(fmt::runtime(format), key), value(was), value(is));
+  }
+}
+
+std::string differences(const Json& before, const Json& now) {
+  std::string text;
+  add_differences(text, before, now, "{}");
+  return text;
 }
 
 }  // namespace

@@ -12,8 +12,9 @@ namespace pare {
 // SHA-256 over every byte of every tensor (with its role, shape and encoding) and the configuration.
 std::string model_fingerprint(const Model& model);
 
-// Records what a run depends on, named parts with plain values, or compares it with what the area's first run
-// recorded, and with what the first rank has. Throws kInvalid naming the parts that differ.
+// Records what a run depends on, or compares it with what the area's first run recorded, and with what the
+// first rank has. `parts`: named plain values, and "options": plain values by the names of the options, those
+// of one of several passes in an object of its name. Throws kInvalid naming the parts that differ.
 void require_same_run(WorkArea& area, const Json& parts);
 
 }  // namespace pare

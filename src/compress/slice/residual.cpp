@@ -359,7 +359,7 @@ int64_t head_input_width(const Model& model, const ResidualOptions& options) {
 
 void require_rotatable(const Model& model) {
   const ModelConfig& config = model.config;
-  constexpr const char* kInstead = "; --streams hidden,value cuts the streams inside the stages";
+  constexpr const char* kInstead = "; `streams hidden,value` cuts the streams inside the stages";
   if (config.design.norm_place == NormPlace::kBranch)
     fail(ErrorCode::kUnsupported,
          "the residual stream of this model has no rotation to slice along: norms stand behind its branches, "

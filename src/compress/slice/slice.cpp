@@ -8,7 +8,7 @@ namespace {
 
 void require_share(const char* option, double value) {
   if (!(value > 0.0 && value < 1.0))
-    fail(ErrorCode::kUsage, "{} is {}, expected more than 0, less than 1", option, value);
+    fail(ErrorCode::kUsage, "`{}` is {}, expected more than 0, less than 1", option, value);
 }
 
 int64_t target_parameters(const Model& model, double share) {
@@ -59,11 +59,11 @@ std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& opti
     is_hidden.push_back(stream_kind(stage, branch) == StreamKind::kHidden);
     if (!is_hidden.back()) continue;
     if (full != 0 && widths.back() != full)
-      fail(ErrorCode::kUnsupported, "--uniform needs a model whose layers have one hidden width");
+      fail(ErrorCode::kUnsupported, "`uniform` needs a model whose layers have one hidden width");
     full = widths.back();
     cost += parameters_per_width(stage, branch);
   }
-  if (cost == 0) fail(ErrorCode::kInvalid, "--uniform needs a model with hidden streams");
+  if (cost == 0) fail(ErrorCode::kInvalid, "`uniform` needs a model with hidden streams");
   int64_t width = 0;
   if (options.sparsity) {
     width = static_cast<int64_t>((1.0 - *options.sparsity) * static_cast<double>(full));
@@ -121,20 +121,20 @@ std::unique_ptr<StageEditor> slice_inner_streams(const Model& model, const Calib
 
 void validate(const SliceOptions& o) {
   if (o.sparsity.has_value() == o.target_params.has_value())
-    fail(ErrorCode::kUsage, "give either --target-params or --sparsity");
+    fail(ErrorCode::kUsage, "give either `target_params` or `sparsity`");
   if (o.sparsity && (*o.sparsity < 0.0 || !(*o.sparsity < 1.0)))
-    fail(ErrorCode::kUsage, "--sparsity is {}, expected 0 or more, less than 1", *o.sparsity);
-  if (o.target_params) require_share("--target-params", *o.target_params);
+    fail(ErrorCode::kUsage, "`sparsity` is {}, expected 0 or more, less than 1", *o.sparsity);
+  if (o.target_params) require_share("target_params", *o.target_params);
   if (o.round_interval < 1)
-    fail(ErrorCode::kUsage, "--round-interval is {}, expected 1 or more", o.round_interval);
+    fail(ErrorCode::kUsage, "`round_interval` is {}, expected 1 or more", o.round_interval);
   if (!(o.ridge >= 0.0) || !std::isfinite(o.ridge))
-    fail(ErrorCode::kUsage, "--ridge is {}, expected 0 or more", o.ridge);
-  if (!o.residual && !o.hidden && !o.value) fail(ErrorCode::kUsage, "--streams names nothing to slice");
-  if (o.residual && o.uniform) fail(ErrorCode::kUsage, "--uniform does not go with the residual stream");
+    fail(ErrorCode::kUsage, "`ridge` is {}, expected 0 or more", o.ridge);
+  if (!o.residual && !o.hidden && !o.value) fail(ErrorCode::kUsage, "`streams` names nothing to slice");
+  if (o.residual && o.uniform) fail(ErrorCode::kUsage, "`uniform` does not go with the residual stream");
   if (o.uniform && !o.hidden)
-    fail(ErrorCode::kUsage, "--uniform slices the hidden streams, not the value streams");
+    fail(ErrorCode::kUsage, "`uniform` slices the hidden streams, not the value streams");
   if (!o.residual && !o.uniform && o.sparsity)
-    fail(ErrorCode::kUsage, "--sparsity needs --rotation or --uniform; otherwise give --target-params");
+    fail(ErrorCode::kUsage, "`sparsity` needs `rotation` or `uniform`; otherwise give `target_params`");
 }
 
 bool mixes_columns(const SliceOptions& options, Role role) {
@@ -156,20 +156,20 @@ void require_reachable(const Model& model, const SliceOptions& options) {
 
 Json to_json(const SliceOptions& o) {
   Json json;
-  if (o.sparsity) json["--sparsity"] = *o.sparsity;
-  if (o.target_params) json["--target-params"] = *o.target_params;
-  json["--round-interval"] = o.round_interval;
+  if (o.sparsity) json["sparsity"] = *o.sparsity;
+  if (o.target_params) json["target_params"] = *o.target_params;
+  json["round_interval"] = o.round_interval;
   if (o.residual) {
-    json["--streams"] = "residual";
-    json["--rotation"] = o.rotation == Rotation::kBlock ? "block" : "global";
-    json["--covariance"] = o.covariance == Covariance::kRaw ? "raw" : "normalized";
-    json["--slice-head"] = o.slice_head;
-    json["--keep-tie"] = o.keep_tie;
+    json["streams"] = "residual";
+    json["rotation"] = o.rotation == Rotation::kBlock ? "block" : "global";
+    json["covariance"] = o.covariance == Covariance::kRaw ? "raw" : "normalized";
+    json["slice_head"] = o.slice_head;
+    json["keep_tie"] = o.keep_tie;
   } else {
-    json["--streams"] = fmt::format("{}{}{}", o.hidden ? "hidden" : "", o.hidden && o.value ? "," : "",
-                                    o.value ? "value" : "");
-    json["--uniform"] = o.uniform;
-    json["--ridge"] = o.ridge;
+    json["streams"] = fmt::format("{}{}{}", o.hidden ? "hidden" : "", o.hidden && o.value ? "," : "",
+                                  o.value ? "value" : "");
+    json["uniform"] = o.uniform;
+    json["ridge"] = o.ridge;
   }
   return json;
 }

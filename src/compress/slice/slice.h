@@ -39,7 +39,7 @@ bool mixes_columns(const SliceOptions& options, Role role);
 // Throws kInvalid when no widths make the model as small as the options want; needs no calibration.
 void require_reachable(const Model& model, const SliceOptions& options);
 
-// The options that decide the result, by the names of their flags.
+// The options that decide the result, by their names.
 Json to_json(const SliceOptions& options);
 
 // Slices the residual stream of the model, and adds errors and checks to the report; or chooses the widths of

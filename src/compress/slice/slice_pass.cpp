@@ -15,7 +15,7 @@ class SlicePass final : public Pass {
     return mixes_columns(options_, role);
   }
   std::string how_to_keep_patterns() const override {
-    return "--streams hidden keeps it, or slice the dense model and make that sparse";
+    return "`streams hidden` keeps it, or slice the dense model and make that sparse";
   }
   Json options() const override { return to_json(options_); }
   Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {

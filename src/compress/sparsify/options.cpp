@@ -63,22 +63,22 @@ std::vector<Pattern> pattern_candidates(const SparsifyOptions& options) {
 }
 
 void validate(const SparsifyOptions& o) {
-  if (o.prune.score.bins < 1) fail(ErrorCode::kUsage, "--bins is {}, expected 1 or more", o.prune.score.bins);
+  if (o.prune.score.bins < 1) fail(ErrorCode::kUsage, "`bins` is {}, expected 1 or more", o.prune.score.bins);
   if (!(o.prune.score.alpha >= 0.0) || !std::isfinite(o.prune.score.alpha))
-    fail(ErrorCode::kUsage, "--alpha is {}, expected 0 or more", o.prune.score.alpha);
+    fail(ErrorCode::kUsage, "`alpha` is {}, expected 0 or more", o.prune.score.alpha);
   if (!(o.damping > 0.0) || !std::isfinite(o.damping))
-    fail(ErrorCode::kUsage, "--damping is {}, expected more than 0", o.damping);
+    fail(ErrorCode::kUsage, "`damping` is {}, expected more than 0", o.damping);
   if (!(o.match_damping > 0.0) || !std::isfinite(o.match_damping))
-    fail(ErrorCode::kUsage, "--match-damping is {}, expected more than 0", o.match_damping);
+    fail(ErrorCode::kUsage, "`match_damping` is {}, expected more than 0", o.match_damping);
   if (o.match == MatchOutput::kModel && !o.sequential)
     fail(ErrorCode::kUsage,
-         "--match model needs --sequential yes: there are no earlier errors to make up for");
+         "`match model` needs `sequential yes`: there are no earlier errors to make up for");
   if (o.shuffle.block < 2)
-    fail(ErrorCode::kUsage, "--shuffle-block is {}, expected 2 or more", o.shuffle.block);
+    fail(ErrorCode::kUsage, "`shuffle_block` is {}, expected 2 or more", o.shuffle.block);
   if (o.target_bytes && !(*o.target_bytes > 0.0 && *o.target_bytes <= 1.0))
-    fail(ErrorCode::kUsage, "--target-bytes is {}, expected more than 0 and at most 1", *o.target_bytes);
+    fail(ErrorCode::kUsage, "`target_bytes` is {}, expected more than 0 and at most 1", *o.target_bytes);
   if (o.target_bytes.has_value() == o.mix.empty())
-    fail(ErrorCode::kUsage, "--mix and --target-bytes go together");
+    fail(ErrorCode::kUsage, "`mix` and `target_bytes` go together");
   pattern_candidates(o);
   Selection(o.targets, o.ignore);
 }
@@ -91,10 +91,10 @@ void require_applicable(const Model& model, const SparsifyOptions& options) {
     for (const Pattern pattern : patterns)
       if (!pattern.dense() && linear.weight.cols % pattern.group != 0)
         fail(ErrorCode::kInvalid,
-             "{} has {} columns, which pattern {} does not divide; --ignore leaves it dense",
+             "{} has {} columns, which pattern {} does not divide; `ignore` leaves it dense",
              linear_name(block, role), linear.weight.cols, pattern_name(pattern));
   });
-  if (!any) fail(ErrorCode::kInvalid, "--targets and --ignore leave no linear to work on");
+  if (!any) fail(ErrorCode::kInvalid, "`targets` and `ignore` leave no linear to work on");
 }
 
 bool selects(const Model& model, const SparsifyOptions& options, int64_t block, Role role) {
@@ -118,29 +118,29 @@ std::vector<std::string> selected_roles(const Model& model, const SparsifyOption
 }
 
 Json to_json(const SparsifyOptions& o) {
-  Json json = {{"--pattern", pattern_name(o.prune.pattern)},
-               {"--method", method_name(o.prune.score.method)},
-               {"--update", update_name(o.prune.update)},
-               {"--swaps", o.prune.swap_rounds},
-               {"--sequential", o.sequential},
-               {"--match", o.match == MatchOutput::kModel ? "model" : "layer"},
-               {"--shuffle", shuffle_name(o.shuffle)},
-               {"--shuffle-block", o.shuffle.block},
-               {"--shuffle-objective", o.shuffle.by_error ? "error" : "score"},
-               {"--shuffle-residual", o.shuffle_residual},
-               {"--shuffle-inner", o.shuffle_inner},
-               {"--damping", o.damping},
-               {"--targets", o.targets},
-               {"--ignore", o.ignore}};
-  if (o.match == MatchOutput::kModel) json["--match-damping"] = o.match_damping;
+  Json json = {{"pattern", pattern_name(o.prune.pattern)},
+               {"method", method_name(o.prune.score.method)},
+               {"update", update_name(o.prune.update)},
+               {"swaps", o.prune.swap_rounds},
+               {"sequential", o.sequential},
+               {"match", o.match == MatchOutput::kModel ? "model" : "layer"},
+               {"shuffle", shuffle_name(o.shuffle)},
+               {"shuffle_block", o.shuffle.block},
+               {"shuffle_objective", o.shuffle.by_error ? "error" : "score"},
+               {"shuffle_residual", o.shuffle_residual},
+               {"shuffle_inner", o.shuffle_inner},
+               {"damping", o.damping},
+               {"targets", o.targets},
+               {"ignore", o.ignore}};
+  if (o.match == MatchOutput::kModel) json["match_damping"] = o.match_damping;
   if (o.target_bytes) {
-    json["--target-bytes"] = *o.target_bytes;
-    for (const Pattern pattern : o.mix) json["--mix"].push_back(pattern_name(pattern));
+    json["target_bytes"] = *o.target_bytes;
+    for (const Pattern pattern : o.mix) json["mix"].push_back(pattern_name(pattern));
   }
   if (o.prune.score.method == SparseMethod::kEsparse) {
-    json["--bins"] = o.prune.score.bins;
-    json["--alpha"] = o.prune.score.alpha;
-    json["--norm"] = norm_name(o.prune.score.norm);
+    json["bins"] = o.prune.score.bins;
+    json["alpha"] = o.prune.score.alpha;
+    json["norm"] = norm_name(o.prune.score.norm);
   }
   return json;
 }

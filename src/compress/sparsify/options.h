@@ -47,7 +47,7 @@ bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, 
 // Names of the roles that are made sparse in some layer.
 std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options);
 
-// The options that decide the result, by the names of their flags.
+// The options that decide the result, by their names.
 Json to_json(const SparsifyOptions& options);
 
 }  // namespace pare

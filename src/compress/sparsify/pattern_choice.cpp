@@ -133,7 +133,7 @@ std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& s
     }
   const auto wanted = static_cast<int64_t>(*options.target_bytes * static_cast<double>(dense_bytes));
   if (wanted < least)
-    fail(ErrorCode::kInvalid, "--target-bytes {}: with {} everywhere the model keeps {:.3f} of its bytes",
+    fail(ErrorCode::kInvalid, "`target_bytes` {}: with {} everywhere the model keeps {:.3f} of its bytes",
          *options.target_bytes, pattern_name(patterns.back()),
          static_cast<double>(least) / static_cast<double>(dense_bytes));
   for (const Pattern pattern : patterns) {

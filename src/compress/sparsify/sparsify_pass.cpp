@@ -19,7 +19,7 @@ class SparsifyPass final : public Pass {
     return loosens(model, options_, block, role, pattern);
   }
   std::string how_to_keep_patterns() const override {
-    return "a --pattern that implies it keeps it, and --shuffle-residual no where linears are left alone";
+    return "a `pattern` that implies it keeps it, and `shuffle_streams inner` where linears are left alone";
   }
   Json options() const override { return to_json(options_); }
   Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {

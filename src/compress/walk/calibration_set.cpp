@@ -72,8 +72,8 @@ void share_sequences(std::span<std::vector<int32_t>> sequences, const std::strin
 }
 
 void require_sizes(int64_t nsamples, int64_t seqlen) {
-  if (nsamples < 1) fail(ErrorCode::kUsage, "--nsamples is {}, expected 1 or more", nsamples);
-  if (seqlen < 2) fail(ErrorCode::kUsage, "--seqlen is {}, expected 2 or more", seqlen);
+  if (nsamples < 1) fail(ErrorCode::kUsage, "`nsamples` is {}, expected 1 or more", nsamples);
+  if (seqlen < 2) fail(ErrorCode::kUsage, "`seqlen` is {}, expected 2 or more", seqlen);
 }
 
 }  // namespace
@@ -114,7 +114,7 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer* token
   require_sizes(nsamples, seqlen);
   const ModelConfig& config = model.config;
   if (seqlen > config.max_positions)
-    fail(ErrorCode::kInvalid, "--seqlen is {}, the model was made for at most {} positions", seqlen,
+    fail(ErrorCode::kInvalid, "`seqlen` is {}, the model was made for at most {} positions", seqlen,
          config.max_positions);
   CalibrationSet set;
   set.source = "self";
