@@ -11,7 +11,10 @@
 #include <vector>
 
 #include "base/parallel.h"
+#include "base/version.h"
+#include "base/words.h"
 #include "commands/commands.h"
+#include "compress/passes.h"
 #include "mpi/job_comm.h"
 #include "report/flags.h"
 #include "report/messages.h"
@@ -121,7 +124,7 @@ std::vector<std::string> words_of(const CLI::App& app, int argc, char** argv) {
 }
 
 void add_common_options(CLI::App& app) {
-  app.set_version_flag("-V,--version", "pare " PARE_VERSION, "Print the version and exit");
+  app.set_version_flag("-V,--version", fmt::format("pare {}", version()), "Print the version and exit");
   app.add_option_function<int>("--threads", set_thread_count, "Threads (default: the CPUs of the process)")
       ->check(CLI::Range(1, 1024));
   app.add_flag_callback("--quiet", silence_messages, "No messages but errors");
@@ -129,14 +132,22 @@ void add_common_options(CLI::App& app) {
   app.require_subcommand(1);
 }
 
-// Commands that split their work over ranks.
-constexpr std::string_view kRanked[] = {"slice",    "sparsify", "compress", "eval",
-                                        "generate", "bench",    "logits"};
+// Commands that split the calibration samples over ranks.
+std::vector<std::string> sample_commands() {
+  std::vector<std::string> names;
+  for (const PassKind& kind : pass_kinds()) names.push_back(kind.name);
+  names.emplace_back("compress");
+  return names;
+}
+
+// Commands that split the layers over ranks.
+std::vector<std::string> layer_commands() { return {"eval", "generate", "bench", "logits"}; }
 
 void require_ranked(const CLI::App& app) {
   const std::string name = app.get_subcommands().front()->get_name();
-  if (std::find(std::begin(kRanked), std::end(kRanked), name) == std::end(kRanked))
-    fail(ErrorCode::kUsage, "pare {} does not split its work over ranks", name);
+  for (const std::vector<std::string>& names : {sample_commands(), layer_commands()})
+    if (std::find(names.begin(), names.end(), name) != names.end()) return;
+  fail(ErrorCode::kUsage, "pare {} does not split its work over ranks", name);
 }
 
 // Runs the command that the arguments name; returns the exit status.
@@ -145,11 +156,11 @@ int run_command(int argc, char** argv, Comm& comm) {
   add_common_options(app);
   if (has_mpi())
     app.footer(
-        "Under mpirun, slice, sparsify and compress split the calibration samples over 1, 2 or 4 ranks;\n"
-        "eval, generate, bench and logits split the layers over any number.");
+        fmt::format("Under mpirun, {} split the calibration samples over 1, 2 or 4 ranks;\n"
+                    "{} split the layers over any number.",
+                    listed(sample_commands()), listed(layer_commands())));
   add_inspect(app);
-  add_slice(app, comm);
-  add_sparsify(app, comm);
+  add_passes(app, comm);
   add_compress(app, comm);
   add_eval(app, comm);
   add_generate(app, comm);

@@ -109,8 +109,14 @@ std::string size_row(const char* what, const Json& before, int64_t after) {
                      100.0 * static_cast<double>(after) / static_cast<double>(old));
 }
 
+// What the entries of a kind are about.
+std::string what_has(const std::string& kind) {
+  if (kind == "errors") return "sliced streams";
+  return kind == "sparsity" ? "sparse linears" : one_line(kind);
+}
+
 // "LINEARS: mean …, largest …" of the entries' relative errors.
-std::string error_line(const Json& entries, const char* what) {
+std::string error_line(const Json& entries, const std::string& what) {
   double sum = 0.0;
   double largest = 0.0;
   int64_t count = 0;
@@ -136,8 +142,8 @@ std::string figures_text(const CardFacts& facts) {
     for (const auto& [pattern, count] : linears.items())
       if (pattern != "dense")
         text += fmt::format("- {} linears keep {} weights.\n", value_text(count), one_line(pattern));
-  text += error_line(member(facts.manifest, "errors"), "sliced streams");
-  text += error_line(member(facts.manifest, "sparsity"), "sparse linears");
+  if (facts.manifest.is_object())
+    for (const auto& [kind, entries] : facts.manifest.items()) text += error_line(entries, what_has(kind));
   if (const Json& fallbacks = member(facts.manifest, "fallbacks"); fallbacks.is_array() && !fallbacks.empty())
     text += fmt::format("- {} steps did not go as planned: `fallbacks` in `pare.json`.\n", fallbacks.size());
   return text + "- `pare eval` measures what it cost in perplexity and on tasks.\n\n";

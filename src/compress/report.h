@@ -1,9 +1,8 @@
-// What a compression did: recipe, widths, errors, sizes; written as pare.json and printed as a table.
+// What a compression did: recipe, errors, sizes; written as pare.json and printed as a table.
 #pragma once
 
 #include <cstdint>
 #include <map>
-#include <optional>
 #include <string>
 #include <vector>
 
@@ -11,26 +10,6 @@
 #include "model/model.h"
 
 namespace pare {
-
-// Relative error of what a linear (or stream) hands on, measured on the calibration tokens.
-struct LinearError {
-  std::string name;  // "layers.3.down"
-  int64_t width_before = 0;
-  int64_t width_after = 0;
-  double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖²
-};
-
-// What became of a linear that was made sparse.
-struct SparsityEntry {
-  std::string name;             // "layers.3.down"
-  std::string pattern;          // "2:4"
-  double kept_score = 0.0;      // share of the sum of the method's scores that stays
-  double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖², Y what the linear should hand on
-  // Standard deviation over groups of their channels' mean entropy, where entropies were measured and
-  // shuffled.
-  std::optional<double> entropy_spread_before = {};
-  std::optional<double> entropy_spread_after = {};
-};
 
 // A check that an exact transformation left the function alone.
 struct ExactCheck {
@@ -40,8 +19,9 @@ struct ExactCheck {
 
 struct Report {
   Json recipe;
-  std::vector<LinearError> errors;
-  std::vector<SparsityEntry> sparsity;
+  // What passes say of each linear or stream, by the kind of the entry ("sparsity"). An entry has a "name",
+  // and a "relative_error" where its outputs were measured: ‖Y − Y'‖² / ‖Y‖² on the calibration tokens.
+  std::map<std::string, std::vector<Json>> entries;
   std::vector<ExactCheck> checks;
   std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
   ModelSize before;
@@ -49,14 +29,17 @@ struct Report {
   // How many linears of the blocks follow which pattern in what was written: "2:4", "dense".
   std::map<std::string, int64_t> linears;
 
+  void add(const std::string& kind, Json entry) { entries[kind].push_back(std::move(entry)); }
+  // The entries of a kind, in the order in which they were added.
+  const std::vector<Json>& of(const std::string& kind) const;
+  // Lists of entries are members named after their kinds.
   Json to_json() const;
 };
 
 // A place in a report's lists. What a step adds behind it is kept as JSON, for a run that goes on after the
 // step.
 struct ReportMark {
-  size_t errors = 0;
-  size_t sparsity = 0;
+  std::map<std::string, size_t> entries;
   size_t checks = 0;
   size_t fallbacks = 0;
 };

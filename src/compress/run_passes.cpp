@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "compress/estimate.h"
+#include "compress/passes.h"
 #include "runtime/kv_cache.h"
 #include "runtime/packed_model.h"
 
@@ -71,6 +72,7 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
                  Report& report, const PassProgress& progress) {
   Model current = model;
+  for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // told even when empty
   Json recipes = Json::array();
   StageEditors editors;  // of the passes that share the next walk
   const auto walk = [&] {

@@ -173,7 +173,8 @@ CardFacts facts() {
       "calibration": {"source": "book.txt", "nsamples": 4}, "seed": 7},
       "before": {"parameters": 200, "bytes": 400}, "errors": [], "fallbacks": ["x"],
       "linears": {"2:4": 2, "dense": 26},
-      "sparsity": [{"pattern": "2:4", "relative_error": 0.25}, {"pattern": "2:4", "relative_error": 0.75}]})",
+      "sparsity": [{"pattern": "2:4", "relative_error": 0.25}, {"pattern": "2:4", "relative_error": 0.75}],
+      "rotated linears": [{"relative_error": 0.5}]})",
                               "test");
   facts.size = {.parameters = 100, .bytes = 300};
   return facts;
@@ -189,7 +190,8 @@ TEST(ModelCard, SaysWhatWasDone) {
   EXPECT_THAT(front.at("pipeline_tag"), ElementsAre("text-generation"));
   for (const char* part : {"# Tiny\n", "1. sparsify: `pattern` 2:4\n", "`source` book.txt", "Seed 7.",
                            "| parameters | 200 | 100 | 50.0 % |", "| bytes | 400 | 300 | 75.0 % |",
-                           "- 2 linears keep 2:4 weights", "0.5000 on average, 0.7500 at most",
+                           "- 2 linears keep 2:4 weights", "- 2 sparse linears: ",
+                           "0.5000 on average, 0.7500 at most", "- 1 rotated linears: relative output error",
                            "- 1 steps did not go as planned", "AutoModelForCausalLM.from_pretrained"})
     EXPECT_THAT(card, HasSubstr(part));
   EXPECT_THAT(card, Not(HasSubstr("trust_remote_code")));

@@ -310,7 +310,12 @@ TEST(CompressErrors, Recipes) {
   expect("slice:0.1:", "'slice:0.1:': there is nothing before or behind a colon");
   expect("slice:0.1:streams=hidden:streams=", "streams");
   expect("slice", "either --target-params or --sparsity");
-  expect("slice:0.1:colour", "--colour");
+  expect("slice:0.1:colour", "slice has no option 'colour'");
+  expect("sparsify:best:swaps=1", "--best excludes --swaps");
+  expect("slice:0.1:ridge=x", "--ridge = x is no number that this option takes");
+  expect("slice:0.1:ridge=1:ridge=2", "--ridge is given twice");
+  expect("slice:0.1:ridge", "--ridge needs a value");
+  expect("slice:0.1:untie=yes", "--untie takes no value");
   expect("slice:0.1:uniform,sparsify:5:4", "pattern '5:4' is not N:M");  // so a flag may stand alone
 }
 

@@ -7,11 +7,16 @@
 namespace pare::test {
 namespace {
 
+void add_two_kinds(Report& report) {
+  report.add("errors", {{"name", "layers.3.down"}, {"width_after", 96}, {"relative_error", 0.25}});
+  report.add("sparsity", {{"name", "layers.1.q"}, {"pattern", "2:4"}});
+  report.add("sparsity", {{"name", "layers.1.k"}, {"pattern", "2:4"}});
+}
+
 TEST(Report, JsonHoldsEverything) {
   Report report;
   report.recipe = {{"method", "slice"}};
-  report.errors = {{"layers.3.down", 128, 96, 0.25}};
-  report.sparsity = {{"layers.1.q", "2:4", 0.75, 0.125}, {"layers.1.k", "2:4", 0.5, 0.25, 0.5, 0.125}};
+  add_two_kinds(report);
   report.checks = {{"norm fusion", 1e-7}};
   report.fallbacks = {"layer 2 o: damping raised 1 times"};
   report.before = {100, 200, 50};
@@ -22,11 +27,8 @@ TEST(Report, JsonHoldsEverything) {
     "before": {"parameters": 100, "bytes": 200},
     "after": {"parameters": 90, "bytes": 180},
     "linears": {"2:4": 2, "dense": 5},
-    "errors": [{"name": "layers.3.down", "width_before": 128, "width_after": 96, "relative_error": 0.25}],
-    "sparsity": [
-      {"name": "layers.1.q", "pattern": "2:4", "kept_score": 0.75, "relative_error": 0.125},
-      {"name": "layers.1.k", "pattern": "2:4", "kept_score": 0.5, "relative_error": 0.25,
-       "entropy_spread_before": 0.5, "entropy_spread_after": 0.125}],
+    "errors": [{"name": "layers.3.down", "width_after": 96, "relative_error": 0.25}],
+    "sparsity": [{"name": "layers.1.q", "pattern": "2:4"}, {"name": "layers.1.k", "pattern": "2:4"}],
     "exact_checks": [{"name": "norm fusion", "relative_difference": 1e-7}],
     "fallbacks": ["layer 2 o: damping raised 1 times"]})",
                                          "expected"));
@@ -34,8 +36,7 @@ TEST(Report, JsonHoldsEverything) {
 
 TEST(Report, EntriesSurviveAsJson) {
   Report report;
-  report.errors = {{"layers.3.down", 128, 96, 0.25}};
-  report.sparsity = {{"layers.1.q", "2:4", 0.75, 0.125}, {"layers.1.k", "2:4", 0.5, 0.25, 0.5, 0.125}};
+  add_two_kinds(report);
   report.checks = {{"norm fusion", 1e-7}};
   report.fallbacks = {"layer 2 o: damping raised 1 times"};
   Report other;
@@ -43,10 +44,27 @@ TEST(Report, EntriesSurviveAsJson) {
   EXPECT_EQ(other.to_json(), report.to_json());
 }
 
+TEST(Report, OnlyWhatAStepAddedIsKeptForIt) {
+  Report report;
+  add_two_kinds(report);
+  report.checks = {{"norm fusion", 1e-7}};
+  const ReportMark begin = mark(report);
+  report.add("sparsity", {{"name", "layers.1.v"}});
+  report.add("codes", {{"name", "layers.1.o"}});
+  report.fallbacks = {"layer 2 o: damping raised 1 times"};
+  EXPECT_EQ(entries_since(report, begin), parse_json(R"({
+    "codes": [{"name": "layers.1.o"}], "errors": [], "sparsity": [{"name": "layers.1.v"}],
+    "exact_checks": [], "fallbacks": ["layer 2 o: damping raised 1 times"]})",
+                                                     "expected"));
+}
+
 TEST(Report, ListsAreThereWhenEmpty) {
-  const Json json = Report().to_json();
-  for (const char* key : {"errors", "sparsity", "exact_checks", "fallbacks"})
-    EXPECT_EQ(json[key], Json::array()) << key;
+  Report report;
+  report.entries["sparsity"];
+  for (const char* key : {"sparsity", "exact_checks", "fallbacks"})
+    EXPECT_EQ(report.to_json()[key], Json::array()) << key;
+  EXPECT_TRUE(report.of("sparsity").empty());
+  EXPECT_TRUE(report.of("unknown").empty());
 }
 
 Matrix<float> row_of(std::vector<float> values) {

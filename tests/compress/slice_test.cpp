@@ -133,12 +133,13 @@ TEST(Slice, UniformGivesAPlainModelOfOneHiddenWidth) {
   }
   EXPECT_EQ(report.recipe["uniform"], true);
   EXPECT_EQ(report.recipe["streams"], Json::array({"hidden"}));
-  ASSERT_EQ(report.errors.size(), 2u);
-  EXPECT_EQ(report.errors[0].name, "layers.0.down");
-  EXPECT_EQ(report.errors[0].width_before, 48);
-  EXPECT_EQ(report.errors[0].width_after, 32);
-  EXPECT_GT(report.errors[0].relative_error, 0.0);
-  EXPECT_LT(report.errors[0].relative_error, 1.0);
+  ASSERT_EQ(report.of("errors").size(), 2u);
+  const Json& error = report.of("errors").front();
+  EXPECT_EQ(error["name"], "layers.0.down");
+  EXPECT_EQ(error["width_before"], 48);
+  EXPECT_EQ(error["width_after"], 32);
+  EXPECT_GT(error["relative_error"], 0.0);
+  EXPECT_LT(error["relative_error"], 1.0);
 }
 
 TEST(Slice, CutsOnlyTheStreamsItIsTold) {

@@ -83,10 +83,10 @@ TEST(Sparsify, EveryLinearFollowsThePatternAndIsReported) {
       Report report;
       const Model sparse = sparse_model(dense, set, options, report);
       EXPECT_EQ(sparse_linears(sparse, k2of4), linears);
-      EXPECT_EQ(report.sparsity.size(), static_cast<size_t>(linears));
-      for (const SparsityEntry& entry : report.sparsity) {
-        EXPECT_GT(entry.relative_error, 0.0) << entry.name;
-        EXPECT_LT(entry.relative_error, 1.0) << entry.name;
+      EXPECT_EQ(report.of("sparsity").size(), static_cast<size_t>(linears));
+      for (const Json& entry : report.of("sparsity")) {
+        EXPECT_GT(entry["relative_error"], 0.0) << entry["name"];
+        EXPECT_LT(entry["relative_error"], 1.0) << entry["name"];
       }
       EXPECT_EQ(report.checks.empty(), !options.shuffle.any());
     }
@@ -174,14 +174,15 @@ TEST(Sparsify, ABudgetOfBytesIsSpentWherePredictionsSuffer) {
   options.target_bytes = 0.93;
   Report report;
   const Model sparse = sparse_model(dense, set, options, report);
-  EXPECT_EQ(sparse_linears(sparse, k2of4), static_cast<int64_t>(report.sparsity.size()));
-  for (const SparsityEntry& entry : report.sparsity) EXPECT_EQ(entry.name.substr(0, 9), "layers.1.");
+  EXPECT_EQ(sparse_linears(sparse, k2of4), static_cast<int64_t>(report.of("sparsity").size()));
+  for (const Json& entry : report.of("sparsity"))
+    EXPECT_EQ(entry["name"].get<std::string>().substr(0, 9), "layers.1.");
   options.mix = {kDense, {1, 4}};
   options.target_bytes = 0.5;
   Report both;
   sparse_model(dense, set, options, both);
   std::set<std::string> patterns;
-  for (const SparsityEntry& entry : both.sparsity) patterns.insert(entry.pattern);
+  for (const Json& entry : both.of("sparsity")) patterns.insert(entry["pattern"].get<std::string>());
   EXPECT_EQ(patterns, (std::set<std::string>{"1:4", "2:4"}));
 }
 
@@ -195,7 +196,7 @@ TEST(Sparsify, TargetsAndIgnoreChooseLinears) {
     Report report;
     sparse_model(dense, set, options, report);
     std::vector<std::string> found;
-    for (const SparsityEntry& entry : report.sparsity) found.push_back(entry.name);
+    for (const Json& entry : report.of("sparsity")) found.push_back(entry["name"].get<std::string>());
     return found;
   };
   using Names = std::vector<std::string>;
@@ -281,8 +282,8 @@ TEST(RunPasses, EditsStagesInOneWalkUnlessTheSecondPassNeedsTheWholeFirst) {
         if (area.find("stages/0") != nullptr) ++walked;
       }
       EXPECT_EQ(walked, walks);
-      EXPECT_FALSE(report.errors.empty() && first);
-      EXPECT_FALSE(report.sparsity.empty() && second);
+      EXPECT_FALSE(report.of("errors").empty() && first);
+      EXPECT_FALSE(report.of("sparsity").empty() && second);
       return result;
     };
     const Matrix<float> together = probe_logits(run(dense, true, true, false, 1), set);

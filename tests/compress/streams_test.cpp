@@ -285,8 +285,8 @@ TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
     Report report;
     widths.front() -= 1;
     EXPECT_GT(logit_difference(dense, cut_streams(dense, set, widths, report), set), 1e-5);
-    ASSERT_EQ(report.errors.size(), 1u);
-    EXPECT_GT(report.errors.front().relative_error, 0.0);
+    ASSERT_EQ(report.of("errors").size(), 1u);
+    EXPECT_GT(report.of("errors").front()["relative_error"], 0.0);
   }
 }
 

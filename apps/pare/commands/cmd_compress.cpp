@@ -2,6 +2,7 @@
 #include <filesystem>
 #include <memory>
 
+#include "base/words.h"
 #include "commands/commands.h"
 #include "compression.h"
 #include "options/options.h"
@@ -10,47 +11,45 @@
 namespace pare {
 namespace {
 
-void add_pass(CLI::App& app, Comm& comm, const char* name, const char* description,
-              std::unique_ptr<PassOptions> pass_options) {
-  auto common = std::make_shared<CompressionOptions>();
-  std::shared_ptr<PassOptions> options = std::move(pass_options);
-  CLI::App* command = app.add_subcommand(name, description);
-  add_compression_paths(*command, *common);
-  options->add(*command);
-  add_compression_options(*command, *common);
-  command->callback([command, common, options, &comm] {
+void add_pass(CLI::App& app, Comm& comm, const PassKind& kind) {
+  auto request = std::make_shared<CompressionRequest>();
+  auto values = std::make_shared<OptionValues>(OptionValues::object());
+  CLI::App* command = app.add_subcommand(kind.name, kind.help);
+  add_compression_paths(*command, *request);
+  add_pass_options(*command, kind, *values);
+  add_compression_options(*command, *request);
+  command->callback([request, values, &kind, &comm] {
     Passes passes;
-    passes.push_back(options->pass(*command));
-    run_compression(*common, passes, comm);
+    passes.push_back(kind.make(*values));
+    compress(*request, passes, comm);
   });
 }
 
 }  // namespace
 
-void add_slice(CLI::App& app, Comm& comm) {
-  add_pass(app, comm, "slice", "Cut the width of a model's streams, without training", slice_options());
-}
-
-void add_sparsify(CLI::App& app, Comm& comm) {
-  add_pass(app, comm, "sparsify", "Make a model's linears N:M sparse, without training", sparsify_options());
+void add_passes(CLI::App& app, Comm& comm) {
+  for (const PassKind& kind : pass_kinds()) add_pass(app, comm, kind);
 }
 
 void add_compress(CLI::App& app, Comm& comm) {
-  auto common = std::make_shared<CompressionOptions>();
+  auto request = std::make_shared<CompressionRequest>();
   auto recipe = std::make_shared<std::string>();
+  std::vector<std::string> commands;
+  for (const PassKind& kind : pass_kinds()) commands.push_back("pare " + kind.name);
   CLI::App* command = app.add_subcommand("compress", "Run several passes over a model");
-  add_compression_paths(*command, *common);
+  add_compression_paths(*command, *request);
   command
       ->add_option(
           "--recipe", *recipe,
           "Passes in order, e.g. slice:0.1:uniform,sparsify:2:4:method=sparsegpt, or a file with one a line; "
-          "slice:0.1 takes a tenth of the parameters; options are those of pare slice and pare sparsify")
+          "slice:0.1 takes a tenth of the parameters; options are those of " +
+              listed(commands))
       ->required();
-  add_compression_options(*command, *common);
-  command->callback([common, recipe, &comm] {
+  add_compression_options(*command, *request);
+  command->callback([request, recipe, &comm] {
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(*recipe, error);
-    run_compression(*common, parse_recipe(file ? read_text(*recipe) : *recipe), comm);
+    compress(*request, parse_recipe(file ? read_text(*recipe) : *recipe), comm);
   });
 }
 

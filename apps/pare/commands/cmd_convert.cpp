@@ -3,6 +3,7 @@
 
 #include "base/atomic_file.h"
 #include "base/json.h"
+#include "base/quantities.h"
 #include "checkpoint/about.h"
 #include "checkpoint/copy_files.h"
 #include "checkpoint/generation_config.h"

@@ -7,6 +7,8 @@
 #include <memory>
 
 #include "base/log.h"
+#include "base/quantities.h"
+#include "base/version.h"
 #include "checkpoint/generation_config.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
@@ -152,7 +154,7 @@ void run(const Options& options) {
 void add_serve(CLI::App& app) {
   auto options = std::make_shared<Options>();
   ServeOptions& serve = options->serve;
-  serve.version = PARE_VERSION;
+  serve.version = version();
   EngineLimits& limits = serve.limits;
   CLI::App* command =
       app.add_subcommand("serve", "Serve models over HTTP: the OpenAI API, and a page to compare them");

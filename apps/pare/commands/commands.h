@@ -17,8 +17,8 @@ void add_serve(CLI::App& app);
 void add_eval(CLI::App& app, Comm& comm);
 void add_bench(CLI::App& app, Comm& comm);
 void add_convert(CLI::App& app);
-void add_slice(CLI::App& app, Comm& comm);
-void add_sparsify(CLI::App& app, Comm& comm);
+// A command for each pass.
+void add_passes(CLI::App& app, Comm& comm);
 void add_compress(CLI::App& app, Comm& comm);
 
 }  // namespace pare

@@ -6,6 +6,7 @@
 #include <cstdio>
 
 #include "base/mapped_file.h"
+#include "base/words.h"
 #include "text/files/text_file.h"
 
 namespace pare {
@@ -20,19 +21,6 @@ std::string read_stdin() {
   }
   if (std::ferror(stdin)) fail(ErrorCode::kIo, "cannot read the standard input");
   return text;
-}
-
-std::string format_scaled(int64_t count, const char* unit) {
-  constexpr const char* kPrefixes[] = {"", "K", "M", "G", "T"};
-  auto value = static_cast<double>(count);
-  size_t prefix = 0;
-  while (value >= 1000.0 && prefix + 1 < std::size(kPrefixes)) {
-    value /= 1000.0;
-    ++prefix;
-  }
-  const std::string suffix = fmt::format("{}{}", kPrefixes[prefix], unit);
-  const std::string number = prefix == 0 ? fmt::format("{}", count) : fmt::format("{:.2f}", value);
-  return suffix.empty() ? number : number + " " + suffix;
 }
 
 }  // namespace
@@ -50,13 +38,10 @@ std::vector<std::string> list_items(const std::string& option, const std::vector
                                     const CLI::Validator& known) {
   std::vector<std::string> items;
   for (const std::string& value : values)
-    for (size_t begin = 0; begin <= value.size();) {
-      const size_t end = std::min(value.find(',', begin), value.size());
-      std::string item = value.substr(begin, end - begin);
+    for (std::string& item : split(value, ',')) {
       if (item.empty()) throw CLI::ValidationError(option, fmt::format("an empty item in '{}'", value));
       if (const std::string error = known(item); !error.empty()) throw CLI::ValidationError(option, error);
       items.push_back(std::move(item));
-      begin = end + 1;
     }
   return items;
 }
@@ -116,8 +101,5 @@ Documents read_documents_of(const std::string& path) {
   constexpr std::string_view kName = "the standard input";
   return parse_documents(text_of_bytes(read_stdin(), kName), kName);
 }
-
-std::string format_count(int64_t count) { return format_scaled(count, ""); }
-std::string format_bytes(int64_t bytes) { return format_scaled(bytes, "B"); }
 
 }  // namespace pare

@@ -75,8 +75,4 @@ std::string read_text(const std::string& path);
 // The documents of a text file, or of the standard input for "-" (parse_documents, text_of_bytes).
 Documents read_documents_of(const std::string& path);
 
-// 134479872 → "134.48 M"; 1536 → "1.54 KB" (powers of 1000).
-std::string format_count(int64_t count);
-std::string format_bytes(int64_t bytes);
-
 }  // namespace pare

@@ -1,6 +1,6 @@
 #include "report/bench_table.h"
 
-#include "options/options.h"
+#include "base/quantities.h"
 #include "report/table.h"
 
 namespace pare {

@@ -1,6 +1,6 @@
 #include "report/eval_table.h"
 
-#include "options/options.h"
+#include "base/quantities.h"
 #include "report/table.h"
 #include "report/task_table.h"
 

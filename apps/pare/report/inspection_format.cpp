@@ -1,7 +1,7 @@
 #include <algorithm>
 #include <map>
 
-#include "options/options.h"
+#include "base/quantities.h"
 #include "report/inspection.h"
 #include "report/table.h"
 

@@ -1,5 +1,7 @@
 #include "compress/slice/slice_pass.h"
 
+#include <cstdlib>
+
 #include "compress/slice/cost.h"
 
 namespace pare {
@@ -33,8 +35,106 @@ class SlicePass final : public Pass {
   SliceOptions options_;
 };
 
+const std::map<std::string, Rotation> kRotations = {{"block", Rotation::kBlock},
+                                                    {"global", Rotation::kGlobal}};
+const std::map<std::string, Covariance> kCovariances = {{"raw", Covariance::kRaw},
+                                                        {"normalized", Covariance::kNormalized}};
+
+std::vector<PassOption> slice_options() {
+  using enum OptionKind;
+  return {
+      {.name = "target_params",
+       .kind = kNumber,
+       .help = "Share of the real parameters that stays at most, e.g. 0.9"},
+      {.name = "sparsity",
+       .kind = kNumber,
+       .help = "Share of the sliced width that goes, as SliceGPT counts it (with `rotation` or `uniform`)"},
+      {.name = "streams",
+       .kind = kWords,
+       .help = "What to slice: hidden, value (both is the default; hidden alone keeps N:M patterns and makes "
+               "the smaller GGUF file), or residual, separated by commas",
+       .choices = {"hidden", "value", "residual"}},
+      {.name = "uniform",
+       .kind = kFlag,
+       .help = "One hidden width for all layers: the result is an ordinary checkpoint of its family"},
+      {.name = "ridge", .kind = kNumber, .help = "Damping of the refits, relative (default 0.001)"},
+      {.name = "round_interval",
+       .kind = kCount,
+       .help = "Widths are multiples of it (default 8)",
+       .least = 1},
+      {.name = "rotation",
+       .kind = kWord,
+       .help = "Slice the residual stream: block (SliceGPT: a basis per stage, with shortcut matrices) or "
+               "global (one basis, no shortcuts)",
+       .choices = names_of(kRotations)},
+      {.name = "covariance",
+       .kind = kWord,
+       .help = "Of the residual stream, for its basis: raw, or normalized as the norms see it (default)",
+       .choices = names_of(kCovariances)},
+      {.name = "slice_head",
+       .kind = kFlag,
+       .help = "Whether what the head reads is sliced too (default yes)",
+       .opposite = "no_slice_head"},
+      {.name = "keep_tie",
+       .kind = kFlag,
+       .help = "Whether a tied head stays tied, behind a matrix (default yes)",
+       .opposite = "untie"},
+  };
+}
+
+void choose_streams(const OptionValues& values, SliceOptions& options) {
+  const bool rotation = values.contains("rotation");
+  if (!values.contains("streams")) {
+    options.residual = rotation;
+    return;
+  }
+  options.hidden = options.value = false;
+  for (const Json& stream : values.at("streams")) {
+    if (stream == "residual") options.residual = true;
+    if (stream == "hidden") options.hidden = true;
+    if (stream == "value") options.value = true;
+  }
+  if (options.residual && (options.hidden || options.value))
+    fail(ErrorCode::kUsage, "`streams`: the residual stream is sliced on its own, not together with others");
+  if (rotation && !options.residual) fail(ErrorCode::kUsage, "`rotation` goes with `streams residual`");
+}
+
+std::unique_ptr<Pass> make_slice(const OptionValues& values) {
+  SliceOptions options;
+  if (values.contains("target_params")) options.target_params = values.at("target_params").get<double>();
+  if (values.contains("sparsity")) options.sparsity = values.at("sparsity").get<double>();
+  take_option(values, "uniform", options.uniform);
+  take_option(values, "ridge", options.ridge);
+  take_option(values, "round_interval", options.round_interval);
+  take_option(values, "rotation", kRotations, options.rotation);
+  take_option(values, "covariance", kCovariances, options.covariance);
+  take_option(values, "slice_head", options.slice_head);
+  take_option(values, "keep_tie", options.keep_tie);
+  choose_streams(values, options);
+  return slice_pass(options);
+}
+
+// "0.1" → 0.9 stays: the short form says what goes.
+OptionValues target_params(const std::string& text) {
+  char* end = nullptr;
+  const double gone = std::strtod(text.c_str(), &end);
+  if (text.empty() || *end != '\0' || !(gone > 0.0 && gone < 1.0))
+    fail(ErrorCode::kUsage, "'{}' is not a share of the parameters, more than 0 and less than 1", text);
+  return {{"target_params", 1.0 - gone}};
+}
+
 }  // namespace
 
 std::unique_ptr<Pass> slice_pass(const SliceOptions& options) { return std::make_unique<SlicePass>(options); }
+
+PassKind slice_kind() {
+  return {.name = "slice",
+          .help = "Cut the width of a model's streams, without training",
+          .options = slice_options(),
+          .make = make_slice,
+          .short_form = target_params,
+          .entries = "errors",
+          .summary = {}};
+}
 
 }  // namespace pare

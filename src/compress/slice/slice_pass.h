@@ -3,12 +3,15 @@
 
 #include <memory>
 
-#include "compress/pass.h"
+#include "compress/passes.h"
 #include "compress/slice/slice.h"
 
 namespace pare {
 
 // Throws kUsage naming an option that is out of range or does not go with another.
 std::unique_ptr<Pass> slice_pass(const SliceOptions& options);
+
+// Its line of the table of passes.
+PassKind slice_kind();
 
 }  // namespace pare

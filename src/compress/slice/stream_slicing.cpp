@@ -69,8 +69,10 @@ class StreamCutEditor final : public StageEditor {
     for (size_t i = 0; i < done.size(); ++i) {
       const size_t branch = cuts.branches[i];
       const Role reader = stream_reader(stage, branch);
-      report.errors.push_back({linear_name(position.block, reader), stream_width(stage, branch),
-                               cuts.widths[i], done[i].relative_error});
+      report.add("errors", {{"name", linear_name(position.block, reader)},
+                            {"width_before", stream_width(stage, branch)},
+                            {"width_after", cuts.widths[i]},
+                            {"relative_error", done[i].relative_error}});
       if (done[i].raised > 0)
         report.fallbacks.push_back(
             fmt::format("{} {}: damping raised {} times", label, role_name(reader), done[i].raised));

@@ -148,12 +148,15 @@ Weight SparseSolver::solve(const CalibratedLinear& linear, Report& report) {
     for (int64_t i = 0; i < sparse.values.size(); ++i)
       values.row(rows.first)[i] = static_cast<float>(sparse.values.data()[i]);
   });
-  report.sparsity.push_back({linear.name(), pattern_name(options.pattern),
-                             total_score > 0.0 ? kept_score / total_score : 1.0, error.relative()});
+  Json entry = {{"name", linear.name()},
+                {"pattern", pattern_name(options.pattern)},
+                {"kept_score", total_score > 0.0 ? kept_score / total_score : 1.0},
+                {"relative_error", error.relative()}};
   if (spread_before_) {
-    report.sparsity.back().entropy_spread_before = spread_before_;
-    report.sparsity.back().entropy_spread_after = entropy_spread(channels_.entropies, options.pattern);
+    entry["entropy_spread_before"] = *spread_before_;
+    entry["entropy_spread_after"] = entropy_spread(channels_.entropies, options.pattern);
   }
+  report.add("sparsity", std::move(entry));
   return Weight::from_matrix(std::as_const(values).view());
 }
 

@@ -39,10 +39,199 @@ class SparsifyPass final : public Pass {
   SparsifyOptions options_;
 };
 
+using Methods = std::map<std::string, SparseMethod>;
+const Methods kMethods = {{"magnitude", SparseMethod::kMagnitude},
+                          {"wanda", SparseMethod::kWanda},
+                          {"ria", SparseMethod::kRia},
+                          {"esparse", SparseMethod::kEsparse},
+                          {"sparsegpt", SparseMethod::kSparseGpt},
+                          {"alps", SparseMethod::kAlps}};
+const std::map<std::string, NormScale> kNorms = {
+    {"sum", NormScale::kSum}, {"rms", NormScale::kRms}, {"relative", NormScale::kRelative}};
+const std::map<std::string, WeightUpdate> kUpdates = {
+    {"none", WeightUpdate::kNone}, {"obs", WeightUpdate::kObs}, {"refit", WeightUpdate::kRefit}};
+const std::map<std::string, MatchOutput> kMatches = {{"layer", MatchOutput::kLayer},
+                                                     {"model", MatchOutput::kModel}};
+const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
+const std::map<std::string, bool> kObjectives = {{"score", false}, {"error", true}};
+// Options that `best` chooses.
+constexpr const char* kChosenByBest[] = {"method", "update", "swaps", "match"};
+
+std::vector<PassOption> method_options() {
+  using enum OptionKind;
+  return {
+      {.name = "pattern",
+       .kind = kWord,
+       .help = "N:M, at most N of every M consecutive weights of a row stay (default 2:4)"},
+      {.name = "mix",
+       .kind = kTexts,
+       .help = "Another pattern, or dense, that a stage (attention or MLP) may get instead; may be given "
+               "several times; needs `target_bytes`"},
+      {.name = "target_bytes",
+       .kind = kNumber,
+       .help = "Share of the model's bytes that stays, packed; with `mix`, spent where predictions suffer "
+               "most"},
+      {.name = "method",
+       .kind = kWord,
+       .help = "What decides which weights stay: esparse (default), wanda, ria, magnitude, sparsegpt or "
+               "alps; the last two update the weights that stay",
+       .choices = names_of(kMethods)},
+      {.name = "bins",
+       .kind = kCount,
+       .help = "esparse: bins of the histogram of a channel (default 100)",
+       .least = 1},
+      {.name = "alpha",
+       .kind = kNumber,
+       .help = "esparse: weight of the norm beside the entropy (default 100)"},
+      {.name = "norm",
+       .kind = kWord,
+       .help = "esparse: how a channel's norm is scaled: sum over tokens, rms, or relative to the mean of "
+               "all channels",
+       .choices = names_of(kNorms)},
+  };
+}
+
+std::vector<PassOption> update_options() {
+  using enum OptionKind;
+  return {
+      {.name = "update",
+       .kind = kWord,
+       .help = "What the weights that stay become: none (as they are), obs (SparseGPT's update) or refit "
+               "(least squares)",
+       .choices = names_of(kUpdates)},
+      {.name = "swaps",
+       .kind = kCount,
+       .help = "Rounds of exchanges inside groups that lower the layer's error (default 0)"},
+      {.name = "sequential",
+       .kind = kWord,
+       .help = "yes: each linear is calibrated behind all that are already sparse; no: in the dense model",
+       .choices = names_of(kYesNo)},
+      {.name = "match",
+       .kind = kWord,
+       .help = "What outputs are compared with: layer (the dense linear on the same input) or model (o and "
+               "down bring the residual stream back to where the dense model has it)",
+       .choices = names_of(kMatches)},
+      {.name = "damping", .kind = kNumber, .help = "Of the Gram matrices, relative (default 0.01)"},
+      {.name = "match_damping",
+       .kind = kNumber,
+       .help = "`match model`: how strongly weights hold on to what they were, relative (default 0.3)"},
+  };
+}
+
+std::vector<PassOption> channel_options() {
+  using enum OptionKind;
+  return {
+      {.name = "shuffle",
+       .kind = kWord,
+       .help = "Orders of channels that are baked into the model: none, global (dealt by score), local "
+               "(exchanged inside blocks) or both (default: both for esparse, else none)",
+       .choices = {"none", "global", "local", "both"}},
+      {.name = "shuffle_block", .kind = kCount, .help = "Channels of a block (default 256)", .least = 2},
+      {.name = "shuffle_objective",
+       .kind = kWord,
+       .help = "What exchanges of values and hidden neurons lower: score (the sum of scores that is lost; "
+               "default) or error (of the outputs)",
+       .choices = names_of(kObjectives)},
+      {.name = "shuffle_streams",
+       .kind = kWord,
+       .help = "What is ordered: residual (the stream between the layers), inner (values and hidden neurons) "
+               "or both (default)",
+       .choices = {"residual", "inner", "both"}},
+      {.name = "targets",
+       .kind = kTexts,
+       .help = "Regular expression of linears to work on, by role (down), name (layers.3.down) or tensor "
+               "name; may be given several times (default: all linears of the blocks)"},
+      {.name = "ignore",
+       .kind = kTexts,
+       .help = "Regular expression of linears that stay dense; may be given several times"},
+      {.name = "best",
+       .kind = kFlag,
+       .help = "The best known settings, in place of `method`, `update`, `swaps` and `match`: `method alps` "
+               "`swaps 2` `match model`; weights are updated"},
+  };
+}
+
+// The best that was found without training and without work at run time (docs/results.md).
+void choose_best(const OptionValues& values, SparsifyOptions& options) {
+  for (const char* name : kChosenByBest)
+    if (values.contains(name)) fail(ErrorCode::kUsage, "`best` excludes `{}`", name);
+  options.prune.score.method = SparseMethod::kAlps;
+  options.prune.swap_rounds = 2;
+  options.match = MatchOutput::kModel;
+}
+
+void take_shuffle(const OptionValues& values, SparsifyOptions& options) {
+  std::string shuffle = options.prune.score.method == SparseMethod::kEsparse ? "both" : "none";
+  take_option(values, "shuffle", shuffle);
+  options.shuffle.global = shuffle == "global" || shuffle == "both";
+  options.shuffle.local = shuffle == "local" || shuffle == "both";
+  std::string streams = "both";
+  take_option(values, "shuffle_streams", streams);
+  options.shuffle_residual = streams != "inner";
+  options.shuffle_inner = streams != "residual";
+  take_option(values, "shuffle_block", options.shuffle.block);
+  take_option(values, "shuffle_objective", kObjectives, options.shuffle.by_error);
+}
+
+void take_patterns(const OptionValues& values, SparsifyOptions& options) {
+  std::string pattern = "2:4";
+  take_option(values, "pattern", pattern);
+  options.prune.pattern = parse_pattern(pattern);
+  std::vector<std::string> mix;
+  take_option(values, "mix", mix);
+  for (const std::string& other : mix)
+    options.mix.push_back(other == "dense" ? kDense : parse_pattern(other));
+  if (values.contains("target_bytes")) options.target_bytes = values.at("target_bytes").get<double>();
+}
+
+std::unique_ptr<Pass> make_sparsify(const OptionValues& values) {
+  SparsifyOptions options;
+  take_patterns(values, options);
+  PruneOptions& prune = options.prune;
+  take_option(values, "method", kMethods, prune.score.method);
+  take_option(values, "bins", prune.score.bins);
+  take_option(values, "alpha", prune.score.alpha);
+  take_option(values, "norm", kNorms, prune.score.norm);
+  take_option(values, "update", kUpdates, prune.update);
+  take_option(values, "swaps", prune.swap_rounds);
+  take_option(values, "sequential", kYesNo, options.sequential);
+  take_option(values, "match", kMatches, options.match);
+  take_option(values, "damping", options.damping);
+  take_option(values, "match_damping", options.match_damping);
+  take_option(values, "targets", options.targets);
+  take_option(values, "ignore", options.ignore);
+  if (values.value("best", false)) choose_best(values, options);
+  take_shuffle(values, options);
+  return sparsify_pass(options);
+}
+
+std::string mean_error(const std::vector<Json>& entries) {
+  double error = 0.0;
+  for (const Json& entry : entries) error += entry.at("relative_error").get<double>();
+  return fmt::format("{} linears made sparse, mean relative output error {:.3f}", entries.size(),
+                     error / static_cast<double>(entries.size()));
+}
+
 }  // namespace
 
 std::unique_ptr<Pass> sparsify_pass(SparsifyOptions options) {
   return std::make_unique<SparsifyPass>(std::move(options));
+}
+
+PassKind sparsify_kind() {
+  std::vector<PassOption> options = method_options();
+  for (const auto& more : {update_options(), channel_options()})
+    options.insert(options.end(), more.begin(), more.end());
+  return {.name = "sparsify",
+          .help = "Make a model's linears N:M sparse, without training",
+          .options = std::move(options),
+          .make = make_sparsify,
+          .short_form =
+              [](const std::string& text) {
+                return OptionValues{{"pattern", text}};
+              },
+          .entries = "sparsity",
+          .summary = mean_error};
 }
 
 }  // namespace pare

@@ -3,12 +3,15 @@
 
 #include <memory>
 
-#include "compress/pass.h"
+#include "compress/passes.h"
 #include "compress/sparsify/sparsify.h"
 
 namespace pare {
 
 // Throws kUsage naming an option that is out of range or does not go with another.
 std::unique_ptr<Pass> sparsify_pass(SparsifyOptions options);
+
+// Its line of the table of passes.
+PassKind sparsify_kind();
 
 }  // namespace pare

@@ -1,0 +1,73 @@
+#include "compress/run/sources.h"
+
+#include <algorithm>
+#include <set>
+
+#include "base/error.h"
+#include "base/log.h"
+#include "checkpoint/load.h"
+
+namespace pare {
+namespace {
+
+constexpr const char* kSelf = "self";
+
+// Samples of the i-th source.
+int64_t samples_of(const CompressionOptions& options, size_t i) {
+  const auto sources = static_cast<int64_t>(options.calib.size());
+  return options.nsamples / sources + (static_cast<int64_t>(i) < options.nsamples % sources ? 1 : 0);
+}
+
+}  // namespace
+
+void require_sources(const CompressionOptions& options) {
+  const std::set<std::string> distinct(options.calib.begin(), options.calib.end());
+  if (distinct.empty()) fail(ErrorCode::kUsage, "`calib` names no source");
+  if (distinct.size() < options.calib.size()) fail(ErrorCode::kUsage, "`calib` names a source twice");
+  if (static_cast<int64_t>(distinct.size()) > options.nsamples)
+    fail(ErrorCode::kUsage, "`nsamples` is {}, expected one or more for each of {} sources (`calib`)",
+         options.nsamples, distinct.size());
+}
+
+CalibrationPlan plan_of(const CompressionOptions& options, const ModelConfig& config, int ranks) {
+  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, config.max_positions), 0, ranks};
+  for (size_t i = 0; i < options.calib.size(); ++i)
+    if (options.calib[i] == kSelf) plan.self_samples = samples_of(options, i);
+  return plan;
+}
+
+std::string source_kinds(const CompressionOptions& options) {
+  std::string kinds;
+  for (const std::string& source : options.calib)
+    kinds += (kinds.empty() ? "" : " + ") + std::string(source == kSelf ? kSelf : "text");
+  return kinds;
+}
+
+std::optional<Tokenizer> tokenizer_for(const CompressionOptions& options) {
+  try {
+    return load_tokenizer(options.model);
+  } catch (const Error& error) {
+    const auto is_self = [](const std::string& source) { return source == kSelf; };
+    // A GGUF file's tokenizer is written anew, which needs it understood.
+    if (is_gguf_path(options.model) || !std::all_of(options.calib.begin(), options.calib.end(), is_self))
+      throw;
+    log_warning(
+        "{}; the model's own text, which calibrates it, may begin with any token, and the tokenizer's files "
+        "are carried on as they are",
+        error.what());
+    return std::nullopt;
+  }
+}
+
+std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
+                                      const std::optional<Tokenizer>& tokenizer, const ModelConfig& config,
+                                      int64_t seqlen) {
+  std::vector<CalibrationSet> sets(options.calib.size());
+  for (size_t i = 0; i < sets.size(); ++i)
+    if (const std::string& source = options.calib[i]; source != kSelf)
+      sets[i] = calibration_from_text(*tokenizer, options.read_text(source), config.eos,
+                                      samples_of(options, i), seqlen);
+  return sets;
+}
+
+}  // namespace pare
