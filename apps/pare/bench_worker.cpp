@@ -14,7 +14,7 @@
 #include <optional>
 #include <system_error>
 
-#include "open_model.h"
+#include "engine/open_model.h"
 #include "runtime/pipeline.h"
 
 namespace pare {

@@ -22,7 +22,7 @@ LADDER = [
     ["runtime"],
     ["checkpoint"],
     ["compress", "eval", "engine", "mpi"],
-    ["serve"],
+    ["serve", "api"],
     ["apps"],
 ]
 RUNG = {folder: rung for rung, folders in enumerate(LADDER) for folder in folders}
@@ -37,9 +37,13 @@ MAX_COLUMNS = 100
 NO_DOCUMENTS = ("tests/golden/", "fuzz/seeds/")
 
 # Folders that explain themselves, beside those directly below src/.
-README_FOLDERS = {"src", "apps/pare", "bench", "fuzz", "tests", "tools"}
+README_FOLDERS = {"src", "apps/pare", "bench", "examples", "fuzz", "tests", "tools"}
 # Folders further below src/ do so from this number of sources on.
 LARGE_FOLDER = 10
+
+# Headers for programs that use the library, and how many there may be.
+PUBLIC_HEADERS = "include/pare/"
+MAX_PUBLIC_HEADERS = 10
 
 INTRINSICS_FOLDERS = ("src/kernels/cpu/avx2/", "src/kernels/cpu/avx512/", "src/kernels/cpu/amx/")
 
@@ -173,6 +177,16 @@ def check_intrinsics(path, text):
         yield f"line {number}: {what} outside {', '.join(INTRINSICS_FOLDERS)}"
 
 
+def check_public_headers(path, text):
+    """The headers of include/pare/ include the standard library and each other only."""
+    if not path.startswith(PUBLIC_HEADERS):
+        return
+    for number, line in enumerate(code_only(text, keep_strings=True).split("\n"), 1):
+        found = re.match(r"\s*#\s*include\s*(\S+)", line)
+        if found and not re.fullmatch(r'<[a-z_0-9]+>|"pare/[a-z_]+\.h"', found.group(1)):
+            yield f"line {number}: {found.group(1)} in a public header"
+
+
 def check_foreign(path, text):
     """The repository names no path of one machine and no registry host."""
     for number, what in matching_lines(FOREIGN, text):
@@ -217,9 +231,16 @@ def check_readmes(paths):
             yield folder, "no README.md"
 
 
+def check_public_face(paths):
+    """There are at most MAX_PUBLIC_HEADERS public headers."""
+    headers = [path for path in paths if path.startswith(PUBLIC_HEADERS)]
+    if len(headers) > MAX_PUBLIC_HEADERS:
+        yield "include/pare", f"{len(headers)} headers, the limit is {MAX_PUBLIC_HEADERS}"
+
+
 RULES = [check_ladder, check_size, check_silence, check_model_names, check_flags, check_backends, check_intrinsics,
-         check_foreign, check_range_for, check_columns]
-TREE_RULES = [check_readmes]
+         check_public_headers, check_foreign, check_range_for, check_columns]
+TREE_RULES = [check_readmes, check_public_face]
 
 
 def files_of(root):

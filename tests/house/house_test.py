@@ -106,6 +106,17 @@ class Rules(unittest.TestCase):
             self.accepts(check_house.check_intrinsics, "src/kernels/cpu/avx512/a.cpp", used)
         self.accepts(check_house.check_intrinsics, "src/kernels/a.cpp", "// _mm512_loadu_ps\nint amm_a;")
 
+    def test_public_headers(self):
+        for included in ('#include <fmt/format.h>', '#include "base/error.h"', '#  include <unistd.h>',
+                         '#include "error.h"'):
+            self.rejects(check_house.check_public_headers, "include/pare/a.h", included)
+        self.accepts(check_house.check_public_headers, "include/pare/a.h",
+                     '#include <string>\n#include "pare/error.h"\n// #include <fmt/format.h>\n')
+        self.accepts(check_house.check_public_headers, "src/api/a.cpp", '#include <fmt/format.h>')
+        many = {f"include/pare/{i}.h" for i in range(check_house.MAX_PUBLIC_HEADERS + 1)}
+        self.rejects_tree(check_house.check_public_face, many, "include/pare")
+        self.accepts_tree(check_house.check_public_face, many - {"include/pare/0.h"})
+
     def test_foreign(self):
         self.rejects(check_house.check_foreign, "README.md", "see /wor" + "k/notes\n")
         self.rejects(check_house.check_foreign, "scripts/setup", "https://pypi" + ".org/simple\n")

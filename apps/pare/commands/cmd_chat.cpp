@@ -9,7 +9,7 @@
 #include "checkpoint/load.h"
 #include "commands/commands.h"
 #include "engine/chat.h"
-#include "open_model.h"
+#include "engine/open_model.h"
 #include "options/chat_format.h"
 #include "options/generation_options.h"
 #include "options/options.h"
@@ -24,7 +24,7 @@ struct Options {
   std::string template_name;
   std::string variables;
   ChatOptions chat;  // but for what `generate` says
-  GenerationFlags generate;
+  GenerationChoice generate;
   ComputeType compute = ComputeType::kBF16;
 };
 

@@ -6,15 +6,15 @@
 #include "base/log.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
+#include "engine/open_model.h"
+#include "eval/shared_ids.h"
 #include "io/output_file.h"
-#include "open_model.h"
 #include "options/options.h"
 #include "report/eval_table.h"
 #include "report/messages.h"
 #include "report/output.h"
 #include "report/task_table.h"
 #include "runtime/pipeline.h"
-#include "text/files/document_ids.h"
 
 namespace pare {
 namespace {
@@ -39,24 +39,6 @@ struct SamplesFile {
   OutputFile file;
   AtomicFile text;
 };
-
-// The text as ids, by the first model's tokenizer; the others must agree.
-std::vector<int32_t> tokenize_for_all(const std::vector<std::string>& models, const Documents& documents) {
-  std::vector<int32_t> ids;
-  for (size_t m = 0; m < models.size(); ++m) {
-    const Tokenizer tokenizer = load_tokenizer(models[m]);
-    const auto ends = documents.records ? load_model(models[m]).config.eos : std::vector<int32_t>();
-    std::vector<int32_t> own = document_ids(tokenizer, documents, ends, true);
-    if (m == 0) {
-      ids = std::move(own);
-      require_known_text(tokenizer, ids, documents.source);
-    } else if (own != ids) {
-      fail(ErrorCode::kInvalid, "the tokenizers of {} and {} give different ids for {}", models[0], models[m],
-           documents.source);
-    }
-  }
-  return ids;
-}
 
 void measure_text(const Options& options, const std::vector<OpenModel>& models,
                   const std::vector<int32_t>& ids, EvalReport& report) {
@@ -87,7 +69,7 @@ void measure_tasks(const Options& options, const std::vector<OpenModel>& models,
 // Reads the text and says what of it will be used.
 std::vector<int32_t> read_perplexity_text(const Options& options, EvalReport& report) {
   const Documents documents = read_documents_of(options.text);
-  std::vector<int32_t> ids = tokenize_for_all(options.models, documents);
+  std::vector<int32_t> ids = shared_ids(options.models, documents);
   report.text = {options.text, documents.sha256, static_cast<int64_t>(ids.size()),
                  window_count(static_cast<int64_t>(ids.size()), options.perplexity),
                  options.perplexity.seqlen};

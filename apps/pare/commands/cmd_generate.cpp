@@ -5,7 +5,7 @@
 #include "checkpoint/load.h"
 #include "commands/commands.h"
 #include "engine/generator.h"
-#include "open_model.h"
+#include "engine/open_model.h"
 #include "options/generation_options.h"
 #include "options/options.h"
 #include "report/output.h"
@@ -17,7 +17,7 @@ namespace {
 struct Options {
   std::string model;
   std::string prompt;
-  GenerationFlags generate;
+  GenerationChoice generate;
   bool ignore_eos = false;
   ComputeType compute = ComputeType::kBF16;
   bool json = false;

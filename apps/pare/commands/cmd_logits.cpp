@@ -4,7 +4,7 @@
 #include <numeric>
 
 #include "commands/commands.h"
-#include "open_model.h"
+#include "engine/open_model.h"
 #include "options/options.h"
 #include "report/output.h"
 #include "runtime/forward.h"

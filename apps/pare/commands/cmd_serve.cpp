@@ -12,7 +12,7 @@
 #include "checkpoint/generation_config.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
-#include "open_model.h"
+#include "engine/open_model.h"
 #include "options/chat_format.h"
 #include "options/generation_options.h"
 #include "options/options.h"
@@ -31,7 +31,7 @@ struct Options {
   std::vector<std::string> models;
   std::string template_name;
   ServeOptions serve;
-  SamplingFlags sampling;
+  SamplingChoice sampling;
   ComputeType compute = ComputeType::kBF16;
 };
 

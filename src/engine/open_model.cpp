@@ -1,4 +1,4 @@
-#include "open_model.h"
+#include "engine/open_model.h"
 
 #include "base/named_errors.h"
 #include "checkpoint/load.h"
