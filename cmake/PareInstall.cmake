@@ -7,12 +7,10 @@ set(PARE_PARTS base tensor io text linalg kernels model runtime checkpoint compr
 set(objects)
 foreach(part ${PARE_PARTS})
   list(APPEND objects $<TARGET_OBJECTS:pare_${part}>)
-endforeach()
-# What pare_kernels takes from these is not among its own objects.
-foreach(isa avx2 avx512 amx)
-  if(TARGET pare_kernels_${isa})
-    list(APPEND objects $<TARGET_OBJECTS:pare_kernels_${isa}>)
-  endif()
+  # What a part takes from object libraries (the kernels of an instruction set) is not among its own objects.
+  get_target_property(sources pare_${part} SOURCES)
+  list(FILTER sources INCLUDE REGEX "TARGET_OBJECTS")
+  list(APPEND objects ${sources})
 endforeach()
 add_library(pare_archive STATIC ${objects})
 set_target_properties(pare_archive PROPERTIES OUTPUT_NAME pare EXPORT_NAME pare LINKER_LANGUAGE CXX)

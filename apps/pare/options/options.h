@@ -20,7 +20,7 @@ inline constexpr int64_t kMaxContext = 1 << 24;  // of --context
 // A word out of `names`. The error names all of them: "fp16 is not one of f32, bf16".
 CLI::Validator one_of(const std::vector<std::string>& names);
 
-// one_of for an option whose value is an enumerator or a bool.
+// one_of for an option whose value is an enumerator.
 template <typename T>
 CLI::Validator one_of(const std::map<std::string, T>& values) {
   std::vector<std::string> names;
