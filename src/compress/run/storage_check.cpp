@@ -1,6 +1,6 @@
 #include "compress/run/storage_check.h"
 
-#include <fmt/ranges.h>
+#include <fmt/format.h>
 
 #include <algorithm>
 #include <set>
@@ -49,7 +49,8 @@ void warn_of_lost_storage(const CompressionOptions& options, const Model& model)
       [](const TensorPlace&, const std::vector<float>&) {});
   if (codes > 0 && options.dtype != Encoding::kInt8)
     log_warning(
-        "{} matrices are stored in {} bits and will be written in 16; `format packed` `dtype int8` rounds the "
+        "{} matrices are stored in {} bits and will be written in 16; `format packed` `dtype int8` rounds "
+        "the "
         "result to 8 bits again",
         codes, fmt::join(bits, " or "));
   if (packed > 0 && options.format == StorageFormat::kPlain)
