@@ -112,6 +112,13 @@ void check_mask(const Weight& weight, std::string_view name) {
   });
 }
 
+// Scale number i of all, row by row.
+float scale_of(const Weight& weight, int64_t i) {
+  float scale;
+  std::memcpy(&scale, weight.scales + i * static_cast<int64_t>(sizeof(float)), sizeof(float));
+  return scale;
+}
+
 // "row 3" or "row 3, columns 64 to 127": where scale number i of a weight stands.
 std::string place_of_scale(const Weight& weight, int64_t i) {
   const int64_t r = i / weight.groups();
@@ -123,8 +130,7 @@ std::string place_of_scale(const Weight& weight, int64_t i) {
 
 void check_scales(const Weight& weight, std::string_view name) {
   for (int64_t i = 0; i < weight.rows * weight.groups(); ++i) {
-    float scale;
-    std::memcpy(&scale, weight.scales + i * static_cast<int64_t>(sizeof(float)), sizeof(float));
+    const float scale = scale_of(weight, i);
     if (!std::isfinite(scale) || std::signbit(scale))
       fail(ErrorCode::kFormat, "{}: the scale of {} is {}, expected a finite number from 0 on", name,
            place_of_scale(weight, i), scale);
@@ -238,6 +244,11 @@ class Restoring {
       const bool kept = mask == nullptr || ((mask[c / 8] >> (c % 8)) & std::byte{1}) != std::byte{0};
       row_[static_cast<size_t>(c)] = kept ? next() : Bits{0};
     }
+    // Without a scale the values are zeros, whatever the codes are.
+    const int64_t groups = from_.groups();
+    for (int64_t g = 0; g < groups; ++g)
+      if (scale_of(from_, r * groups + g) == 0.0f)
+        std::fill_n(row_.begin() + g * from_.cols / groups, from_.cols / groups, Bits{0});
   }
   // The stored values of row r.
   void write(int64_t r, const Bits* stored) {

@@ -31,10 +31,10 @@ Pattern followed_pattern(const Weight& weight);
 bool can_store(const Weight& weight, Pattern pattern);
 
 // The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already.
-// Codes and scales stay as they are. A group with fewer non-zeros than the pattern keeps stores its first
-// zeros too. `name` is that of the tensor. Throws kInvalid naming row and columns when a group has more
-// non-zeros, kFormat when the pattern does not divide the columns or the groups of a scale. Not for block
-// encodings.
+// Codes and scales stay as they are; codes whose scale is 0 become that of zero. A group with fewer non-zeros
+// than the pattern keeps stores its first zeros too. `name` is that of the tensor. Throws kInvalid naming row
+// and columns when a group has more non-zeros, kFormat when the pattern does not divide the columns or the
+// groups of a scale. Not for block encodings.
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name);
 
 // The values in another format: rounded as Weight::from_matrix does where more than the pattern is another,

@@ -234,6 +234,22 @@ TEST(Int4, PatternsKeepCodesAndScales) {
   EXPECT_PARE_ERROR(to_pattern(dense, k2of4, "layer"), ErrorCode::kInvalid, "\"layer\" is not 2:4");
 }
 
+TEST(Int4, CodesWithoutAScaleAreZeros) {
+  const Weight good = Weight::from_matrix(normal_values(2, 64).view(), {kDense, Encoding::kInt4, 32, true});
+  std::vector<float> scales(4);
+  std::memcpy(scales.data(), good.scales, 16);
+  Weight weight = good;
+  weight.scales = reinterpret_cast<const std::byte*>(scales.data());
+  EXPECT_FALSE(can_store(weight, k2of4));
+  std::fill(scales.begin(), scales.end(), 0.0f);
+  ASSERT_TRUE(can_store(weight, k2of4));
+  const Matrix<float> values = decode(to_pattern(weight, k2of4, "w"));
+  for (int64_t i = 0; i < values.size(); ++i) EXPECT_EQ(values.data()[i], 0.0f);
+  scales[1] = 1.0f;
+  EXPECT_FALSE(can_store(weight, k2of4));
+  EXPECT_PARE_ERROR(to_pattern(weight, k2of4, "w"), ErrorCode::kInvalid, "of columns 32 to 35 of row 0");
+}
+
 TEST(Int4, RowsAreTakenWithTheirScales) {
   const int64_t order[] = {7, 0, 7, 3};
   Matrix<float> values = normal_values(10, 64);
