@@ -14,7 +14,8 @@ struct VectorOps;
 inline constexpr int64_t kTileQueries = 16;
 
 // Of an instruction set. Leading dimensions are in elements; sums are f32 (relative error a few ulp a term).
-// B is taken as it is; where it is bf16 and there are tiles, A is rounded to bf16 from kTileQueries rows on.
+// B is taken as it is. Where it is bf16 and there are tiles or AVX-512, A is rounded to bf16 from
+// kTileQueries rows on.
 class AttentionProducts {
  public:
   explicit AttentionProducts(Isa isa);
@@ -35,9 +36,11 @@ class AttentionProducts {
 
  private:
   bool on_tiles(int64_t m) const { return tiles_ && m >= kTileQueries; }
+  bool in_pairs(int64_t m) const { return pairs_ && m >= kTileQueries; }
 
   const VectorOps& ops_;
   bool tiles_;
+  bool pairs_;
 };
 
 }  // namespace pare
