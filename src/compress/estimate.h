@@ -1,4 +1,4 @@
-// What estimates of a run's needs are made of.
+// Parts of the estimates of a run's needs.
 #pragma once
 
 #include <chrono>

@@ -19,7 +19,7 @@ void for_each_block_linear(const Model& model, Visit&& visit) {
                       [&](Role role, const Linear& linear) { visit(static_cast<int64_t>(b), role, linear); });
 }
 
-// "v, o of 30 layers, down of 2 layers"
+// Returns a text like "v, o of 30 layers, down of 2 layers".
 std::string by_role(const std::vector<SparseLinear>& linears) {
   std::map<Role, int64_t> counts;
   for (const SparseLinear& linear : linears) ++counts[linear.role];

@@ -20,17 +20,17 @@ struct SparseLinear {
 };
 std::vector<SparseLinear> sparse_linears(const Model& model);
 
-// How many linears of the blocks follow which pattern: "2:4", "dense".
+// Numbers of linears of the blocks by the pattern that they follow: "2:4", "dense".
 std::map<std::string, int64_t> linears_by_pattern(const Model& model);
 
 // Throws kUsage naming two passes and a linear when the later one would undo the pattern that the earlier one
 // makes.
 void require_order(const Model& model, const Passes& passes);
 
-// The linears that follow a pattern and go on doing so behind all passes.
+// Returns the linears that follow a pattern and still do so after all passes.
 std::vector<SparseLinear> kept_linears(const Model& model, const Passes& passes);
 
-// Says in the log which linears follow a pattern before the passes that they need not follow afterwards.
+// Warns in the log of linears that follow a pattern before the passes and need not follow it afterwards.
 void warn_of_lost_patterns(const Model& model, const Passes& passes);
 
 }  // namespace pare

@@ -1,4 +1,4 @@
-// A pass changes a model: slicing, making sparse. What all of them have in common.
+// Interface of all passes. A pass changes a model: slicing, making sparse.
 #pragma once
 
 #include <cstdint>
@@ -20,17 +20,17 @@ namespace pare {
 struct CalibrationPlan {
   int64_t nsamples = 0;
   int64_t seqlen = 0;
-  int64_t self_samples = 0;  // of them: written by the model itself
-  int64_t ranks = 1;         // that share the samples; 1, 2 or 4
+  int64_t self_samples = 0;  // samples that the model writes itself
+  int64_t ranks = 1;         // ranks that share the samples; 1, 2 or 4
 
-  // The most that one rank gets.
+  // Returns the most samples that one rank gets.
   int64_t own_samples() const { return share_of(nsamples, ranks); }
   int64_t own_tokens() const { return own_samples() * seqlen; }
 };
 
-// What a pass takes of one rank, before hours are spent.
+// Needs of a pass on one rank, estimated before it runs.
 struct Needs {
-  int64_t memory = 0;       // bytes that have to be there at once
+  int64_t memory = 0;       // bytes needed at once
   int64_t activations = 0;  // bytes of activations: in memory if there is room, else only on disk
   int64_t disk = 0;  // bytes beside the output while it runs, with the activations and the output itself
 };
@@ -38,37 +38,37 @@ struct Needs {
 class Pass {
  public:
   virtual ~Pass() = default;
-  virtual std::string name() const = 0;  // "slice"
-  // Throws kInvalid or kUnsupported when the pass cannot do with this model what its options ask for; needs
+  virtual std::string name() const = 0;  // name of its command: "slice"
+  // Throws kInvalid or kUnsupported when the pass cannot do what its options ask for with this model; needs
   // no calibration.
   virtual void require_applicable(const Model& model) const = 0;
-  // What the linears it works on follow afterwards.
+  // Returns the pattern of the linears that the pass works on, afterwards.
   virtual Pattern pattern() const { return kDense; }
-  // What a linear of the blocks follows afterwards because of the pass; dense where it is not its work.
+  // Returns the pattern that the pass gives a linear of the blocks; dense where it works on others.
   virtual Pattern makes_pattern(const Model& /*model*/, int64_t /*block*/, Role /*role*/) const {
     return kDense;
   }
-  // Whether a linear that follows the N:M pattern before the pass need not follow it afterwards.
+  // Returns whether a linear that follows the N:M pattern before the pass need not follow it afterwards.
   virtual bool loses_pattern(const Model& /*model*/, int64_t /*block*/, Role /*role*/,
                              Pattern /*pattern*/) const {
     return false;
   }
-  // What a user may do about that; empty: nothing.
+  // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
-  // The options that decide the result, by their names.
+  // Returns the options that decide the result, by their names.
   virtual Json options() const = 0;
-  // Estimated from the shapes alone. `dtype`: of the written matrices.
+  // Returns an estimate from the shapes alone. `dtype`: type of the written matrices.
   virtual Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const = 0;
-  // Seconds, from the time that one layer's work takes here and now.
+  // Returns seconds, from the time that one layer's work takes here and now.
   virtual double seconds(const Model& model, const CalibrationPlan& plan) const = 0;
 
-  // Changes the model at once, or returns what changes its stages one after the other, as far as it needs a
-  // walk; then it may change the model where that leaves its function alone. Sets report's recipe. What the
-  // area holds of an earlier run with the same model, set and options is not done again.
+  // Changes the model at once, or returns an editor that changes its stages one after the other if it needs a
+  // walk; then it may change the model where that leaves its function alone. Sets report's recipe. Steps that
+  // the area holds of an earlier run with the same model, set and options are not repeated.
   virtual std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
                                                Report& report, const PassProgress& progress) const = 0;
-  // Whether its stages can be edited in the walk of the pass before it: what it prepares does not depend on
-  // what that one does.
+  // Returns whether the stages can be edited in the walk of the pass before. That holds if prepare() does not
+  // depend on what that pass does.
   virtual bool can_join() const { return false; }
 };
 

@@ -1,4 +1,4 @@
-// Options of passes as data: what they are called, what they take, and how text becomes their values.
+// Options of passes as data: their names, their kinds, and the conversion of text to values.
 #pragma once
 
 #include <cstdint>
@@ -32,8 +32,8 @@ struct PassOption {
 // not there.
 using OptionValues = Json;
 
-// Reads the text that an option is given and puts its value into `values`; a list gets longer. Of a flag, ""
-// is yes. Throws kUsage naming the option when its value is none that it takes.
+// Reads the text that an option is given and puts its value into `values`; a list gets longer. For a flag, ""
+// is yes. Throws kUsage naming the option when it does not take the value.
 void read_option(const PassOption& option, const std::string& text, OptionValues& values);
 
 // Names of a map, in their order.
@@ -49,7 +49,7 @@ template <typename T>
 void take_option(const OptionValues& values, const char* name, T& variable) {
   if (values.contains(name)) variable = values.at(name).get<T>();
 }
-// The same for an option whose words stand for values.
+// Sets the variable for an option whose words stand for values, where it is given.
 template <typename T>
 void take_option(const OptionValues& values, const char* name, const std::map<std::string, T>& words,
                  T& variable) {

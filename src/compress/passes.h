@@ -12,16 +12,16 @@
 namespace pare {
 
 struct PassKind {
-  std::string name;  // of its command and in recipes: "slice"
-  std::string help;  // what the command does, in a line
+  std::string name;  // name of its command and in recipes: "slice"
+  std::string help;  // one line about what the command does
   std::vector<PassOption> options;
-  // The pass with these options, the others as they are by default. Throws kUsage naming an option that is
+  // Makes the pass with these options and defaults for the others. Throws kUsage naming an option that is
   // out of range or does not go with another.
   std::function<std::unique_ptr<Pass>(const OptionValues& values)> make;
-  // The options that the text behind the name in a recipe stands for: 0.1 in slice:0.1. Throws kUsage.
+  // Returns the options for the short form behind the name in a recipe: 0.1 in slice:0.1. Throws kUsage.
   std::function<OptionValues(const std::string& text)> short_form;
   std::string entries;  // kind of its entries in a report
-  // A line about its entries, of which there is at least one; empty: they are not told.
+  // Returns a line about its entries, of which there is at least one; empty: no line is printed.
   std::function<std::string(const std::vector<Json>& entries)> summary;
 };
 

@@ -10,8 +10,8 @@
 
 namespace pare {
 
-// Logits (tokens, vocab) in f32 of the first tokens of the calibration set, with no more than one stage
-// packed at a time. `edit`, `stage_edit`: what to compute with in place of the matrices or stages.
+// Returns logits (tokens, vocab) in f32 of the first tokens of the calibration set, with at most one stage
+// packed at a time. `edit`, `stage_edit`: replacements of matrices or stages.
 Matrix<float> probe_logits(const Model& model, const CalibrationSet& set, const WeightEdit& edit = {},
                            const StageEdit& stage_edit = {});
 

@@ -1,4 +1,4 @@
-// How far a long step is, for whoever shows it.
+// Progress callback of a long step.
 #pragma once
 
 #include <cstdint>
@@ -7,8 +7,8 @@
 
 namespace pare {
 
-// Called with what is being done and how much of it, in units of roughly equal work; a resumed run begins
-// with what an earlier one has done.
+// Receives the name of a step and how much of it is done, in units of roughly equal work. A resumed run
+// begins with the work of the earlier run.
 using PassProgress = std::function<void(const std::string& step, int64_t done, int64_t total)>;
 
 }  // namespace pare

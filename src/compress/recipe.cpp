@@ -23,7 +23,7 @@ const PassKind& kind_of(const std::string& name) {
   fail(ErrorCode::kUsage, "there is no pass '{}': {} are", name, listed(names));
 }
 
-// Whether a part is an option rather than a piece of the short form.
+// Returns whether a part is an option rather than a piece of the short form.
 bool is_option(const std::string& part) {
   return std::isalpha(static_cast<unsigned char>(part.front())) != 0 || part.find('=') != std::string::npos;
 }

@@ -1,4 +1,4 @@
-// What a compression did: recipe, errors, sizes; written as pare.json and printed as a table.
+// Report of a compression: recipe, errors, sizes; written as pare.json and printed as a table.
 #pragma once
 
 #include <cstdint>
@@ -19,24 +19,24 @@ struct ExactCheck {
 
 struct Report {
   Json recipe;
-  // What passes say of each linear or stream, by the kind of the entry ("sparsity"). An entry has a "name",
+  // Entries of passes on each linear or stream, by the kind of the entry ("sparsity"). An entry has a "name",
   // and a "relative_error" where its outputs were measured: ‖Y − Y'‖² / ‖Y‖² on the calibration tokens.
   std::map<std::string, std::vector<Json>> entries;
   std::vector<ExactCheck> checks;
   std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
   ModelSize before;
   ModelSize after;
-  // How many linears of the blocks follow which pattern in what was written: "2:4", "dense".
+  // Numbers of linears of the blocks by the pattern that they follow in the written model: "2:4", "dense".
   std::map<std::string, int64_t> linears;
 
   void add(const std::string& kind, Json entry) { entries[kind].push_back(std::move(entry)); }
   // The entries of a kind, in the order in which they were added.
   const std::vector<Json>& of(const std::string& kind) const;
-  // Lists of entries are members named after their kinds.
+  // Returns the report as JSON. Lists of entries are members named after their kinds.
   Json to_json() const;
 };
 
-// A place in a report's lists. What a step adds behind it is kept as JSON, for a run that goes on after the
+// A place in a report's lists. Entries added behind it are kept as JSON, for a run that continues after the
 // step.
 struct ReportMark {
   std::map<std::string, size_t> entries;

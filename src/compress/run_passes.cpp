@@ -56,7 +56,7 @@ Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& 
     needs.memory = std::max(needs.memory, one.memory);
     needs.activations =
         pass->can_join() ? needs.activations + one.activations : std::max(needs.activations, one.activations);
-    needs.disk += one.disk;  // what a pass finished stays until the output is complete
+    needs.disk += one.disk;  // files of a finished pass stay until the output is complete
   }
   if (plan.self_samples > 0) needs.memory = std::max(needs.memory, writing_memory(model, plan));
   return needs;
@@ -72,9 +72,9 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
                  Report& report, const PassProgress& progress) {
   Model current = model;
-  for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // told even when empty
+  for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // also when empty
   Json recipes = Json::array();
-  StageEditors editors;  // of the passes that share the next walk
+  StageEditors editors;  // editors of the passes that share the next walk
   const auto walk = [&] {
     if (editors.empty()) return;
     current = edit_stages(current, set, editors, area, report, progress);

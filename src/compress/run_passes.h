@@ -6,16 +6,16 @@
 
 namespace pare {
 
-// The options of all passes; those of a pass that is not alone are under its place and name ("2-sparsify").
+// Returns the options of all passes. If there are several, each has its place and name as key ("2-sparsify").
 Json options_of(const Passes& passes);
 
-// What the whole run needs: the most that a pass, or writing the calibration text, takes.
+// Returns the needs of the whole run: the most that a pass, or writing the calibration text, takes.
 Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
-// How long the whole run takes; a few tokens are written where the model writes its own text.
+// Returns the seconds of the whole run; a few tokens are written where the model writes its own text.
 double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& passes,
                   const CalibrationPlan& plan);
 
-// Runs the passes in order, each on what the one before it made: stage by stage in one walk where they can,
+// Runs the passes in order, each on the result of the one before: stage by stage in one walk where they can,
 // else one after the other. The report's recipe is that of the only pass, or {"passes": […]}; its sizes are
 // those of the whole.
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,

@@ -11,7 +11,7 @@
 
 namespace pare {
 
-// "layers.3.down"
+// Returns the name of a linear: "layers.3.down".
 std::string linear_name(int64_t block, Role role);
 
 // Linears that read the same signal.

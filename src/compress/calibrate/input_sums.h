@@ -1,4 +1,4 @@
-// What calibration collects of a signal that linears read: its Gram matrix, and its rows.
+// Sums that calibration collects of a signal that linears read: its Gram matrix, and its rows.
 #pragma once
 
 #include <cstdint>
@@ -14,15 +14,15 @@ namespace pare {
 // Rows of one signal, kept for all calibration tokens of this rank, so that they can be seen again.
 class KeptRows {
  public:
-  // Room for `values` values in the area, in the files of that name.
+  // Makes room for `values` values in the area, in the files of that name.
   KeptRows(const WorkArea& area, const std::string& name, int64_t values)
       : buffer_(area.stream(name, values)) {}
 
   // Forgets all rows. The next ones have `width` columns.
   void begin(int64_t width);
-  // Adds rows behind those that are there, x (rows, width).
+  // Adds x (rows, width) behind the rows that are there.
   void add(MatrixView<const float> x);
-  // All rows, (rows, width). release() says that they are not needed for a while.
+  // Returns all rows, (rows, width). release() says that they are not needed for a while.
   MatrixView<const float> all() const { return buffer_.rows(0, rows_, width_); }
   void release() const { buffer_.release(all()); }
   const StreamBuffer& buffer() const { return buffer_; }
@@ -42,7 +42,7 @@ class InputSum {
   Signal signal() const { return signal_; }
   // Adds the next sequence of this rank, x (seqlen, width).
   void add(const Activation& x);
-  // The Gram matrix (width, width), on every rank; all ranks call it, behind their last sequence.
+  // Returns the Gram matrix (width, width), on every rank; all ranks call it, behind their last sequence.
   Matrix<double> gram() &&;
 
  private:
@@ -51,7 +51,7 @@ class InputSum {
   KeptRows* kept_;
 };
 
-// Adds every signal to the sums that are of it. Keeps a reference to them.
+// Adds every signal to its sums. Keeps a reference to them.
 Observer adding_to(std::vector<InputSum>& sums);
 
 }  // namespace pare

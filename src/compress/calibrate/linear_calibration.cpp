@@ -62,7 +62,7 @@ CalibratedInput LinearCalibration::collect_normed(const Stage& stage, StagePosit
   return {position, group, walk.all_tokens(), std::move(sum).gram(), {}, rows_, walk.split().comm()};
 }
 
-// Runs the stage; leaves the walk behind it when it is to advance.
+// Runs the stage and sums up the input; leaves the walk behind the stage when it is to advance.
 CalibratedInput LinearCalibration::collect_inner(const Stage& stage, StagePosition position,
                                                  const InputGroup& group, const StageStreams& streams,
                                                  bool advance) {
@@ -127,7 +127,7 @@ void LinearCalibration::solve(Stage& stage, CalibratedInput& input, Report& repo
   }
 }
 
-// The walk has gone on with `before`: its outputs become those of `after`, whose columns are in `order`.
+// Corrects a walk that ran with `before`: its outputs become those of `after`, with columns in `order`.
 void LinearCalibration::correct(CalibrationWalk& walk, StagePosition position, const Linear& before,
                                 const Linear& after, std::span<const int64_t> order) const {
   Matrix<float> change = decode(after.weight);

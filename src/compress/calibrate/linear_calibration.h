@@ -10,11 +10,11 @@
 
 namespace pare {
 
-// What the outputs of linears are compared with.
+// Reference that the outputs of linears are compared with.
 enum class MatchOutput {
-  kLayer,  // what the linear, as it was, makes of the same input
-  // What writes the residual stream (o, down) is to bring it to where the model as it was has it: it makes
-  // up, as far as it can, for all that was lost before it. Other linears as above.
+  kLayer,  // output of the linear, as it was, for the same input
+  // Linears that write the residual stream (o, down) bring it to where the model as it was has it: they make
+  // up, as far as they can, for all that was lost before. Other linears as for kLayer.
   kModel,
 };
 
@@ -23,8 +23,8 @@ struct LinearCalibrationOptions {
   bool sequential = true;
   MatchOutput match = MatchOutput::kLayer;  // kModel needs `sequential`
   double damping = 0.01;                    // added to the Gram matrix's diagonal, relative to its mean
-  // The same where the model is matched, for the weights that would be best: a small one follows the
-  // calibration tokens more closely than other text bears.
+  // Damping where the model is matched, for the weights that would be best. A small one follows the
+  // calibration tokens more closely than is good for other text.
   double match_damping = 0.3;
 };
 
@@ -37,7 +37,7 @@ struct LinearCalibrationOptions {
 // sequential.
 class LinearCalibration final : public StageEditor {
  public:
-  // `model`: whose stages will come. `tokens`: those of this rank, in the walk. `rows`: the name under which
+  // `model`: has the stages that will come. `tokens`: this rank's, in the walk. `rows`: the name under which
   // the area keeps the rows that a linear reads.
   LinearCalibration(std::unique_ptr<LinearSolver> solver, const LinearCalibrationOptions& options,
                     const Model& model, const WorkArea& area, int64_t tokens, const std::string& rows);
@@ -63,7 +63,7 @@ class LinearCalibration final : public StageEditor {
   std::unique_ptr<LinearSolver> solver_;
   LinearCalibrationOptions options_;
   ModelConfig config_;
-  KeptRows rows_;  // of the input that was collected last
+  KeptRows rows_;  // rows of the input that was collected last
 };
 
 }  // namespace pare

@@ -1,5 +1,5 @@
-// Finding the weights of a linear from what calibration shows of its input: what a pass implements, and what
-// it is given.
+// Finding the weights of a linear from its input on calibration text: the interface of a pass, and the data
+// that it is given.
 #pragma once
 
 #include <functional>
@@ -18,15 +18,15 @@ namespace pare {
 // all that solvers need, would take many times the memory of the model's stage.
 inline constexpr int64_t kRowsAtOnce = 512;
 
-// What the calibration tokens show of an input that linears of a stage share.
+// Calibration data of an input that linears of a stage share.
 struct CalibratedInput {
   StagePosition position;
   InputGroup group;
-  int64_t tokens = 0;    // of all ranks
-  Matrix<double> gram;   // (width, width): Σ x·xᵀ over them
+  int64_t tokens = 0;    // tokens of all ranks
+  Matrix<double> gram;   // (width, width): Σ x·xᵀ over the tokens
   Matrix<double> cross;  // (out, width): as of WantedOutput; empty where the linears' own outputs are wanted
   const KeptRows& rows;  // x of this rank's tokens
-  Comm& comm;            // of the ranks
+  Comm& comm;            // the ranks that share the tokens
 };
 
 // The part of the error Σ ‖V·x − T·x‖² of a linear's outputs, relative to Σ ‖T·x‖², over calibration tokens.
@@ -53,9 +53,9 @@ class MatchingWeights {
   // `cross` (out, in): Σ y·xᵀ. `gram` (in, in): Σ x·xᵀ + λ·I. Throws kNumeric when it does not factorise.
   MatchingWeights(Matrix<double> cross, Matrix<double> gram, double damping)
       : cross_(std::move(cross)), factor_(std::move(gram)), damping_(damping) {}
-  // Rows of T that begin with row `first`, for those of W, (rows, in).
+  // Returns the rows of T that begin with row `first`, for those of W, (rows, in).
   Matrix<double> rows(int64_t first, const Matrix<double>& weight) const;
-  int raised() const { return factor_.raised(); }  // times λ had to be raised
+  int raised() const { return factor_.raised(); }  // number of raises of λ
 
  private:
   Matrix<double> cross_;
@@ -63,12 +63,12 @@ class MatchingWeights {
   double damping_;
 };
 
-// Some rows of a linear, and what they should do: rows V are best where tr((V − target)·H·(V − target)ᵀ) is
+// Some rows of a linear, and their target: rows V are best where tr((V − target)·H·(V − target)ᵀ) is
 // least.
 struct LinearRows {
   int64_t first = 0;                // row of the linear
   MatrixView<const double> weight;  // (rows, in), as the model has it
-  MatrixView<const double> target;  // (rows, in): `weight`, or what makes up for earlier errors
+  MatrixView<const double> target;  // (rows, in): `weight`, or a target that makes up for earlier errors
 };
 
 // A linear that is to be solved.
@@ -110,12 +110,12 @@ class CalibratedLinear {
 class LinearSolver {
  public:
   virtual ~LinearSolver() = default;
-  virtual std::string activity() const = 0;  // "making sparse"
-  // As of StageEditor.
+  virtual std::string activity() const = 0;  // phrase for messages: "making sparse"
+  // Does what StageEditor::rearranged does.
   virtual Stage rearranged(const Stage& stage) const { return stage; }
-  // Whether the solver replaces the weight of that linear.
+  // Returns whether the solver replaces the weight of that linear.
   virtual bool takes(StagePosition position, Role role) const = 0;
-  // What calibration shows of an input, before any of its channels are reordered.
+  // Receives the calibration data of an input, before any of its channels are reordered.
   virtual void see(const CalibratedInput& /*input*/) {}
   // May give the channels of a value or hidden stream another order inside the stage, which must leave the
   // function of the stage alone (that is checked). Returns the order: channel i was channel order[i] before.

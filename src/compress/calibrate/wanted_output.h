@@ -1,5 +1,5 @@
-// What a linear that writes the residual stream has to give, so that the stream becomes that of the model as
-// it was.
+// The outputs that a linear that writes the residual stream has to give, so that the stream becomes that of
+// the model as it was.
 #pragma once
 
 #include <memory>
@@ -8,19 +8,19 @@
 
 namespace pare {
 
-// Sums Σ y·xᵀ while a stage runs on the calibration tokens. x is what the linear reads; y is what its matrix
-// should make of x: the target of the streams, less the stream that is carried on, the outputs of the other
+// Sums Σ y·xᵀ while a stage runs on the calibration tokens. x is the linear's input; y is the wanted product
+// of its matrix and x: the target of the streams, less the stream that is carried on, the outputs of other
 // branches and the linear's own bias.
 class WantedOutput {
  public:
-  // `linear` of `stage` writes the residual stream and reads `input`. Keeps references.
+  // Takes `linear` of `stage`, which writes the residual stream and reads `input`. Keeps references.
   WantedOutput(const Stage& stage, const Linear& linear, Signal input, const StageStreams& streams);
 
-  // Sees all signals of a sequence, in order.
+  // Receives all signals of a sequence, in order.
   void see(Signal signal, const Activation& x);
   // Adds the sequence to the sum, behind its last signal.
   void end_sequence();
-  // The sum (out, in), on every rank; all ranks call it, behind their last sequence.
+  // Returns the sum (out, in), on every rank; all ranks call it, behind their last sequence.
   Matrix<double> total() && { return std::move(sum_).total(); }
 
  private:
@@ -30,9 +30,9 @@ class WantedOutput {
   const StageStreams& streams_;
   std::unique_ptr<PackedLinear> skip_;
   ChunkSum sum_;
-  int64_t sequence_ = 0;  // of this rank
-  bool is_own_ = false;   // whether the branch at hand is the linear's
-  Matrix<float> x_;       // of the sequence, (seqlen, in)
+  int64_t sequence_ = 0;  // index among this rank's sequences
+  bool is_own_ = false;   // the current branch is the linear's
+  Matrix<float> x_;       // rows of the sequence, (seqlen, in)
   Matrix<float> y_;       // (seqlen, out)
 };
 

@@ -13,7 +13,7 @@ namespace pare {
 // Writes weights, config, tokenizer files, pare.json (the manifest: recipe, sizes, errors) and documents to
 // `output`, reads the weights back and compares logits on the probe before the folder gets its name. `input`:
 // the original model's path. `options` as for save_hf. Throws kIo when it cannot be written, kNumeric when
-// what was written does not compute what it should. Sets report.after and report.linears to what was
+// the written model does not compute the same. Sets report.after and report.linears to what was
 // written.
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
                       const SaveOptions& options, const CalibrationSet& set, Report& report);

@@ -1,4 +1,4 @@
-// One stage of a model as a file: how finished work is put aside.
+// A stage of a model as a file, to keep finished work.
 #pragma once
 
 #include <filesystem>
@@ -9,11 +9,11 @@ namespace pare {
 
 // Writes the norm's vectors, linears and skip, matrices in `dtype`, atomically. Throws kIo.
 void write_stage(const std::filesystem::path& path, const Stage& stage, Encoding dtype);
-// `like` with the weights of the file, which stay mapped; widths are those of the file. Throws what
-// read_safetensors throws, and kFormat or kNotFound naming the tensor that does not fit.
+// Returns `like` with the weights of the file, which stay mapped; widths are those of the file. Throws as
+// read_safetensors does, and kFormat or kNotFound naming the tensor that does not fit.
 Stage read_stage(const std::filesystem::path& path, const Stage& like);
 
-// The same for a single matrix.
+// Write and read a single matrix as write_stage and read_stage do.
 void write_weight(const std::filesystem::path& path, const Weight& weight, Encoding dtype);
 Weight read_weight(const std::filesystem::path& path);
 

@@ -22,7 +22,7 @@ namespace fs = std::filesystem;
 
 constexpr const char* kJournal = "journal.jsonl";
 constexpr uint64_t kMaxJournalBytes = uint64_t{1} << 32;
-constexpr uint64_t kPieceBytes = uint64_t{1} << 22;  // of a file that travels
+constexpr uint64_t kPieceBytes = uint64_t{1} << 22;  // bytes of a piece of a file that travels
 
 void remove_file(const fs::path& path) {
   std::error_code ignored;
@@ -66,7 +66,7 @@ void WorkArea::read_journal() {
   }
 }
 
-// What finished steps have left, to ranks that do not have it: on a machine that is new to the run.
+// Sends files of finished steps to ranks that lack them: on a machine that is new to the run.
 void WorkArea::share_files() {
   if (comm_.size() == 1) return;
   Json files = Json::array();
@@ -130,7 +130,7 @@ void WorkArea::apply(const std::string& step, Json value) {
 
 void WorkArea::record(const std::string& step, Json value) {
   if (before_record_) before_record_();
-  // Nobody changes what the record speaks of before it is durable.
+  // No rank changes the data that the record describes before it is durable.
   comm_.barrier();
   append({{"step", scoped(step)}, {"value", value}});
   if (comm_.size() > 1 && comm_.broadcast(0, value.dump()) != value.dump())
@@ -155,7 +155,7 @@ void WorkArea::append(const Json& line) {
     if (written < 0 && errno == EINTR) continue;
     if (written < 0) {
       const int reason = errno;
-      // Best effort: half a record is dropped when the journal is read.
+      // A failure is ignored: half a record is dropped when the journal is read.
       if (::ftruncate(journal_, before) != 0) log_warning("{} ends in half a record", folder_.string());
       fail(ErrorCode::kIo, "cannot write {}: {}", (folder_ / kJournal).string(), std::strerror(reason));
     }

@@ -1,4 +1,4 @@
-// What an unfinished run has finished: results of every step, so that it can be killed and go on.
+// Finished work of an unfinished run: results of every step, so that the run can be killed and continued.
 #pragma once
 
 #include <filesystem>
@@ -13,8 +13,8 @@
 
 namespace pare {
 
-// A folder with a journal (one JSON record a line, appended and synced) and the files that its records speak
-// of. A step first keeps its files, then records itself: a record is there only when its files are complete.
+// A folder with a journal (one JSON record a line, appended and synced) and the files that its records name.
+// A step first keeps its files, then records itself: a record is there only when its files are complete.
 // Without a folder everything stays in memory and nothing survives.
 //
 // Every rank has its own area; the journal is that of the first. They call find(), record() and
@@ -32,32 +32,32 @@ class WorkArea {
 
   Comm& comm() const { return comm_; }
 
-  // From here on names of steps and files are those of one part of the run; "" for the run itself.
+  // Names of steps and files are from now on those of one part of the run; "" for the run itself.
   void enter(std::string scope) { scope_ = std::move(scope); }
 
-  // The record of a step, null when it has not been finished.
+  // Returns the record of a step, null when the step has not been finished.
   const Json* find(const std::string& step) const;
-  // Durable on return, when all ranks have come to it; replaces an earlier record of the step. Throws kIo,
-  // and kNumeric when the ranks disagree on the value.
+  // Records a step. It is durable on return, when all ranks have come to it, and replaces an earlier record.
+  // Throws kIo, and kNumeric when the ranks disagree on the value.
   void record(const std::string& step, Json value);
-  // Called before a record is written, from now on.
+  // Sets a function that is called before each record is written.
   void before_record(std::function<void()> call) { before_record_ = std::move(call); }
   // Takes back the records of steps "NAME/…".
   void forget_steps(const std::string& name);
-  // Steps "NAME/0", "NAME/1", … that are recorded without a gap.
+  // Returns the number of steps "NAME/0", "NAME/1", … that are recorded without a gap.
   size_t finished(const std::string& name) const;
 
-  // A stage or matrix as it will be written, mapped from its file from now on.
+  // Keeps a stage or matrix; returns it as it will be written, mapped from its file from now on.
   Stage keep(const std::string& name, const Stage& stage);
   Weight keep(const std::string& name, const Weight& weight);
   Stage kept(const std::string& name, const Stage& like) const;
   Weight kept(const std::string& name) const;
-  // Matrices of the algebra, in full precision.
+  // Keeps a matrix of the algebra, in full precision.
   void keep(const std::string& name, const Matrix<double>& matrix);
   Matrix<double> kept_matrix(const std::string& name) const;
   void forget(const std::string& name);
 
-  // Room for activations, with what an interrupted run left there.
+  // Returns room for activations, with the content that an interrupted run left there.
   StreamBuffer stream(const std::string& name, int64_t floats) const;
   void forget_stream(const std::string& name) const;
 
@@ -81,8 +81,8 @@ class WorkArea {
   std::function<void()> before_record_;
 };
 
-// Identifies the running system: what a process wrote to a file is still there after its death, but not
-// after that of the system.
+// Identifies the running system: data that a process wrote to a file survives its death, but not that of the
+// system.
 std::string boot_id();
 
 }  // namespace pare

@@ -37,7 +37,7 @@ struct Job {
   Comm& comm;
   Model model;
   CalibrationPlan plan;
-  // What is worked with and kept on the way, and what is written; int8 is made at the very end.
+  // Type of matrices that are worked with, kept on the way and written; int8 is made at the very end.
   Encoding dtype;
   Encoding written;
 };
@@ -88,7 +88,7 @@ CompressionCost checked_cost(const Job& job, uint64_t there) {
   return cost;
 }
 
-// Everything the result depends on; `sets`: those of the texts.
+// Returns everything that the result depends on; `sets`: those of the texts.
 Json run_parts(const Job& job, const std::vector<CalibrationSet>& sets) {
   const CompressionOptions& options = job.options;
   Json own = {{"nsamples", options.nsamples},
@@ -108,7 +108,7 @@ Json run_parts(const Job& job, const std::vector<CalibrationSet>& sets) {
   return parts;
 }
 
-// Where a rank other than the first keeps what it needs on the way: beside the result.
+// Returns the folder where a rank other than the first keeps its files during the run: beside the result.
 fs::path rank_folder(const CompressionOptions& options, int rank) {
   auto path = fs::absolute(options.out).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
@@ -116,7 +116,7 @@ fs::path rank_folder(const CompressionOptions& options, int rank) {
   return path;
 }
 
-// What the first rank has found where it writes, on every rank.
+// State of the folder that the first rank writes to, as known on every rank.
 enum class Found { kNothing, kWork, kComplete };
 
 Found found_by_first(const OutputFolder* output, Comm& comm) {
@@ -127,13 +127,13 @@ Found found_by_first(const OutputFolder* output, Comm& comm) {
   return static_cast<Found>(found);
 }
 
-// The folder of this rank, which is not the first.
+// Opens the folder of this rank, which is not the first.
 std::unique_ptr<OutputFolder> open_rank_folder(const Job& job, Found found) {
   return std::make_unique<OutputFolder>(rank_folder(job.options, job.comm.rank()), "",
                                         found == Found::kWork ? Leftover::kContinue : Leftover::kDiscard);
 }
 
-// The interrupted run had written everything but the folder's name.
+// Finishes an interrupted run that had written everything but the folder's name.
 CompressionResult finish_complete(OutputFolder& output) {
   const std::string manifest = read_file(output.path() / kManifestFile, kMaxManifestBytes);
   output.commit();
@@ -141,7 +141,7 @@ CompressionResult finish_complete(OutputFolder& output) {
   return {.manifest = parse_json(manifest, kManifestFile), .report = {}, .was_finished = true};
 }
 
-// From the first activation to the folder's name.
+// Runs everything from the first activation to the folder's name.
 CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokenizer,
                           std::vector<CalibrationSet> sets, OutputFolder& output, bool spill,
                           const RunWatch& watch) {
@@ -184,7 +184,7 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
   const Found found = found_by_first(output.get(), comm);
   if (found == Found::kComplete) {
     if (comm.is_first()) return finish_complete(*output);
-    open_rank_folder(job, found);  // which removes it
+    open_rank_folder(job, found);  // discards the folder
     return {.manifest = {}, .report = {}, .was_finished = true};
   }
   const fs::path own_folder =
@@ -193,13 +193,13 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
   check_finite(job.model);
   const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
   std::vector<CalibrationSet> sets = text_sets(options, tokenizer, job.model.config, job.plan.seqlen);
-  // What is wrong for all ranks was found by now, so that it leaves no folders behind.
+  // Errors of all ranks were found before this point, so that they leave no folders behind.
   comm.barrier();
   if (!output) output = open_rank_folder(job, found);
   if (options.leftover == Leftover::kContinue && !output->continued())
     log_info("there is nothing to resume: starting");
   CompressionResult result = run_job(job, tokenizer, std::move(sets), *output, cost.spills(), watch);
-  // Until here the others keep what a resumed run would need.
+  // Other ranks keep until here what a resumed run would need.
   comm.barrier();
   if (!comm.is_first()) output->discard();
   return result;

@@ -12,7 +12,7 @@ namespace {
 
 constexpr const char* kSelf = "self";
 
-// Samples of the i-th source.
+// Returns the samples of the i-th source.
 int64_t samples_of(const CompressionOptions& options, size_t i) {
   const auto sources = static_cast<int64_t>(options.calib.size());
   return options.nsamples / sources + (static_cast<int64_t>(i) < options.nsamples % sources ? 1 : 0);
@@ -48,7 +48,7 @@ std::optional<Tokenizer> tokenizer_for(const CompressionOptions& options) {
     return load_tokenizer(options.model);
   } catch (const Error& error) {
     const auto is_self = [](const std::string& source) { return source == kSelf; };
-    // A GGUF file's tokenizer is written anew, which needs it understood.
+    // A GGUF file's tokenizer is written anew, so pare has to understand it.
     if (is_gguf_path(options.model) || !std::all_of(options.calib.begin(), options.calib.end(), is_self))
       throw;
     log_warning(

@@ -1,4 +1,4 @@
-// Where calibration text comes from.
+// Sources of calibration text.
 #pragma once
 
 #include <optional>
@@ -13,14 +13,14 @@ namespace pare {
 // Throws kUsage when a source is named twice, or gets no sample.
 void require_sources(const CompressionOptions& options);
 
-// The samples of a run, split over so many ranks.
+// Returns the samples of a run, split over so many ranks.
 CalibrationPlan plan_of(const CompressionOptions& options, const ModelConfig& config, int ranks);
 
-// "self + text": what kinds of text there are, in the order of the sources.
+// Returns the kinds of text, in the order of the sources: "self + text".
 std::string source_kinds(const CompressionOptions& options);
 
-// The model's tokenizer, which texts need. What the model writes itself does not: one that cannot be read is
-// then only warned of.
+// Returns the model's tokenizer, which texts need. Text that the model writes does not need it: then a
+// tokenizer that cannot be read is only warned of.
 std::optional<Tokenizer> tokenizer_for(const CompressionOptions& options);
 
 // The sets of the texts, in the order of the sources; that of the model itself is left empty. Throws as

@@ -34,7 +34,7 @@ void require_storable(const CompressionOptions& options, const Passes& passes, c
 }
 
 void warn_of_lost_storage(const CompressionOptions& options, const Model& model) {
-  std::set<int64_t> bits;  // of codes
+  std::set<int64_t> bits;  // bits of codes
   int64_t codes = 0;
   int64_t packed = 0;
   for_each_tensor(

@@ -1,4 +1,4 @@
-// Whether what a compression makes goes into the format that is asked for.
+// Checks that the result of a compression fits the format that is asked for.
 #pragma once
 
 #include "compress/pass.h"
@@ -6,10 +6,10 @@
 
 namespace pare {
 
-// Throws kUsage for a format that the result would not go into.
+// Throws kUsage for a format that cannot hold the result.
 void require_storable(const CompressionOptions& options, const Passes& passes, const Model& model);
 
-// Says in the log what the input is stored in and the output will not be: 8 bits, N:M without zeros.
+// Warns in the log of storage that the input has and the output will not have: 8 bits, N:M without zeros.
 void warn_of_lost_storage(const CompressionOptions& options, const Model& model);
 
 }  // namespace pare

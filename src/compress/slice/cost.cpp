@@ -43,7 +43,7 @@ std::vector<size_t> cut_branches(const Stage& stage, const SliceOptions& options
   return branches;
 }
 
-// Bytes while one stage is worked on.
+// Bytes of memory while one stage is worked on.
 int64_t stage_memory(const Stage& stage, const SliceOptions& options, int64_t width, int64_t seqlen) {
   const int64_t parameters = stage_parameters(stage);
   int64_t inner = 0;
@@ -83,7 +83,7 @@ double head_seconds(const Model& model) {
   Matrix<float> y(kProbeRowsAtOnce, head->out_features());
   const Stopwatch watch;
   head->apply(x.view(), y.view());
-  return 2.0 * watch.seconds() / static_cast<double>(kProbeRowsAtOnce);  // and as much for comparing
+  return 2.0 * watch.seconds() / static_cast<double>(kProbeRowsAtOnce);  // comparing takes as much
 }
 
 }  // namespace
@@ -106,7 +106,7 @@ Needs slice_needs(const Model& model, const SliceOptions& options, const Calibra
           values = std::max(values, tokens * stream_columns(stage, branch) * 4);
       }
     }
-  // Ends: embedding or head in f32 and in what is written. Probes: logits.
+  // Embedding or head in f32 and in the written type. Probes: logits.
   const int64_t table = config.vocab_size * config.embedding_width;
   if (options.residual) work = std::max(work, table * (4 + row_bytes(dtype, 1)));
   if (measures(options)) work = std::max(work, table * 2 + 4 * kProbeRowsAtOnce * config.vocab_size * 4);
@@ -130,11 +130,11 @@ double slice_seconds(const Model& model, const SliceOptions& options, const Cali
   WorkArea area;
   CalibrationWalk walk(set, model.config, area, "");
   walk.start(model);
-  double packing = 0.0;  // of a layer
-  double plain = 0.0;    // to run a layer on a sequence
-  double run = 0.0;      // the same in the walk that cuts, with all that is summed up on the way
-  double algebra = 0.0;  // of a layer
-  double cuts = 0.0;     // of a layer
+  double packing = 0.0;  // seconds for a layer
+  double plain = 0.0;    // seconds of a layer on a sequence
+  double run = 0.0;      // seconds of a layer on a sequence in the walk that cuts, with all sums on the way
+  double algebra = 0.0;  // seconds of a layer
+  double cuts = 0.0;     // seconds of a layer
   for (const Stage& stage : model.blocks.front().stages) {
     if (stage.branches.empty()) continue;
     Matrix<double> residual_gram =

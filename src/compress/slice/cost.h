@@ -1,4 +1,4 @@
-// What slicing a model will take, before hours are spent.
+// Estimates of what slicing a model takes.
 #pragma once
 
 #include <cstdint>
@@ -8,12 +8,12 @@
 
 namespace pare {
 
-// Estimated from the shapes alone. `dtype`: of the written matrices.
+// Returns an estimate from the shapes alone. `dtype`: type of the written matrices.
 Needs slice_needs(const Model& model, const SliceOptions& options, const CalibrationPlan& plan,
                   Encoding dtype);
 
-// Seconds, from the time that one layer's work takes here: the first layer on one calibration sequence, and
-// its algebra.
+// Returns seconds, from the time that one layer's work takes here: the first layer on one calibration
+// sequence, and its algebra.
 double slice_seconds(const Model& model, const SliceOptions& options, const CalibrationPlan& plan);
 
 }  // namespace pare

@@ -35,7 +35,7 @@ std::vector<float> added_product(const Weight& weight, const std::vector<double>
   return result;
 }
 
-// Takes its mean from every column.
+// Takes from every column its mean.
 Weight center_columns(const Weight& weight) {
   Matrix<double> w = decode_f64(weight);
   std::vector<double> mean(static_cast<size_t>(w.cols()), 0.0);

@@ -20,11 +20,11 @@ namespace {
 constexpr int64_t kProbeTokens = 32;  // single stages are checked on the first tokens of the calibration
 constexpr int64_t kProbeVocab = 1024;
 // Share of its mean that the embedding keeps where layer norms meet a tied head. The stream must have no
-// mean, but the head needs that of its rows: so small, it does not show in a norm, and the head transform
-// makes it large again.
+// mean, but the head needs the mean of its rows. So small a mean does not show in a norm, and the head
+// transform makes it large again.
 constexpr double kMeanLeft = 0x1p-10;
 
-// h += Σ xxᵀ, or of x after its RMS norm (SliceGPT eq. 8).
+// h += Σ xxᵀ, with x as it is or after its RMS norm (SliceGPT eq. 8).
 void add_covariance(MatrixView<const float> x, const Norm& norm, Covariance kind, MatrixView<double> h) {
   if (kind == Covariance::kRaw) return gram_accumulate(x, nullptr, h);
   std::vector<double> weights(static_cast<size_t>(x.rows));
@@ -40,7 +40,7 @@ bool stays_tied(const Model& model, const ResidualOptions& options) {
   return model.head.empty() && options.keep_tie;
 }
 
-// Whether use_plain_norms gives the norms weights √(D/d).
+// Returns whether use_plain_norms gives the norms weights √(D/d).
 bool becomes_plain(const Model& model, const ResidualOptions& options) {
   ModelConfig config = model.config;
   config.head_transform = stays_tied(model, options);
@@ -65,7 +65,7 @@ Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
   return y;
 }
 
-// Slices one model: what its two ways have in common.
+// Slices one model by blocks or globally; the members are shared by both ways.
 class ResidualSlicer {
  public:
   ResidualSlicer(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
@@ -109,18 +109,18 @@ class ResidualSlicer {
     if (stages == 1) return fmt::format("layer {}", s);
     return fmt::format("layer {} {}", s / stages, s % stages == 0 ? "attention" : "MLP");
   }
-  // Stage `s` on the stream that is sliced, which layer norms want without a mean.
+  // Returns stage `s` on the stream that is sliced. With layer norms that stream has no mean.
   Stage source(size_t s) const { return center_writers(*stages_[s]); }
   void center(MatrixView<float> x) const {
     if (centers_) center_rows(x);
   }
-  // An earlier run's result of stage `s`.
+  // Takes an earlier run's result of stage `s`.
   void take_kept(size_t s) {
     result(s) = area_.kept(file_name(s), *stages_[s]);
     result(s).norm.kind = NormKind::kRms;
   }
   static std::string file_name(size_t s) { return fmt::format("stage-{}", s); }
-  // The norm that reads the output of stage `s`.
+  // Returns the norm that reads the output of stage `s`.
   const Norm& next_norm(size_t s) const {
     return s + 1 < count() ? stages_[s + 1]->norm : original_.final_norm;
   }
@@ -128,7 +128,7 @@ class ResidualSlicer {
     if (progress_) progress_(what, static_cast<int64_t>(done), static_cast<int64_t>(count()));
   }
 
-  // The covariance at the first norm.
+  // Returns the covariance at the first norm.
   Matrix<double> first_covariance(const CalibrationWalk& walk) const {
     ChunkSum h(walk.split(), full_, full_);
     for (int64_t i = 0; i < walk.sequences(); ++i)
@@ -185,7 +185,7 @@ class ResidualSlicer {
                    MatrixView<const float> x) {
     const bool tied = stays_tied(original_, options_);
     const Matrix<double> map = matmul(fused_head_map(original_).view(), q_last.view());  // (head, D)
-    // What the embedding is multiplied by, (D, D), and its inverse's transpose.
+    // Matrix (D, D) that the embedding is multiplied by, and its inverse's transpose.
     Matrix<double> into = q_first.clone();
     Matrix<double> back = q_first.clone();
     if (centers_) into = matmul(centering(full_, mean_left_).view(), q_first.view());
@@ -272,7 +272,7 @@ class ResidualSlicer {
       center(x.view());
       const SubspaceCut cut(q, options_.width, calibration_compute());
       const Matrix<double> h = run_for_covariance(walk, s, [&](MatrixView<float> in) {
-        center(in);  // products in bf16 leave some
+        center(in);  // products in bf16 leave a small mean
         cut.apply(in);
       });
       Matrix<double> q_out = basis_of(h);
@@ -344,7 +344,7 @@ class ResidualSlicer {
   const PassProgress& progress_;
   int64_t full_;
   bool centers_;      // the stream has layer norms: its mean is taken away
-  double mean_left_;  // but for this share
+  double mean_left_;  // share of the mean that stays
   bool plain_norms_;  // use_plain_norms will change them
   Model model_;
   std::vector<const Stage*> stages_;

@@ -13,13 +13,13 @@
 namespace pare {
 
 enum class Rotation { kBlock, kGlobal };  // one basis per stage with shortcut matrices, or one for the model
-enum class Covariance { kRaw, kNormalized };  // of the residual stream, or of it after its RMS norm
+enum class Covariance { kRaw, kNormalized };  // the residual stream as it is, or after its RMS norm
 
 struct ResidualOptions {
   int64_t width = 0;  // kept components d, 1..D
   Rotation rotation = Rotation::kGlobal;
   Covariance covariance = Covariance::kNormalized;
-  bool slice_head = true;  // block rotation: also cut what the head reads
+  bool slice_head = true;  // block rotation: also cut the input of the head
   bool keep_tie = true;    // a tied head stays tied, with a matrix in front of it
 };
 

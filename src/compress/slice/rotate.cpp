@@ -29,7 +29,7 @@ Weight leading_block(const Weight& weight, int64_t rows, int64_t cols) {
 }  // namespace
 
 Weight rotate_reader(const Weight& weight, MatrixView<const double> q) {
-  // In pieces: an embedding in f64 would be the largest thing in memory.
+  // Rows are rotated in pieces: an embedding in f64 would be the largest thing in memory.
   constexpr int64_t kRows = 4096;
   auto rotated = std::make_shared<Matrix<float>>(weight.rows, q.cols);
   for (int64_t first = 0; first < weight.rows; first += kRows) {

@@ -22,8 +22,8 @@ std::vector<size_t> wanted_branches(const Stage& stage, const SensitivityOptions
   return wanted;
 }
 
-// Widths of hidden streams stay multiples of the granularity; the few dimensions of a head are taken as they
-// come.
+// Returns the width of a knot: a multiple of the granularity for hidden streams; the few dimensions of a head
+// are taken as they come.
 int64_t knot_width(const Stage& stage, size_t branch, int64_t knot, int64_t granularity) {
   const int64_t width = std::max<int64_t>(1, stream_width(stage, branch) * knot / kKnots);
   if (stream_kind(stage, branch) == StreamKind::kValue || width < granularity) return width;
@@ -57,7 +57,7 @@ OpenCurve open_curve(const Json& json) {
   return open;
 }
 
-// `cuts` receives the stages to send through the model; the first will have index `first_cut`.
+// Begins a curve. `cuts` receives the stages to send through the model; the first gets index `first_cut`.
 OpenCurve begin_curve(const Stage& stage, StreamPlace place, MatrixView<const double> gram,
                       const SensitivityOptions& options, int64_t first_cut, std::vector<Stage>& cuts) {
   OpenCurve open;

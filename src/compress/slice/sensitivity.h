@@ -1,4 +1,4 @@
-// How much each stream of a model can be cut: measured loss against width.
+// Measures how much each stream of a model can be cut: loss against width.
 #pragma once
 
 #include <cstdint>
@@ -14,12 +14,12 @@
 namespace pare {
 
 inline constexpr int64_t kKnots = 8;  // widths with a local error: eighths of the full width
-inline constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // of which these are measured end to end
-// Cuts of a stream that are sent through the model, at most.
+inline constexpr int64_t kMeasuredKnots[] = {6, 4, 2};  // knots that are measured end to end
+// Most cuts of a stream that are sent through the model.
 inline constexpr auto kCutsPerStream = static_cast<int64_t>(std::size(kMeasuredKnots));
 
 struct SensitivityOptions {
-  bool hidden = true;  // which kinds of streams to measure
+  bool hidden = true;  // kinds of streams to measure
   bool value = true;
   double ridge = 1e-3;
   int64_t granularity = 8;  // widths of hidden streams are multiples of it
@@ -32,8 +32,8 @@ struct StreamSensitivity {
   WidthCurve curve;  // loss: KL(dense || model with only this stream cut), nats per token
 };
 
-// The streams that will be measured, at full width and at the smallest width that will be tried, with losses
-// of 0 and 1: what can be cut at most.
+// Returns the streams that will be measured, at full width and at the smallest width that will be tried, with
+// losses of 0 and 1: these are the largest cuts possible.
 std::vector<StreamSensitivity> cuttable_streams(const Model& model, const SensitivityOptions& options);
 
 // Cuts each stream alone to several widths and measures the change of the predictions. Between the measured

@@ -17,7 +17,7 @@ int64_t target_parameters(const Model& model, double share) {
 
 int64_t rounded_down(int64_t value, int64_t interval) { return value / interval * interval; }
 
-// The residual width: from the sparsity as the SliceGPT reference does, or the largest that meets the target.
+// Returns the residual width: as the SliceGPT reference for a sparsity, or the largest within the target.
 int64_t residual_width(const Model& model, const SliceOptions& options, ResidualOptions residual) {
   const int64_t full = model.config.embedding_width;
   if (options.sparsity)
@@ -47,7 +47,7 @@ ResidualOptions residual_options(const Model& model, const SliceOptions& options
   return residual;
 }
 
-// The same hidden width for every layer.
+// Returns one hidden width for every layer.
 std::vector<int64_t> uniform_widths(const Model& model, const SliceOptions& options) {
   std::vector<int64_t> widths;
   int64_t cost = 0;

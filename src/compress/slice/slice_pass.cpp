@@ -114,7 +114,7 @@ std::unique_ptr<Pass> make_slice(const OptionValues& values) {
   return slice_pass(options);
 }
 
-// "0.1" → 0.9 stays: the short form says what goes.
+// "0.1" → 0.9 stays: the short form says which share goes.
 OptionValues target_params(const std::string& text) {
   char* end = nullptr;
   const double gone = std::strtod(text.c_str(), &end);

@@ -11,7 +11,7 @@ namespace pare {
 // Throws kUsage naming an option that is out of range or does not go with another.
 std::unique_ptr<Pass> slice_pass(const SliceOptions& options);
 
-// Its line of the table of passes.
+// Returns the line of slicing in the table of passes.
 PassKind slice_kind();
 
 }  // namespace pare

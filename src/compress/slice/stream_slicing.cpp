@@ -14,8 +14,8 @@ struct StageCuts {
   std::vector<size_t> branches;
   std::vector<int64_t> widths;
 
-  // Whether the outputs of the uncut stage can be corrected: only a value stream is cut, and what its reader
-  // makes of it is added to the residual stream as it is.
+  // Returns whether the outputs of the uncut stage can be corrected: only a value stream is cut, and its
+  // reader's output is added to the residual stream as it is.
   bool correctable(const Stage& stage) const {
     return branches.size() == 1 && stream_kind(stage, branches.front()) == StreamKind::kValue &&
            stage.norm_place == NormPlace::kInput;
@@ -35,7 +35,7 @@ std::vector<StageCuts> cuts_by_stage(const Model& model, const std::vector<int64
   return cuts;
 }
 
-// Columns of the widest value stream whose inputs are kept.
+// Returns the columns of the widest value stream whose inputs are kept.
 int64_t widest_value_stream(const Model& model, const std::vector<StageCuts>& cuts) {
   int64_t columns = 0;
   size_t index = 0;
@@ -81,7 +81,7 @@ class StreamCutEditor final : public StageEditor {
   }
 
  private:
-  // Runs the stage and cuts its streams by the Gram matrices seen on the way; the last cut has the stage.
+  // Runs the stage and cuts its streams by the Gram matrices of that run; the last cut has the stage.
   std::vector<StreamCut> cut(const Stage& stage, const StageCuts& cuts, CalibrationWalk& walk,
                              const std::string& label, bool advance) {
     const bool correct = advance && cuts.correctable(stage);
@@ -97,7 +97,7 @@ class StreamCutEditor final : public StageEditor {
     for (size_t i = 0; i < cuts.branches.size(); ++i)
       done.push_back(cut_stream(done.empty() ? stage : done.back().stage, grams[i].view(), cuts.widths[i],
                                 ridge_, cuts.branches[i]));
-    // Attention costs more than what it hands on takes to keep: the outputs are corrected instead.
+    // Attention costs more than keeping its values, so the outputs are corrected instead of run again.
     if (correct)
       walk.correct(label, Weight::from_matrix(std::as_const(done.back().reader_change).view()),
                    values_.buffer());
@@ -108,7 +108,7 @@ class StreamCutEditor final : public StageEditor {
 
   std::vector<StageCuts> cuts_;
   double ridge_;
-  KeptRows values_;  // what the reader of the value stream at hand reads
+  KeptRows values_;  // input rows of the current value stream's reader
 };
 
 }  // namespace

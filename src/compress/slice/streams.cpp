@@ -53,7 +53,7 @@ struct SquareRoot {
 };
 SquareRoot square_root(const Matrix<double>& m) {
   const Eigen e = eigh(m.view());
-  // Gram matrices are sums in f32 pieces: what is smaller than this is rounding.
+  // Gram matrices are sums in f32 pieces: eigenvalues below this are rounding.
   const double floor = std::max(e.values.front(), 0.0) * 1e-6;
   Matrix<double> scaled = e.vectors.clone();
   Matrix<double> scaled_inverse = e.vectors.clone();

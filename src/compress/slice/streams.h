@@ -23,17 +23,17 @@ enum class StreamKind {
 
 // Every branch of a stage has one stream; a stage has at most one of each kind.
 StreamKind stream_kind(const Stage& stage, size_t branch = 0);
-// The linear that reads it.
+// Returns the role of the linear that reads the stream of a branch.
 Role stream_reader(const Stage& stage, size_t branch = 0);
-// Width of that stream: neurons, or value dimensions per KV head.
+// Returns the width of a branch's stream: neurons, or value dimensions per KV head.
 int64_t stream_width(const Stage& stage, size_t branch = 0);
 // Parameters of the branch that one unit of width costs.
 int64_t parameters_per_width(const Stage& stage, size_t branch = 0);
 // Columns of the stream as its reader sees them: neurons, or heads · value dimensions.
 int64_t stream_columns(const Stage& stage, size_t branch = 0);
 
-// Widths of hidden streams are multiples of `interval`, and of M where their reader is N:M sparse: what is
-// cut are whole groups then.
+// Returns a granularity: widths of hidden streams are multiples of `interval`, and of M where their reader is
+// N:M sparse, so that whole groups are cut.
 int64_t hidden_granularity(const Model& model, int64_t interval);
 
 // A stream of a model: the index of its stage in the model's order, and its branch.
@@ -43,12 +43,12 @@ struct StreamPlace {
 
   bool operator==(const StreamPlace&) const = default;
 };
-// All streams, in order.
+// Returns all streams, in order.
 std::vector<StreamPlace> streams_of(const Model& model);
 
-// Gram matrices Σ zzᵀ (n, n), n = stream_columns, of the streams of several branches of a stage, which `run`
-// runs once on every sequence of this rank, with an observer. All ranks get the sums over all sequences.
-// `kept`: null, or where the rows of the stream are kept; then there is one branch.
+// Returns Gram matrices Σ zzᵀ (n, n), n = stream_columns, of the streams of some branches of a stage. `run`
+// runs the stage once on every sequence of this rank, with an observer. All ranks get the sums over all
+// sequences. `kept`: null, or store of the stream's rows; then there is one branch.
 std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<size_t>& branches,
                                           const SampleSplit& split,
                                           const std::function<void(const Observer&)>& run,
@@ -57,8 +57,8 @@ std::vector<Matrix<double>> run_for_grams(const Stage& stage, const std::vector<
 struct StreamCut {
   Stage stage;                  // with f32 weights
   double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖² of the reader's output on the calibration tokens
-  int raised = 0;               // times the damping had to be raised
-  // Value streams: what has to be added to the old reader's weight to get the same outputs from the uncut
+  int raised = 0;               // number of raises of the damping
+  // Value streams: matrix to add to the old reader's weight to get the same outputs from the uncut
   // stream, (out, stream_columns).
   Matrix<double> reader_change;
 };
@@ -67,17 +67,17 @@ struct StreamCut {
 // calibration tokens. `ridge`: damping of the refit, relative to the mean of the diagonal of the stream's
 // Gram matrix in its new basis. Hidden: keeps the neurons of largest energy gram_jj·‖W_down[:, j]‖², then
 // W_down ← W_down·G[:, S]·(G[S, S] + λI)⁻¹ (the Nyström step of MoDeGPT, arXiv 2408.09632). Where W_down is
-// N:M sparse and M divides the widths, whole groups of M neurons go, and what is refitted are the weights
-// that are there: the pattern stays. Value: per KV head the subspace that loses least of o's output, from the
+// N:M sparse and M divides the widths, whole groups of M neurons go, and only the weights that are there are
+// refitted: the pattern stays. Value: per KV head the subspace that loses least of o's output, from the
 // SVD of M^½·H^½ with H = Σ zzᵀ and M = Σ OᵀO over its query heads (after FLAT-LLM, arXiv 2505.23966), folded
-// into v; then the same refit of o over all heads together. What a smaller width keeps is the beginning of
-// what a larger one keeps: one factorisation serves all widths.
+// into v; then the same refit of o over all heads together. A smaller width keeps the beginning of what a
+// larger one keeps: one factorisation serves all widths.
 class StreamCutter {
  public:
   StreamCutter(const Stage& stage, MatrixView<const double> gram, int64_t max_width, double ridge,
                size_t branch = 0);
   StreamCut cut(int64_t width) const;
-  // cut(width).relative_error without the damping's small share: costs next to nothing.
+  // Returns cut(width).relative_error without the damping's small share: costs next to nothing.
   double local_error(int64_t width) const;
 
  private:
@@ -90,20 +90,20 @@ class StreamCutter {
 
   Stage stage_;
   size_t branch_;
-  int64_t units_ = 1;   // columns of the new basis that one unit of width has
+  int64_t units_ = 1;   // columns of the new basis for one unit of width
   double total_ = 0.0;  // tr(W·G·Wᵀ)
   double damping_ = 0.0;
-  Pattern pattern_;                       // hidden: of the reader, where it is to stay; else dense
-  Matrix<double> sparse_reader_;          // there: its columns in the order of order_
-  Matrix<double> damped_gram_;            // and E·G·Eᵀ + λI
+  Pattern pattern_;                       // hidden: pattern of the reader, where it is to stay; else dense
+  Matrix<double> sparse_reader_;          // with a pattern: the reader, columns in the order of order_
+  Matrix<double> damped_gram_;            // with a pattern: E·G·Eᵀ + λI
   std::vector<int64_t> order_;            // hidden: neurons by decreasing energy
-  std::vector<Matrix<double>> encoders_;  // value: by KV head, (dim, dim)
+  std::vector<Matrix<double>> encoders_;  // value: encoders by KV head, (dim, dim)
   Matrix<double> cross_;                  // W·G·Eᵀ, (out, max_width·units)
-  std::optional<SpdFactor> factor_;       // of E·G·Eᵀ + λI; none for a stream that is always 0
+  std::optional<SpdFactor> factor_;       // factor of E·G·Eᵀ + λI; none for a stream that is always 0
   Matrix<double> forward_;                // cross·L⁻ᵀ
 };
 
-// StreamCutter for a single width.
+// Cuts one stream to a single width with StreamCutter.
 StreamCut cut_stream(const Stage& stage, MatrixView<const double> gram, int64_t width, double ridge,
                      size_t branch = 0);
 

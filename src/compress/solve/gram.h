@@ -1,5 +1,5 @@
-// Sums of products of activations over calibration tokens: what Backend sums, for rows on the host, and the
-// totals over all tokens.
+// Sums of products of activations over calibration tokens: Backend's sums for rows on the host, and totals
+// over all tokens.
 #pragma once
 
 #include "compress/walk/sample_split.h"
@@ -7,11 +7,11 @@
 
 namespace pare {
 
-// H += XᵀX for X (tokens, n), H (n, n): Backend::gram_accumulate. What is right of the diagonal is left
+// H += XᵀX for X (tokens, n), H (n, n): Backend::gram_accumulate. The part right of the diagonal is left
 // undefined until gram_total.
 void gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h);
 void gram_accumulate(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
-// The total of Gram matrices, full symmetric.
+// Returns the total of Gram matrices, full symmetric.
 Matrix<double> gram_total(ChunkSum&& sum);
 // Backend::gram_inner_product: ⟨XᵀX, H⟩ for X (rows, n), H (n, n) symmetric.
 double gram_inner_product(MatrixView<const float> x, MatrixView<const double> h);

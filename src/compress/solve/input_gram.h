@@ -1,5 +1,5 @@
-// The Gram matrix of a linear's input with what solvers derive from it: linears that read the same input
-// share it, and so do the rows of a linear, which are independent problems.
+// The Gram matrix of a linear's input and results that solvers derive from it: linears that read the same
+// input share them, and so do the rows of a linear, which are independent problems.
 #pragma once
 
 #include <memory>
@@ -12,8 +12,8 @@
 
 namespace pare {
 
-// Products x·Mᵀ with one square matrix (n, n), packed once: Backend::pack_product between f64 values. What
-// they steer is corrected by later steps or decided by much larger differences.
+// Products x·Mᵀ with one square matrix (n, n), packed once: Backend::pack_product between f64 values. Steps
+// that they steer are corrected by later ones or decided by much larger differences.
 class FloatProduct {
  public:
   explicit FloatProduct(MatrixView<const double> m);
@@ -45,11 +45,11 @@ class InputGram {
   explicit InputGram(Matrix<double> damped) : matrix_(std::move(damped)) {}
 
   MatrixView<const double> matrix() const { return matrix_.view(); }  // (n, n), damped
-  // These are made when first asked for. Each throws kNumeric when the matrix does not allow it.
+  // Results are made when first asked for. Each throws kNumeric when the matrix does not allow it.
   FloatProduct& product();  // x·H
   const ObsFactor& obs();
   UnitBasis& basis();
-  // Times the damping had to be raised for what was made so far.
+  // Returns how often the damping was raised for the results made so far.
   int raised() const { return obs_ ? obs_->raised() : 0; }
 
  private:

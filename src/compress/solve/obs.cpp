@@ -3,7 +3,7 @@
 namespace pare {
 namespace {
 
-// Deletes what a row's mask does not keep.
+// Deletes the values that a row's mask does not keep.
 struct DeleteByMask {
   const uint32_t* groups;
   int64_t group;  // columns of a group
@@ -14,8 +14,8 @@ struct DeleteByMask {
   }
 };
 
-// The same, but chooses the mask of a group when the sweep comes to it: the values whose loss would cost
-// least are deleted.
+// Chooses the mask of a group when the sweep comes to it, and deletes the values whose loss would cost
+// least.
 struct ChooseAndDelete {
   MatrixView<const double> upper;
   Pattern pattern;

@@ -1,5 +1,5 @@
 // Optimal brain surgery on the rows of a linear (SparseGPT, arXiv 2301.00774, and GPTQ, arXiv 2210.17323):
-// column by column a rule replaces values, and the columns after a value take over what it did.
+// column by column a rule replaces values, and the columns after a value make up for its change.
 #pragma once
 
 #include <algorithm>
@@ -11,13 +11,13 @@
 
 namespace pare {
 
-// U, upper triangular, of H⁻¹ = UᵀU.
+// Upper triangular U of H⁻¹ = UᵀU.
 class ObsFactor {
  public:
   // `gram` (n, n), damped already. Throws kNumeric when it has no Cholesky factor, however damped.
   explicit ObsFactor(MatrixView<const double> gram);
   MatrixView<const double> upper() const { return upper_.view(); }
-  int raised() const { return raised_; }  // times the damping had to be raised
+  int raised() const { return raised_; }  // number of raises of the damping
 
  private:
   Matrix<double> upper_;
@@ -46,7 +46,7 @@ void obs_sweep_row(MatrixView<const double> upper, double* w, int64_t first, int
 // r, a callable bool(const double* w, int64_t c, double& value): whether w[c] is replaced, and by what. w is
 // the row, with values that have taken over what the columns before c did. The rule is asked column by
 // column. At a column that is a multiple of `together` it may look ahead: the columns up to the next multiple
-// are as much up to date as c is. A row's rules run on one thread at a time, those of other rows beside them.
+// are as up to date as c is. A row's rules run on one thread at a time, those of other rows beside them.
 template <typename RuleOf>
 void obs_sweep(const ObsFactor& factor, int64_t together, RuleOf&& rule_of, Matrix<double>& weight) {
   constexpr int64_t kBlockColumns = 128;  // the columns after a block are updated by one matrix product
@@ -70,7 +70,7 @@ void obs_sweep(const ObsFactor& factor, int64_t together, RuleOf&& rule_of, Matr
 // Chooses the mask group by group on weights already updated, and updates; `weight` (rows, n) becomes the
 // result.
 Mask sparsegpt(const ObsFactor& factor, Pattern pattern, Matrix<double>& weight);
-// The update alone, for a mask that is given.
+// Runs the update alone, for a mask that is given.
 void obs_update(const ObsFactor& factor, const Mask& mask, Matrix<double>& weight);
 
 }  // namespace pare

@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-constexpr double kSmallestGain = 1e-9;  // of the row's error: what is below is rounding
+constexpr double kSmallestGain = 1e-9;  // share of the row's error; smaller gains are rounding
 constexpr int kMaxPasses = 50;
 
 double dot(const double* a, const double* b, int64_t n) { return std::inner_product(a, a + n, b, 0.0); }
@@ -28,14 +28,14 @@ void add_scaled(double* y, double factor, const double* x, int64_t n) {
 
 // One exchange: column `out` loses its value, column `in` gets `value`.
 struct Exchange {
-  double change = 0.0;  // of the error; negative is better
+  double change = 0.0;  // change of the error; negative is better
   int32_t out = -1;
   int32_t in = -1;
   double value = 0.0;
 };
 
-// The best exchange of the group that begins at column `first`. r = (v − T)·H of the row, v its values;
-// `fixed`: values that weights have when they are kept, null: they are free.
+// Returns the best exchange of the group that begins at column `first`. r = (v − T)·H, v the row's values;
+// `fixed`: values of weights when they are kept; null: these are free.
 Exchange best_exchange(const double* v, const double* fixed, const double* r, MatrixView<const double> gram,
                        int64_t first, uint32_t kept, int32_t group) {
   Exchange best;
@@ -48,7 +48,7 @@ Exchange best_exchange(const double* v, const double* fixed, const double* r, Ma
       if ((kept >> i & 1u) != 0) continue;
       const int64_t in = first + i;
       const double h = gram(in, in);
-      const double slope = r[in] - leaving * gram(out, in);  // of the error / 2, once `out` is gone
+      const double slope = r[in] - leaving * gram(out, in);  // slope of the error / 2, once `out` is gone
       const double value = fixed != nullptr ? fixed[in] : h > 0.0 ? -slope / h : 0.0;
       const double change = without + value * (value * h + 2.0 * slope);
       if (change < best.change) best = {change, o, i, value};
@@ -186,7 +186,7 @@ void refit(MatrixView<const double> target, InputGram& input, const Mask& mask, 
 
 namespace {
 
-// The N:M values of largest magnitude of every group.
+// Keeps the N:M values of largest magnitude of every group.
 Mask project(const Matrix<double>& from, Pattern pattern, Matrix<double>& to) {
   Mask mask(pattern, from.rows(), from.cols());
   parallel_for(from.rows(), [&](int64_t r) {
@@ -213,7 +213,7 @@ int64_t changed_groups(const Mask& a, const Mask& b) {
 
 // In coordinates where H has a diagonal of ones: W = (H·T − Y + ρD)·(H + ρI)⁻¹, D = projection of W + Y / ρ,
 // Y += ρ(W − D); ρ grows faster while the mask still changes much (ALPS, algorithm 1). It ends when the mask
-// hardly changes: exchanges settle the rest for less.
+// hardly changes: exchanges finish the rest at less cost.
 Mask alps(MatrixView<const double> target, InputGram& gram, Pattern pattern, Matrix<double>& values) {
   constexpr int kStepsPerPenalty = 3;
   constexpr int kMaxSteps = 120;

@@ -59,7 +59,7 @@ void BlockExchange::measure_group(int64_t g) {
   const int32_t m = pattern_.group;
   const int64_t first = g * m;
   double kept = 0.0;
-  double lost[kMaxGroup] = {};  // by giving a place up, before another takes it
+  double lost[kMaxGroup] = {};  // loss by giving a place up, before another takes it
   for (int64_t s = 0; s < scores_.cols(); ++s) {
     double x[kMaxGroup];
     for (int32_t i = 0; i < m; ++i) x[i] = static_cast<double>(channel(first + i)[s]);

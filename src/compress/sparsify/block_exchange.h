@@ -1,4 +1,4 @@
-// Exchanges of channels between the groups of one block of columns, and what they would gain.
+// Exchanges of channels between the groups of one block of columns, and their gains.
 #pragma once
 
 #include <cstdint>
@@ -14,7 +14,7 @@ using ChannelScores = Matrix<float>;
 
 // Channels of two places in different groups change places.
 struct ChannelExchange {
-  double gain = 0.0;  // of the kept score
+  double gain = 0.0;  // gain of the kept score
   int64_t a = 0;      // places in the block
   int64_t b = 0;
 };
@@ -27,7 +27,7 @@ class BlockExchange {
   // Keeps a reference to scores (channels, samples). `order`: channels of the block's places, as they are.
   BlockExchange(const ChannelScores& scores, Pattern pattern, const int64_t* order, int64_t places);
 
-  // The `most` exchanges that gain most, each more than `share` of what is kept now, best first.
+  // Returns the `most` exchanges that gain most, each more than `share` of what is kept now, best first.
   std::vector<ChannelExchange> best(double share, size_t most);
   double kept() const;  // score, as measured by the last best()
   size_t group_of(int64_t place) const { return static_cast<size_t>(place / pattern_.group); }
@@ -43,8 +43,8 @@ class BlockExchange {
   const int64_t* order_;
   int64_t places_;
   Matrix<float> thresholds_;     // (places, samples)
-  std::vector<double> without_;  // (places): what the group keeps without that place
-  std::vector<double> kept_;     // (groups)
+  std::vector<double> without_;  // (places): score that the group keeps without that place
+  std::vector<double> kept_;     // (groups): score that each keeps
   Matrix<float> gained_;         // (a, b): Σ max(0, x_b − threshold_a)
 };
 

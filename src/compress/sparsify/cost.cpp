@@ -16,13 +16,13 @@ namespace {
 constexpr MeasuringSizes kMeasuring;
 
 struct Widths {
-  int64_t widest = 0;      // input of a linear
-  int64_t largest = 0;     // values of a linear
-  int64_t parameters = 0;  // of a stage, at most
-  int64_t bytes = 0;       // of a stage as it is stored, and of its matrices in another order
+  int64_t widest = 0;      // widest input of a linear
+  int64_t largest = 0;     // most values of a linear
+  int64_t parameters = 0;  // most parameters of a stage
+  int64_t bytes = 0;       // most bytes of a stage as it is stored, and of its matrices in another order
 };
 
-// As stored, and in another order.
+// Bytes of a weight as stored, and in another order.
 int64_t bytes_twice(const Weight& weight) {
   return weight.bytes() + weight.rows * row_bytes(permuted_encoding(weight), weight.cols);
 }
@@ -47,22 +47,22 @@ Widths widths_of(const Model& model) {
 
 // Bytes of matrices (in, in) while they are summed up: the total, and the sum of a chunk.
 int64_t summing_bytes(const SparsifyOptions& options, int64_t width) {
-  const int64_t sums = options.match == MatchOutput::kModel ? 2 : 1;  // of inputs, and with outputs
+  const int64_t sums = options.match == MatchOutput::kModel ? 2 : 1;  // sums of inputs, and with outputs
   return 2 * sums * width * width * 8;
 }
 
-// The same afterwards, with what orders of channels are found from before anything is solved: `shuffled`.
+// Bytes of matrices (in, in) while solving; `shuffled`: data that orders of channels are found from before.
 int64_t solving_bytes(const SparsifyOptions& options, int64_t width, int64_t shuffled) {
   const PruneOptions& prune = options.prune;
   int64_t derived = 0;
   if (prune.update != WeightUpdate::kNone || prune.score.method == SparseMethod::kSparseGpt)
-    derived = 1;                                               // its factor
-  if (prune.score.method == SparseMethod::kAlps) derived = 5;  // what the eigenvectors need
-  if (options.match == MatchOutput::kModel) derived += 2;      // its factor, the wanted outputs
+    derived = 1;                                               // factor of the matrix
+  if (prune.score.method == SparseMethod::kAlps) derived = 5;  // copies that the eigenvectors need
+  if (options.match == MatchOutput::kModel) derived += 2;      // factor, wanted outputs
   const bool multiplies = prune.update != WeightUpdate::kNone || prune.swap_rounds > 0 ||
                           prune.score.method == SparseMethod::kAlps;
-  const int64_t solving = derived * 8 + (multiplies ? 4 : 0);  // and the matrix in f32
-  const int64_t reordered = options.shuffle.any() ? 8 : 0;     // before that, when `shuffled` is gone
+  const int64_t solving = derived * 8 + (multiplies ? 4 : 0);  // the last: the matrix in f32
+  const int64_t reordered = options.shuffle.any() ? 8 : 0;     // reordered matrix, when `shuffled` is gone
   return width * width * 8 + std::max(width * width * std::max(solving, reordered), shuffled);
 }
 
@@ -73,7 +73,7 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const Widths w = widths_of(model);
   const int64_t width = model.config.stream_width();
   const bool dense = options.match == MatchOutput::kModel;
-  const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // its weights and scores in f64
+  const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // weights and scores, f64
   const int64_t signals = plan.seqlen * (3 * w.widest + 6 * width) * 4;
   const int64_t summing = summing_bytes(options, w.widest) + w.parameters * 4 + signals;  // the packed stage
   const int64_t solving =
@@ -103,11 +103,11 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
 }
 
 double sparsify_seconds(const Model& model, const SparsifyOptions& options, const CalibrationPlan& plan) {
-  // The first layer, on one sequence and on two: the difference is what a sequence takes.
+  // The first layer runs on one sequence and on two: the difference is the time of a sequence.
   Model first = model;
   first.blocks.resize(1);
   update_config(first);
-  // The same roles as anywhere in the model.
+  // Roles are the same as anywhere in the model.
   SparsifyOptions all = options;
   all.targets = selected_roles(model, options);
   all.ignore.clear();

@@ -1,4 +1,4 @@
-// What making a model sparse will take, before hours are spent.
+// Estimates of what making a model sparse takes.
 #pragma once
 
 #include "compress/pass.h"
@@ -6,11 +6,11 @@
 
 namespace pare {
 
-// Estimated from the shapes alone. `dtype`: of the written matrices.
+// Returns an estimate from the shapes alone. `dtype`: type of the written matrices.
 Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const CalibrationPlan& plan,
                      Encoding dtype);
 
-// Seconds, from the time that the first layer takes here on one calibration sequence, and its algebra.
+// Returns seconds, from the time that the first layer takes here on one calibration sequence, and of algebra.
 double sparsify_seconds(const Model& model, const SparsifyOptions& options, const CalibrationPlan& plan);
 
 }  // namespace pare

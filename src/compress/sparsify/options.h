@@ -1,4 +1,4 @@
-// Options of making linears sparse, and what they mean for a model.
+// Options of making linears sparse, and their meaning for a model.
 #pragma once
 
 #include <cstdint>
@@ -18,7 +18,7 @@ struct SparsifyOptions : LinearCalibrationOptions {
   PruneOptions prune;
   ShuffleOptions shuffle;
   bool shuffle_residual = true;  // one order for the model's residual stream
-  bool shuffle_inner = true;     // and one for every value head and hidden stream
+  bool shuffle_inner = true;     // one order for every value head and hidden stream
   // Other patterns that a stage may get instead, kDense among them, so that linears, masks and all else take
   // `target_bytes` of the dense model's bytes: where the predictions suffer least (choose_patterns).
   std::vector<Pattern> mix;
@@ -38,16 +38,16 @@ std::vector<Pattern> pattern_candidates(const SparsifyOptions& options);
 // Throws kInvalid naming a linear whose columns are not a multiple of M, or that nothing is selected.
 void require_applicable(const Model& model, const SparsifyOptions& options);
 
-// Whether the options name that linear.
+// Returns whether the options name that linear.
 bool selects(const Model& model, const SparsifyOptions& options, int64_t block, Role role);
-// Whether a linear that follows a pattern may no longer do so afterwards: it gets one that does not imply it,
-// or it is left alone and its columns get the order of the residual stream.
+// Returns whether a linear that follows a pattern may no longer do so afterwards: it gets a pattern that does
+// not imply it, or it is left alone and its columns get the order of the residual stream.
 bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, Role role, Pattern pattern);
 
-// Names of the roles that are made sparse in some layer.
+// Returns the names of the roles that are made sparse in some layer.
 std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options);
 
-// The options that decide the result, by their names.
+// Returns the options that decide the result, by their names.
 Json to_json(const SparsifyOptions& options);
 
 }  // namespace pare

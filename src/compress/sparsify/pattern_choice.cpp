@@ -19,7 +19,7 @@ int64_t stored_bytes(const Weight& weight, Pattern pattern) {
   return weight.rows * (Weight::stored_cols(weight.cols, pattern) * kBudgetValueBytes + mask);
 }
 
-// Of the linears of a stage that are made sparse.
+// Bytes of the linears of a stage that are made sparse.
 int64_t stage_bytes(const Stage& stage, int64_t block, Pattern pattern, const Selection& selection,
                     const ModelConfig& config) {
   int64_t bytes = 0;
@@ -46,7 +46,7 @@ class PatternMeasurement {
     options_.shuffle = {};
   }
 
-  // `worked_on`: of every stage, whether it has linears to work on.
+  // `worked_on`: whether each stage has linears to work on.
   std::vector<double> losses(const std::vector<bool>& worked_on, const PassProgress& progress) {
     if (const Json* measured = area_.find(name_)) return measured->at("losses").get<std::vector<double>>();
     std::vector<double> losses = measure(worked_on, progress);
@@ -117,7 +117,7 @@ std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& s
   std::vector<bool> worked_on;
   std::vector<WidthCurve> curves;
   const int64_t dense_bytes = model_size(model).dense_parameters * kBudgetValueBytes;
-  int64_t bytes = dense_bytes;  // with the densest pattern everywhere
+  int64_t bytes = dense_bytes;  // bytes with the densest pattern everywhere
   int64_t least = dense_bytes;
   for (size_t b = 0; b < model.blocks.size(); ++b)
     for (const Stage& stage : model.blocks[b].stages) {

@@ -1,4 +1,4 @@
-// Which stages may stay denser, and which become sparser, under one budget of bytes.
+// Choice of the stages that stay denser or become sparser, under one budget of bytes.
 #pragma once
 
 #include <span>
@@ -11,13 +11,13 @@
 
 namespace pare {
 
-// Bytes of a value, of all that is stored: the budget is a share, so the type hardly matters.
+// Bytes of a value, for all that is stored: the budget is a share, so the type hardly matters.
 inline constexpr int64_t kBudgetValueBytes = 2;
 
-// A pattern for every stage, in the model's order: makes every stage sparse alone, measures how far the
-// predictions move from the dense model's (StageProbe) and buys bytes where they cost least. Without a
+// Returns a pattern for every stage, in the model's order. Makes every stage sparse alone, measures how far
+// the predictions move from the dense model's (StageProbe) and buys bytes where they cost least. Without a
 // budget: the pattern of the options everywhere. `residual_order`: of all but the stages (permute.h), which
-// follow as they are measured. Throws kInvalid when even the sparsest patterns take more.
+// get it as they are measured. Throws kInvalid when even the sparsest patterns take more.
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,
                                      const SparsifyOptions& options, std::span<const int64_t> residual_order,
                                      WorkArea& area, const PassProgress& progress = {});

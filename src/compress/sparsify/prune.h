@@ -7,11 +7,11 @@
 
 namespace pare {
 
-// What the kept weights become.
+// Change of the kept weights.
 enum class WeightUpdate {
-  kNone,   // they stay as they are
-  kObs,    // each takes over what columns before it lost (SparseGPT's update)
-  kRefit,  // the best values for the mask: least squares with the damped Gram matrix
+  kNone,   // weights stay as they are
+  kObs,    // each weight takes over what columns before it lost (SparseGPT's update)
+  kRefit,  // weights get the best values for the mask: least squares with the damped Gram matrix
 };
 
 struct PruneOptions {
@@ -21,18 +21,18 @@ struct PruneOptions {
   int64_t swap_rounds = 0;  // exchanges inside groups while the layer error falls, each round with its update
 };
 
-// Whether the options leave the weights that stay as they are.
+// Returns whether the options leave the weights that stay as they are.
 bool keeps_weights(const PruneOptions& options);
 
-// Rows of a linear and what they should do: minimise tr((V − target)·H·(V − target)ᵀ) over sparse V.
+// Rows of a linear and their target: minimise tr((V − target)·H·(V − target)ᵀ) over sparse V.
 struct LinearProblem {
   MatrixView<const double> weight;  // (rows, in), as the model has it
-  MatrixView<const double> target;  // (rows, in), dense: `weight`, or what makes up for earlier errors
+  MatrixView<const double> target;  // (rows, in), dense: `weight`, or one that makes up for earlier errors
   InputGram& gram;
   const ChannelStatistics& statistics;
 };
 
-// Scores (rows, in) of the method, or, for those that update while they choose, W²·H_jj: what a weight adds
+// Returns scores (rows, in) of the method, or, if it updates while it chooses, W²·H_jj: what a weight adds
 // to the output on its own.
 Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
                             const PruneOptions& options);
@@ -40,8 +40,8 @@ Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatis
 struct SparseRows {
   Mask mask;
   Matrix<double> values;     // (rows, in), +0 where the mask deletes
-  double kept_score = 0.0;   // what stays of
-  double total_score = 0.0;  // the sum of the method's scores (others: of Σ W²·H_jj)
+  double kept_score = 0.0;   // part of `total_score` that stays
+  double total_score = 0.0;  // sum of the method's scores (others: of Σ W²·H_jj)
 };
 
 SparseRows prune(const LinearProblem& problem, const PruneOptions& options);

@@ -15,7 +15,7 @@ namespace pare {
 namespace {
 
 constexpr const char* kStep = "residual-order/0";
-constexpr int64_t kMaxSamples = 16384;  // rows of all readers that speak for them
+constexpr int64_t kMaxSamples = 16384;  // rows that stand for those of all readers
 
 std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, const SparsifyOptions& options,
                                 WorkArea& area, const PassProgress& progress) {

@@ -12,7 +12,7 @@
 
 namespace pare {
 
-// Measures what all readers of the stream make of its channels in the dense model, finds an order that suits
+// Measures the scores of the stream's channels for all readers in the dense model, finds an order that suits
 // them together and permutes all but the stages by it (permute.h). Returns the order, which the area records;
 // empty where M does not divide the width and nothing was done.
 std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet& set,

@@ -22,7 +22,7 @@ struct Extrema {
   }
 };
 
-// What add(all, other) makes of the values of all ranks, on every rank; of kinds whose order does not matter.
+// Returns the result of add(all, other) over the values of all ranks, on every rank; order must not matter.
 template <typename T, typename Add>
 void combine(std::vector<T>& values, Comm& comm, const Add& add) {
   const std::vector<T> own = values;
@@ -45,7 +45,7 @@ double entropy(std::span<const int64_t> counts, int64_t total) {
   return sum;
 }
 
-// What multiplies |W| in column j.
+// Returns the factor of |W| in each column j.
 std::vector<double> channel_factors(const ChannelStatistics& statistics, const ScoreOptions& options) {
   const size_t n = statistics.square_sums.size();
   std::vector<double> norms(n);

@@ -1,4 +1,4 @@
-// How much a weight matters: the scores of the N:M methods.
+// The scores of the N:M methods: how much a weight matters.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ enum class SparseMethod {
   kAlps,       // ADMM on mask and weights together (arXiv 2406.07831)
 };
 
-// How the norm of a channel is scaled where it is added to an entropy.
+// Scaling of the norm of a channel where it is added to an entropy.
 enum class NormScale {
   kSum,       // √Σx²
   kRms,       // √(Σx² / tokens)
@@ -30,31 +30,31 @@ enum class NormScale {
 
 struct ScoreOptions {
   SparseMethod method = SparseMethod::kEsparse;
-  int64_t bins = 100;  // of the histogram whose entropy is taken
+  int64_t bins = 100;  // bins of the histogram whose entropy is taken
   double alpha = 100.0;
   NormScale norm = NormScale::kRelative;
 };
 
-// What the calibration tokens say about the input channels of a linear.
+// Calibration statistics of the input channels of a linear.
 struct ChannelStatistics {
   int64_t tokens = 0;
   std::vector<double> square_sums;  // (channels): Σx²
-  std::vector<double> entropies;    // (channels): nats; only where the method asks for it
-  std::vector<double> weight_sums;  // (channels): Σ_i |W_ij| of a linear that reads them; likewise
+  std::vector<double> entropies;    // (channels): nats; only for methods that ask for it
+  std::vector<double> weight_sums;  // (channels): Σ_i |W_ij| of the linear; only for methods that ask
 };
 
-// Sets what the method asks for of the weights of one linear (out, channels).
+// Sets the statistics of one linear's weights (out, channels) that the method asks for.
 void measure_weights(const Weight& weight, const ScoreOptions& options, ChannelStatistics& statistics);
 
-// Entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its smallest and
-// largest value. A constant channel has entropy 0. E-Sparse, section 3.1. Every rank has some of the tokens
-// and gets the entropies over all.
+// Returns the entropy, in nats, of every column of x (tokens, channels) over `bins` equal bins between its
+// smallest and largest value. A constant channel has entropy 0. E-Sparse, section 3.1. Every rank has some of
+// the tokens and gets the entropies over all.
 std::vector<double> channel_entropies(MatrixView<const float> x, int64_t bins, Comm& comm = local_comm());
 
-// Standard deviation, over the groups of M channels, of their mean entropy: what a shuffle should make small.
+// Returns the standard deviation of the mean entropies of groups of M channels: a shuffle should lower it.
 double entropy_spread(const std::vector<double>& entropies, Pattern pattern);
 
-// Scores (rows, cols) of some rows of a linear for the methods that do not update weights while they choose.
+// Returns scores (rows, cols) of some rows of a linear for methods that do not update weights as they choose.
 Matrix<double> weight_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
                              const ScoreOptions& options);
 

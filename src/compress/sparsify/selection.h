@@ -1,4 +1,4 @@
-// Which linears a pass works on.
+// Selection of the linears that a pass works on.
 #pragma once
 
 #include <regex>
@@ -12,8 +12,8 @@ namespace pare {
 
 class Selection {
  public:
-  // Regular expressions that match a role, a linear's name or a tensor's name as a whole; no targets: all.
-  // Throws kUsage naming an expression that is none.
+  // Takes regular expressions that match a role, a linear's name or a tensor's name as a whole; none: all.
+  // Throws kUsage naming an expression that is not one.
   Selection(const std::vector<std::string>& targets, const std::vector<std::string>& ignore);
   bool selects(const ModelConfig& config, int64_t block, Role role) const;
 

@@ -16,7 +16,7 @@ constexpr int64_t kMaxValues = int64_t{1} << 24;
 constexpr int64_t kMinSamples = 1024;
 constexpr double kEnough = 1e-4;  // a sweep that gains less of the kept score is the last
 
-// Sorted by mean score, dealt over the groups to and fro: every group gets one of the best, one of the next …
+// Deals the channels to groups in snake order by mean score: each gets one of the best, one of the next …
 std::vector<int64_t> deal(const ChannelScores& scores, Pattern pattern) {
   const int64_t n = scores.rows();
   std::vector<double> means(static_cast<size_t>(n));

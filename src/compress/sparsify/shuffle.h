@@ -17,7 +17,7 @@ struct ShuffleOptions {
   bool local = false;   // then exchange channels between the groups of a block while the kept score grows
   int64_t block = 256;  // channels of a block
 
-  // Exchanges inside a stage go on while the layer error falls (shuffle_by_error); else the kept score
+  // Exchanges inside a stage continue while the layer error falls (shuffle_by_error); else the kept score
   // decides.
   bool by_error = false;
 
@@ -27,13 +27,13 @@ struct ShuffleOptions {
 // Channels of a block: whole groups, at least two.
 int64_t shuffle_block(Pattern pattern, const ShuffleOptions& options);
 
-// Scores (rows, channels) of linears that read the channels, as samples; each linear's divided by their mean.
+// Returns scores (rows, channels) of linears that read the channels, as samples, each divided by its mean.
 ChannelScores channel_scores(std::span<const Matrix<double>> scores);
 
-// Sum over the samples of what best_mask would keep, channels taken in the given order.
+// Returns the sum over the samples of what best_mask would keep, channels taken in the given order.
 double kept_score(const ChannelScores& scores, const std::vector<int64_t>& order, Pattern pattern);
 
-// The order: place i is to hold channel order[i]. The number of channels is a multiple of M. Channels of
+// Returns an order: place i is to hold channel order[i]. The number of channels is a multiple of M. Those of
 // equal standing keep their order.
 std::vector<int64_t> shuffle_channels(const ChannelScores& scores, Pattern pattern,
                                       const ShuffleOptions& options);

@@ -12,11 +12,11 @@ namespace pare {
 namespace {
 
 constexpr int kMaxSweeps = 12;
-constexpr int64_t kMaxRows = 512;  // that judge
+constexpr int64_t kMaxRows = 512;  // rows of the sample that judges
 constexpr size_t kProposals = 4;   // exchanges looked at in a sweep, for every place
-constexpr double kEnough = 1e-4;   // a sweep that lowers the error by less of it is the last
+constexpr double kEnough = 1e-4;   // share of the error; a sweep that lowers it by less is the last
 
-// What is deleted from every row: w where the mask deletes, else 0.
+// Returns the deleted values of every row: w where the mask deletes, else 0.
 Matrix<double> deleted_values(const std::vector<int64_t>& order, const ReaderRows& readers, Pattern pattern) {
   Matrix<double> deleted = Matrix<double>::zeros(readers.weights.rows(), readers.weights.cols());
   parallel_for(deleted.rows(), [&](int64_t row) {
@@ -34,7 +34,7 @@ Matrix<double> deleted_values(const std::vector<int64_t>& order, const ReaderRow
   return deleted;
 }
 
-// Of every row: deleted·H.
+// Returns deleted·H of every row.
 Matrix<double> slopes(const Matrix<double>& deleted, const ReaderRows& readers) {
   Matrix<double> result(deleted.rows(), deleted.cols());
   const auto parts = static_cast<int64_t>(readers.grams.size());
@@ -45,7 +45,7 @@ Matrix<double> slopes(const Matrix<double>& deleted, const ReaderRows& readers) 
   return result;
 }
 
-// Every k-th row of every part.
+// Returns every k-th row of every part.
 ReaderRows sampled(const ReaderRows& all) {
   const auto parts = static_cast<int64_t>(all.grams.size());
   const int64_t rows = all.weights.rows() / parts;
@@ -61,8 +61,8 @@ ReaderRows sampled(const ReaderRows& all) {
   return some;
 }
 
-// The error of one block as channels change places in it. What other blocks do meanwhile is not seen: so they
-// can be worked on side by side, and the result does not depend on how many are.
+// The error of one block as channels change places in it. It does not see what other blocks do meanwhile, so
+// that these can be worked on side by side and the result does not depend on how many are.
 class BlockError {
  public:
   // `deleted` and `slope` (rows, channels): only the block's channels are read and changed.
@@ -83,7 +83,7 @@ class BlockError {
     return sum;
   }
 
-  // Of the error, if places a and b were exchanged.
+  // Returns the change of the error, if places a and b were exchanged.
   double change(int64_t a, int64_t b) {
     double sum = 0.0;
     for (int64_t row = 0; row < deleted_.rows(); ++row) {
@@ -116,14 +116,14 @@ class BlockError {
     return readers_.grams[static_cast<size_t>(row / rows_per_gram_)];
   }
 
-  // Changes of `deleted` in one row by exchanging two places.
+  // Collects changes of `deleted` in one row by exchanging two places.
   void collect(int64_t row, int64_t a, int64_t b) {
     changes_ = 0;
     add_group(row, a, order_[b]);
     add_group(row, b, order_[a]);
   }
 
-  // The group of `place`, whose channel there becomes `channel`.
+  // Adds the group of `place`, whose channel there becomes `channel`.
   void add_group(int64_t row, int64_t place, int64_t channel) {
     const int64_t first = place / pattern_.group * pattern_.group;
     double scores[kMaxGroup];

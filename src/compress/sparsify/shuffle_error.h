@@ -10,19 +10,19 @@
 
 namespace pare {
 
-// Rows that read the channels. Those of part p, `rows / grams.size()` each, have Gram matrix grams[p].
+// Rows that read the channels. Rows of part p, `rows / grams.size()` each, have Gram matrix grams[p].
 struct ReaderRows {
-  Matrix<double> scores;                        // (rows, channels): what chooses the mask
+  Matrix<double> scores;                        // (rows, channels): they choose the mask
   Matrix<double> weights;                       // (rows, channels)
   std::vector<MatrixView<const double>> grams;  // (channels, channels)
 };
 
-// A better order, starting from `order`: exchanges between the groups of a block, judged by a sample of the
-// rows.
+// Returns a better order, starting from `order`: exchanges between the groups of a block, judged by a sample
+// of the rows.
 std::vector<int64_t> shuffle_by_error(std::vector<int64_t> order, const ReaderRows& readers, Pattern pattern,
                                       const ShuffleOptions& options);
 
-// The layer error of the masks that `order` leads to, over all rows.
+// Returns the layer error of the masks that `order` leads to, over all rows.
 double masked_error(const std::vector<int64_t>& order, const ReaderRows& readers, Pattern pattern);
 
 }  // namespace pare

@@ -39,7 +39,7 @@ std::vector<int64_t> order_of_channels(const ReaderRows& readers, Pattern patter
   return order;
 }
 
-// One order for the channels of the hidden stream, which `readers` read.
+// Reorders the channels of the hidden stream, which `readers` read, in one order.
 std::vector<int64_t> reorder_hidden(Stage& stage, ReaderRows readers, MatrixView<const double> gram,
                                     Pattern pattern, const ShuffleOptions& options) {
   readers.grams = {gram};
@@ -48,7 +48,7 @@ std::vector<int64_t> reorder_hidden(Stage& stage, ReaderRows readers, MatrixView
   return order;
 }
 
-// One order for the dimensions of each value head. Empty where groups would reach over the border of a head.
+// Reorders the dimensions of each value head. Returns no order where groups would cross the border of a head.
 std::vector<int64_t> reorder_values(Stage& stage, const ReaderRows& readers, MatrixView<const double> gram,
                                     Pattern pattern, const ShuffleOptions& options) {
   const Attention& attention = *attention_of(stage);

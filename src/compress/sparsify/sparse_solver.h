@@ -12,7 +12,7 @@ namespace pare {
 
 class SparseSolver final : public LinearSolver {
  public:
-  // `patterns`: of every stage of the model. `residual_order`: of the model's channels, empty when they are
+  // `patterns`: for every stage of the model. `residual_order`: of the model's channels, empty when they are
   // as they were.
   SparseSolver(const SparsifyOptions& options, const ModelConfig& config, std::vector<Pattern> patterns,
                std::vector<int64_t> residual_order);
@@ -25,7 +25,7 @@ class SparseSolver final : public LinearSolver {
   Weight solve(const CalibratedLinear& linear, Report& report) override;
 
  private:
-  // The options with the pattern of a stage.
+  // Returns the options with the pattern of a stage.
   PruneOptions prune_at(StagePosition position) const;
 
   PruneOptions prune_;
@@ -35,9 +35,9 @@ class SparseSolver final : public LinearSolver {
   ModelConfig config_;
   std::vector<Pattern> patterns_;
   std::vector<int64_t> residual_order_;
-  // What see() was shown last.
+  // Statistics of the input that see() received last.
   ChannelStatistics channels_;
-  std::optional<double> spread_before_;  // of the entropies, before any shuffle
+  std::optional<double> spread_before_;  // spread of the entropies, before any shuffle
 };
 
 }  // namespace pare

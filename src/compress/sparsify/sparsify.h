@@ -13,9 +13,9 @@
 
 namespace pare {
 
-// What makes the stages of the model sparse. Orders the model's channels and chooses patterns, where the
-// options want it; sets report's recipe. What the area holds of an earlier run with the same model, set and
-// options is not done again.
+// Returns an editor that makes the stages of the model sparse. Orders the model's channels, chooses patterns
+// where the options want it; sets report's recipe. Steps that the area holds of an earlier run with the same
+// model, set and options are not repeated.
 std::unique_ptr<StageEditor> sparsify(Model& model, const CalibrationSet& set, const SparsifyOptions& options,
                                       WorkArea& area, Report& report, const PassProgress& progress = {});
 

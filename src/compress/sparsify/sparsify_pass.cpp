@@ -32,7 +32,7 @@ class SparsifyPass final : public Pass {
                                        Report& report, const PassProgress& progress) const override {
     return sparsify(model, set, options_, area, report, progress);
   }
-  // How much a stage may lose depends on all others.
+  // Under a budget the pattern of a stage depends on all other stages, so the pass cannot join.
   bool can_join() const override { return !options_.target_bytes; }
 
  private:
@@ -54,7 +54,7 @@ const std::map<std::string, MatchOutput> kMatches = {{"layer", MatchOutput::kLay
                                                      {"model", MatchOutput::kModel}};
 const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
 const std::map<std::string, bool> kObjectives = {{"score", false}, {"error", true}};
-// Options that `best` chooses.
+// Options that `best` sets.
 constexpr const char* kChosenByBest[] = {"method", "update", "swaps", "match"};
 
 std::vector<PassOption> method_options() {
@@ -151,7 +151,7 @@ std::vector<PassOption> channel_options() {
   };
 }
 
-// The best that was found without training and without work at run time (docs/results.md).
+// Chooses the best options found without training and without work at run time (docs/results.md).
 void choose_best(const OptionValues& values, SparsifyOptions& options) {
   for (const char* name : kChosenByBest)
     if (values.contains(name)) fail(ErrorCode::kUsage, "`best` excludes `{}`", name);

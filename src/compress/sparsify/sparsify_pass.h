@@ -11,7 +11,7 @@ namespace pare {
 // Throws kUsage naming an option that is out of range or does not go with another.
 std::unique_ptr<Pass> sparsify_pass(SparsifyOptions options);
 
-// Its line of the table of passes.
+// Returns the line of making sparse in the table of passes.
 PassKind sparsify_kind();
 
 }  // namespace pare

@@ -23,8 +23,8 @@ void finish(CalibrationSet& set) {
   set.sha256 = sha256_hex(bytes);
 }
 
-// A token of the first `vocab` that is not special as far as is known (in a vocabulary of hardly anything
-// else: any).
+// Draws a token of the first `vocab` that is not special as far as is known (in a vocabulary of hardly
+// anything else: any).
 int32_t ordinary_token(const Tokenizer* tokenizer, uint64_t vocab, Rng& rng) {
   int32_t token = 0;
   for (int attempt = 0; attempt < 1000; ++attempt) {
@@ -56,7 +56,7 @@ void write_sequences(const PackedModel& model, std::span<std::vector<int32_t>> s
   }
 }
 
-// What `writer` has written, or an earlier run, on every rank.
+// Sends the sequences that `writer`, or an earlier run, has written to every rank.
 void share_sequences(std::span<std::vector<int32_t>> sequences, const std::string& step, int writer,
                      int64_t seqlen, WorkArea& area) {
   if (const Json* record = area.find(step)) {
@@ -92,7 +92,7 @@ CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents
          ids.size(), nsamples, seqlen, static_cast<__int128>(nsamples) * seqlen);
   require_known_text(tokenizer, std::span(ids).first(static_cast<size_t>(needed)), documents.source);
   CalibrationSet set;
-  // Where the text lies on the user's machine stays out of the output.
+  // The folder of the text on the user's machine stays out of the output.
   set.source = std::filesystem::path(documents.source).filename().string();
   for (int64_t i = 0; i < nsamples; ++i)
     set.sequences.emplace_back(ids.begin() + i * seqlen, ids.begin() + (i + 1) * seqlen);
@@ -138,7 +138,7 @@ CalibrationSet calibration_from_model(const Model& model, const Tokenizer* token
   Comm& comm = area.comm();
   std::optional<PackedModel> packed;
   for (int64_t round = 0; round < nsamples; round += group * comm.size()) {
-    // What this rank writes; then all get what every rank has written.
+    // This rank writes its own group; then all get the groups of every rank.
     const int64_t own = round + group * comm.rank();
     if (own < nsamples && area.find(group_step(own / group)) == nullptr) {
       if (!packed) packed.emplace(model, ComputeType::kBF16);

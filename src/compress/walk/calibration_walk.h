@@ -11,12 +11,12 @@
 
 namespace pare {
 
-// What calibration computes products with: bf16 where the machine is made for it. Its rounding is far below
-// what a stream of thousands of tokens leaves undetermined.
+// Returns the type that calibration computes products with: bf16 where the machine is made for it. Its
+// rounding is far below what a stream of thousands of tokens leaves undetermined.
 ComputeType calibration_compute();
 
-// What may look at a stage while it runs on the calibration tokens. Signals come sequence by sequence, those
-// of this rank, in order.
+// Callbacks that see a stage run on the calibration tokens. Signals come sequence by sequence, for the
+// sequences of this rank, in order.
 struct StageWatch {
   Observer observer;
   std::function<void(MatrixView<float>)> prepare;       // changes a copy of the stage's input before it runs
@@ -37,30 +37,30 @@ class CalibrationWalk {
 
   // Starts at the embedding, which `prepare` may change.
   void start(const Model& model, const std::function<void(MatrixView<float>)>& prepare = {});
-  // Where the walk is, to be recorded with what was finished there; restore() goes back to it. False: the
-  // activations of that point did not survive.
+  // Returns the point where the walk is, to be recorded with what was finished there; restore() goes back to
+  // it and returns false when the activations of that point did not survive.
   Json position() const { return streams_.position(); }
   bool restore(const Json& position) { return streams_.restore(position); }
 
-  // The residual stream of one sequence of this rank, (seqlen, width).
+  // Returns the residual stream of one sequence of this rank, (seqlen, width).
   MatrixView<const float> stream(int64_t sequence) const;
-  // That of the first tokens of the very first sequence, on every rank; all ranks call it.
+  // Returns the stream of the first tokens of the very first sequence, on every rank; all ranks call it.
   Matrix<float> first_tokens(int64_t count) const;
 
   // Runs a stage on the stream and replaces it by the stage's output. Throws kNumeric naming `label` when the
   // output holds a NaN or an infinity.
   void run(const Stage& stage, const std::string& label, const StageWatch& watch = {});
-  // The same, but the stream stays.
+  // Runs a stage as run() does, but keeps the stream.
   void peek(const Stage& stage, const std::string& label, const StageWatch& watch);
-  // Adds inputs·changeᵀ to the stream, sequence by sequence: as if the linear that read `inputs`, all tokens'
-  // rows of change.cols, had been changed by that before the stage ran.
+  // Adds inputs·changeᵀ to the stream, sequence by sequence, as if `change` had been added to the linear that
+  // read `inputs`, all tokens' rows of change.cols, before the stage ran.
   void correct(const std::string& label, const Weight& change, const StreamBuffer& inputs);
 
   int64_t seqlen() const { return seqlen_; }
-  // Of this rank.
+  // Sequences and tokens of this rank.
   int64_t sequences() const { return split_.count(); }
   int64_t tokens() const { return seqlen_ * split_.count(); }
-  // Of all ranks.
+  // Tokens of all ranks.
   int64_t all_tokens() const { return seqlen_ * split_.total(); }
   const SampleSplit& split() const { return split_; }
 
@@ -70,13 +70,13 @@ class CalibrationWalk {
 
   const CalibrationSet& set_;
   SampleSplit split_;
-  RotaryTable rope_;  // of one sequence
+  RotaryTable rope_;  // angles of one sequence
   ComputeType compute_;
   int64_t seqlen_ = 0;
   StreamPair streams_;
 };
 
-// Tokens of the set that a walk in this area carries: those of this rank.
+// Returns the tokens of the set that a walk in this area carries: those of this rank.
 int64_t own_tokens(const CalibrationSet& set, const WorkArea& area);
 
 // Runs one stage on one sequence from its beginning, x (tokens, width_in).

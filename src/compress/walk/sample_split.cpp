@@ -5,7 +5,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kPieceValues = int64_t{1} << 17;  // of a sum that travels
+constexpr int64_t kPieceValues = int64_t{1} << 17;  // values of a piece of a sum that travels
 
 void add(const double* from, double* to, int64_t count) {
   for (int64_t i = 0; i < count; ++i) to[i] += from[i];
@@ -50,7 +50,7 @@ void ChunkSum::begin_chunk() {
   if (later_.empty()) {
     later_ = Matrix<double>(sum_.rows(), sum_.cols());
   } else {
-    // Only the first rank has what stands before its second chunk; others have no third one.
+    // Only the first rank has the sum before its second chunk; others have no third one.
     PARE_CHECK(split_.comm().is_first());
     add(later_.data(), sum_.data(), sum_.size());
   }

@@ -9,11 +9,11 @@
 
 namespace pare {
 
-// Sequences are summed in this many contiguous chunks, whoever works on them; the sums of the chunks are
-// added up in order.
+// Number of contiguous chunks in which sequences are summed, whoever works on them; the sums of the chunks
+// are added up in order.
 inline constexpr int64_t kSampleChunks = 4;
 
-// The most that a rank gets of `count` things that are dealt over the ranks.
+// Returns the most that a rank gets of `count` things that are shared by the ranks.
 inline int64_t share_of(int64_t count, int64_t ranks) { return (count + ranks - 1) / ranks; }
 
 // Throws kUsage unless the ranks share the chunks evenly.
@@ -26,12 +26,12 @@ class SampleSplit {
 
   Comm& comm() const { return comm_; }
   int64_t total() const { return total_; }
-  // The sequences of this rank.
+  // Sequences of this rank: the index of the first one, and their number.
   int64_t first() const { return begin_of(own_chunk()); }
   int64_t count() const { return begin_of(own_chunk() + own_chunks()) - first(); }
-  // The chunk of its `index`-th sequence.
+  // Returns the chunk of this rank's `index`-th sequence.
   int64_t chunk_of(int64_t index) const;
-  // The rank that has a sequence.
+  // Returns the rank that has a sequence.
   int owner(int64_t sequence) const;
 
  private:
@@ -48,9 +48,9 @@ class SampleSplit {
 class ChunkSum {
  public:
   ChunkSum(const SampleSplit& split, int64_t rows, int64_t cols);
-  // Where the rank's next sequence is added, (rows, cols).
+  // Returns the matrix (rows, cols) that the rank's next sequence is added to.
   MatrixView<double> next();
-  // The sum, on every rank; all ranks call it, behind their last sequence.
+  // Returns the sum, on every rank; all ranks call it, behind their last sequence.
   Matrix<double> total() &&;
 
  private:
@@ -58,9 +58,9 @@ class ChunkSum {
 
   SampleSplit split_;
   int64_t seen_ = 0;
-  int64_t chunk_ = -1;    // that is being added to
-  Matrix<double> sum_;    // of the first chunks
-  Matrix<double> later_;  // of the chunk behind them; empty: none
+  int64_t chunk_ = -1;    // index of the chunk that is being added to
+  Matrix<double> sum_;    // sum of the first chunks
+  Matrix<double> later_;  // sum of the chunk behind them; empty: none
 };
 
 }  // namespace pare

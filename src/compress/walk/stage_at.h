@@ -5,7 +5,7 @@
 
 namespace pare {
 
-// The stage of that index, of a Model or a const Model; all blocks have equally many.
+// Returns the stage of that index, of a Model or a const Model; all blocks have equally many.
 template <typename ModelT>
 auto& stage_at(ModelT& model, size_t index) {
   const size_t stages = model.blocks.front().stages.size();

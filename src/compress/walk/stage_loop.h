@@ -1,4 +1,4 @@
-// A loop over the stages of a model that goes on where an interrupted run has stopped.
+// A loop over the stages of a model that continues where an interrupted run has stopped.
 #pragma once
 
 #include <functional>
@@ -14,7 +14,7 @@ namespace pare {
 // Something that the loop moves from stage to stage and that can return to an earlier stage: a
 // CalibrationWalk, a StageProbe.
 struct MovedByLoop {
-  std::string name;  // in the records
+  std::string name;  // name in the records
   std::function<Json()> position;
   std::function<bool(const Json& position)> restore;
 
@@ -26,8 +26,8 @@ struct MovedByLoop {
         restore([&walk](const Json& at) { return walk.restore(at); }) {}
 };
 
-// The records of such a loop. NAME/0 says that the loop has begun, NAME/1 that the first stage is finished,
-// and so on. Each holds the positions of all that is moved. The caller writes the loop:
+// The records of a loop over stages. NAME/0 says that the loop has begun, NAME/1 that the first stage is
+// finished, and so on. Each holds the positions of all that is moved. The caller writes the loop:
 //
 //   StageLoop loop(area, "stages", {{"walk", walk}}, &report);
 //   if (loop.is_new()) {
@@ -36,7 +36,7 @@ struct MovedByLoop {
 //   }
 //   for (size_t s = 0; s < count; ++s) {
 //     if (const Json* record = loop.finished(s)) {
-//       …  // take what the interrupted run has made of stage s
+//       …  // take the result of stage s from the interrupted run
 //       continue;
 //     }
 //     …  // work on stage s
@@ -46,20 +46,20 @@ struct MovedByLoop {
 // All ranks call everything in the same order.
 class StageLoop {
  public:
-  // Finds what is finished, and moves everything behind it. If that does not succeed, because activations did
-  // not survive, the loop is new: a warning says so. `report`: null, or where the work adds entries; those of
-  // a stage are kept in its record.
+  // Finds the finished stages, and moves everything behind them. If that does not succeed, because
+  // activations did not survive, the loop is new: a warning says so. `report`: null, or the report that the
+  // work adds entries to; those of a stage are kept in its record.
   StageLoop(WorkArea& area, std::string name, std::vector<MovedByLoop> moved = {}, Report* report = nullptr);
 
-  // Whether the loop has not begun yet: the caller starts all that is moved, then calls begin().
+  // Returns whether the loop has not begun yet: the caller starts all that is moved, then calls begin().
   bool is_new() const { return steps_ == 0; }
   void begin();
-  // Stages that are finished. The loop must have begun.
+  // Returns the number of finished stages. The loop must have begun.
   size_t done() const;
-  // The record of a stage that is finished, whose entries are added to the report; null for another stage.
-  // Comes once for every stage.
+  // Returns the record of a finished stage, whose entries are added to the report; null for another stage.
+  // Is called once for every stage.
   const Json* finished(size_t stage);
-  // Records that the stage is finished, with `extra` for finished() of a later run. Comes for the first stage
+  // Records that the stage is finished, with `extra` for finished() of a later run. Is called for the first
   // that is not finished.
   void record(size_t stage, Json extra = Json::object());
 
@@ -72,8 +72,8 @@ class StageLoop {
   std::string name_;
   std::vector<MovedByLoop> moved_;
   Report* report_;
-  ReportMark mark_;   // entries behind it belong to the stage at hand
-  size_t steps_ = 0;  // recorded
+  ReportMark mark_;   // entries behind it belong to the current stage
+  size_t steps_ = 0;  // number of recorded steps
 };
 
 }  // namespace pare

@@ -12,7 +12,7 @@ namespace {
 
 int64_t sequences_of(const CalibrationSet& set) { return static_cast<int64_t>(set.sequences.size()); }
 
-// softmax(x) and what it takes to compare another row of logits with it.
+// softmax(x), and the values that comparing another row of logits with it takes.
 struct DenseRow {
   std::vector<float> p;
   double p_dot_x = 0.0;  // Σ p·x
@@ -85,7 +85,7 @@ void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
   streams_.advance(packed.width_out, held * set_.tokens());
 }
 
-// The last stage's output at probed positions [first, first + count).
+// Returns the last stage's output at probed positions [first, first + count).
 Matrix<float> StageProbe::probed_rows(int64_t copy, int64_t first, int64_t count) const {
   const MatrixView<const float> x = stream(copy);
   Matrix<float> probed(count, x.cols);

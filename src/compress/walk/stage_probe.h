@@ -1,4 +1,4 @@
-// What changing single stages does to the model's predictions: the rest of the model runs dense behind each.
+// Measures how changes of single stages move the model's predictions: the rest of the model runs dense.
 #pragma once
 
 #include <cstdint>
@@ -14,32 +14,32 @@ namespace pare {
 inline constexpr int64_t kProbeStride = 2;        // every second position is probed
 inline constexpr int64_t kProbeRowsAtOnce = 128;  // positions whose logits exist at once
 
-// Walks the residual streams of a few held-out tokens through the dense model, stage by stage: one of the
-// dense model, and one for every variant of a stage that was tried on the way. Every stage is packed once for
-// all of them, so memory is one stage and the streams. Products in bf16: the differences it measures are far
-// above their rounding. The variants are dealt over the ranks, each of which holds its own behind a stream of
-// the dense model.
+// Walks the residual streams of a few held-out tokens through the dense model, stage by stage: a stream of
+// the dense model, and one for every variant of a stage that was tried on the way. Every stage is packed once
+// for all of them, so memory is one stage and the streams. Products are of bf16: the differences measured are
+// far above their rounding. The variants are spread over the ranks, each of which holds its own behind a
+// stream of the dense model.
 class StageProbe {
  public:
-  // `set` has sequences of one length; `max_variants` bounds what will be tried.
+  // `set` has sequences of one length; `max_variants` bounds the number of variants.
   StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
              const std::string& name);
 
   void start();
-  // As for a CalibrationWalk.
+  // Return and restore the position as a CalibrationWalk does.
   Json position() const;
   bool restore(const Json& position);
 
-  // Moves on behind `stage`. `variants`: other forms of it, each tried alone.
+  // Moves on behind `stage`. `variants`: other forms of the stage, each tried alone.
   void advance(const Stage& stage, std::span<const Stage> variants);
-  // Behind the last stage: mean KL(dense || variant) in nats per token of every variant, in order. All ranks
-  // call it.
+  // Returns, behind the last stage, mean KL(dense || variant) in nats per token of every variant, in order.
+  // All ranks call it.
   std::vector<double> losses() const;
 
-  int64_t variants() const { return variants_; }  // of all ranks
+  int64_t variants() const { return variants_; }  // variants of all ranks
 
  private:
-  // Streams held; the first is that of the dense model.
+  // Number of streams held; the first is that of the dense model.
   int64_t copies() const { return streams_.rows() / set_.tokens(); }
   std::vector<double> own_losses() const;
   MatrixView<const float> stream(int64_t copy) const {

@@ -23,8 +23,8 @@ int64_t widest_output(const ModelConfig& config) {
   return widest;
 }
 
-// Moves the walk of the model as it was on behind a stage. What a norm behind the stage's branch or sum reads
-// is kept in `sums`: that, not the stream, is what a changed linear can bring about.
+// Moves the walk of the unchanged model behind a stage. The input of a norm behind the stage's branch or sum
+// is kept in `sums`: a changed linear can bring about that input, not the stream.
 void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& label, StreamBuffer& sums) {
   if (stage.norm_place == NormPlace::kInput || stage.branches.empty()) return dense.run(stage, label);
   PARE_CHECK(stage.branches.size() == 1);
@@ -102,7 +102,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
       stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
                            report);
     stage = area.keep(file, stage);
-    // Neither is read again before the result is written.
+    // Neither stage is read again before the result is written.
     release_pages(stage);
     release_pages(stage_at(original, s));
     loop.record(s);

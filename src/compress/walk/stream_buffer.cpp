@@ -19,8 +19,8 @@ size_t bytes_of(int64_t floats) { return static_cast<size_t>(floats) * sizeof(fl
 
 double gigabytes(int64_t floats) { return static_cast<double>(bytes_of(floats)) / 1e9; }
 
-// Creates the file or opens the one of that size; its space is reserved, since a full disk under a mapping is
-// a signal instead of an error.
+// Creates the file or opens an existing one of that size. Its space is reserved, since a full disk under a
+// mapping is a signal instead of an error.
 int open_reserved(const std::filesystem::path& path, int64_t floats, bool& was_there) {
   const int fd = ::open(path.c_str(), O_RDWR | O_CREAT | O_CLOEXEC, 0644);
   if (fd < 0) fail(ErrorCode::kIo, "cannot open {}: {}", path.string(), std::strerror(errno));

@@ -13,23 +13,23 @@ namespace pare {
 class StreamBuffer {
  public:
   StreamBuffer() = default;
-  // In memory. Throws kIo when the system refuses.
+  // Makes an array in memory. Throws kIo when the system refuses.
   explicit StreamBuffer(int64_t floats);
-  // In a file of that size: an existing one keeps its content, another is created with its space reserved.
-  // `spill`: release() takes pages out of memory. Throws kIo, also when the disk is full.
+  // Makes an array in a file of that size: an existing one keeps its content, another is created with its
+  // space reserved. `spill`: release() takes pages out of memory. Throws kIo, also when the disk is full.
   StreamBuffer(const std::filesystem::path& path, int64_t floats, bool spill);
   ~StreamBuffer();
   StreamBuffer(StreamBuffer&& other) noexcept;
   StreamBuffer& operator=(StreamBuffer&& other) noexcept;
 
-  // Rows [first, first + count) of the array seen as rows of `width`.
+  // Returns rows [first, first + count) of the array seen as rows of `width`.
   MatrixView<float> rows(int64_t first, int64_t count, int64_t width);
   MatrixView<const float> rows(int64_t first, int64_t count, int64_t width) const;
-  // These rows are not needed for a while.
+  // Tells that these rows are not needed for a while.
   void release(MatrixView<const float> rows) const;
   // Makes the first `floats` durable. Throws kIo.
   void sync(int64_t floats) const;
-  // Whether a file of that size was there already.
+  // Returns whether a file of that size was there already.
   bool was_there() const { return was_there_; }
 
  private:
