@@ -10,12 +10,12 @@ namespace pare {
 
 class Backend;
 
-// A handle of rows × cols f32 values: copies and blocks refer to the same memory, which lives as long as one
+// A handle of rows × cols f32 values: copies and blocks refer to the same memory, which exists as long as one
 // of them does. Only the backend that made it reaches the values; Backend::download brings them to the host.
 class Activation {
  public:
   Activation() = default;
-  // For backends. `data` is an address in the memory of `backend`, `owner` keeps it alive.
+  // Makes a handle, for backends. `data` is an address in the memory of `backend`, `owner` keeps it alive.
   Activation(const Backend& backend, std::shared_ptr<void> owner, float* data, int64_t rows, int64_t cols,
              int64_t stride)
       : backend_(&backend),
@@ -37,7 +37,7 @@ class Activation {
   Activation rows_of(int64_t first, int64_t count) const { return block(first, 0, count, cols_); }
   Activation columns_of(int64_t first, int64_t count) const { return block(0, first, rows_, count); }
 
-  // For backends: where the values are. `owner` is an implementation's own business.
+  // Returns the address of the values, for backends. `owner` is an implementation's own business.
   MatrixView<float> address() const { return {data_, rows_, cols_, stride_}; }
   const std::shared_ptr<void>& owner() const { return owner_; }
 
@@ -50,7 +50,7 @@ class Activation {
   int64_t stride_ = 0;
 };
 
-// Downloaded rows. They stay valid as long as this lives, whatever becomes of the activation.
+// Downloaded rows. They stay valid as long as this object exists, even without the activation.
 class HostRows {
  public:
   // `owner` is the matrix that holds the values; null: the view refers to memory of the caller.

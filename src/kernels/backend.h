@@ -1,4 +1,4 @@
-// What a model computes with: whole-batch operations on activations, in one place of computation.
+// Operations that a model computes with: whole-batch operations on activations, in one place of computation.
 #pragma once
 
 #include <memory>
@@ -49,32 +49,32 @@ struct RotaryTable {
 class Backend {
  public:
   virtual ~Backend() = default;
-  // "cpu"
+  // Returns the name: "cpu".
   virtual std::string_view name() const = 0;
-  // What runs there: "avx512".
+  // Returns what the backend runs on: "avx512".
   virtual std::string_view detail() const = 0;
 
-  // Memory. allocate() leaves the values undefined.
+  // Makes activations. allocate() leaves the values undefined.
   virtual Activation allocate(int64_t rows, int64_t cols) const = 0;
   virtual Activation upload(Matrix<float> x) const = 0;
-  // The same, but x must outlive the activation, which must not be written: no copy where the backend
-  // computes in the host's memory.
+  // Makes an activation of x, which must outlive it; the activation must not be written. No copy is made if
+  // the backend computes in the host's memory.
   virtual Activation borrow(MatrixView<const float> x) const = 0;
   virtual HostRows download(Activation x) const = 0;
 
-  // What is made once, at load. Weights that read the same input become one linear: the outputs of the first,
+  // Packs weights at load, once. Weights that read the same input become one linear: outputs of the first,
   // then of the second, …; all have the same number of columns. The bias (out) may be empty. Pages of mapped
   // weights are released once they are packed.
   virtual std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, std::vector<float> bias,
                                                     ComputeType compute) const = 0;
-  // The kernel that pack_linear takes for one weight whose values follow a pattern.
+  // Returns the kernel that pack_linear takes for one weight whose values follow a pattern.
   virtual std::string_view linear_kernel(Pattern pattern, ComputeType compute) const = 0;
   // y = x·Mᵀ for M (out, in), within 2⁻¹⁶ of the largest product: as exact as f32 for sums of many terms, by
   // the fastest means.
   virtual std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const = 0;
   virtual std::unique_ptr<PackedNorm> pack_norm(const Norm& norm) const = 0;
   virtual std::unique_ptr<RowTable> pack_rows(const Weight& table) const = 0;
-  // Room for `capacity` tokens of one sequence.
+  // Makes room for `capacity` tokens of one sequence.
   virtual std::unique_ptr<KvStore> make_kv(const AttentionShape& shape, int64_t capacity) const = 0;
 
   // y = x, of equal shape.
@@ -100,35 +100,35 @@ class Backend {
   virtual void activate(ActivationFunction function, const Activation& x, int64_t hidden) const = 0;
   // y += x
   virtual void add(const Activation& x, const Activation& y) const = 0;
-  // Whether x holds no NaN and no infinity.
+  // Returns whether x holds no NaN and no infinity.
   virtual bool all_finite(const Activation& x) const = 0;
 
-  // Sums over tokens, for calibration. H += XᵀX for X (tokens, n), H (n, n) on the host, of which what is
+  // H += XᵀX over tokens, for calibration: X (tokens, n), H (n, n) on the host. The part of H that is
   // right of the diagonal is left undefined. `row_weights` (tokens), if given, multiplies each token's
   // contribution. Products and sums of some hundred tokens are f32 (or as exact), these are added up in f64.
   virtual void gram_accumulate(const Activation& x, const double* row_weights,
                                MatrixView<double> h) const = 0;
-  // C += XᵀY, likewise, for X (tokens, n), Y (tokens, m), C (n, m).
+  // C += XᵀY, summed as gram_accumulate() does, for X (tokens, n), Y (tokens, m), C (n, m).
   virtual void cross_accumulate(const Activation& x, const Activation& y, const double* row_weights,
                                 MatrixView<double> c) const = 0;
-  // ⟨XᵀX, H⟩ = Σ x·H·xᵀ over the rows x of X (rows, n), for H (n, n) symmetric: products as above.
+  // ⟨XᵀX, H⟩ = Σ x·H·xᵀ over rows x of X (rows, n), H (n, n) symmetric; products as in gram_accumulate().
   virtual double gram_inner_product(const Activation& x, MatrixView<const double> h) const = 0;
-  // What calibration computes products with: bf16 where the machine is made for it. Its rounding is far below
-  // what a stream of thousands of tokens leaves undetermined.
+  // Returns the type that calibration computes products with: bf16 where the machine is made for it. Its
+  // rounding is far below what a stream of thousands of tokens leaves undetermined.
   virtual ComputeType calibration_compute() const = 0;
 };
 
 // Every backend of this machine, best first; "reference" is the last.
 std::span<const Backend* const> backends();
-// The one with this name. Throws kUsage naming those that there are.
+// Returns the backend with this name. Throws kUsage naming those that there are.
 const Backend& backend_named(std::string_view name);
-// Where models run unless something else is said: the processor.
+// Returns the backend of models unless another is named: the processor.
 const Backend& default_backend();
 
-// Backend::download of an activation's own backend.
+// Downloads an activation by its own backend.
 HostRows download(Activation x);
 
-// A linear of default_backend(), without a bias.
+// Packs a linear of default_backend(), without a bias.
 std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, ComputeType compute);
 std::unique_ptr<PackedLinear> pack_linear(const Weight& weight, ComputeType compute);
 

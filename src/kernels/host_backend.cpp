@@ -26,7 +26,7 @@ Activation HostBackend::borrow(MatrixView<const float> x) const {
 HostRows HostBackend::download(Activation x) const {
   const MatrixView<const float> view = rows_of(x);
   auto owner = std::static_pointer_cast<Matrix<float>>(x.owner());
-  x = {};  // so that HostRows::matrix() may find itself alone
+  x = {};  // makes `owner` the only reference, for HostRows::matrix()
   return {std::move(owner), view};
 }
 

@@ -1,4 +1,4 @@
-// What backends that compute in the host's memory share: activations, norms and tables are host values.
+// Shared parts of backends that compute in the host's memory: activations, norms and tables are host values.
 #pragma once
 
 #include "kernels/backend.h"
@@ -28,7 +28,7 @@ class HostBackend : public Backend {
   void gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const final;
 
  protected:
-  // The values of an activation, which is this backend's.
+  // Returns the values of an activation of this backend.
   MatrixView<float> rows_of(const Activation& x) const;
 };
 

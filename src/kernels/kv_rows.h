@@ -41,7 +41,7 @@ struct HostKvStore final : KvStore {
 
 // The store of a segment, which a host backend has made.
 HostKvStore& host_store(const Segment& segment);
-// What Backend::append does. k (rows, keys_width), v (rows, values_width).
+// Runs Backend::append on stores of the host. k (rows, keys_width), v (rows, values_width).
 void append_to_stores(std::span<const Segment> segments, MatrixView<const float> k,
                       MatrixView<const float> v);
 

@@ -8,11 +8,11 @@
 namespace pare {
 
 struct AttentionShape {
-  int64_t heads = 0;                        // of queries
-  int64_t kv_heads = 0;                     // divides the heads
-  int64_t head_dim = 0;                     // of queries and keys
-  int64_t value_head_dim = 0;               // of values
-  ComputeType compute = ComputeType::kF32;  // of scores and values
+  int64_t heads = 0;                        // heads of queries
+  int64_t kv_heads = 0;                     // heads of keys and values; divides `heads`
+  int64_t head_dim = 0;                     // width of a head of queries or keys
+  int64_t value_head_dim = 0;               // width of a head of values
+  ComputeType compute = ComputeType::kF32;  // type of scores and values
 
   int64_t queries_width() const { return heads * head_dim; }
   int64_t keys_width() const { return kv_heads * head_dim; }
@@ -20,7 +20,7 @@ struct AttentionShape {
   int64_t context_width() const { return heads * value_head_dim; }
 };
 
-// Whether keys and values are rounded to bf16: wherever products are not f32.
+// Returns whether keys and values are rounded to bf16: wherever products are not f32.
 inline bool narrow_cache(ComputeType compute) { return compute != ComputeType::kF32; }
 
 // Keys and values of one sequence in one attention. Made by Backend::make_kv for a number of tokens.

@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// What products are made of. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
+// Number types of products. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
 // f32 accumulation. kInt8: weights of 8 bits with one scale a row, activations rounded to bf16, f32
 // accumulation; an int8 weight with one scale a row keeps its codes, any other is rounded (round_to_int8).
 // Inputs and outputs are f32 in memory in any case.
@@ -27,7 +27,7 @@ class PackedLinear {
   // Scratch memory for up to 512 packed tokens stays with the calling thread; running out of memory ends the
   // process.
   virtual void apply(const Activation& x, const Activation& y) const noexcept = 0;
-  // The same for rows that lie in the host's memory.
+  // Computes y = x·Wᵀ + b for rows that lie in the host's memory.
   virtual void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept = 0;
   // Bytes read from memory when applied to one token.
   virtual int64_t bytes() const = 0;

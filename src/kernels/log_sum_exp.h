@@ -1,4 +1,4 @@
-// The normaliser of a softmax, as figures that people compare need it.
+// The normaliser of a softmax, as exact as figures that people compare need it.
 #pragma once
 
 #include <cstdint>

@@ -13,7 +13,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kKeyBlock = 256;  // keys a step looks at
+constexpr int64_t kKeyBlock = 256;  // keys of a step
 constexpr float kMinusInfinity = -std::numeric_limits<float>::infinity();
 
 // One tile: `tokens` query tokens × all query heads of one KV head. Row r = token · group + head in group.
@@ -117,7 +117,7 @@ void attend_in_blocks(Isa isa, const AttentionShape& shape, std::span<const Segm
       for (int64_t h = 0; h < shape.kv_heads; ++h) tasks.push_back({&segment, begin, h});
   parallel_for(static_cast<int64_t>(tasks.size()), [&](int64_t index) {
     const Task& task =
-        tasks[tasks.size() - 1 - static_cast<size_t>(index)];  // later tiles see more keys: first
+        tasks[tasks.size() - 1 - static_cast<size_t>(index)];  // later tiles see more keys: they come first
     const Segment& segment = *task.segment;
     const int64_t count = std::min(tile_tokens, segment.rows - task.begin);
     Tile tile(isa, shape, task.kv_head, count);

@@ -9,7 +9,7 @@
 
 namespace pare {
 
-// What Backend::attend does, with the kernels of an instruction set. Online softmax over key blocks (Milakov
+// Runs Backend::attend with the kernels of an instruction set. Online softmax over key blocks (Milakov
 // and Gimelshein 2018; FlashAttention).
 void attend_in_blocks(Isa isa, const AttentionShape& shape, std::span<const Segment> segments,
                       MatrixView<const float> queries, MatrixView<float> out);

@@ -13,8 +13,8 @@ struct VectorOps;
 // Fewer rows of queries than these gain nothing from tiles.
 inline constexpr int64_t kTileQueries = 16;
 
-// Of an instruction set. Leading dimensions are in elements; sums are f32 (relative error a few ulp a term).
-// B is taken as it is. Where it is bf16 and there are tiles or AVX-512, A is rounded to bf16 from
+// Products of an instruction set, with f32 sums (relative error a few ulp a term). Leading dimensions are in
+// elements. B is taken as it is. Where it is bf16 and there are tiles or AVX-512, A is rounded to bf16 from
 // kTileQueries rows on.
 class AttentionProducts {
  public:
@@ -31,7 +31,7 @@ class AttentionProducts {
   void nn(int64_t m, int64_t n, int64_t k, const float* a, int64_t lda, const bf16* b, int64_t ldb, float* c,
           int64_t ldc) const noexcept;
 
-  // Rows of A, of m in all, that pay best in one product.
+  // Returns how many of m rows of A are best taken in one product.
   int64_t best_rows(int64_t m, bool narrow) const { return narrow && on_tiles(m) ? 128 : 64; }
 
  private:

@@ -15,7 +15,7 @@ namespace pare {
 namespace {
 
 constexpr int64_t kRowsPerTask = 16;
-constexpr int64_t kProductRows = 512;  // of a matrix that are held in f32 at once
+constexpr int64_t kProductRows = 512;  // rows of a matrix that are held in f32 at once
 
 // Calls body(row) for every row, in pieces of a fixed size.
 template <typename Body>
@@ -25,7 +25,7 @@ void for_each_row(int64_t rows, Body&& body) {
   });
 }
 
-// A row of n values; y may be x.
+// Normalises a row of n values; y may be x.
 void norm_row(const VectorOps& ops, const Norm& norm, const float* x, float* y, int64_t n) {
   const float* weight = norm.weight.empty() ? nullptr : norm.weight.data();
   const float* bias = norm.bias.empty() ? nullptr : norm.bias.data();
@@ -84,7 +84,7 @@ std::string_view CpuBackend::linear_kernel(Pattern pattern, ComputeType compute)
 }
 
 std::unique_ptr<PackedLinear> CpuBackend::pack_product(MatrixView<const double> m) const {
-  // By rows: a large matrix is not held in f32 as a whole.
+  // Matrices are packed by rows: a large one is not held in f32 as a whole.
   const auto packed_values = [&](auto&& value, Encoding encoding, ComputeType compute) {
     std::vector<Weight> stack;
     for (int64_t first = 0; first < m.rows; first += kProductRows) {

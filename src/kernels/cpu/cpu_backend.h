@@ -10,7 +10,7 @@ namespace pare {
 
 class CpuBackend final : public HostBackend {
  public:
-  // The machine has this instruction set.
+  // Makes the backend of an instruction set, which the machine must have.
   explicit CpuBackend(Isa isa);
 
   std::string_view name() const override { return "cpu"; }

@@ -24,7 +24,7 @@ Registers cpuid(uint32_t leaf, uint32_t subleaf) {
 
 bool has_bit(uint32_t value, int bit) { return ((value >> bit) & 1u) != 0; }
 
-// Which register states the operating system saves (XCR0); needs OSXSAVE.
+// Returns the register states that the operating system saves (XCR0); needs OSXSAVE.
 uint64_t saved_states() {
   uint32_t low = 0;
   uint32_t high = 0;

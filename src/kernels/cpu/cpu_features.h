@@ -1,16 +1,16 @@
-// Which instruction sets this machine has, and which level is in use.
+// Instruction sets of this machine, and the level in use.
 #pragma once
 
 #include <string_view>
 
 namespace pare {
 
-// Ordered: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2, VNNI
+// Instruction sets in order: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2, VNNI
 // (vpdpwssd) and BF16 (vdpbf16ps).
 enum class Isa { kReference, kAvx2, kAvx512, kAmx };
 
 std::string_view isa_name(Isa isa);
-// What the processor and the operating system offer (asks the kernel for the AMX tile permission once).
+// Returns what processor and operating system offer (asks the kernel for the AMX tile permission once).
 Isa detected_isa();
 // `detected` lowered to the level named `wanted` (empty: as it is; never raised). Throws kUsage on another
 // word.

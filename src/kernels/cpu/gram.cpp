@@ -15,9 +15,9 @@ namespace {
 
 constexpr int64_t kChunkStrips = 2;  // strips of tokens whose products are summed in f32
 constexpr int64_t kChunkTokens = kChunkStrips * kStripTokens;
-constexpr int64_t kSquare = 8 * kStripChannels;  // of the result at once: its sums and strips stay in L2
+constexpr int64_t kSquare = 8 * kStripChannels;  // width of a square: its sums and strips stay in L2
 
-// Where tiles take less time than f32 with its third of the products.
+// Fewest channels at which tiles take less time than f32 with its third of the products.
 constexpr int64_t kFewestChannels = 64;
 constexpr int64_t kFewestTokens = 32;
 
@@ -59,7 +59,7 @@ class Strips {
   unsigned char* at(int64_t i, int64_t s) { return bytes_.data() + offset(i, s); }
 
   int64_t tokens_;
-  int64_t strips_;  // of the channels
+  int64_t strips_;  // strips of the channels
   AlignedBuffer<unsigned char> bytes_;
 };
 
@@ -69,7 +69,7 @@ struct Square {
   int64_t col;
   int64_t rows;
   int64_t cols;
-  bool lower;  // of the strips right of the diagonal none
+  bool lower;  // without the strips right of the diagonal
 };
 
 // Calls use(row, col, sums) with the products of each two strips of a square, summed over the chunk's tokens.

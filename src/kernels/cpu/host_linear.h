@@ -15,7 +15,7 @@ class HostLinear : public PackedLinear {
   }
   void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept final;
   int64_t bytes() const final;
-  // (out), or empty. `add` is y += x for n values.
+  // Takes the bias (out), or an empty one. `add` is y += x for n values.
   using Add = void (*)(const float* x, float* y, int64_t n);
   void set_bias(std::vector<float> bias, Add add);
 

@@ -13,7 +13,7 @@ constexpr ComputeType kF32 = ComputeType::kF32;
 constexpr ComputeType kBF16 = ComputeType::kBF16;
 constexpr ComputeType kInt8 = ComputeType::kInt8;
 
-// Dense kernels run whatever pattern the zeros make.
+// Dense kernels run any pattern of zeros.
 constexpr LinearImpl kImpls[] = {
     {"amx_2of4_bf16", Isa::kAmx, kBF16, k2of4, &kPanelAvx512Bf16Of4, &kPanelAmx},
     {"amx_2of4_int8", Isa::kAmx, kInt8, k2of4, &kPanelAvx512Int8Of4, &kPanelAmx},

@@ -24,9 +24,9 @@ struct LinearImpl {
   std::string_view name;
   Isa needs;
   ComputeType compute;
-  Pattern pattern;              // that values must follow; dense: any
+  Pattern pattern;              // pattern that values must follow; dense: any
   const PanelKernels* kernels;  // null: the reference
-  const AmxKernels* amx;        // for larger batches; null: none
+  const AmxKernels* amx;        // kernels for larger batches; null: none
 
   bool accepts(const LinearSpec& spec) const {
     return spec.compute == compute && (pattern.dense() || spec.pattern == pattern);
@@ -37,7 +37,7 @@ struct LinearImpl {
 std::span<const LinearImpl> linear_impls();
 // First implementation of the list that an instruction set allows and that accepts the spec (never null).
 const LinearImpl& select_linear(const LinearSpec& spec, Isa isa);
-// The same for weights that become one linear. Their pattern is that of the values, not of how they are
+// Chooses for weights that become one linear. Their pattern is that of the values, not of how they are
 // stored: dense unless every group of every one fits 2:4.
 const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute, Isa isa);
 

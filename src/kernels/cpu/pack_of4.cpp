@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kGroupsOfBlock = 8;
 constexpr uint32_t kTooMany = 0xff;
 
-// By which of the four values differ from zero: the columns of two kept values, the lower in bits 0-1, the
+// Columns of two kept values, by which of the four values differ from zero: the lower in bits 0-1, the
 // higher in bits 2-3. Fewer than two are filled up with a zero.
 constexpr uint32_t kPlaces[16] = {0x4, 0x4, 0x9, 0x4,      0xe, 0x8,      0x9,      kTooMany,
                                   0xe, 0xc, 0xd, kTooMany, 0xe, kTooMany, kTooMany, kTooMany};

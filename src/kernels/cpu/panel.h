@@ -23,11 +23,11 @@ inline constexpr int64_t kGroup = 4;  // columns of a group of a 2:4 format
 
 enum class PanelFormat { kF32, kBF16, kInt8, kBF16Of4, kInt8Of4 };
 
-// What a panel of a format is: a sequence of blocks.
+// Blocks that make up a panel of a format.
 struct PanelBlock {
   PanelFormat format;
-  int64_t columns;   // of a block
-  int64_t bytes;     // of a block
+  int64_t columns;   // columns of a block
+  int64_t bytes;     // bytes of a block
   int64_t together;  // neighbouring columns of x that lie side by side for one token
   bool scales;       // values are whole numbers of -128..127 with a scale for each output
   bool rounds_x;     // x is rounded to bf16
@@ -56,7 +56,7 @@ static_assert(panel_blocks_in_order());
 // y[t, c] (+)= Σ_k x[k, t] · w[c, k] for t < tokens, c < columns, k < inputs.
 struct PanelJob {
   const unsigned char* w;  // first block of the first panel
-  int64_t panel_bytes;     // from a panel to the next
+  int64_t panel_bytes;     // bytes from a panel to the next
   int64_t panels;          // >= 1
   int64_t inputs;          // columns of w: whole blocks
   // (inputs / together, tokens, together) with together = panel_block(format).together, or as pack_x writes
@@ -78,15 +78,15 @@ struct PanelKernels {
   int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
   int64_t gemm_panels;  // panels of one register tile at max_tokens
   void (*run)(const PanelJob& job);
-  // 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -128..127, the 2:4 formats
-  // at most two values other than zero a group. May spoil the rows.
+  // Packs 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -128..127, 2:4 takes
+  // at most two values other than zero a group. May overwrite the rows.
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
-  // Where converting values takes long, many tokens pay for doing it once: a panel's first columns, whole
-  // blocks, become those of a panel of `wide`'s, which `wide` runs. Null: nothing is gained.
-  int64_t wide_tokens = 0;  // from so many tokens on
+  // Conversion for many tokens, where converting values takes long: a panel's first columns, whole blocks,
+  // become those of a panel of `wide`'s once, which `wide` runs. Null: nothing is gained.
+  int64_t wide_tokens = 0;  // tokens from which it pays
   const PanelKernels* wide = nullptr;
   void (*widen)(const unsigned char* panel, int64_t columns, unsigned char* out) = nullptr;
-  // Where these kernels take x in a form of their own: makes PanelJob::x, at most `columns` floats a token,
+  // Makes PanelJob::x where these kernels take x in a form of their own: at most `columns` floats a token,
   // of x (tokens, known) in f32, whose columns from `known` on are zeros. Null: x is f32, as the format says.
   void (*pack_x)(const float* x, int64_t stride, int64_t tokens, int64_t known, int64_t columns,
                  float* out) = nullptr;
@@ -124,8 +124,8 @@ struct AmxJob {
 };
 
 struct AmxKernels {
-  int64_t stream_tokens;  // up to this many tokens the way of the weights from memory is what takes the time
-  // Tokens (tokens, in) to bf16 tiles, k_tiles of them a row; `first`..`last` are 16-token tiles. Padding is
+  int64_t stream_tokens;  // up to this many tokens, reading the weights from memory takes the time
+  // Packs tokens (tokens, in) to bf16 tiles, k_tiles a row; `first`..`last` are 16-token tiles. Padding is
   // zero.
   void (*pack_tokens)(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t k_tiles,
                       int64_t first, int64_t last, unsigned char* packed);

@@ -16,8 +16,8 @@ constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of 
 constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
-constexpr int64_t kFewValues = 1 << 16;   // of x, 256 KB: what L2 keeps beside the weights that pass
-constexpr int64_t kAmxTokens = 5;         // from here on tile products beat one pass of multiply-adds
+constexpr int64_t kFewValues = 1 << 16;   // values of x, 256 KB, that L2 keeps beside the weights that pass
+constexpr int64_t kAmxTokens = 5;         // tokens from which tile products beat one pass of multiply-adds
 
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 int64_t round_up(int64_t a, int64_t b) { return ceil_div(a, b) * b; }
@@ -30,9 +30,9 @@ T* scratch(int64_t size) {
   return buffer.data();
 }
 
-// x (tokens, columns) to (columns / together, tokens, together) with together = 1 or kGroup, the last columns
-// filled up with zeros. Returns the values written. All rows go on together, each a stream that is fetched
-// ahead.
+// Writes x (tokens, columns) as (columns / together, tokens, together) with together = 1 or kGroup; zeros
+// fill up the last columns. Returns the values written. All rows advance together, each a stream that is
+// fetched ahead.
 int64_t interleave(MatrixView<const float> x, int64_t together, float* out) {
   const int64_t n = x.rows;
   const int64_t whole = x.cols / kGroup * kGroup;
@@ -115,7 +115,7 @@ class PanelLinear final : public HostLinear {
     kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }
 
-  // Columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x of `kernels`; columns past the input are zero.
+  // Packs columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x of `kernels`. Columns past the input are 0.
   void pack_tokens(const PanelKernels& kernels, MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0,
                    int64_t k1, float* out) const {
     const int64_t known = std::min(k1, x.cols) - k0;
@@ -126,8 +126,8 @@ class PanelLinear final : public HostLinear {
     std::fill(out + filled, out + n * (k1 - k0), 0.0f);
   }
 
-  // Panels of a piece where the weights' way from memory is what takes the time: long pieces stream best;
-  // several a thread, so that one that is late does not hold up the other.
+  // Panels of a piece where reading the weights from memory takes the time. Long pieces stream best. Several
+  // a thread are made, so that one that is late does not hold up the other.
   int64_t stream_piece() const {
     const int64_t pieces = thread_count() == 1 ? 1 : kStreamPiecesPerThread * thread_count();
     return std::max(kStreamPanels, round_up(ceil_div(panels_, pieces), kStreamPanels));
@@ -163,7 +163,7 @@ class PanelLinear final : public HostLinear {
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
     const int64_t passes = ceil_div(columns_, kGemmColumns);
     float* packed = scratch<float, 1>(columns_ * x.rows);
-    // Passes one after another; in a pass token tiles of (columns, tokens).
+    // Passes lie one after another; a pass holds token tiles of (columns, tokens).
     const auto packed_at = [&](int64_t k, int64_t length, int64_t t) {
       return packed + k * x.rows + t * length;
     };
@@ -174,7 +174,7 @@ class PanelLinear final : public HostLinear {
         pack_tokens(kernels, x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
       }
     });
-    // A pass of all token tiles over the panels from p on, of which there are `count`.
+    // Runs a pass of all token tiles over `count` panels from p on.
     const auto run = [&](int64_t p, int64_t count, int64_t pass) {
       const int64_t k = pass * kGemmColumns;
       const int64_t length = std::min(kGemmColumns, columns_ - k);
@@ -232,9 +232,9 @@ class PanelLinear final : public HostLinear {
   const AmxKernels* amx_;
   PanelBlock block_;
   int64_t panels_;
-  int64_t columns_;  // of a panel, padding included
+  int64_t columns_;  // columns of a panel, padding included
   AlignedBuffer<unsigned char> packed_;
-  AlignedBuffer<float> scales_;  // of every row of every panel; int8 only
+  AlignedBuffer<float> scales_;  // scale of every row of every panel; int8 only
 };
 
 }  // namespace

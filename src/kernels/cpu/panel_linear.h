@@ -15,7 +15,7 @@ namespace pare {
 std::unique_ptr<HostLinear> pack_panel_linear(std::span<const Weight> stack, std::string_view name,
                                               const PanelKernels& kernels, const AmxKernels* amx);
 
-// The specification: rows decoded on the fly, sums in f64. Shares the weight's bytes.
+// Packs the specification: rows decoded on the fly, sums in f64. Shares the weight's bytes.
 std::unique_ptr<HostLinear> pack_reference_linear(std::span<const Weight> stack, ComputeType compute,
                                                   std::string_view name);
 

@@ -12,7 +12,7 @@ SplitLinear::SplitLinear(std::unique_ptr<HostLinear> high, std::unique_ptr<HostL
 }
 
 void SplitLinear::multiply(MatrixView<const float> x, MatrixView<float> y) const noexcept {
-  // Solvers call this in loops with batches of one size: the memory stays.
+  // Memory stays with the thread: solvers call this in loops with batches of one size.
   thread_local Matrix<float> rest;
   thread_local Matrix<float> part;
   if (rest.rows() != x.rows || rest.cols() != x.cols) rest = Matrix<float>(x.rows, x.cols);

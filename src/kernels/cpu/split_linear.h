@@ -8,14 +8,14 @@
 
 namespace pare {
 
-// What is left of a value behind its nearest bf16.
+// Returns what the nearest bf16 leaves of a value.
 inline float bf16_rest(float value) { return value - nearest_bf16(value); }
 
 // x·Wᵀ as three products of bf16: x and W are each the sum of two bf16 parts, and the product of the small
 // parts, 2⁻¹⁶ of the whole, is left out.
 class SplitLinear final : public HostLinear {
  public:
-  // Linears of equal shape that compute in bf16: of W, and of what is left of it.
+  // Takes linears of equal shape that compute in bf16: of W, and of what bf16 leaves of W.
   SplitLinear(std::unique_ptr<HostLinear> high, std::unique_ptr<HostLinear> low);
 
  protected:

@@ -44,7 +44,7 @@ struct VectorOps {
                        int64_t ldb, float* c, int64_t ldc);
 };
 
-// The table of an instruction set (which the machine must have), and that of active_isa().
+// Return the table of an instruction set (which the machine must have), and that of active_isa().
 const VectorOps& vector_ops(Isa isa);
 const VectorOps& vector_ops();
 

@@ -53,7 +53,7 @@ void rounded_row(std::span<const Weight> stack, int64_t r, ComputeType compute, 
   for (size_t k = 0; k < row.size(); ++k) out[k] = scale * row[k];
 }
 
-// n neighbouring values.
+// Normalises n neighbouring values.
 void norm_values(const Norm& norm, const float* x, float* y, int64_t n) {
   if (norm.kind == NormKind::kNone) {
     std::copy_n(x, n, y);
@@ -100,7 +100,7 @@ std::vector<double> kept_row(const KvRows& rows, int64_t row) {
   return values;
 }
 
-// One query over the keys and values of positions 0..last.
+// Attends with one query to the keys and values of positions 0..last.
 void attend_head(const HostKvStore& store, size_t kv_head, int64_t last, const float* query, float* out) {
   const KvRows& keys = store.keys[kv_head];
   const KvRows& values = store.values[kv_head];

@@ -6,8 +6,8 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kRowTiles = 8;    // of A, packed together: 128 rows
-constexpr int64_t kDepthTiles = 4;  // 128 of the depth
+constexpr int64_t kRowTiles = 8;    // row tiles of A packed together: 128 rows
+constexpr int64_t kDepthTiles = 4;  // tiles of the depth packed together: 128 columns
 constexpr int64_t kWide = 2 * kTileRows;
 
 inline __mmask16 lanes(int64_t n) {

@@ -7,7 +7,7 @@ namespace pare {
 namespace {
 
 constexpr int64_t kHalf = 16;                    // channels of a tile
-constexpr int64_t kPartsBytes = 2 * kTileBytes;  // of a tile: high, then low
+constexpr int64_t kPartsBytes = 2 * kTileBytes;  // bytes of a tile's parts: high, then low
 
 int64_t k_tiles_of(int64_t tokens) { return (tokens + kTileColumns - 1) / kTileColumns; }
 
@@ -71,12 +71,12 @@ void pack(const float* x, int64_t stride, int64_t tokens, int64_t channels, cons
   }
 }
 
-// The first of eight values.
+// Returns the mask of the first `count` of eight values.
 inline __mmask8 lanes(int64_t count) {
   return static_cast<__mmask8>(count >= 8 ? 0xffu : (1u << count) - 1u);
 }
 
-// The tiles in 4, 5 times those in 6, 7.
+// Multiplies the tiles in 4, 5 by those in 6, 7.
 inline void multiply() {
   _tile_dpbf16ps(0, 4, 6);
   _tile_dpbf16ps(1, 4, 7);

@@ -5,8 +5,8 @@
 
 namespace pare {
 
-// What brings the two kept values of a group, in the lanes of a step, to two steps of two columns: selectors
-// of bytes by place code, before the lane's own offset is added. The second step's follow the first's.
+// Byte selectors by place code that bring the two kept values of a group, in the lanes of a step, to two
+// steps of two columns, before the lane's own offset is added. Those of the second step follow the first's.
 struct Selectors {
   alignas(64) uint32_t of[2][16];
 };
@@ -24,7 +24,7 @@ static constexpr Selectors kSelectors = make_selectors();
 
 class Spread {
  public:
-  // Two steps, 128 bytes, from the pairs of a group and their places in the lowest four bits of the lanes.
+  // Writes two steps, 128 bytes, from the pairs of a group and their places in the lowest four bits of lanes.
   void operator()(__m512i pairs, __m512i places, unsigned char* out) const {
     const __m512i first = _mm512_or_si512(_mm512_permutexvar_epi32(places, first_), lane_);
     const __m512i second = _mm512_or_si512(_mm512_permutexvar_epi32(places, second_), lane_);
@@ -56,7 +56,7 @@ static inline void to_bf16_pairs(__m512i raw, __m512i* first, __m512i* second) {
   *second = pair(c2, c3);
 }
 
-// A tile of int8 columns, half of a packed one of 64 columns.
+// Expands a tile of int8 columns, half of a packed one of 64 columns.
 static inline void expand_int8(const unsigned char* w, unsigned char* out) {
   for (int64_t s = 0; s < 8; ++s, w += kStepBytes, out += 2 * kStepBytes) {
     __m512i first;
@@ -90,7 +90,7 @@ static inline void expand_int8_of4(const Spread& spread, const unsigned char* w,
   }
 }
 
-// The packed form of 32 columns (packed_tile_bytes) as a tile.
+// Expands the packed form of 32 columns (packed_tile_bytes) to a tile.
 static inline void expand(PanelFormat format, const Spread& spread, const unsigned char* w,
                           unsigned char* out) {
   if (format == PanelFormat::kInt8)

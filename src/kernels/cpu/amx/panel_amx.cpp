@@ -1,4 +1,4 @@
-// Tile products with AMX over packed panels. What is not dense bf16 becomes it a column block at a time,
+// Tile products with AMX over packed panels. Other formats become dense bf16 a column block at a time,
 // ahead of the products and among those of the block before.
 #include "kernels/cpu/amx/expand.h"
 #include "kernels/cpu/amx/tiles.h"
@@ -31,7 +31,7 @@ void pack_tokens(const float* x, int64_t x_stride, int64_t tokens, int64_t in, i
     }
 }
 
-// Sums of all token tiles and panels, then room for two column blocks of two panels.
+// Bytes of the sums of all token tiles and panels. Room for two column blocks of two panels follows them.
 int64_t sums_bytes(int64_t tokens, int64_t panels) {
   return (tokens + 31) / 32 * 2 * ((panels + 1) / 2 * 2) * kTileBytes;
 }
@@ -78,7 +78,7 @@ class Expansion {
  private:
   Spread spread_;
   PanelFormat format_;
-  int64_t bytes_;  // of a packed tile
+  int64_t bytes_;  // bytes of a packed tile
   const unsigned char* w_;
   int64_t panel_bytes_;
   int64_t n_;
@@ -98,12 +98,12 @@ struct Block {
   bool first;                    // starts from zero instead of c
   float* c;                      // 2 × 2 tiles
   const unsigned char* ahead;    // weights of the next pair of panels, to fetch into L2
-  int64_t ahead_next;            // bytes to the second of them
-  int64_t ahead_lines;           // cache lines of each to fetch with a column tile
+  int64_t ahead_next;            // bytes to the second panel of the pair
+  int64_t ahead_lines;           // cache lines of each panel to fetch with a column tile
   const unsigned char* x_ahead;  // tokens of the next column block, to fetch into L2
-  int64_t x_ahead_lines;         // cache lines of them to fetch with a column tile
+  int64_t x_ahead_lines;         // cache lines of these tokens to fetch with a column tile
   int64_t steps_before;          // column tiles of the item worked on before this block
-  int64_t steps;                 // of the item
+  int64_t steps;                 // column tiles of the item
 };
 
 template <bool kTwoTokens>
@@ -173,7 +173,7 @@ void run_blocks(const AmxJob& job) {
     const auto [k, n, p, panels] = item;
     const Item next = item_after(job, item);
     Expansion expansion(job, next, expanded_next);
-    // Fetched into L2: the weights of the next item, or the one after it where the next is being expanded.
+    // Weights are fetched into L2: of the next item, or of the one after it where the next is being expanded.
     const Item ahead = in_place ? next : item_after(job, next);
     const int64_t steps = token_pairs * n;
     const int64_t ahead_lines = (ahead.n * tile / 64 + steps - 1) / steps;

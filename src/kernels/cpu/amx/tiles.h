@@ -1,4 +1,4 @@
-// What the tile products share, for the files of this folder.
+// Shared parts of the tile products, for the files of this folder.
 #pragma once
 
 #include <immintrin.h>
@@ -12,7 +12,7 @@ inline constexpr int64_t kTileColumns = 32;
 inline constexpr int64_t kTileRows = 16;
 inline constexpr int64_t kBlockTiles = 8;  // tiles of a column block: two panels of it stay in L1
 
-inline constexpr float kInt8Unit = 0x1p24f;  // expanded int8 values are held times this
+inline constexpr float kInt8Unit = 0x1p24f;  // factor of expanded int8 values
 
 struct alignas(64) TileConfig {
   uint8_t palette;
@@ -49,7 +49,7 @@ static inline int64_t packed_tile_bytes(PanelFormat format) {
   return kTileColumns * block.bytes / block.columns;
 }
 
-// The sums of token tile m and panel p to y.
+// Copies the sums of token tile m and panel p to y.
 static inline void copy_out(const AmxJob& job, int64_t m, int64_t p, const float* tile) {
   const int64_t left = job.tokens - m * kTileRows;
   const int64_t rows = left < kTileRows ? left : kTileRows;
@@ -63,9 +63,9 @@ static inline void copy_out(const AmxJob& job, int64_t m, int64_t p, const float
                           _mm512_mul_ps(_mm512_load_ps(tile + r * kPanelRows), scale));
 }
 
-// Few tokens, two tiles at most: bound by reading the weights, so whole panels are streamed (stream_amx.cpp).
+// Up to two tiles of tokens are bound by reading the weights, so whole panels are streamed (stream_amx.cpp).
 inline constexpr int64_t kStreamTokens = 2 * kTileRows;
-// Room for expanded weights and sums.
+// Returns the bytes of expanded weights and sums.
 int64_t amx_stream_scratch();
 void amx_run_stream(const AmxJob& job);
 

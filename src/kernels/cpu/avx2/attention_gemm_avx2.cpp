@@ -11,7 +11,7 @@ namespace {
 constexpr int64_t kRows = 6;      // rows of A in a register tile: 6 × 2 accumulators, 2 vectors of B
 constexpr int64_t kColumns = 16;  // columns of a register tile
 constexpr int64_t kDepth = 128;   // depth of a copied block of B, on the stack
-// Few rows of A are a decoding step: B comes from memory, and the cache goes on behind it.
+// Most rows of A in a decoding step: B comes from memory there, and the cache continues behind B.
 constexpr int kDecodeRows = 3;
 constexpr int64_t kPrefetchRows = 64;
 
@@ -32,7 +32,7 @@ inline Sixteen load_pair(const uint16_t* b) {
 template <typename T>
 constexpr bool kSplit = sizeof(T) == 2;
 
-// Back to the order of the columns.
+// Puts the values back into the order of the columns.
 template <typename T>
 Sixteen in_order(__m256 low, __m256 high) {
   if (!kSplit<T>) return {low, high};
@@ -151,7 +151,7 @@ template <int R, int K, typename T>
   }
 }
 
-// sums[r][first + j], of eight lanes, for K rows of B.
+// Writes sums[r][first + j], of eight lanes, for K rows of B.
 template <int R, int K, typename T>
 void partial_sums(int64_t k, const float (*a)[kDepth], const T* b, int64_t ldb, __m256 (*sums)[8],
                   int64_t first) {
@@ -179,7 +179,7 @@ void partial_sums(int64_t k, const float (*a)[kDepth], const T* b, int64_t ldb, 
     for (int j = 0; j < K; ++j) sums[r][first + j] = acc[r][j];
 }
 
-// R rows of A against all rows of B, eight of them at a time.
+// Multiplies R rows of A by all rows of B, eight of them at a time.
 template <int R, typename T>
 void dots(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda, const T* b,
           int64_t ldb, float* c, int64_t ldc) {
@@ -208,7 +208,7 @@ void dots(int64_t n, int64_t k, float alpha, bool accumulate, const float* a, in
   }
 }
 
-// k in pieces that dots() holds.
+// Takes k in pieces that dots() holds.
 template <int R, typename T>
 void all_dots(int64_t n, int64_t k, float alpha, const float* a, int64_t lda, const T* b, int64_t ldb,
               float* c, int64_t ldc) {
@@ -243,15 +243,15 @@ void nt(int64_t m, int64_t n, int64_t k, float alpha, const float* a, int64_t ld
   }
 }
 
-// As many whole tiles as there are, wide ones, as far as there are registers; returns the columns that are
-// done.
+// Multiplies as many whole tiles as there are, wide ones while registers suffice; returns the columns that
+// are done.
 template <int R, typename T>
 int64_t nn_decoding(int64_t n, int64_t k, const float* a, int64_t lda, const T* b, int64_t ldb, float* c,
                     int64_t ldc) {
   constexpr int kVectors = R == 1 ? 4 : R == 2 || !kSplit<T> ? 2 : 1;
   constexpr int64_t kWidth = 16 * kVectors;
   const int64_t done = n / kWidth * kWidth;
-  // A block of rows at a time, while it is in the first cache.
+  // Rows come in blocks, so that a block is still in the first cache.
   for (int64_t l = 0; l < k; l += kPrefetchRows)
     for (int64_t j = 0; j < done; j += kWidth)
       tile<R, kVectors>(kWidth, k - l < kPrefetchRows ? k - l : kPrefetchRows, 1.0f, true, a + l, lda,

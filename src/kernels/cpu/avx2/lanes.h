@@ -19,7 +19,7 @@ struct Sixteen {
   __m256 low, high;
 };
 
-// Zeros without `load`; ragged panels go through a local copy.
+// Loads sixteen outputs, zeros without `load`; ragged panels go through a local copy.
 static inline Sixteen load16(bool load, const float* y, int64_t columns) {
   if (!load) return {_mm256_setzero_ps(), _mm256_setzero_ps()};
   float local[16] = {};
@@ -42,11 +42,11 @@ static inline void store16(float* y, int64_t columns, __m256 a, __m256 b) {
   for (int64_t i = 0; i < columns; ++i) y[i] = local[i];
 }
 
-// int8 values are held times this: converting a byte in the uppermost place saves its sign extension.
+// Factor of int8 values as held: converting a byte in the uppermost place saves its sign extension.
 template <PanelFormat kFormat>
 constexpr float kUnit = is_int8(kFormat) ? 0x1p24f : 1.0f;
 
-// What the sums of the job's panel `panel` are multiplied by. Sums that are not finished yet stay times
+// Returns the factors of the sums of the job's panel `panel`. Sums that are not finished yet stay times
 // kUnit.
 template <PanelFormat kFormat>
 static inline Sixteen scales_of(const PanelJob& job, int64_t panel) {

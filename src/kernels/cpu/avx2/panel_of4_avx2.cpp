@@ -51,7 +51,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
         for (int g = 0; g < kGroupsOfStep<kFormat>; ++g) {
           const __m256 lower = lane_value<kFormat>(raw, 2 * g);
           const __m256 higher = lane_value<kFormat>(raw, 2 * g + 1);
-          // Their lowest two bits select.
+          // The lowest two bits of a lane of `place` select.
           const __m256i place = _mm256_srli_epi32(places, 4 * (s * kGroupsOfStep<kFormat> + g));
           const __m256i higher_place = _mm256_srli_epi32(places, 4 * (s * kGroupsOfStep<kFormat> + g) + 2);
 #pragma GCC unroll 8

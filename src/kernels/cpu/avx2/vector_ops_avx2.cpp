@@ -13,11 +13,11 @@ namespace {
 struct Whole {
   __m256 load(const float* at) const { return _mm256_loadu_ps(at); }
   void store(float* at, __m256 v) const { _mm256_storeu_ps(at, v); }
-  // v, and `other` in the lanes that are left out.
+  // Returns v, and `other` in the lanes that are left out.
   __m256 select(__m256 v, __m256 /*other*/) const { return v; }
 };
 
-// Its first n lanes; loads make the others zero.
+// The first n lanes of a vector; loads make the others zero.
 struct First {
   explicit First(int64_t n) : mask(first_lanes(n)) {}
   __m256 load(const float* at) const { return _mm256_maskload_ps(at, mask); }

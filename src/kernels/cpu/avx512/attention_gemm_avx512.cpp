@@ -11,11 +11,11 @@ namespace {
 constexpr int64_t kRows = 6;     // rows of A in a register tile: 6 × 4 accumulators, 4 vectors of B
 constexpr int64_t kVectors = 4;  // vectors of B in a register tile: 64 columns
 constexpr int64_t kDepth = 128;  // depth of a transposed block of B, on the stack
-// Few rows of A are a decoding step: B comes from memory, and the cache goes on behind it.
+// Most rows of A in a decoding step: B comes from memory there, and the cache continues behind B.
 constexpr int kDecodeRows = 3;
 constexpr int64_t kPrefetchRows = 64;
 
-// What the mask has of sixteen values of B.
+// Loads the values of B that the mask names, of sixteen.
 inline __m512 load16(__mmask16 mask, const float* b) { return _mm512_maskz_loadu_ps(mask, b); }
 inline __m512 load16(__mmask16 mask, const uint16_t* b) {
   const __m512i bits = _mm512_cvtepu16_epi32(_mm256_maskz_loadu_epi16(mask, b));
@@ -71,7 +71,7 @@ constexpr const Tile<float>* kTiles[kRows] = {kTilesOfRows<1, float>, kTilesOfRo
 constexpr const Tile<uint16_t>* kDecodeTiles[kDecodeRows] = {
     kTilesOfRows<1, uint16_t>, kTilesOfRows<2, uint16_t>, kTilesOfRows<3, uint16_t>};
 
-// At most 64 columns.
+// Computes at most 64 columns of C.
 void columns(int64_t m, int64_t n, int64_t k, float alpha, bool accumulate, const float* a, int64_t lda,
              const float* b, int64_t ldb, float* c, int64_t ldc) {
   const int64_t vectors = (n + 15) / 16;
@@ -185,7 +185,7 @@ void attention_nn_bf16_avx512(int64_t m, int64_t n, int64_t k, const float* a, i
       kDecodeTiles[m - 1][(width - 1) / 16](width, k, 1.0f, true, a, lda, b + j, ldb, c + j, ldc);
       continue;
     }
-    // A copy, so that not every few rows of A convert B.
+    // B is copied, so that it is not converted again for every few rows of A.
     for (int64_t l = 0; l < k; l += kDepth) {
       const int64_t depth = k - l < kDepth ? k - l : kDepth;
       for (int64_t q = 0; q < depth; ++q)

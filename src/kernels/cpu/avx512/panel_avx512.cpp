@@ -11,7 +11,7 @@ namespace {
 constexpr int kMaxTokens = 14;    // 14 × 2 accumulators, 2 weight vectors
 constexpr int kStreamTokens = 8;  // up to here the weights come from memory and are fetched ahead
 constexpr int64_t kPrefetchBytes = 32768;
-constexpr int64_t kFixedColumns = 256;  // of int8, whose x has one unit
+constexpr int64_t kFixedColumns = 256;  // int8 columns whose x has one unit
 
 // A product of a step and an input of x, added up: f32 × f32, or two bf16 × two bf16 of neighbouring columns.
 template <PanelFormat kFormat>
@@ -32,7 +32,7 @@ struct Tile {
   int64_t y_stride;
   int64_t y_apart;
   int64_t columns;      // outputs from the first panel on
-  const float* scales;  // of the first panel; null: none
+  const float* scales;  // scales of the first panel; null: none
   __m512 acc[T][P];
 
   Tile(const PanelJob& job, int64_t first, int64_t apart)
@@ -52,7 +52,7 @@ struct Tile {
                                    : _mm512_setzero_ps();
   }
 
-  // The next step of every panel.
+  // Loads the next step of every panel.
   void load(__m512i* raw) {
 #pragma GCC unroll 4
     for (int p = 0; p < P; ++p) {
@@ -75,7 +75,7 @@ struct Tile {
   }
 };
 
-// Of f32 and bf16: a step is one column or two, and takes one value of x or one pair.
+// Products of f32 and bf16: a step is one column or two, and takes one value of x or one pair.
 template <PanelFormat kFormat, int T, int P>
 void run_steps(const PanelJob& job, Tile<T, P>& tile) {
   const float* x = job.x;
@@ -92,7 +92,7 @@ void run_steps(const PanelJob& job, Tile<T, P>& tile) {
   }
 }
 
-// Of int8: sums of whole numbers are exact in 32 bits over a block of columns (256 · 128 · 32767 < 2^31).
+// Products of int8: sums of whole numbers are exact in 32 bits for a column block (256 · 128 · 32767 < 2^31).
 template <int T, int P>
 void run_blocks(const PanelJob& job, Tile<T, P>& tile) {
   const float* x = job.x;
@@ -219,7 +219,7 @@ void pack_pairs(const float* x, int64_t stride, int64_t tokens, int64_t known, i
   }
 }
 
-// The bits of a token's block of columns: x in bf16 as a multiple of a power of two that keeps the largest
+// Unit of a token's block of columns: x in bf16 becomes a multiple of a power of two that keeps the largest
 // below 2^15. Values down to 2^-7 of it stay exact, below that 2^-16 of the largest is lost.
 inline __m512 unit_of(const float* row, int64_t known, int64_t columns) {
   __m512 largest = _mm512_setzero_ps();
@@ -253,7 +253,7 @@ void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, i
             _mm512_max_epi32(_mm512_cvtps_epi32(_mm512_mul_ps(_mm512_castsi512_ps(rounded), inverse)),
                              _mm512_set1_epi32(-32767)),
             _mm512_set1_epi32(32767));
-        // Of every four columns 0 and 2, then 1 and 3: lanes 0 and 1 of the 128 bits that hold them.
+        // Columns 0 and 2 of every four come before 1 and 3: lanes 0 and 1 of the 128 bits that hold them.
         const __m512i later = _mm512_slli_epi32(_mm512_shuffle_epi32(number, _MM_PERM_BADC), 16);
         const __m512i pairs = _mm512_or_si512(_mm512_and_si512(number, _mm512_set1_epi32(0xffff)), later);
         float* to = words + k / 2 * tokens + t;

@@ -13,7 +13,7 @@ constexpr int kGroupsOfBlock = 8;
 
 template <PanelFormat kFormat>
 constexpr int kGroupsOfStep = kFormat == PanelFormat::kBF16Of4 ? 1 : 2;
-// int8 values are held times this: converting a byte in the uppermost place saves its sign extension.
+// Factor of int8 values as held: converting a byte in the uppermost place saves its sign extension.
 template <PanelFormat kFormat>
 constexpr float kUnit = kFormat == PanelFormat::kBF16Of4 ? 1.0f : 0x1p24f;
 
@@ -72,7 +72,7 @@ void tile(const PanelJob& job, int64_t first, int64_t apart) {
         for (int g = 0; g < kGroupsOfStep<kFormat>; ++g) {
           const __m512 lower = value<kFormat>(raw, 2 * g);
           const __m512 higher = value<kFormat>(raw, 2 * g + 1);
-          const __m512i place = places[p];  // its lowest two bits select
+          const __m512i place = places[p];  // the lowest two bits of a lane select
           const __m512i higher_place = _mm512_srli_epi32(place, 2);
           places[p] = _mm512_srli_epi32(place, 4);
 #pragma GCC unroll 16
@@ -136,7 +136,7 @@ inline __m512i pair_of(__m512 low, __m512 high) {
   return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high));
 }
 
-// A 2:4 panel to a dense one of bf16.
+// Widens a 2:4 panel to a dense one of bf16.
 template <PanelFormat kFormat>
 void widen(const unsigned char* panel, int64_t columns, unsigned char* out) {
   for (int64_t k = 0; k < columns; k += kGroupsOfBlock * kGroup) {

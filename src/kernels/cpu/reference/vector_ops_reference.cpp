@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-// Of f32 or the bits of bf16.
+// Returns the value of f32 or of the bits of bf16.
 double value_of(float b) { return b; }
 double value_of(uint16_t b) { return to_f32(bf16{b}); }
 
