@@ -52,7 +52,7 @@ Activation run_mlp(const Backend& on, const PackedMlp& m, const Activation& x, c
   return applied(*m.down, hidden);
 }
 
-// The positions of the tokens that are appended.
+// Returns the positions of the tokens that are appended.
 std::vector<int64_t> positions_of(std::span<const CacheStep> steps) {
   std::vector<int64_t> positions;
   for (const CacheStep& step : steps)
@@ -60,7 +60,7 @@ std::vector<int64_t> positions_of(std::span<const CacheStep> steps) {
   return positions;
 }
 
-// x where a backend computes.
+// Returns x in the memory of a backend.
 Activation moved_to(const Backend& backend, Activation x) {
   if (&x.backend() == &backend) return x;
   return backend.upload(download(std::move(x)).matrix());
@@ -84,7 +84,7 @@ Activation forward_stage(const PackedStage& stage, const Activation& x, std::spa
   std::optional<Activation> sum;
   if (stage.skip) sum = applied(*stage.skip, x);
   if (stage.branches.empty()) return sum ? *sum : x;
-  Activation in = x;  // what the branches read
+  Activation in = x;  // input of the branches
   if (stage.norm_place == NormPlace::kInput) {
     in = on.allocate(x.rows(), x.cols());
     on.norm(*stage.norm, x, in, x.cols());
@@ -170,7 +170,7 @@ Activation run_stages(const PackedModel& model, std::span<const CacheStep> steps
     rows += step.tokens;
   }
   RotaryTable rope;
-  const Backend* on = nullptr;  // where the table is
+  const Backend* on = nullptr;  // backend of the table
   for (size_t s = 0; s < model.stages.size(); ++s) {
     const PackedStage& stage = model.stages[s];
     if (on != stage.backend) {

@@ -12,15 +12,15 @@
 
 namespace pare {
 
-// Signals a calibration may look at while a stage runs; all (tokens, width).
+// Signals that a calibration can observe while a stage runs; all (tokens, width).
 enum class Signal {
   kStageInput,    // residual stream entering the stage
-  kNormed,        // what q, k, v, gate and up read: normalised where the norm stands before them
-  kValueStream,   // what o reads
-  kHiddenStream,  // what down reads
-  kBranchOutput,  // what the branch adds to the residual stream, before a norm that may stand there
+  kNormed,        // input of q, k, v, gate and up: normalised where the norm stands before them
+  kValueStream,   // input of o
+  kHiddenStream,  // input of down
+  kBranchOutput,  // output of the branch to the residual stream, before a norm that may stand there
 };
-// The activation may change behind the call.
+// Receives the signals of a stage that runs. The activation may change after the call.
 using Observer = std::function<void(Signal, const Activation&)>;
 
 // Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
@@ -43,7 +43,7 @@ Matrix<float> embed(const Weight& embedding, std::span<const int32_t> tokens);
 void add_positions(const RowTable& table, int64_t offset, std::span<const int64_t> positions,
                    const Activation& x);
 
-// The same on the host; x itself where the table is empty.
+// Adds positions as add_positions does, on the host; returns x itself where the table is empty.
 Matrix<float> with_positions(const Weight& table, int64_t offset, std::span<const int64_t> positions,
                              Matrix<float> x);
 
@@ -60,17 +60,17 @@ struct SequenceStep {
   KvCache* cache = nullptr;
 };
 
-// The middle of forward_batch, for a model's share of the blocks: runs its stages on rows x, `tokens` for
-// every step, and appends to the caches.
+// Tokens to append to one cache. run_stages() is the middle of forward_batch, for a model's share of the
+// blocks: it runs its stages on rows x, `tokens` for every step, and appends to the caches.
 struct CacheStep {
   int64_t tokens = 0;
   KvCache* cache = nullptr;
 };
 Activation run_stages(const PackedModel& model, std::span<const CacheStep> steps, Activation x);
-// What the head reads, (tokens, hidden width): the final norm and the head transform applied to the last
-// stage's output x (tokens, width).
+// Returns the input of the head, (tokens, hidden width): the final norm and the head transform applied to
+// the last stage's output x (tokens, width).
 Activation head_input(const PackedHead& head, const Activation& x);
-// The same for the end of a batch. Throws kNumeric when it holds a NaN or an infinity.
+// Returns head_input() of the end of a batch. Throws kNumeric when it holds a NaN or an infinity.
 Activation finish_hidden(const PackedModel& model, const Activation& x);
 
 // Runs several sequences as one batch and appends to their caches; returns the final normalised hidden states
@@ -81,10 +81,10 @@ Activation forward_batch(const PackedModel& model, std::span<const SequenceStep>
 // Longest piece of a prompt that is worked on at once: bounds the memory of activations.
 inline constexpr int64_t kPrefillChunk = 512;
 
-// forward_batch for one sequence of any length, in chunks; returns (tokens, width read by the head).
+// Runs forward_batch for one sequence of any length, in chunks; returns (tokens, width read by the head).
 Activation forward(const PackedModel& model, std::span<const int32_t> tokens, KvCache& cache);
 
-// The rows of x with these indices, in this order, (rows, cols of x).
+// Returns the rows of x with these indices, in this order, (rows, cols of x).
 Activation pick_rows(const Activation& x, std::span<const int64_t> rows);
 
 // Logits of hidden states on the host, (tokens, vocab).

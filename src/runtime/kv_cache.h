@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// What all stages keep of a token, in bytes.
+// Bytes that all stages keep of a token.
 int64_t cache_bytes_of_token(const ModelConfig& config, ComputeType compute);
 
 using KvStores = std::vector<std::unique_ptr<KvStore>>;
@@ -19,7 +19,7 @@ class RemoteCache;
 
 class KvCache {
  public:
-  // Room for `capacity` tokens, on other ranks too where a part of the model is there.
+  // Makes room for `capacity` tokens, on other ranks too where a part of the model is there.
   KvCache(const PackedModel& model, int64_t capacity);
 
   int64_t capacity() const { return capacity_; }
@@ -29,12 +29,12 @@ class KvCache {
   void advance(int64_t tokens);
   // Cache of stage `index` (null when the stage has no attention).
   KvStore* layer(size_t index) { return layers_[index].empty() ? nullptr : layers_[index].front().get(); }
-  int64_t bytes() const;  // on this rank
+  int64_t bytes() const;  // bytes held on this rank
   // The caches of the sequence on other ranks; null: there are none.
   const RemoteCache* remote() const { return remote_.get(); }
 
  private:
-  std::vector<KvStores> layers_;  // by stage: none or one
+  std::vector<KvStores> layers_;  // stores by stage: none or one
   std::shared_ptr<RemoteCache> remote_;
   int64_t capacity_ = 0;
   int64_t length_ = 0;

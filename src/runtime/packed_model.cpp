@@ -6,7 +6,7 @@
 namespace pare {
 namespace {
 
-// Linears that read the same input become one. Where only some have a bias, the others get zeros.
+// Packs linears that read the same input as one. Where only some have a bias, the others get zeros.
 std::unique_ptr<PackedLinear> pack(const Backend& backend, std::initializer_list<const Linear*> linears,
                                    ComputeType compute) {
   std::vector<Weight> stack;

@@ -25,7 +25,7 @@ struct PackedMlp {
 };
 
 struct PackedStage {
-  const Backend* backend = nullptr;  // where it runs
+  const Backend* backend = nullptr;  // backend that runs the stage
   std::unique_ptr<PackedNorm> norm;
   std::vector<std::variant<PackedAttention, PackedMlp>> branches;
   std::unique_ptr<PackedLinear> skip;  // null: identity
@@ -37,7 +37,7 @@ struct PackedStage {
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute,
                        const Backend& backend = default_backend());
 
-// What makes tokens the residual stream that enters the first stage.
+// Maps tokens to the residual stream that enters the first stage.
 struct PackedEmbedding {
   const Backend* backend = nullptr;
   std::unique_ptr<RowTable> table;          // (vocab, embedding_width)
@@ -51,7 +51,7 @@ struct PackedEmbedding {
   int64_t table_bytes() const { return table ? table->bytes() : 0; }
 };
 
-// What makes the output of the last stage logits.
+// Maps the output of the last stage to logits.
 struct PackedHead {
   const Backend* backend = nullptr;
   std::unique_ptr<PackedNorm> norm;
@@ -65,7 +65,7 @@ struct PackedHead {
 class Pipeline;
 
 // Blocks [begin, end) of a model and where they run: on a backend of this process, or on the ranks behind
-// this one. What makes tokens rows belongs to the first block, the head to the last.
+// this one. The embedding belongs to the first block, the head to the last.
 struct Placement {
   size_t begin = 0;
   size_t end = 0;
@@ -76,21 +76,21 @@ struct Placement {
 struct PackedModel {
   ModelConfig config;
   PackedEmbedding embedding;         // empty where the first block is on another rank
-  std::vector<PackedStage> stages;   // of the blocks of this process, in order
+  std::vector<PackedStage> stages;   // stages of this process's blocks, in order
   PackedHead head;                   // empty where the last block is on another rank
-  int64_t hidden_width = 0;          // what the head reads
+  int64_t hidden_width = 0;          // width of the head's input
   std::shared_ptr<Pipeline> behind;  // ranks behind the stages; null: none
 
-  // The whole model on one backend.
+  // Packs the whole model for one backend.
   PackedModel(const Model& model, ComputeType compute, const Backend& backend = default_backend());
-  // `placements` follow on each other; only the last may be a pipeline.
+  // Packs the shares of `placements`, which follow on each other; only the last may be a pipeline.
   PackedModel(const Model& model, ComputeType compute, std::span<const Placement> placements);
-  // Every linear, in the order in which a token meets them.
+  // Returns every linear, in the order in which a token meets them.
   std::vector<const PackedLinear*> linears() const;
-  // Puts what `wrapper` makes of each in its place.
+  // Replaces every linear by what `wrapper` makes of it.
   using LinearWrapper = std::function<std::unique_ptr<PackedLinear>(std::unique_ptr<PackedLinear> linear)>;
   void wrap_linears(const LinearWrapper& wrapper);
-  // Bytes of weights read to produce one token.
+  // Returns the bytes of weights read to produce one token.
   int64_t bytes_per_token() const;
 };
 

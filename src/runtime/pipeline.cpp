@@ -13,12 +13,12 @@ namespace {
 
 enum Request : int64_t { kStop, kForward, kLogits };
 
-// What the first rank asks of another. After it come `steps` RemoteSteps and `closed` ids of caches.
+// Request of the first rank to another. `steps` RemoteSteps and `closed` ids of caches follow it.
 struct Header {
   int64_t request = kStop;
   int64_t model = 0;
   int64_t rows = 0;
-  int64_t width = 0;  // of the rows that the first rank sends
+  int64_t width = 0;  // width of the rows that the first rank sends
   int64_t steps = 0;
   int64_t closed = 0;
 };
@@ -49,7 +49,7 @@ int64_t bytes_of(const Block& block) {
   return bytes;
 }
 
-// The other ranks' life.
+// Serves a rank other than the first until it is told to stop.
 class StageServer {
  public:
   StageServer(Comm& comm, std::span<const PackedModel* const> models) : comm_(comm), models_(models) {
@@ -100,7 +100,7 @@ class StageServer {
 
   Comm& comm_;
   std::span<const PackedModel* const> models_;
-  std::vector<std::map<int64_t, KvCache>> caches_;  // by model
+  std::vector<std::map<int64_t, KvCache>> caches_;  // caches of each model by id
 };
 
 }  // namespace
@@ -109,7 +109,7 @@ std::vector<Placement> split_blocks(const Model& model, int ranks) {
   const size_t count = model.blocks.size();
   if (static_cast<size_t>(ranks) > count)
     fail(ErrorCode::kUsage, "the model has {} layers, too few for {} ranks", count, ranks);
-  std::vector<int64_t> until = {0};  // bytes of the blocks before each
+  std::vector<int64_t> until = {0};  // bytes before each block
   for (const Block& block : model.blocks) until.push_back(until.back() + bytes_of(block));
   until.back() += model.head_weight().bytes();
   // least[r][b]: the largest share when the first b blocks are split over r ranks; from[r][b]: where the last
@@ -195,7 +195,7 @@ PipelineSession::~PipelineSession() {
     Header stop;
     for (int to = 1; to < comm_.size(); ++to) comm_.send(to, pare::bytes_of(&stop, 1));
   } catch (const Error&) {
-    // The job ends anyway.
+    // A destructor must not throw: the job ends anyway.
   }
 }
 

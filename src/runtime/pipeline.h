@@ -1,5 +1,5 @@
 // A model whose blocks are spread over ranks, in order, so that none of them holds all of it. The first rank
-// drives: it embeds, runs its blocks and gets back what the last one makes of it.
+// drives: it embeds, runs its blocks and receives the output of the last rank.
 #pragma once
 
 #include <cstdint>
@@ -17,7 +17,7 @@ namespace pare {
 // counted to the last, has as few as can be. Throws kUsage when there are more ranks than blocks.
 std::vector<Placement> split_blocks(const Model& model, int ranks);
 
-// The tensors that a rank with this share needs; what it does not is empty.
+// Returns a model with the tensors that a rank with this share needs; the others are empty.
 Model part_of(const Model& model, const Placement& share);
 
 // Tokens that are appended to a sequence: `id` names its caches on other ranks.
@@ -28,7 +28,7 @@ struct RemoteStep {
   int64_t tokens = 0;
 };
 
-// Keys and values of a sequence on other ranks, as long as it exists.
+// Keys and values of a sequence on other ranks. They are dropped with this object.
 class RemoteCache {
  public:
   explicit RemoteCache(std::shared_ptr<Pipeline> pipeline);
@@ -42,20 +42,20 @@ class RemoteCache {
   int64_t id_;
 };
 
-// The first rank's end: what stands behind its own blocks.
+// Runs the blocks that stand behind the first rank's own, for that rank.
 class Pipeline {
  public:
-  // Keeps a reference. `model`: its place among those that serve_stages() was given.
+  // Keeps a reference to `comm`. `model`: index among the models that serve_stages() was given.
   Pipeline(Comm& comm, int64_t model, int64_t hidden_width, int64_t vocab);
 
-  // Final normalised hidden states of rows x (rows, width) that this rank's blocks hand on, as
+  // Returns final normalised hidden states of rows x (rows, width) that this rank's blocks hand on, as
   // forward_batch() returns them, (rows, hidden width).
   Matrix<float> forward(std::span<const RemoteStep> steps, const Matrix<float>& x);
-  // (rows, vocab)
+  // Returns the logits (rows, vocab) of hidden states.
   Matrix<float> logits(MatrixView<const float> hidden);
 
   int64_t open_cache() { return next_cache_++; }
-  void close_cache(int64_t id) { closed_.push_back(id); }  // the others hear of it with the next forward()
+  void close_cache(int64_t id) { closed_.push_back(id); }  // other ranks learn of it with the next forward()
 
  private:
   Comm& comm_;
@@ -66,7 +66,7 @@ class Pipeline {
   std::vector<int64_t> closed_;
 };
 
-// What the other ranks do: run their shares of the models for the first rank until it has done with them.
+// Runs a rank's shares of the models for the first rank until that rank ends it.
 void serve_stages(Comm& comm, std::span<const PackedModel* const> models);
 
 // Ends serve_stages() on the other ranks.

@@ -14,7 +14,7 @@ Weight edited(const WeightEdit& edit, Role role, int64_t block, const Weight& we
   return edit && !weight.empty() ? edit({role, block, false}, weight) : weight;
 }
 
-// x (tokens, in)·Wᵀ + b, (tokens, out), a few rows of W at a time.
+// Returns x (tokens, in)·Wᵀ + b, (tokens, out), a few rows of W at a time.
 Matrix<float> apply_streamed(const Weight& weight, const WeightEdit& edit, Role role,
                              MatrixView<const float> x, const std::vector<float>& bias = {}) {
   Matrix<float> y(x.rows, weight.rows);
@@ -61,7 +61,7 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   apply_norm(model.final_norm, x.view(), x.view());
   if (!model.head_transform.empty())
     x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());
-  // A tied head is the embedding, whatever becomes of that.
+  // A tied head is the embedding, edited or not.
   const Role head = model.head.empty() ? Role::kEmbedding : Role::kHead;
   return apply_streamed(model.head_weight(), edit, head, x.view(), model.head_bias);
 }

@@ -9,14 +9,14 @@
 
 namespace pare {
 
-// What to compute with in place of a matrix, or of some rows of the embedding or head.
+// Returns the replacement of a matrix, or of some rows of the embedding or head.
 using WeightEdit = std::function<Weight(const TensorPlace& place, const Weight& weight)>;
 
-// What to compute with in place of a stage.
+// Returns the replacement of a stage.
 using StageEdit = std::function<Stage(const Stage& stage)>;
 
-// Logits (tokens, vocab) with f32 products. Only one stage, or some rows of the head, is packed at a time:
-// for models that do not fit otherwise. Products do not differ from those of a PackedModel.
+// Returns logits (tokens, vocab) with f32 products. Only one stage, or some rows of the head, is packed at a
+// time: for models that do not fit otherwise. Products do not differ from those of a PackedModel.
 Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> tokens,
                               const WeightEdit& edit = {}, const StageEdit& stage_edit = {});
 

@@ -9,8 +9,8 @@ namespace {
 
 constexpr double kTurn = 2.0 * std::numbers::pi;
 
-// YaRN (Peng et al. 2023): the share of its own frequency that each pair keeps, between all for those that
-// turn more than beta_fast times within the original context and nothing below beta_slow. transformers and
+// YaRN (Peng et al. 2023): the share of its own frequency that each pair keeps. It is 1 for pairs that turn
+// more than beta_fast times within the original context, and falls to 0 below beta_slow. transformers and
 // llama.cpp put the ends of the ramp on whole pairs.
 class YarnRamp {
  public:
@@ -41,7 +41,7 @@ double llama3_kept(const RopeConfig& rope, double frequency) {
   return std::clamp(blend, 0.0, 1.0);
 }
 
-// Whether a sequence is rotated with the divisors of long ones.
+// Returns whether a sequence is rotated with the divisors of long ones.
 bool is_long(const RopeConfig& rope, int64_t room) {
   return rope.scaling == RopeScaling::kLongrope && static_cast<double>(room) > rope.original_max_position;
 }
@@ -89,7 +89,7 @@ RotaryTable make_rope_table(const RopeConfig& rope, int64_t rotary_dim, std::spa
   for (const RopeRange& range : ranges) rows += range.tokens;
   Matrix<float> cos(rows, rotary_dim / 2);
   Matrix<float> sin(rows, rotary_dim / 2);
-  std::vector<double> frequencies[2];  // of short sequences, and of long ones
+  std::vector<double> frequencies[2];  // frequencies for short sequences, then for long ones
   int64_t row = 0;
   for (const RopeRange& range : ranges) {
     std::vector<double>& of_range = frequencies[is_long(rope, range.room) ? 1 : 0];

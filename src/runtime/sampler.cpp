@@ -64,7 +64,7 @@ void Sampler::adjust(std::span<const int32_t> history, size_t generated, std::sp
     for_each_token(scores_, history.last(generated), [&](float& score, double count) {
       score -= static_cast<float>(options_.frequency_penalty * count + options_.presence_penalty);
     });
-  // Not an infinity: what is left when everything is forbidden is still a set of scores.
+  // Scores of forbidden ids are finite, so that a set of scores is left even when every id is forbidden.
   for (const int32_t id : forbidden)
     if (static_cast<size_t>(id) < scores_.size())
       scores_[static_cast<size_t>(id)] = std::numeric_limits<float>::lowest();

@@ -17,7 +17,7 @@ struct SamplingOptions {
   double min_p = 0.0;               // relative to the most probable token
   double repetition_penalty = 1.0;  // > 1 makes tokens already seen less likely (CTRL, Keskar et al. 2019)
   double frequency_penalty = 0.0;   // taken off a logit for each time that its token was generated
-  double presence_penalty = 0.0;    // taken off once when it was
+  double presence_penalty = 0.0;    // taken off a logit once when its token was generated
   std::vector<std::pair<int32_t, float>> logit_bias = {};  // added to the logits of these ids
   uint64_t seed = 0;
 };
@@ -28,14 +28,14 @@ void validate(const SamplingOptions& options);
 class Sampler {
  public:
   explicit Sampler(const SamplingOptions& options);
-  // logits (vocab); `history`: the tokens the repetition penalty looks at; the last `generated` of them are
-  // those of the frequency and presence penalties. `forbidden` ids are not chosen while there is another one.
+  // Draws a token from logits (vocab). `history`: tokens of the repetition penalty; the last `generated` of
+  // them are those of the frequency and presence penalties. `forbidden` ids are left out while others remain.
   // The order of steps is bias, penalties, and then Hugging Face's: temperature, top-k, top-p, min-p, draw.
   int32_t sample(std::span<const float> logits, std::span<const int32_t> history, size_t generated = 0,
                  std::span<const int32_t> forbidden = {});
 
  private:
-  // What is added to and taken off the scores.
+  // Adds the bias to the scores and takes off the penalties.
   void adjust(std::span<const int32_t> history, size_t generated, std::span<const int32_t> forbidden);
 
   SamplingOptions options_;
