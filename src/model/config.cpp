@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-// Far above any real model, far below what would overflow a size.
+// Limit of widths, far above any real model and far below what would overflow a size.
 constexpr int64_t kMaxWidth = int64_t{1} << 20;
 constexpr int64_t kMaxVocab = int64_t{1} << 24;
 constexpr int64_t kMaxBlocks = 4096;
@@ -36,7 +36,7 @@ void validate_design(const ModelConfig& config) {
   for (const BlockShape& b : config.blocks) {
     if (design.parallel && b.mlp_skip)
       fail(ErrorCode::kFormat, "config: a parallel block has one skip matrix, not one of its MLP");
-    // Taking the mean away is another map in other bases.
+    // A layer norm subtracts the mean, which is another map in other bases.
     const bool plain = b.input_width == config.norm_width && b.attention_output_width == config.norm_width &&
                        b.output_width == config.norm_width && !b.attention_skip && !b.mlp_skip;
     if (design.norm == NormKind::kLayer && !plain)

@@ -1,4 +1,4 @@
-// What a model is, as numbers: read from config.json or GGUF metadata by checkpoint/arch/, validated once.
+// Configuration of a model: read from config.json or GGUF metadata by checkpoint/arch/, validated once.
 #pragma once
 
 #include <cstdint>
@@ -10,7 +10,7 @@
 
 namespace pare {
 
-// Where the norm of a stage stands: x ← skip·x + Σ branch(norm(x)), x ← skip·x + Σ norm(branch(x)) (OLMo-2),
+// Place of the norm of a stage: x ← skip·x + Σ branch(norm(x)), x ← skip·x + Σ norm(branch(x)) (OLMo-2),
 // or x ← norm(skip·x + Σ branch(x)) (OPT-350m).
 enum class NormPlace { kInput, kBranch, kSum };
 
@@ -18,9 +18,9 @@ enum class NormPlace { kInput, kBranch, kSum };
 // together (OLMo-2).
 enum class QueryKeyNorm { kNone, kHead, kWhole };
 
-// What a block is made of: the same for all of a model.
+// Design of a block, the same for all blocks of a model.
 struct BlockDesign {
-  NormKind norm = NormKind::kRms;  // of the final norm too, where there is one
+  NormKind norm = NormKind::kRms;  // kind of all norms, the final one included
   ActivationFunction activation = ActivationFunction::kSilu;
   bool gated = true;      // the MLP computes down(act(gate(x))·up(x)); else down(act(up(x)))
   bool parallel = false;  // attention and MLP read one norm and make up one stage; else two stages
@@ -41,11 +41,11 @@ struct RopeConfig {
   double low_freq_factor = 1.0;           // llama3 only
   double high_freq_factor = 4.0;          // llama3 only
   double original_max_position = 8192.0;  // llama3, yarn, longrope: tokens
-  // kDivisors, kLongrope: of the frequency of each pair, (rotary_dim / 2).
+  // kDivisors, kLongrope: divisor of the frequency of each pair, (rotary_dim / 2).
   std::vector<float> divisors = {};
-  // kLongrope: the same for sequences with room for more than original_max_position tokens.
+  // kLongrope: divisors for sequences with room for more than original_max_position tokens.
   std::vector<float> long_divisors = {};
-  double attention_factor = 1.0;  // yarn, longrope: of the rotated queries and of the rotated keys
+  double attention_factor = 1.0;  // yarn, longrope: factor of rotated queries and of rotated keys
   double beta_fast = 32.0;        // yarn: turns within original_max_position from which a pair is kept
   double beta_slow = 1.0;         // yarn: turns up to which its frequency is divided by `factor`
   bool truncate = true;           // yarn: the pairs with these turns are rounded to whole ones
@@ -67,7 +67,7 @@ struct BlockShape {
   int64_t input_width = 0;             // residual stream entering the block
   int64_t attention_output_width = 0;  // residual stream between the stages
   int64_t output_width = 0;            // residual stream leaving the block
-  int64_t value_head_dim = 0;          // per KV head; 0: the block has no attention
+  int64_t value_head_dim = 0;          // values per KV head; 0: the block has no attention
   int64_t intermediate_size = 0;       // 0: the block has no MLP
   bool attention_skip = false;         // the residual passes a matrix beside the attention stage
   bool mlp_skip = false;
@@ -76,15 +76,15 @@ struct BlockShape {
 };
 
 struct ModelConfig {
-  std::string architecture;  // which of checkpoint/arch/
+  std::string architecture;  // name in checkpoint/arch/
   int64_t vocab_size = 0;
   int64_t heads = 0;
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;           // of queries and keys
-  int64_t rotary_dim = 0;         // the first of these, which are rotated; 0: no rotary embedding
-  int64_t max_positions = 0;      // tokens of a sequence, at most
+  int64_t head_dim = 0;           // width of a head of queries or keys
+  int64_t rotary_dim = 0;         // first values of a head that are rotated; 0: no rotary embedding
+  int64_t max_positions = 0;      // most tokens of a sequence
   int64_t sliding_window = 0;     // tokens back that attention sees; 0: all. max_positions never exceeds it
-  int64_t trained_positions = 0;  // what max_positions would be without that limit; 0: the same
+  int64_t trained_positions = 0;  // max_positions without the limit of the window; 0: the same
   int64_t norm_width = 0;         // divisor of every norm: the original hidden size, also after slicing
   double norm_eps = 1e-5;
   RopeConfig rope;
@@ -101,7 +101,7 @@ struct ModelConfig {
   bool head_bias = false;
   bool tied = false;  // the head is the embedding matrix
   std::optional<int32_t> bos;
-  std::vector<int32_t> eos;  // each ends a text; the first is the one that is written after it
+  std::vector<int32_t> eos;  // tokens that end a text; the first is the one written after a text
   // Keys of config.json that say nothing about what is computed or stored, as a JSON object; empty: none.
   std::string other_keys;
 
@@ -112,8 +112,8 @@ struct ModelConfig {
   int64_t head_width() const {
     return head_transform && (tied || embedding_transform) ? embedding_width : output_width();
   }
-  // All blocks of equal shape, one residual width, and matrices between it and the vocabulary at both ends or
-  // at neither: what a plain checkpoint of the family may express.
+  // True if all blocks have equal shape and one residual width, and matrices stand between it and the
+  // vocabulary at both ends or at neither: what a plain checkpoint of the family may express.
   bool is_uniform() const;
 };
 

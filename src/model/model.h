@@ -20,10 +20,10 @@ struct Linear {
 struct Attention {
   int64_t heads = 0;
   int64_t kv_heads = 0;
-  int64_t head_dim = 0;        // of queries and keys
-  int64_t value_head_dim = 0;  // of values: o reads heads * value_head_dim
+  int64_t head_dim = 0;        // width of a head of queries or keys
+  int64_t value_head_dim = 0;  // width of a head of values: o reads heads * value_head_dim
   Linear q, k, v, o;
-  QueryKeyNorm norms = QueryKeyNorm::kNone;  // of queries and keys; their weights fit a head or all heads
+  QueryKeyNorm norms = QueryKeyNorm::kNone;  // norms of queries and keys; weights fit a head or all heads
   Norm q_norm = {}, k_norm = {};
 };
 
@@ -61,13 +61,13 @@ struct Model {
   const Weight& head_weight() const { return head.empty() ? embedding : head; }
 };
 
-// What a checkpoint stores: a tied head counts once, norms and biases count. A parameter is a stored value:
-// of a matrix in an N:M pattern those that are kept (some may be 0), of a dense one all, its zeros too.
+// Size of a checkpoint: a tied head counts once, norms and biases count. A parameter is a stored value: of a
+// matrix in an N:M pattern each kept value (it may be 0), of a dense one each value, its zeros too.
 struct ModelSize {
   int64_t parameters = 0;
-  int64_t bytes = 0;             // as encoded now, masks and scales included
-  int64_t block_parameters = 0;  // of the linears and skips inside blocks
-  int64_t dense_parameters = 0;  // with all matrices dense
+  int64_t bytes = 0;             // bytes as encoded now, masks and scales included
+  int64_t block_parameters = 0;  // parameters of the linears and skips inside blocks
+  int64_t dense_parameters = 0;  // parameters with all matrices dense
 };
 ModelSize model_size(const Model& model);
 
@@ -77,9 +77,9 @@ void update_config(Model& model);
 
 // Throws kNumeric naming the tensor that holds a NaN or an infinity.
 void check_finite(const Model& model);
-// Takes the pages of a stage's mapped weights out of memory until they are read again, and what the heap
-// holds free: what little a stage leaves behind keeps the next one from reusing it, and the process would
-// grow.
+// Takes the pages of a stage's mapped weights out of memory until they are read again, and returns free heap
+// memory to the system. Otherwise the little that a stage leaves behind keeps the next stage from reusing it,
+// and the process grows.
 void release_pages(const Stage& stage);
 
 }  // namespace pare

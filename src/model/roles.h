@@ -7,7 +7,7 @@ namespace pare {
 
 enum class Role {
   kEmbedding,           // (vocab, width)
-  kEmbeddingTransform,  // between the embedding and the residual stream
+  kEmbeddingTransform,  // matrix between the embedding and the residual stream
   kPositions,           // (positions, width)
   kAttentionNorm,       // norm of the attention stage, or of the only stage of a parallel block
   kQuery,
@@ -16,14 +16,14 @@ enum class Role {
   kQueryNorm,
   kKeyNorm,
   kAttentionOutput,
-  kAttentionSkip,  // residual matrix beside that stage
+  kAttentionSkip,  // residual matrix beside the attention stage
   kMlpNorm,
   kGate,
   kUp,
   kDown,
   kMlpSkip,
   kFinalNorm,
-  kHeadTransform,  // between the final norm and the head
+  kHeadTransform,  // matrix between the final norm and the head
   kHead,           // (vocab, width)
 };
 

@@ -26,7 +26,7 @@ void for_each_linear(StageT& stage, Visit&& visit) {
   }
 }
 
-// Whether a linear reads the normalised residual stream, and whether it writes the residual stream.
+// Return whether a linear reads the normalised residual stream, and whether it writes the residual stream.
 constexpr bool reads_residual(Role role) {
   return role == Role::kQuery || role == Role::kKey || role == Role::kValue || role == Role::kGate ||
          role == Role::kUp;
@@ -44,8 +44,8 @@ struct TensorPlace {
   bool bias;
 };
 
-// Calls matrix(TensorPlace, Weight&) and vector(TensorPlace, std::vector<float>&) for everything that is
-// there.
+// Calls matrix(TensorPlace, Weight&) and vector(TensorPlace, std::vector<float>&) for every tensor of the
+// model.
 template <typename ModelT, typename OnMatrix, typename OnVector>
 void for_each_tensor(ModelT& model, OnMatrix&& matrix, OnVector&& vector) {
   const auto visit_norm = [&](Role role, int64_t block, auto& norm) {
