@@ -7,7 +7,7 @@
 
 namespace pare::detail {
 
-// Call before any BLAS or LAPACK routine.
+// Turns off OpenBLAS's own threads. Call it before any BLAS or LAPACK routine.
 void use_one_blas_thread();
 // Throws kNumeric naming `what` if a value (of the lower triangle) is NaN or infinite.
 void require_finite(MatrixView<const double> m, bool lower_only, const char* what);

@@ -23,14 +23,14 @@ int as_int(int64_t v) { return static_cast<int>(v); }
 // LAPACK is column-major: the lower triangle of a row-major matrix is its upper one.
 constexpr char kLowerOfRowMajor = 'U';
 
-// Column `from` of a column-major matrix with its largest entry made positive.
+// Returns the sign of the largest entry of a column; multiplied by it, that entry is positive.
 double sign_of_largest(const double* column, int64_t n) {
   const double* largest =
       std::max_element(column, column + n, [](double a, double b) { return std::abs(a) < std::abs(b); });
   return *largest < 0.0 ? -1.0 : 1.0;
 }
 
-// X·Lᵀ = B or X·L = B with the leading part of L, for B (m, k).
+// Solves X·Lᵀ = B or X·L = B with the leading part of L, for B (m, k).
 Matrix<double> triangular_solve(MatrixView<const double> b, const Matrix<double>& factor,
                                 CBLAS_TRANSPOSE transpose) {
   detail::require_finite(b, false, "triangular solve");

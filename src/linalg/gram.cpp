@@ -41,7 +41,7 @@ void add_block(MatrixView<const float> a, MatrixView<const float> b, MatrixView<
   });
 }
 
-// Its inner product with a block of H.
+// Returns the inner product of A(tokens, rows)ᵀ · B(tokens, cols) with H (rows, cols).
 double inner_product(MatrixView<const float> a, MatrixView<const float> b, MatrixView<const double> h) {
   double total = 0.0;
   for_each_chunk(a, b, [&](const float* sum) {
@@ -62,7 +62,7 @@ void for_each_lower_block(int64_t n, Work&& work) {
   });
 }
 
-// Rows of x, each times its weight.
+// Returns the rows of x, each times its weight.
 Matrix<float> weighted_rows(MatrixView<const float> x, const double* row_weights) {
   Matrix<float> out(x.rows, x.cols);
   constexpr int64_t kRows = 64;
@@ -84,7 +84,7 @@ MatrixView<const float> columns(MatrixView<const float> x, int64_t first) {
 void mirror_lower(MatrixView<double> h) {
   const int64_t n = h.rows;
   PARE_CHECK(h.cols == n);
-  // In small squares: one column of a large matrix touches as many pages as it has rows.
+  // Squares are small: one column of a large matrix touches as many pages as it has rows.
   constexpr int64_t kSquare = 16;
   const int64_t squares = (n + kSquare - 1) / kSquare;
   parallel_for(squares, [&](int64_t i) {

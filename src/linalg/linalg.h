@@ -21,13 +21,13 @@ Eigen eigh(MatrixView<const double> symmetric);
 class SpdFactor {
  public:
   explicit SpdFactor(Matrix<double> a);
-  int raised() const { return raised_; }   // times the diagonal had to be raised
-  double added() const { return added_; }  // to the diagonal, in the end
-  // B·L⁻ᵀ for B (m, n). Its first k columns depend on the leading (k, k) part of A only.
+  int raised() const { return raised_; }   // number of raises of the diagonal
+  double added() const { return added_; }  // sum added to the diagonal
+  // Returns B·L⁻ᵀ for B (m, n). Its first k columns depend on the leading (k, k) part of A only.
   Matrix<double> forward(MatrixView<const double> b) const;
-  // Z·L⁻¹ with the leading (k, k) part of L, for Z (m, k): forward, then backward, solves X·A = B.
+  // Returns Z·L⁻¹ with the leading (k, k) part of L, for Z (m, k): forward, then backward, solves X·A = B.
   Matrix<double> backward(MatrixView<const double> z) const;
-  // L⁻¹ (n, n), lower triangular, in the place of the factor.
+  // Returns L⁻¹ (n, n), lower triangular, in the memory of the factor.
   Matrix<double> inverse_factor() &&;
 
  private:
@@ -50,16 +50,16 @@ Matrix<double> matmul(MatrixView<const double> a, MatrixView<const double> b);  
 Matrix<double> matmul_nt(MatrixView<const double> a, MatrixView<const double> b);  // A · Bᵀ
 Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b);  // Aᵀ · B
 
-// H += XᵀX for X (tokens, n) in f32, H (n, n): f32 sums of up to 256 tokens, added up in fp64. What is right
-// of the diagonal is left undefined: mirror_lower makes it the other half. `row_weights` (tokens), if given,
+// H += XᵀX for X (tokens, n) in f32, H (n, n): f32 sums of up to 256 tokens, added up in fp64. The part right
+// of the diagonal is left undefined; mirror_lower fills it. `row_weights` (tokens), if given,
 // multiplies each token's contribution.
 void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
-// ⟨XᵀX, H⟩, likewise, for H (n, n) symmetric.
+// Returns ⟨XᵀX, H⟩, summed as gram_accumulate_f32 does, for H (n, n) symmetric.
 double gram_inner_product_f32(MatrixView<const float> x, MatrixView<const double> h);
-// C += XᵀY, likewise, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
+// C += XᵀY, summed as gram_accumulate_f32 does, for X (tokens, n), Y (tokens, m) in f32, C (n, m).
 void cross_accumulate_f32(MatrixView<const float> x, MatrixView<const float> y, const double* row_weights,
                           MatrixView<double> c);
-// The lower triangle of a square matrix onto the upper one.
+// Copies the lower triangle of a square matrix onto the upper one.
 void mirror_lower(MatrixView<double> h);
 
 // Orthogonal matrix (n, n), Haar-distributed from `seed` (QR of a Gaussian matrix, signs fixed).
