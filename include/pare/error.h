@@ -8,17 +8,17 @@ namespace pare::api {
 
 enum class ErrorCode {
   kUsage,        ///< The request itself makes no sense.
-  kNotFound,     ///< A file, tensor or key that must be there is not.
+  kNotFound,     ///< A required file, tensor or key is missing.
   kIo,           ///< The operating system refused: unreadable, unwritable, disk full.
   kFormat,       ///< A file breaks the rules of its format.
-  kUnsupported,  ///< Valid, but outside what pare does.
+  kUnsupported,  ///< The input is valid, but outside what pare does.
   kInvalid,      ///< A value outside its allowed range.
   kNumeric,      ///< NaN or infinity, or a matrix that does not factorise.
   kMemory,       ///< Memory ran out.
   kInternal,     ///< A bug in pare.
 };
 
-/// Everything that a function of this library throws of its own. Exceptions of callbacks pass through.
+/// Type of every error that this library throws itself. Exceptions of callbacks pass through.
 ///
 /// The message names what, where, expected and got. Options are named as the fields of the headers, between
 /// backquotes: "`top_p` is 2, expected more than 0, at most 1".

@@ -24,15 +24,15 @@ struct EvaluateOptions {
 
 /// Zero-shot accuracy on a task, as lm-evaluation-harness measures it.
 struct TaskScore {
-  std::string name = {};  ///< The file's, without .jsonl and .gz.
-  double accuracy = 0.0;  ///< 0 to 1; of tasks that are judged by it, normalised by length.
+  std::string name = {};  ///< File name without .jsonl and .gz.
+  double accuracy = 0.0;  ///< Accuracy, 0 to 1; normalised by length for tasks that are judged so.
   std::optional<double> standard_error = {};
 };
 
 struct Quality {
-  std::string model = {};       ///< The path that was given.
-  std::int64_t parameters = 0;  ///< Stored values.
-  std::int64_t bytes = 0;       ///< Of the stored weights.
+  std::string model = {};       ///< Path of the model, as given.
+  std::int64_t parameters = 0;  ///< Number of stored values.
+  std::int64_t bytes = 0;       ///< Bytes of the stored weights.
   /// exp of the mean negative log-likelihood of a token, in nats, over tokens 1 to seqlen − 1 of each window.
   std::optional<double> perplexity = {};
   std::optional<double> perplexity_error = {};  ///< Standard error; needs two windows.

@@ -10,8 +10,8 @@
 
 namespace pare::api {
 
-/// How a text is continued. What is not set is as the model's own files want it (generation_config.json, or
-/// general.sampling.* of a GGUF file), else as said here.
+/// Options of continuing a text. A field that is not set has the value of the model's own files
+/// (generation_config.json, or general.sampling.* of a GGUF file), else the value in brackets here.
 struct GenerateOptions {
   std::optional<std::int64_t> max_tokens = {};  ///< Tokens to generate at most, 0 or more (256).
   std::optional<double> temperature = {};       ///< 0 or more; 0: always the most probable token (0).
@@ -21,12 +21,12 @@ struct GenerateOptions {
   /// Leave out tokens less probable than this share of the most probable one, 0 to 1 (0).
   std::optional<double> min_p = {};
   std::optional<double> repetition_penalty = {};  ///< Above 1: tokens already seen become less likely (1).
-  std::uint64_t seed = 0;                         ///< The same seed draws the same text.
+  std::uint64_t seed = 0;                         ///< Seed of all draws: the same seed draws the same text.
   std::vector<std::string> stop = {};  ///< Texts that end the generation; never part of the result.
-  bool ignore_eos = false;             ///< Go on behind tokens that end a text.
+  bool ignore_eos = false;             ///< Continues after a token that ends a text.
 };
 
-/// Receives text in whole characters as it becomes complete; returns whether to go on.
+/// Receives text in whole characters as it becomes complete; returns whether to continue.
 using TextSink = std::function<bool(std::string_view text)>;
 
 enum class Finish {
@@ -41,8 +41,8 @@ struct Generated {
   std::vector<std::int32_t> tokens = {};  ///< Ids that were generated, without the one that ends a text.
   Finish finish = Finish::kLength;
   std::int64_t prompt_tokens = 0;
-  double prefill_seconds = 0.0;  ///< Until the first token was chosen.
-  double decode_seconds = 0.0;   ///< From there to the end.
+  double prefill_seconds = 0.0;  ///< Seconds until the first token was chosen.
+  double decode_seconds = 0.0;   ///< Seconds from the first token to the end.
 };
 
 }  // namespace pare::api

@@ -12,7 +12,7 @@
 
 namespace pare::api {
 
-/// What products are made of. Inputs and outputs are 32-bit floats in any case.
+/// Number types of products. Inputs and outputs are 32-bit floats in any case.
 enum class Precision {
   kF32,   ///< 32-bit weights and activations.
   kBF16,  ///< Weights and activations rounded to bfloat16, 32-bit sums.
@@ -21,14 +21,14 @@ enum class Precision {
 
 /// Facts about a model. Sizes are counts of tokens, channels or values.
 struct ModelInfo {
-  std::string architecture = {};  ///< The family as pare calls it.
+  std::string architecture = {};  ///< Name of the family in pare.
   std::int64_t vocab_size = 0;    ///< Number of token ids.
-  std::int64_t context = 0;       ///< Tokens of a sequence at most.
+  std::int64_t context = 0;       ///< Most tokens of a sequence.
   std::int64_t layers = 0;
-  /// Stored values, a tied head once; of N:M sparse matrices those that are kept.
+  /// Number of stored values: a tied head counts once, an N:M sparse matrix its kept values.
   std::int64_t parameters = 0;
-  std::int64_t bytes = 0;            ///< Of the stored weights.
-  std::int64_t bytes_per_token = 0;  ///< Of weights that are read to produce one token at this precision.
+  std::int64_t bytes = 0;            ///< Bytes of the stored weights.
+  std::int64_t bytes_per_token = 0;  ///< Bytes of weights read for one token at this precision.
 };
 
 /// A language model with its tokenizer, packed for the instruction set of this machine.
@@ -50,14 +50,14 @@ class Model {
 
   ModelInfo info() const;
 
-  /// The token ids of a UTF-8 text. `special`: with BOS and EOS where the tokenizer adds them, and with
-  /// special tokens that are written in the text read as such. The text is shorter than 2 GiB.
+  /// Returns the token ids of a UTF-8 text. `special`: adds BOS and EOS where the tokenizer does, and reads
+  /// special tokens that are written in the text as such. The text is shorter than 2 GiB.
   std::vector<std::int32_t> encode(std::string_view text, bool special = true) const;
-  /// The text of token ids, special tokens left out. It is UTF-8 unless the ids cut a character in two.
+  /// Returns the text of token ids without special tokens. It is UTF-8 unless the ids cut a character in two.
   /// Throws Error kInvalid for an id outside the vocabulary.
   std::string decode(std::span<const std::int32_t> ids) const;
 
-  /// Logits of the token behind each of the given ones, (ids.size(), vocab_size), row by row; natural
+  /// Returns logits of the token behind each of the given ones, (ids.size(), vocab_size), row by row; natural
   /// logarithms of probabilities but for a constant a row. Throws Error kInvalid when there are no ids, more
   /// than the context holds, or one outside the vocabulary.
   std::vector<float> logits(std::span<const std::int32_t> ids) const;
