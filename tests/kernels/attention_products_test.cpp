@@ -54,7 +54,7 @@ TYPED_TEST(AttentionProductsOf, AreExactOnIntegersOfAnyShape) {
       a.fill_integers(1, 8);
       Guarded values(n, k, test::kPoison);
       values.fill_integers(2, 8);
-      // Rows with something between them that must not be used.
+      // Rows lie apart: the values between them must not be used.
       const int64_t apart = 3;
       Matrix<TypeParam> bt(n, k + apart);
       Matrix<TypeParam> b(k, n + apart);

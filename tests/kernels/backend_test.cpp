@@ -177,7 +177,7 @@ TEST_F(BackendTest, SplitLinearIsAsExactAsTwoBf16PartsOfEachFactor) {
     Matrix<float> y(9, n);
     split.apply(x.view(), y.view());
     expect_near(y, expected, 0x1p-15);
-    // One bf16 product alone is not.
+    // One bf16 product alone is not as exact.
     pack(values)->apply(x.view(), y.view());
     double difference = 0.0;
     for (int64_t i = 0; i < y.size(); ++i)

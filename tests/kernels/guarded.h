@@ -31,7 +31,7 @@ class Guarded {
     Rng rng(seed);
     fill([&] { return static_cast<float>(rng.normal()); });
   }
-  // Integers of [-limit, limit]: small sums of products are exact in f32 and bf16.
+  // Fills in integers of [-limit, limit]: small sums of products are exact in f32 and bf16.
   void fill_integers(uint64_t seed, int limit) {
     Rng rng(seed);
     fill([&] { return static_cast<float>(static_cast<int>(rng.below(2 * limit + 1)) - limit); });

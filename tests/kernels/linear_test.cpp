@@ -1,4 +1,4 @@
-// Every entry of the list that this machine can run, against the reference.
+// Every way to run a linear on this machine, against the reference.
 #include <gtest/gtest.h>
 
 #include <bit>
@@ -20,12 +20,12 @@ ComputeType compute_type(const LinearImpl& impl) {
   return ComputeType::kInt8;
 }
 
-// What the weights of a test must follow: the kernels of 2:4 run nothing else.
+// Pattern that the weights of a test must follow: the kernels of 2:4 run nothing else.
 Pattern pattern_of(const LinearImpl& impl) {
   return impl.accepts({kDense, compute_type(impl), 1, 1}) ? kDense : k2of4;
 }
 
-// Which columns of a group of four group number `g` may keep: all places of two, one and none come in turn.
+// Returns whether group `g` may keep a column of its four: all places of two, one and none come in turn.
 bool kept(int64_t g, int64_t column) {
   constexpr unsigned kMasks[] = {0x3, 0x5, 0x9, 0x6, 0xa, 0xc, 0x1, 0x2, 0x4, 0x8, 0x0};
   return (kMasks[g % 11] >> column & 1u) != 0;
@@ -80,7 +80,7 @@ std::vector<Shape> ragged_shapes() {
   return shapes;
 }
 
-// Around every tile size of the kernels: 1..9, 14, 16, 28, 32, 64.
+// Token counts around every tile size of the kernels: 1..9, 14, 16, 28, 32, 64.
 std::vector<int64_t> token_counts(const Shape& shape) {
   if (shape.out * shape.in > 100000) return {1, 4, 8, 15, 33};
   if (shape.out == 17 || shape.in == 65) {
@@ -253,8 +253,8 @@ TEST(Linear, StacksWeights) {
   }
 }
 
-// The same bits alone and in a batch. Within rounding through tile products, and where many tokens take a
-// widened panel of another kernel.
+// A token has the same bits alone and in a batch. It differs by rounding through tile products, and where
+// many tokens take a widened panel of another kernel.
 TEST(Linear, ATokenDoesNotDependOnItsBatch) {
   for (const LinearImpl& impl : linear_impls()) {
     if (impl.needs > detected_isa()) continue;
@@ -365,7 +365,7 @@ TEST(Linear, PacksEveryEncoding) {
   }
 }
 
-// What a calibration has chosen is what runs: codes of int8 weights, 127 among them or not, and their scales.
+// Calibrated int8 weights run as they are: their codes, 127 among them or not, and their scales.
 TEST(Linear, KeepsTheCodesOfInt8Weights) {
   constexpr int64_t kRows = 19;
   constexpr int64_t kCols = 72;

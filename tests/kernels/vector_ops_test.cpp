@@ -1,4 +1,4 @@
-// Every table that this machine can run, against the reference table.
+// Every table of vector operations that this machine can run, against the reference table.
 #include "kernels/cpu/vector_ops.h"
 
 #include <gtest/gtest.h>
@@ -118,7 +118,7 @@ TEST(VectorOps, LayerNorm) {
   for_each([](const VectorOps& ops, int64_t n) {
     Guarded x(1, n, test::kPoison);
     x.fill_normal(1);
-    for (int64_t i = 0; i < n; ++i) x.data()[i] += 0.5f;  // a mean worth taking away
+    for (int64_t i = 0; i < n; ++i) x.data()[i] += 0.5f;  // a mean that matters
     Guarded weight(1, n, test::kPoison);
     weight.fill_normal(2);
     Guarded bias(1, n, test::kPoison);
