@@ -41,7 +41,7 @@ TEST(AllocateWidths, ACheapFarStepIsNotHiddenBehindADearNearOne) {
 }
 
 TEST(AllocateWidths, TakesTheStepsOfOneCurveInOrder) {
-  // Convex: 0.01, then 0.03 a unit; the other 0.02.
+  // The first curve is convex: 0.01, then 0.03 a unit. The second costs 0.02 a unit.
   const std::vector<WidthCurve> curves = {{1, {100, 50, 20}, {0.0, 0.5, 1.4}}, {1, {100, 50}, {0.0, 1.0}}};
   EXPECT_EQ(allocate_widths(curves, 40, 1), (Widths{60, 100}));
   EXPECT_EQ(allocate_widths(curves, 70, 1), (Widths{50, 80}));
@@ -50,7 +50,7 @@ TEST(AllocateWidths, TakesTheStepsOfOneCurveInOrder) {
 }
 
 TEST(AllocateWidths, RemovesEnoughAtTheLeastLoss) {
-  // Against all combinations, at widths that the hulls go through.
+  // All combinations are compared, at widths that the hulls go through.
   const std::vector<WidthCurve> curves = {{3, {40, 30, 20, 10}, {0.0, 0.1, 0.3, 0.9}},
                                           {7, {40, 30, 20, 10}, {0.0, 0.2, 0.5, 1.0}},
                                           {5, {40, 30, 20, 10}, {0.0, 0.01, 0.5, 2.0}}};

@@ -28,11 +28,11 @@ inline CalibrationSet random_calibration(int64_t sequences, int64_t seqlen, int6
   return set;
 }
 
-// What the reader of the stream of stage `wanted` sees on the calibration tokens, (tokens, stream_columns),
-// and what the stage makes of it.
+// Signals of stage `wanted` on the calibration tokens: `stream`, the input of its stream's reader, (tokens,
+// stream_columns), and `branch`, the output of its branch.
 struct StageSignals {
   Matrix<float> stream;
-  Matrix<float> branch;  // (tokens, width): what the branch adds to the residual stream
+  Matrix<float> branch;  // (tokens, width): output of the branch to the residual stream
   Matrix<double> gram;
 };
 

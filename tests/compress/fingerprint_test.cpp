@@ -1,4 +1,4 @@
-// Whether an interrupted run may be continued, and what is said when it may not.
+// Continuing interrupted runs: when it is refused, and with what message.
 #include "compress/resume/fingerprint.h"
 
 #include "support/expect_error.h"

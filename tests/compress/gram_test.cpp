@@ -20,10 +20,10 @@ Matrix<float> random_f32(int64_t rows, int64_t cols, uint64_t seed) {
   return m;
 }
 
-// Σ |a·b| of what an entry sums up: rounding is a share of it.
+// Compares sums. The tolerance is a share of Σ |a·b| of what an entry sums up.
 void expect_sums(MatrixView<const float> x, MatrixView<const float> y, const double* weights, double before,
                  MatrixView<const double> got) {
-  const double share = 3 * 0x1p-18;  // of two rests, and of rounding each
+  const double share = 3 * 0x1p-18;  // lost by two rests, and by rounding each
   for (int64_t i = 0; i < x.cols; ++i)
     for (int64_t j = 0; j < y.cols; ++j) {
       double sum = before;

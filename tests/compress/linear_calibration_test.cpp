@@ -11,9 +11,9 @@
 namespace pare::test {
 namespace {
 
-// What the solver is asked, and what it answers.
+// Questions to the solver, and its answers.
 struct Script {
-  std::vector<Role> roles;         // that it takes; empty: all
+  std::vector<Role> roles;         // roles that the solver takes; empty: all
   std::vector<std::string> calls;  // "see q k v", "reorder o", "solve o"
   std::function<void(const CalibratedInput&)> see;
   std::function<std::vector<int64_t>(Stage&, const CalibratedInput&)> reorder;
@@ -64,7 +64,7 @@ std::vector<TinyModelOptions> every_design() {
           post_norm_like()};
 }
 
-// Edits one stage after the other; the walk goes on behind each.
+// Edits one stage after the other; the walk moves behind each.
 struct Rehearsal {
   Rehearsal(const Model& of, Script& script, const LinearCalibrationOptions& options = {})
       : model(of), editor(calibration(script, options, model, set, area)) {
@@ -75,7 +75,7 @@ struct Rehearsal {
     return editor->edit(stage_at(model, index), {index, block}, {walk, nullptr}, advance, report);
   }
   size_t stages() const { return model.blocks.size() * model.blocks.front().stages.size(); }
-  // What a stage makes of the stream x of the walk.
+  // Returns the output of a stage for the stream x of the walk.
   Matrix<float> run(const Stage& stage, const Matrix<float>& x) const {
     Matrix<float> all;
     for (int64_t s = 0; s < walk.sequences(); ++s) {
@@ -95,12 +95,12 @@ struct Rehearsal {
   Report report;
 };
 
-// Rows that each signal that linears read shows when a stage runs, over all sequences.
+// Counts the rows of each signal that linears read when a stage runs, over all sequences.
 std::map<Signal, Matrix<float>> signals_in(CalibrationWalk& walk, const Stage& stage) {
   std::map<Signal, Matrix<float>> signals;
   std::map<Signal, int64_t> seen;
   const Observer observer = [&](Signal signal, const Activation& activation) {
-    if (signal == Signal::kBranchOutput) return;  // comes once for each branch
+    if (signal == Signal::kBranchOutput) return;  // shown once for each branch
     const HostRows host = download(activation);
     const MatrixView<const float> x = host.view();
     Matrix<float>& all = signals[signal];
@@ -178,7 +178,7 @@ TEST(LinearCalibration, ShowsTheGramMatrixAndTheRowsOfEachInput) {
   }
 }
 
-// Something else than the weight has been, as bf16.
+// Returns another weight than the linear's, as bf16.
 Weight changed(const CalibratedLinear& linear) {
   Matrix<float> values = decode(linear.weight());
   for (int64_t i = 0; i < values.size(); ++i) values.data()[i] *= i % 3 == 0 ? 0.5f : 0.9f;
@@ -203,7 +203,7 @@ TEST(LinearCalibration, LeavesTheWalkBehindTheChangedStage) {
         const Stage stage = rehearsal.edit(s);
         const Matrix<float> expected = rehearsal.run(stage, before);
         EXPECT_LT(relative_difference(expected.view(), stream_of(rehearsal.walk).view()), tolerance()) << s;
-        // It is another function.
+        // The edited stage is another function than the dense one.
         const Matrix<float> dense = rehearsal.run(stage_at(rehearsal.model, s), before);
         EXPECT_GT(relative_difference(dense.view(), expected.view()), 1e-3) << s;
         for_each_linear(stage, [&](Role role, const Linear& linear) {
@@ -347,7 +347,7 @@ TEST(LinearCalibration, TargetsBringTheStreamBack) {
   }
 }
 
-// What a pass that rounds weights does: a grid for each row, the sweep of GPTQ, targets that make up for
+// A pass that rounds weights uses a grid for each row, the sweep of GPTQ, and targets that make up for
 // earlier errors.
 TEST(LinearCalibration, ServesASolverThatRoundsToAGrid) {
   for (const TinyModelOptions& like : every_design()) {

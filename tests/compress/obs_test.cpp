@@ -41,7 +41,7 @@ void expect_near(const Matrix<double>& got, const Matrix<double>& expected) {
 
 double rounded(double value, double step) { return step * std::nearbyint(value / step); }
 
-// What GPTQ does with a grid that is given: 160 columns are two blocks.
+// GPTQ with a grid that is given: 160 columns are two blocks.
 TEST(ObsSweep, RoundsToAGrid) {
   const Matrix<double> gram = random_gram(160, 3);
   const Matrix<double> weight = random_f64(3, 160, 4);

@@ -103,7 +103,7 @@ TEST(WriteCompressed, AFullDiskLeavesNothingBehind) {
   rlimit old_limit{};
   ASSERT_EQ(getrlimit(RLIMIT_FSIZE, &old_limit), 0);
   const auto old_handler = std::signal(SIGXFSZ, SIG_IGN);
-  // Too small for the tokenizer; for the weights.
+  // File sizes are limited: too small for the tokenizer, then for the weights.
   for (const rlim_t size : {4096u, 100000u}) {
     const rlimit small{size, old_limit.rlim_max};
     ASSERT_EQ(setrlimit(RLIMIT_FSIZE, &small), 0);

@@ -1,4 +1,4 @@
-// What several ranks compute together is what one computes alone, to the bit.
+// Several ranks together compute what one computes alone, to the bit.
 #include <cstring>
 #include <functional>
 #include <mutex>
@@ -61,7 +61,7 @@ TEST(SampleSplit, RefusesRanksThatDoNotShareTheChunks) {
 
 TEST(ChunkSum, DoesNotDependOnTheNumberOfRanks) {
   for (const int64_t sequences : {1, 2, 3, 4, 7, 16}) {
-    // Larger than the pieces in which sums travel.
+    // More rows than fit the pieces in which sums travel.
     constexpr int64_t kRows = 300;
     constexpr int64_t kCols = 500;
     Matrix<double> alone;
@@ -154,7 +154,7 @@ Passes one(std::unique_ptr<Pass> pass) {
   return passes;
 }
 
-// The same on 1, 2 and 4 ranks, on every rank, for numbers of sequences that they share evenly or not.
+// Expects one result on 1, 2 and 4 ranks, on every rank, for numbers of sequences shared evenly or not.
 void expect_the_same(const Model& model, const Passes& passes) {
   for (const int64_t sequences : {8, 3}) {
     const CalibrationSet set = random_calibration(sequences, 40);
@@ -212,7 +212,7 @@ TEST(Ranks, RunSeveralPassesAlike) {
   expect_the_same(make_tiny_model(), passes);
 }
 
-// Another number of ranks goes on with what is there: kept stages travel, activations are made again.
+// Another number of ranks continues the work: kept stages are sent, activations are made again.
 TEST(Ranks, GoOnWithTheWorkOfOthers) {
   const TempDir folder;
   const Model model = make_tiny_model();

@@ -20,9 +20,9 @@ Model sliced_residual(const Model& model, const CalibrationSet& set, const Resid
 
 struct Case {
   Rotation rotation;
-  bool slice_head;  // of the block rotation
+  bool slice_head;  // option of the block rotation
   bool tied;
-  bool keep_tie;  // of a tied model
+  bool keep_tie;  // option of a tied model
   Covariance covariance;
   bool biases;
   TinyModelOptions like = {};
@@ -138,7 +138,7 @@ TEST(SliceResidualModel, KeepsMoreOfTheFunctionWithMoreWidth) {
   }
 }
 
-// W·P or P·W for a projector P (32, 32).
+// Replaces W by W·P or P·W for a projector P (32, 32).
 void project(Weight& weight, const Matrix<double>& projector, bool rows) {
   const Matrix<double> w = decode_f64(weight);
   const Matrix<double> projected =
@@ -263,7 +263,7 @@ Weight shape_only(int64_t rows, int64_t cols) {
   return weight;
 }
 
-// SmolLM2-135M: what the SliceGPT reference makes of it at 25 %, counted from its state dict.
+// SmolLM2-135M as the SliceGPT reference makes it at 25 %, counted from its state dict.
 TEST(ResidualSlicedParameters, MatchesTheReferenceOnSmolLm2) {
   Model model;
   model.config.vocab_size = 49152;

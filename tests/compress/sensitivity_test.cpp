@@ -1,4 +1,4 @@
-// What cutting one stream does to the predictions.
+// The effect of cutting one stream on the predictions.
 #include "compress/slice/sensitivity.h"
 
 #include "compress/calibrated.h"

@@ -190,7 +190,7 @@ int64_t resident_bytes(const std::filesystem::path& file) {
   return kilobytes * 1024;
 }
 
-// Of a model larger than memory every stage is permuted once before any is worked on.
+// Every stage of a model larger than memory is permuted once before any is worked on.
 TEST(Permute, LetsGoOfTheStagesItRead) {
   const TempDir folder;
   save_hf(make_tiny_model({.width = 256, .layers = 4, .head_dim = 64, .intermediate = 1024}), folder.path(),

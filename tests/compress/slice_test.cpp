@@ -46,7 +46,7 @@ std::vector<SliceOptions> every_way(double share) {
           residual_to_target(share, Rotation::kGlobal)};
 }
 
-// Those that a model can go.
+// Returns the ways of slicing that a model can go.
 std::vector<SliceOptions> every_way(double share, const TinyModelOptions& like) {
   std::vector<SliceOptions> ways = every_way(share);
   if (like.design.norm_place != NormPlace::kInput) ways.resize(2);

@@ -182,7 +182,7 @@ TEST(Refit, IsTheLeastSquaresSolution) {
   for (int64_t r = 0; r < 3; ++r)
     for (int64_t c = 0; c < n; ++c)
       if (mask.keeps(r, c)) {
-        EXPECT_NEAR(gradient(r, c) / largest, 0.0, 1e-5);  // its products are in f32
+        EXPECT_NEAR(gradient(r, c) / largest, 0.0, 1e-5);  // products of the refit are in f32
       }
   EXPECT_TRUE(follows(values, mask));
 }

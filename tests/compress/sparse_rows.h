@@ -28,7 +28,7 @@ inline Matrix<double> random_gram(int64_t n, uint64_t seed) {
   return gram;
 }
 
-// Whether exactly N of M values of every group are kept, and all others are +0.
+// Returns whether exactly N of M values of every group are kept, and all others are +0.
 inline bool follows(const Matrix<double>& values, const Mask& mask) {
   for (int64_t r = 0; r < mask.rows; ++r) {
     for (int64_t g = 0; g < mask.groups_per_row(); ++g)

@@ -142,7 +142,7 @@ TEST(Sparsify, MatchingTheModelMakesUpForEarlierErrors) {
   }
 }
 
-// One layer whose branches hardly write anything, among others that do: it is what becomes sparse.
+// The branches of one layer hardly write anything, those of others do: that layer becomes sparse.
 TEST(Sparsify, ABudgetOfBytesIsSpentWherePredictionsSuffer) {
   Model dense = make_tiny_model({.layers = 3});
   for (Stage& stage : dense.blocks[1].stages)
@@ -164,7 +164,7 @@ TEST(Sparsify, ABudgetOfBytesIsSpentWherePredictionsSuffer) {
       if (!patterns[s].dense()) sparse.push_back(static_cast<int>(s));
     return sparse;
   };
-  // A sixth of the stages' bytes, and hardly more, is what the quiet layer can give.
+  // The quiet layer can give a sixth of the stages' bytes, and hardly more.
   EXPECT_EQ(stages_of(1.0), std::vector<int>{});
   EXPECT_EQ(stages_of(0.99).size(), 1u);
   const std::vector<int> first = stages_of(0.93);
@@ -260,7 +260,7 @@ TEST(RunPasses, EditsStagesInOneWalkUnlessTheSecondPassNeedsTheWholeFirst) {
   slicing.value = false;  // an output that is corrected has other roundings than one that is run again
   slicing.round_interval = 4;
   SparsifyOptions sparse = with_method(SparseMethod::kSparseGpt);
-  // In the last stage: no sparse linear is before a cut, so one walk must give what two give.
+  // Targets are in the last stage: no sparse linear is before a cut, so one walk must give what two give.
   sparse.targets = {R"(layers\.1\.(gate|up|down))"};
   for (const bool matched : {false, true}) {
     sparse.match = matched ? MatchOutput::kModel : MatchOutput::kLayer;

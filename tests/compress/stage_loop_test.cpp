@@ -1,4 +1,4 @@
-// Loops over stages that are interrupted and go on.
+// Loops over stages that are interrupted and continued.
 #include "compress/walk/stage_loop.h"
 
 #include <stdexcept>
@@ -31,7 +31,7 @@ struct Interrupted : std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-// What a loop has done: "start", "take 0", "work 1", …
+// Actions of a loop: "start", "take 0", "work 1", …
 using Deeds = std::vector<std::string>;
 
 // A loop that doubles two counters and adds one in every stage. Stops before it records stage `stop`.

@@ -188,7 +188,7 @@ TEST_P(Streams, DeadNeuronsGoFirstAndCostNothing) {
             1e-5);
   const Matrix<float> kept = decode(std::get<Mlp>(cut.stage.branches[0]).gate.weight);
   const Matrix<float> gate = decode(mlp.gate.weight);
-  int64_t row = 0;  // the others, in their old order
+  int64_t row = 0;  // row of each neuron that is kept, in the old order
   for (int64_t r = 0; r < gate.rows(); ++r) {
     if (std::find(dead.begin(), dead.end(), r) != dead.end()) continue;
     EXPECT_TRUE(std::equal(gate.row(r), gate.row(r) + gate.cols(), kept.row(row))) << r;
@@ -258,7 +258,7 @@ Model cut_streams(const Model& model, const CalibrationSet& set, const std::vect
   return edit_stages(model, set, editors, area, report);
 }
 
-// Whatever stands around them: norms behind the branches or the sums, norms of queries and keys.
+// Norms may stand behind the branches or the sums, and on queries and keys.
 TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
   const CalibrationSet set = random_calibration(4, 48);
   for (const TinyModelOptions& like :
@@ -290,7 +290,7 @@ TEST(StreamCuts, FullWidthIsExactInEveryDesign) {
   }
 }
 
-// What a later cut sees is the stream behind the cut stage, whether that was corrected or ran again.
+// A later cut sees the stream behind the cut stage, whether that was corrected or ran again.
 TEST(StreamCuts, LaterCutsSeeTheEarlierOnesInEveryDesign) {
   const CalibrationSet set = random_calibration(4, 48);
   for (const TinyModelOptions& like : {TinyModelOptions{}, olmo2_like(), post_norm_like()}) {
@@ -300,7 +300,7 @@ TEST(StreamCuts, LaterCutsSeeTheEarlierOnesInEveryDesign) {
       Report report;
       return cut_streams(model, set, widths, report);
     };
-    // Both at once, and the second on the result of the first.
+    // The streams are cut both at once, and the second on the result of the first.
     const Model both = cut({5, 48, 8, 30}, dense);
     const Model first = cut({5, 48, 8, 48}, dense);
     const Model second = cut({5, 48, 8, 30}, first);
