@@ -40,7 +40,8 @@ TEST_P(BlockEncodings, DecodeRangesOfARow) {
   const Matrix<float> values = decode(weight);
   std::vector<float> part(static_cast<size_t>(info.block_values));
   for (int64_t block = 0; block < weight.cols / info.block_values; ++block) {
-    decode_values(weight.format.encoding, weight.data + block * info.block_bytes, info.block_values, part.data());
+    decode_values(weight.format.encoding, weight.data + block * info.block_bytes, info.block_values,
+                  part.data());
     EXPECT_TRUE(std::equal(part.begin(), part.end(), values.row(0) + block * info.block_values));
   }
 }

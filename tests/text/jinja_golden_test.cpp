@@ -1,4 +1,5 @@
-// Templates against what jinja2 makes of them as transformers configures it (tools/goldens/make_jinja_goldens.py).
+// Templates against what jinja2 makes of them as transformers configures it
+// (tools/goldens/make_jinja_goldens.py).
 #include <gtest/gtest.h>
 
 #include "base/json.h"
