@@ -9,13 +9,13 @@ namespace {
 constexpr std::string_view kAnswer = "PROBEANSWER";
 constexpr std::string_view kQuestion = "PROBEQUESTION";
 constexpr std::string_view kSpace = " \t\r\n";
-constexpr size_t kMinTextBytes = 4;  // of an end that is a text: a shorter one would cut answers
+constexpr size_t kMinTextBytes = 4;  // fewest bytes of an end that is a text: a shorter one would cut answers
 
 Json message(const char* role, std::string_view content) {
   return Json::object({{"role", role}, {"content", std::string(content)}});
 }
 
-// What the template writes behind an answer, up to the next question or the end. Empty where it refuses.
+// Returns what the template writes behind an answer, up to the next question or the end. Empty if it refuses.
 std::string behind_answer(const ChatTemplate& chat, bool asked_again) {
   ChatInput input;
   input.messages = Json::array({message("user", "PROBE"), message("assistant", kAnswer)});
@@ -34,7 +34,7 @@ std::string behind_answer(const ChatTemplate& chat, bool asked_again) {
 
 bool is_space(std::string_view text) { return text.find_first_not_of(kSpace) == std::string_view::npos; }
 
-// The longest added token that the text begins with behind white space.
+// Returns the longest added token that the text begins with behind white space.
 const AddedToken* first_token(const Tokenizer& tokenizer, std::string_view text) {
   text.remove_prefix(std::min(text.find_first_not_of(kSpace), text.size()));
   const AddedToken* found = nullptr;

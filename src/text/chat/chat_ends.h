@@ -1,4 +1,4 @@
-// What ends an answer, as a chat template has it.
+// Ends of an answer, read from a chat template.
 #pragma once
 
 #include <cstdint>

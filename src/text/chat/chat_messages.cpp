@@ -8,7 +8,7 @@
 namespace pare {
 namespace {
 
-constexpr size_t kMaxFields = 64;  // of a message, whose fields are looked for one by one
+constexpr size_t kMaxFields = 64;  // fields of a message; each is looked for one by one
 constexpr std::array<const char*, 3> kThoughts = {"reasoning_content", "thinking", "reasoning"};
 
 // The text of a part of a content, or null.
@@ -112,7 +112,7 @@ void parse_arguments(Json& messages) {
         Json parsed = parse_json(arguments->get_ref<const std::string&>(), "arguments");
         if (parsed.is_object()) *arguments = std::move(parsed);
       } catch (const Error&) {
-        continue;  // a model may have written what is no JSON: it stays the text that it is
+        continue;  // text of a model that is no JSON stays as it is
       }
     }
   }

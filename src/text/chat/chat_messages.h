@@ -12,12 +12,12 @@ namespace pare {
 // content that is neither a text nor a list of parts, and kUnsupported for parts that are no text.
 Json checked_messages(const Json& messages);
 
-// Contents that are lists of parts become texts, joined by line breaks.
+// Makes texts of contents that are lists of parts, joined by line breaks.
 void join_parts(Json& messages);
-// Contents that are texts become lists of one part.
+// Makes lists of one part of contents that are texts.
 void wrap_texts(Json& messages);
 void rename_role(Json& messages, std::string_view from, std::string_view to);
-// Arguments of tool calls that are an object's JSON in a text become the object.
+// Parses arguments of tool calls that are an object's JSON in a text.
 void parse_arguments(Json& messages);
 // Adds to the last message's text, or to the last of its texts; throws kInvalid when it has none.
 void append_to_last(Json& messages, std::string_view text);

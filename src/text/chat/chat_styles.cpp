@@ -19,7 +19,7 @@ constexpr std::string_view kLlama3 = R"(
 {%- endfor %}
 {%- if add_generation_prompt %}{{ '<|start_header_id|>assistant<|end_header_id|>\n\n' }}{% endif %})";
 
-// The system message stands in the first user's, between marks.
+// Template in which the system message stands in the first user's, between marks.
 constexpr std::string_view kLlama2 = R"(
 {%- set system = '' %}
 {%- if messages[0].role == 'system' %}

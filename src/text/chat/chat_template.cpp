@@ -71,7 +71,7 @@ Json message(const char* role, Json content) {
   return Json::object({{"role", role}, {"content", std::move(content)}});
 }
 
-// A call of a tool and what came of it.
+// A tool call and its result.
 Json probe_call(Json arguments) {
   Json function = Json::object({{"name", "probe"}, {"arguments", std::move(arguments)}});
   Json call = Json::object({{"id", "probe0000"}, {"type", "function"}, {"function", std::move(function)}});
@@ -126,7 +126,7 @@ const ChatTemplate::Program& ChatTemplate::program_for(const ChatInput& input) c
 
 ChatTemplate::Needs ChatTemplate::probe(const JinjaTemplate& code) const {
   constexpr const char* kText = "PROBE";
-  // What the template makes of messages; empty where it refuses.
+  // Returns what the template writes for messages; empty where it refuses.
   const auto written = [&](const Json& messages) -> std::string {
     try {
       return text_of(run(code, messages, {}));
@@ -134,7 +134,7 @@ ChatTemplate::Needs ChatTemplate::probe(const JinjaTemplate& code) const {
       return {};
     }
   };
-  // A list that is printed as such shows its keys.
+  // A list that is printed as it is shows its keys.
   const auto writes = [&](const Json& content) {
     const std::string text = written(Json::array({message("user", content)}));
     const auto has = [&](std::string_view part) { return text.find(part) != std::string::npos; };
@@ -176,7 +176,7 @@ JinjaValue ChatTemplate::variables_of(const Json& messages, const ChatInput& inp
 
 std::vector<JinjaSpan> ChatTemplate::run(const JinjaTemplate& code, const Json& messages,
                                          const ChatInput& input) const {
-  const JinjaMeter meter(size_t{kLimits.memory_bytes}, size_t{kLimits.steps});  // of the variables
+  const JinjaMeter meter(size_t{kLimits.memory_bytes}, size_t{kLimits.steps});  // for the variables
   try {
     return code.render(variables_of(messages, input), {.limits = kLimits, .now = input.now});
   } catch (const JinjaFault& fault) {

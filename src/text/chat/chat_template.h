@@ -14,14 +14,14 @@
 
 namespace pare {
 
-// Where a written conversation ends.
+// Places where a written conversation can end.
 enum class ChatEnding {
   kAnswer,     // where a new answer begins, behind the template's generation prompt
   kContinued,  // inside the last message, which the model goes on with
   kClosed      // behind the last message
 };
 
-// What a template is run with, as the API and transformers have it.
+// Input of a template, as the API and transformers have it.
 struct ChatInput {
   Json messages = Json::array();  // objects, each with a "role"
   Json tools;                     // a list, or null
@@ -31,7 +31,7 @@ struct ChatInput {
   std::optional<std::tm> now;  // local time; nothing: the clock
 };
 
-// How an input ends when nothing else is asked for: a last message of the assistant that has a text goes on.
+// Returns the ending by default: a last message of the assistant that has a text is continued.
 ChatEnding natural_ending(const Json& messages);
 
 // The origins of the parts of a written conversation: kTemplateOrigin, the index of a message, or, behind the
@@ -55,16 +55,16 @@ class ChatTemplate {
   const std::map<std::string, std::string>& tokens() const { return tokens_; }
 
  private:
-  // What a template can be given.
+  // Properties of a template, found by probing: which messages and arguments it can be given.
   struct Needs {
     bool takes_text = true;
     bool takes_parts = false;
-    bool parses_arguments = false;  // of calls, which are to be objects then
-    bool takes_developer = true;    // the role; else it is "system"
+    bool parses_arguments = false;  // arguments of calls must be objects
+    bool takes_developer = true;    // knows the role "developer"; else such a message is "system"
   };
   struct Program {
     std::optional<JinjaTemplate> code;
-    std::optional<Error> error;  // why there is no code
+    std::optional<Error> error;  // the reason why there is no code
     Needs needs;
   };
 

@@ -8,13 +8,13 @@ namespace {
 
 constexpr size_t kSeenBytes = 1 << 18;
 constexpr size_t kSeenRecords = 32;
-constexpr size_t kFewestRecords = 3;  // of a table, its names among them
+constexpr size_t kFewestRecords = 3;  // records of the smallest table, its line of names included
 constexpr size_t kMaxName = 64;
 constexpr char kDelimiters[] = {',', '\t', ';'};
 
 struct Record {
   std::vector<std::string_view> fields;  // without the quotes around them
-  bool quoted = false;                   // one of them
+  bool quoted = false;                   // true if one of the fields is
 };
 
 // Takes records off the start of a text.
@@ -46,7 +46,7 @@ class RecordReader {
     return taken;
   }
 
-  // Up to the delimiter or the end of the line, which is left.
+  // Reads up to the delimiter or the end of the line, and leaves it.
   std::string_view bare() {
     was_quoted_ = false;
     const char ends[] = {delimiter_, '\n'};
@@ -101,7 +101,7 @@ std::optional<DelimitedTable> table_of(std::string_view text, char delimiter) {
   bool quoted = false;
   while (!reader.at_end() && records < kSeenRecords) {
     const std::optional<Record> record = reader.next();
-    // The last one may be cut.
+    // The last record may be cut off by the end of the text.
     if (reader.at_end() && seen.size() < text.size()) break;
     if (!record || record->fields.size() != names->fields.size()) return std::nullopt;
     quoted = quoted || record->quoted;

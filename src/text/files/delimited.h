@@ -10,7 +10,7 @@ namespace pare {
 
 struct DelimitedTable {
   char delimiter = ',';
-  std::vector<std::string> columns;  // their names
+  std::vector<std::string> columns;  // names of the columns
 };
 
 // The table that a text is, by how it begins: a line of names, then records of as many fields, separated by

@@ -26,7 +26,7 @@ std::vector<int32_t> document_ids(const Tokenizer& tokenizer, const Documents& d
 // the vocabulary does not have (bytes from 0x80 on; ASCII characters are tokens of their own).
 double unknown_share(const Tokenizer& tokenizer, std::span<const int32_t> ids);
 
-// From these shares on a text is warned of, or refused. Of a book in 11 languages, a tokenizer made mainly
+// Shares from which on a text is warned of, or refused. Of a book in 11 languages, a tokenizer made mainly
 // for English (SmolLM2) spells at most 30 % of the ids as bytes, 48 % of nothing but Chinese characters and
 // 67 % of nothing but emoji; a SentencePiece vocabulary of 32,000 with byte fallback 6 %, 5 % and 55 %. Of
 // random characters both spell 94 % and more.

@@ -10,9 +10,9 @@ namespace pare {
 
 struct Documents {
   std::vector<std::string> texts;  // none is empty
-  bool records = false;            // of a data set; else it is one text as it stands
-  std::string source;              // what messages call it
-  std::string sha256;              // of the text that held them, unpacked and without a byte order mark
+  bool records = false;            // true: records of a data set; false: one text as it stands
+  std::string source;              // name of the text in messages
+  std::string sha256;              // hash of the text that held the documents, unpacked and without BOM
 };
 
 // A text that begins with a JSON object is lines of JSON, one that begins with a list of objects is one JSON

@@ -7,7 +7,7 @@ namespace {
 
 constexpr std::string_view kJsonSpace = " \t\r\n";
 
-// Whether a line ends in the middle of a record, as indented JSON does.
+// Returns whether a line ends in the middle of a record, as indented JSON does.
 bool goes_on(std::string_view line) {
   const size_t first = line.find_first_not_of(kJsonSpace);
   const size_t last = line.find_last_not_of(kJsonSpace);

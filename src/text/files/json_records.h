@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// Whether a text begins as a list of objects does, or is an empty list: such a text is JSON as a whole.
+// Returns whether a text begins as a list of objects does, or is an empty list: it is JSON as a whole then.
 bool is_json_list(std::string_view text);
 
 // Calls `take` with every record and where it stands ("WHAT:LINE" or "WHAT: record N") until it returns

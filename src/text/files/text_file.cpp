@@ -28,7 +28,7 @@ constexpr std::string_view kUtf32 = "convert it: iconv -f UTF-32 -t UTF-8 FILE >
 constexpr std::string_view kExtract = "extract its text";
 constexpr std::string_view kNoText = "a text is expected here";
 
-// The longer of two that begin alike stands first.
+// The longer of two names that begin alike stands first.
 constexpr Signature kSignatures[] = {
     {"PAR1"sv, {"Parquet", kColumns}},
     {"ARROW1"sv, {"Arrow", kColumns}},
@@ -55,13 +55,13 @@ constexpr Signature kSignatures[] = {
      {"a Git LFS pointer", "the text itself was not fetched: git lfs pull, or download the file"}},
 };
 
-// UTF-16 and UTF-32 without a byte order mark: of ASCII letters every second byte, or three of four, are NUL.
+// Detects UTF-16 and UTF-32 without a BOM: of ASCII letters every second byte, or three of four, are NUL.
 ForeignFormat wide_characters(std::string_view bytes) {
   const std::string_view start = bytes.substr(0, 4096);
   std::array<size_t, 4> nuls{};
   for (size_t i = 0; i < start.size(); ++i)
     if (start[i] == '\0') ++nuls[i % 4];
-  const size_t all = start.size() / 4;  // of each place
+  const size_t all = start.size() / 4;  // bytes at each place
   const auto mostly = [&](size_t place) { return all > 0 && nuls[place] > all * 3 / 4; };
   const auto hardly = [&](size_t place) { return nuls[place] < all / 4 + 1; };
   if (mostly(1) && mostly(2) && (mostly(0) != mostly(3))) return {"UTF-32 text", kUtf32};

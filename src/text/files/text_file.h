@@ -10,8 +10,8 @@ namespace pare {
 
 inline constexpr uint64_t kMaxTextBytes = (uint64_t{1} << 31) - 1;
 
-// What a file of another format is called, by the bytes it begins with, and how its text is got at; empty
-// when they are no format's.
+// Name of the format that begins with these bytes, and advice on how to get at its text. Both are empty when
+// the bytes begin no known format.
 struct ForeignFormat {
   std::string_view name;
   std::string_view advice;

@@ -11,7 +11,7 @@
 namespace pare {
 namespace {
 
-// A method that was not called at once.
+// A method that is not called at once: an object that can be called later.
 class BoundMethod : public JinjaObject {
  public:
   BoundMethod(JinjaValue self, JinjaMethod method) : self_(std::move(self)), method_(method) {}
@@ -53,7 +53,7 @@ JinjaValue char_value(const JinjaString& text, JinjaInt index) {
   return JinjaValue::string(text.slice(pos, python_char_at(text.text(), pos).end));
 }
 
-// value[argument] of Python, nothing where it would raise.
+// Returns value[argument] as Python does, nothing where Python would raise.
 std::optional<JinjaValue> own_item(const JinjaValue& value, const JinjaValue& argument) {
   if (value.is_dict()) {
     if (!jinja_hashable(argument)) return std::nullopt;
@@ -75,7 +75,7 @@ std::optional<JinjaValue> own_item(const JinjaValue& value, const JinjaValue& ar
   return items[static_cast<size_t>(index)];
 }
 
-// Which indices a slice of so many items takes: CPython's PySlice_AdjustIndices.
+// Returns which indices a slice of so many items takes: CPython's PySlice_AdjustIndices.
 struct SliceRange {
   int64_t start, stop, step;
 };

@@ -91,7 +91,7 @@ JinjaValue float_operation(JinjaOperator op, double a, double b) {
       return JinjaValue::real(a / b);
     case JinjaOperator::kFloorDiv: {
       if (b == 0) jinja_fault("float floor division by zero");
-      // As CPython does: exact where a / b would round up to the next integer.
+      // Divides as CPython does: exact where a / b would round up to the next integer.
       const double quotient = (a - float_modulo(a, b)) / b;
       if (quotient == 0) return JinjaValue::real(std::copysign(0.0, a / b));
       const double floor = std::floor(quotient);

@@ -50,8 +50,8 @@ struct JinjaExpr {
   Kind kind = Kind::kConst;
   int line = 0;
   int height = 1;
-  int name = -1;     // of kName: its symbol
-  std::string text;  // of attributes, filters and tests: their name
+  int name = -1;     // symbol of a kName
+  std::string text;  // name of an attribute, filter or test
   JinjaValue value;
   std::vector<JinjaExprPtr> children;
   JinjaCallArgs args;
@@ -61,11 +61,11 @@ struct JinjaExpr {
   JinjaTest test = nullptr;
 };
 
-// Where a value goes: a name, an attribute of a namespace, or several of them.
+// Target of an assignment: a name, an attribute of a namespace, or several of them.
 struct JinjaTarget {
   int line = 0;
   int name = -1;          // symbol
-  std::string attribute;  // of the namespace `name`; empty: the name itself
+  std::string attribute;  // attribute of the namespace `name`; empty: the name itself
   bool is_tuple = false;
   std::vector<JinjaTarget> parts;
 };
@@ -74,9 +74,9 @@ struct JinjaStatement;
 using JinjaBody = std::vector<JinjaStatement>;
 
 struct JinjaMacro {
-  std::string name;                                     // empty: of a call block
-  std::vector<std::pair<std::string, int>> parameters;  // and their symbols
-  std::vector<JinjaExprPtr> defaults;                   // of the last parameters
+  std::string name;                                     // empty in a call block
+  std::vector<std::pair<std::string, int>> parameters;  // names and their symbols
+  std::vector<JinjaExprPtr> defaults;                   // default values of the last parameters
   JinjaBody body;
   bool uses_caller = false;
   bool uses_kwargs = false;
@@ -95,7 +95,7 @@ struct JinjaStatement {
     kMacro,        // target = macro
     kCallBlock,    // exprs[0] with macro as caller
     kFilterBlock,  // exprs[0] of bodies[0]
-    kScope,        // bodies[0]
+    kScope,        // bodies[0] in a scope of its own
     kBreak,
     kContinue
   };
@@ -111,7 +111,7 @@ struct JinjaStatement {
 
 struct JinjaProgram {
   JinjaBody body;
-  std::vector<std::string> names;  // of symbols
+  std::vector<std::string> names;  // by symbol
   // The symbols of names that the interpreter itself sets.
   int loop = -1, caller = -1, kwargs = -1, varargs = -1;
 };

@@ -14,10 +14,10 @@ namespace pare {
 using JinjaFilter = JinjaValue (*)(const JinjaValue& value, const JinjaArgs& args);
 using JinjaTest = bool (*)(const JinjaValue& value, const JinjaArgs& args);
 
-// Null where there is none of this name.
+// Returns null where there is no filter or test of this name.
 JinjaFilter find_jinja_filter(std::string_view name);
 JinjaTest find_jinja_test(std::string_view name);
-// Says that there is no such filter, or that jinja2 has it and this interpreter lacks it.
+// Message that there is no such filter, or that jinja2 has it and this interpreter lacks it.
 std::string missing_filter_message(std::string_view name);
 
 // range, dict, namespace, …; undefined where there is none of this name. strftime_now reads `now`, else the

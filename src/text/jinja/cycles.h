@@ -12,7 +12,7 @@ class JinjaCyclic {
   virtual ~JinjaCyclic() = default;
   JinjaCyclic(const JinjaCyclic&) = delete;
   JinjaCyclic& operator=(const JinjaCyclic&) = delete;
-  // Lets go of all it holds.
+  // Lets go of everything the object holds.
   virtual void drop() = 0;
 };
 

@@ -11,7 +11,7 @@ namespace pare {
 
 namespace {
 
-constexpr size_t kNameWork = 2;  // of a name that is not the one
+constexpr size_t kNameWork = 2;  // for each name that a search passes by
 
 }  // namespace
 

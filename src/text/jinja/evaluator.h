@@ -35,11 +35,11 @@ class JinjaEvaluator {
   // The whole output. Throws JinjaFault, JinjaRaised.
   JinjaString run();
 
-  // What macros, callers and loops run when they are called, in the scope where they were defined.
+  // Run the bodies of macros, callers and loops, in the scope where they were defined.
   JinjaValue call_macro(const JinjaMacro& macro, const std::shared_ptr<JinjaScope>& closure, JinjaArgs args);
   JinjaValue call_loop(const JinjaStatement& loop, const std::shared_ptr<JinjaScope>& outer,
                        const JinjaValue& iterable, int depth);
-  // Whether a loop's `if` takes an item.
+  // Returns whether a loop's `if` takes an item.
   bool loop_takes(const JinjaStatement& loop, const std::shared_ptr<JinjaScope>& outer,
                   const JinjaValue& item);
 

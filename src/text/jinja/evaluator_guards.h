@@ -1,4 +1,4 @@
-// What the evaluator enters and must leave whatever happens.
+// Guards of the evaluator: each enters a state and leaves it whatever happens.
 #pragma once
 
 #include "text/jinja/evaluator.h"
@@ -23,10 +23,10 @@ class JinjaEvaluator::Deeper {
   JinjaEvaluator& evaluator_;
 };
 
-// Another scope than the current one for a while.
+// Enters another scope than the current one for a while.
 class JinjaEvaluator::InScope {
  public:
-  // A new scope inside `parent`.
+  // Enters a new scope inside `parent`.
   InScope(JinjaEvaluator& evaluator, const std::shared_ptr<JinjaScope>& parent)
       : evaluator_(evaluator),
         before_(std::exchange(evaluator.scope_, std::make_shared<JinjaScope>(parent))) {}
@@ -35,7 +35,7 @@ class JinjaEvaluator::InScope {
   InScope& operator=(const InScope&) = delete;
 
   const std::shared_ptr<JinjaScope>& outer() const { return before_; }
-  // The scope anew, empty.
+  // Replaces the scope by a new, empty one.
   void renew(const std::shared_ptr<JinjaScope>& parent) {
     if (evaluator_.scope_.use_count() == 1) {
       evaluator_.scope_->names.clear();
@@ -49,7 +49,7 @@ class JinjaEvaluator::InScope {
   std::shared_ptr<JinjaScope> before_;
 };
 
-// Output goes to `text` for a while.
+// Sends output to `text` for a while.
 class JinjaEvaluator::Captured {
  public:
   explicit Captured(JinjaEvaluator& evaluator)

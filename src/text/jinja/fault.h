@@ -1,4 +1,4 @@
-// What goes wrong while a template runs, on its way to the evaluator, which knows the line.
+// Errors of a running template, on their way to the evaluator, which knows the line.
 #pragma once
 
 #include <string>
@@ -18,7 +18,7 @@ template <typename... Args>
   throw JinjaFault{ErrorCode::kInvalid, fmt::format(format, std::forward<Args>(args)...)};
 }
 
-// For what Python could do and this interpreter does not.
+// Throws for what Python could do and this interpreter does not.
 template <typename... Args>
 [[noreturn]] void jinja_unsupported(fmt::format_string<Args...> format, Args&&... args) {
   throw JinjaFault{ErrorCode::kUnsupported, fmt::format(format, std::forward<Args>(args)...)};

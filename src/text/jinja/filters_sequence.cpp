@@ -47,7 +47,7 @@ Value ignore_case(Value value) {
   return value.is_string() ? Value::string(python_lower(value.text())) : value;
 }
 
-// What to compare items by: several attributes where their names stand between commas.
+// Key to compare items by: several attributes where their names stand between commas.
 class Key {
  public:
   Key(const Value& attributes, bool case_sensitive, bool several) : case_sensitive_(case_sensitive) {
@@ -200,7 +200,7 @@ Value reverse(const Value& value, const JinjaArgs& args) {
   }
   Values items = jinja_items(value);
   std::reverse(items.begin(), items.end());
-  // reversed() of what has an order is an iterator; of anything else jinja2 makes a list.
+  // reversed() of ordered values is an iterator; of anything else jinja2 makes a list.
   if (value.is_list() && value.items().form == JinjaList::Form::kIterator)
     return Value::list(std::move(items));
   return jinja_iterator(std::move(items));

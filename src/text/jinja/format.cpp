@@ -13,8 +13,8 @@
 namespace pare {
 namespace {
 
-constexpr size_t kReadWork = 8;  // of a byte of a format
-constexpr size_t kNameWork = 4;  // of an argument that is not the one
+constexpr size_t kReadWork = 8;  // for each byte of a format
+constexpr size_t kNameWork = 4;  // for each argument that a search passes by
 
 // Reads a format from left to right.
 struct Reader {
@@ -309,7 +309,7 @@ class Formatter {
   const JinjaArgs& args_;
   size_t next_ = 0;
   bool counted_ = false;   // fields without a number were seen
-  bool numbered_ = false;  // fields with one were
+  bool numbered_ = false;  // fields with a number were seen
 };
 
 }  // namespace

@@ -65,7 +65,7 @@ class Lexer {
     return pos;
   }
 
-  // Where the end of a tag leads, with its sign and what it swallows; kNotFound where none stands at pos.
+  // Returns where the end of a tag leads, with its sign and what it swallows; kNotFound if none is at pos.
   size_t tag_end(size_t pos, std::string_view end, bool block) const {
     if (pos < text_.size() && text_[pos] == '-' && starts(pos + 1, end))
       return skip_space(pos + 1 + end.size());
@@ -75,7 +75,7 @@ class Lexer {
     return block && pos < text_.size() && text_[pos] == '\n' ? pos + 1 : pos;
   }
 
-  // {% raw %} at pos leads where? Its end swallows no newline.
+  // Returns where {% raw %} at pos leads. The end of the tag swallows no newline.
   size_t raw_begin(size_t pos) const {
     pos = word_tag(pos, "raw");
     if (pos == kNotFound) return kNotFound;

@@ -25,14 +25,14 @@ struct JinjaToken {
   };
   Kind kind = Kind::kEnd;
   int line = 1;
-  std::string text;   // of data, names, strings (unescaped) and operators
-  JinjaValue number;  // of kInteger and kFloat
+  std::string text;   // data, names, strings (unescaped) and operators
+  JinjaValue number;  // value of kInteger and kFloat
 };
 
 // Ends with kEnd. Throws kFormat with "line N: ".
 std::vector<JinjaToken> lex_jinja(std::string_view source);
 
-// What a token is called in error messages, in jinja2's words.
+// Returns the name of a token in error messages, in jinja2's words.
 std::string describe_jinja_token(const JinjaToken& token);
 
 }  // namespace pare

@@ -16,8 +16,8 @@ int hex_digit(char c) {
   return lower >= 'a' && lower <= 'f' ? lower - 'a' + 10 : -1;
 }
 
-// jinja2 writes characters beyond ASCII as escapes before it resolves all escapes: a backslash before one of
-// them then escapes that escape's own backslash.
+// jinja2 first writes characters beyond ASCII as escapes, then resolves all escapes: a backslash before such
+// a character escapes the backslash of that new escape.
 std::string ascii_with_escapes(std::string_view text) {
   std::string out;
   for (size_t pos = 0; pos < text.size();) {
@@ -61,7 +61,7 @@ bool is_digit_of(char c, int base) {
   return digit >= 0 && digit < base;
 }
 
-// "digits possibly _ separated": how far they go from pos on.
+// Returns how far "digits possibly _ separated" go from pos on.
 size_t scan_digits(std::string_view text, size_t pos, int base) {
   while (pos < text.size()) {
     if (is_digit_of(text[pos], base)) {

@@ -8,9 +8,9 @@
 
 namespace pare {
 
-// What stands between the quotes of a string, with Python's escapes resolved. Throws JinjaFault.
+// Returns what stands between the quotes of a string, Python's escapes resolved. Throws JinjaFault.
 std::string unescape_jinja_string(std::string_view quoted);
-// How many bytes of `text` are a float, or an integer: 0 if none.
+// Return how many bytes at the start of `text` are a float, or an integer: 0 if none.
 size_t scan_jinja_float(std::string_view text);
 size_t scan_jinja_integer(std::string_view text);
 JinjaValue jinja_float_literal(std::string_view text);

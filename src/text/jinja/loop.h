@@ -17,7 +17,7 @@ class JinjaLoop : public JinjaObject, public std::enable_shared_from_this<JinjaL
 
   // The next item that the loop's `if` takes; nothing at the end.
   std::optional<JinjaValue> advance();
-  // Lets go of all it holds: what outlives its loop only counts.
+  // Lets go of all items: a loop variable that outlives its loop only counts.
   void finish();
 
   std::string type_name() const override { return "LoopContext"; }
@@ -39,9 +39,9 @@ class JinjaLoop : public JinjaObject, public std::enable_shared_from_this<JinjaL
   const JinjaStatement& statement_;
   std::shared_ptr<JinjaScope> outer_;
   std::vector<JinjaValue> items_;
-  size_t position_ = 0;  // of the next item to look at
-  bool filtered_;        // the items from there on must pass the loop's `if`
-  int64_t length_ = -1;  // once known
+  size_t position_ = 0;  // position of the next item to look at
+  bool filtered_;        // items from position_ on must pass the loop's `if`
+  int64_t length_ = -1;  // -1: not known yet
   int depth_;
   int64_t index_ = -1;
   bool finished_ = false;

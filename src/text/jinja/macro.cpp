@@ -12,9 +12,9 @@ std::string quoted_name(const JinjaMacro& macro) {
   return macro.name.empty() ? "None" : python_repr(JinjaString(macro.name)).text();
 }
 
-// The argument of this name, which leaves `args`; null where there is none.
+// Takes the argument of this name out of `args`; null where there is none.
 std::optional<JinjaValue> take(JinjaArgs& args, std::string_view name) {
-  jinja_spend(sizeof(args.keyword[0]) * args.keyword.size());  // the others move up
+  jinja_spend(sizeof(args.keyword[0]) * args.keyword.size());  // the other arguments move up
   const auto found = std::find_if(args.keyword.begin(), args.keyword.end(),
                                   [&](const auto& entry) { return entry.first == name; });
   if (found == args.keyword.end()) return std::nullopt;

@@ -1,4 +1,4 @@
-// What one rendering uses: work, and memory of the values that live.
+// Meter of one rendering: work, and memory of the values that live.
 #pragma once
 
 #include <cstddef>
@@ -9,25 +9,25 @@ namespace pare {
 
 // Bounds what happens on this thread while it lives; meters nest. Beyond a bound a JinjaFault is thrown.
 //
-// Work is counted in bytes that are copied: whatever walks texts or items spends as many as would take as
-// long. That is done by what does the walking: python_char_at reads, JinjaString writes and copies,
-// jinja_find searches, jinja_equal, jinja_less and jinja_hash compare, jinja_items lists. What is built of
+// Work is counted in bytes that are copied: code that walks texts or items spends as many as would take as
+// long. Whoever does the walking spends: python_char_at reads, JinjaString writes and copies,
+// jinja_find searches, jinja_equal, jinja_less and jinja_hash compare, jinja_items lists. Code built of
 // these need not count anything.
 class JinjaMeter {
  public:
-  static constexpr size_t kStep = 64;  // what one operation of the evaluator spends
+  static constexpr size_t kStep = 64;  // work of one operation of the evaluator
 
   JinjaMeter(size_t memory_limit, size_t step_limit);
   ~JinjaMeter();
   JinjaMeter(const JinjaMeter&) = delete;
   JinjaMeter& operator=(const JinjaMeter&) = delete;
 
-  // Null where nothing is bounded.
+  // Returns null where nothing is bounded.
   static JinjaMeter* current() { return current_; }
 
   void take(size_t bytes);
   void give_back(size_t bytes) { used_ -= bytes; }
-  // Throws as take does, takes nothing.
+  // Throws as take does, but takes nothing.
   void require(size_t bytes) const;
   void spend(size_t work) {
     if (work > left_) out_of_steps();
@@ -49,13 +49,13 @@ class JinjaMeter {
 inline void jinja_spend(size_t work) {
   if (JinjaMeter* const meter = JinjaMeter::current()) meter->spend(work);
 }
-// One operation.
+// Spends one operation.
 inline void jinja_step() { jinja_spend(JinjaMeter::kStep); }
 
-// Before a text or list is built that may be larger than what it is made of. `count` times `bytes` must fit;
+// Call before a text or list is built that may be larger than its parts. `count` times `bytes` must fit;
 // writing them is spent.
 void jinja_require_memory(size_t bytes, size_t count = 1);
-// While a text or list grows: its size now must fit. A step.
+// Call while a text or list grows: its size now must fit. Spends a step.
 void jinja_require_room(size_t bytes);
 
 // A part of the current meter's memory, given back when it goes. The meter must outlive it.
@@ -73,7 +73,7 @@ class JinjaCharge {
     std::swap(bytes_, other.bytes_);
     return *this;
   }
-  // What is added is spent, too.
+  // Sets the size of the charge; bytes that are added are spent as work, too.
   void resize(size_t bytes);
 
  private:

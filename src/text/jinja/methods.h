@@ -10,10 +10,10 @@ namespace pare {
 
 using JinjaMethod = JinjaValue (*)(const JinjaValue& self, const JinjaArgs& args);
 
-// Null where the type has no such method or templates may not call it.
+// Returns null where the type has no such method or templates may not call it.
 JinjaMethod find_jinja_method(const JinjaValue& self, std::string_view name);
-// A name that Python knows and the sandbox hides: what would change a list or dict, and what begins with
-// "__".
+// Returns whether Python knows a name that the sandbox hides: methods that would change a list or dict, and
+// names that begin with "__".
 bool is_unsafe_jinja_attribute(const JinjaValue& self, std::string_view name);
 
 // The tables behind find_jinja_method.

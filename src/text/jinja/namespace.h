@@ -1,4 +1,4 @@
-// What {% set ns.name = … %} writes to.
+// Namespaces: the objects that {% set ns.name = … %} writes to.
 #pragma once
 
 #include <string>

@@ -1,4 +1,4 @@
-// What a template holds beside plain data: namespaces, loops, macros, methods, functions.
+// Objects of a template beside plain data: namespaces, loops, macros, methods, functions.
 #pragma once
 
 #include <optional>
@@ -23,13 +23,13 @@ class JinjaObject {
   JinjaObject(const JinjaObject&) = delete;
   JinjaObject& operator=(const JinjaObject&) = delete;
 
-  // The type as error messages say it.
+  // Returns the name of the type in error messages.
   virtual std::string type_name() const = 0;
   // `depth` is how deep the object stands in what is printed.
   virtual JinjaString repr(int /*depth*/) const { return JinjaString(fmt::format("<{}>", type_name())); }
-  // An attribute; nothing where there is no such.
+  // Returns an attribute; nothing where there is none of this name.
   virtual std::optional<JinjaValue> attribute(std::string_view) { return std::nullopt; }
-  // The depth of what it holds, as JinjaValue::nesting counts it.
+  // Depth of the values that the object holds, as JinjaValue::nesting counts it.
   virtual int nesting() const { return 0; }
   virtual bool callable() const { return false; }
   virtual JinjaValue call(JinjaArgs args);
@@ -47,7 +47,7 @@ class JinjaBound {
   // An argument as a Python integer; `otherwise` where it is absent.
   JinjaInt integer(size_t i, JinjaInt otherwise) const;
   bool truth(size_t i, bool otherwise) const;
-  // Whether an argument is given; None counts as absent.
+  // Returns whether an argument is given; None counts as absent.
   bool given(size_t i) const { return has(i) && !values_[i]->is_none(); }
 
  private:

@@ -19,7 +19,7 @@ int32_t JinjaString::origin_at(size_t pos) const {
 }
 
 void JinjaString::append(std::string_view text, int32_t origin) {
-  constexpr size_t kAppendWork = 8;  // beside the bytes
+  constexpr size_t kAppendWork = 8;  // for each append, beside its bytes
   if (text.empty()) return;
   jinja_spend(text.size() + kAppendWork);
   if (text_.empty()) {

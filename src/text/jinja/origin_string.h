@@ -64,7 +64,7 @@ class JinjaString {
   size_t run_of(size_t pos) const;
 
   std::string text_;
-  int32_t origin_ = kTemplateOrigin;  // of all bytes while there are no runs
+  int32_t origin_ = kTemplateOrigin;  // origin of all bytes while runs_ is empty
   std::vector<Run> runs_;             // ascending ends, the last one is size(); neighbours differ
 };
 

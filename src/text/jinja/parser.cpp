@@ -177,7 +177,7 @@ JinjaStatement JinjaParser::for_statement(int line) {
   JinjaStatement loop;
   loop.kind = JinjaStatement::Kind::kFor;
   loop.line = line;
-  ++loops_;  // its target cannot be named `loop` either
+  ++loops_;  // the target of a loop cannot be named `loop` either
   loop.target = target(false, "in");
   --loops_;
   if (!skip_name("in")) unexpected("in");

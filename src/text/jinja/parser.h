@@ -91,10 +91,10 @@ class JinjaParser {
   std::vector<JinjaToken> tokens_;
   size_t at_ = 0;
   int depth_ = 0;
-  int loops_ = 0;  // that break and continue may leave
+  int loops_ = 0;  // loops that break and continue may leave
   JinjaProgram program_;
   std::map<std::string, int, std::less<>> symbols_;
-  std::vector<JinjaMacro*> macros_;  // that are open, innermost last
+  std::vector<JinjaMacro*> macros_;  // macros that are open, innermost last
   // Filters and tests that are not known, by line. Within a condition they are an error only when they are
   // reached.
   std::vector<std::pair<int, std::string>> unknown_;

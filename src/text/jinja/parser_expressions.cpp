@@ -13,7 +13,7 @@ JinjaExprPtr JinjaParser::make(Expr::Kind kind, int line) const {
   return expr;
 }
 
-// Sets the height, which bounds how deep whatever walks the tree recurses.
+// Sets the height, which bounds how deep a walk over the tree recurses.
 JinjaExprPtr JinjaParser::finish(JinjaExprPtr expr) const {
   int below = 0;
   const auto look = [&](const JinjaExprPtr& child) {

@@ -5,7 +5,7 @@
 
 namespace pare {
 
-// Python's own parser stops long before this.
+// Depth at which parsing stops. Python's own parser stops long before it.
 inline constexpr int kMaxJinjaParseDepth = 200;  // a parenthesis is two
 inline constexpr int kMaxJinjaExprHeight = 250;
 

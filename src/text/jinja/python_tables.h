@@ -1,4 +1,4 @@
-// What src/text/jinja/python_tables.cpp holds: sorted, disjoint, only characters beyond ASCII.
+// Tables of src/text/jinja/python_tables.cpp: sorted, disjoint, only characters beyond ASCII.
 #pragma once
 
 #include <cstddef>
@@ -14,7 +14,7 @@ struct PythonClassRange {
   uint16_t classes;
 };
 
-// A character that becomes several; 0 ends them.
+// A character that becomes several characters; 0 ends them.
 struct PythonCaseSpecial {
   uint32_t code;
   uint32_t to[3];

@@ -31,8 +31,8 @@ constexpr std::array<uint16_t, 128> kAsciiClasses = make_ascii_classes();
 
 // Work, in bytes that could be copied meanwhile.
 constexpr size_t kAsciiWork = 4;    // reading a character
-constexpr size_t kDecodeWork = 16;  // one of several bytes
-constexpr size_t kSearchWork = 32;  // finding it in a table
+constexpr size_t kDecodeWork = 16;  // reading a character of several bytes
+constexpr size_t kSearchWork = 32;  // finding a character in a table
 
 // The last entry that begins at or before `code`, null if there is none.
 template <typename Entry, typename First>
@@ -209,7 +209,7 @@ JinjaString python_swapcase(const JinjaString& text) {
 
 namespace {
 
-// Some character is cased the one way, none the other.
+// Returns whether some character is cased the one way and none the other.
 bool is_cased_as(std::string_view text, PythonClass wanted, uint16_t refused) {
   bool seen = false;
   for (size_t pos = 0; pos < text.size();) {

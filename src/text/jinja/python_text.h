@@ -50,7 +50,7 @@ size_t python_length(std::string_view text);
 // The byte where character number `index` begins; size() where there are fewer.
 size_t python_offset(std::string_view text, size_t index);
 
-// The methods of the same names. Each character's mapping has its origin.
+// str's methods of the same names. Each character's mapping has its origin.
 JinjaString python_lower(const JinjaString& text);
 JinjaString python_upper(const JinjaString& text);
 JinjaString python_title(const JinjaString& text);
@@ -59,7 +59,7 @@ JinjaString python_swapcase(const JinjaString& text);
 bool python_is_upper(std::string_view text);
 bool python_is_lower(std::string_view text);
 bool python_is_title(std::string_view text);
-// Every character has one of these bits, and there is one.
+// Returns whether the text is not empty and every character has one of the bits.
 bool python_all(std::string_view text, uint16_t any_of);
 
 // The value, 0 to 9, of a decimal digit of any script, else -1.

@@ -79,7 +79,7 @@ std::optional<Window> window(const JinjaString& text, const JinjaBound& bound) {
                 python_offset(text.text(), static_cast<size_t>(stop))};
 }
 
-// Characters before the found one, or -1.
+// Returns the number of characters before the found place, or -1.
 int64_t find_in(std::string_view name, const Value& self, const JinjaArgs& args, bool last) {
   const JinjaBound bound(name, args, {"sub", "start", "end"}, 1);
   const std::string& wanted = text_arg(bound, 0).text();

@@ -22,12 +22,12 @@ struct JinjaSpan {
   int32_t origin = kTemplateOrigin;
 };
 
-// A template is a program from outside: what it may use.
+// Limits of a template, which is a program from outside.
 struct JinjaLimits {
   int64_t steps = 20'000'000;  // operations; JinjaMeter says what else counts as one
   int64_t output_bytes = 64 << 20;
-  int64_t memory_bytes = 256 << 20;  // of the values that live at one time
-  int64_t depth = 600;               // of nested expressions, statements and calls together
+  int64_t memory_bytes = 256 << 20;  // memory of the values that live at one time
+  int64_t depth = 600;               // depth of nested expressions, statements and calls together
 };
 
 struct JinjaOptions {

@@ -34,7 +34,7 @@ std::vector<JinjaValue> values_of(std::vector<JinjaString> texts) {
   return values;
 }
 
-// Whether a character is one of the ends of lines that str.splitlines knows.
+// Returns whether a character is one of the line ends that str.splitlines knows.
 bool is_line_end(char32_t code) {
   return (code >= 0x0a && code <= 0x0d) || (code >= 0x1c && code <= 0x1e) || code == 0x85 || code == 0x2028 ||
          code == 0x2029;
@@ -189,7 +189,7 @@ JinjaString pad_text(const JinjaString& text, int64_t width, const JinjaString& 
   const int64_t missing = width - length;
   if (missing <= 0) return text;
   jinja_require_memory(fill.size(), static_cast<size_t>(missing));
-  // As CPython's str.center divides what is odd.
+  // Divides an odd number of fill characters as CPython's str.center does.
   const int64_t left = padded == JinjaSide::kBoth   ? missing / 2 + (missing & width & 1)
                        : padded == JinjaSide::kLeft ? missing
                                                     : 0;

@@ -1,4 +1,4 @@
-// What str methods and text filters share. Positions are bytes unless said otherwise.
+// Functions shared by str methods and text filters. Positions are bytes unless said otherwise.
 #pragma once
 
 #include <cstdint>
@@ -18,10 +18,10 @@ JinjaString strip_text(const JinjaString& text, const JinjaString* chars, JinjaS
 std::vector<JinjaValue> split_text(const JinjaString& text, const JinjaString* separator, int64_t limit);
 std::vector<JinjaValue> rsplit_text(const JinjaString& text, const JinjaString* separator, int64_t limit);
 std::vector<JinjaString> split_lines(const JinjaString& text, bool keep_ends);
-// limit < 0 for no limit.
+// Replaces at most `limit` places; limit < 0 for no limit.
 JinjaString replace_text(const JinjaString& text, const JinjaString& from, const JinjaString& to,
                          int64_t limit);
-// Padded with `fill` to `width` characters; where kBoth, as str.center.
+// Pads with `fill` to `width` characters; where kBoth, as str.center.
 JinjaString pad_text(const JinjaString& text, int64_t width, const JinjaString& fill, JinjaSide padded);
 // Each item as text, with `separator` between.
 JinjaString join_texts(const JinjaString& separator, const std::vector<JinjaValue>& items, bool only_strings);

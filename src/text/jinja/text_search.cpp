@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-constexpr size_t kByteWork = 4;  // of a byte that is looked at one by one
+constexpr size_t kByteWork = 4;  // for each byte that is looked at one by one
 
 // A text read from its end, or from its start.
 template <bool Back>
@@ -50,7 +50,7 @@ std::vector<uint32_t> borders_of(const Reading<Back>& wanted) {
   return borders;
 }
 
-// Where the first one begins, size() where there is none; `wanted` is not empty.
+// Returns where `wanted`, which is not empty, begins first; size() where it does not occur.
 template <bool Back>
 size_t search(const Reading<Back>& text, const Reading<Back>& wanted) {
   if (wanted.size() > text.size()) return text.size();

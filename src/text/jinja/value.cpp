@@ -11,7 +11,7 @@ namespace pare {
 namespace {
 
 constexpr size_t kIndexedFrom = 12;  // entries of a dict from which on it has an index
-constexpr size_t kObjectBytes = 96;  // what an object costs beside its content, about
+constexpr size_t kObjectBytes = 96;  // about the cost of an object beside its content
 
 size_t list_bytes(const JinjaList& list) { return kObjectBytes + list.items.capacity() * sizeof(JinjaValue); }
 

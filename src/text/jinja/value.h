@@ -1,4 +1,4 @@
-// What variables and expressions of a template hold: Python's values, as far as templates see them.
+// Values of a template's variables and expressions: Python's values, as far as templates see them.
 #pragma once
 
 #include <cstddef>
@@ -56,7 +56,7 @@ class JinjaValue {
   static JinjaValue sequence(JinjaList items);
   static JinjaValue dict();
   static JinjaValue object(std::shared_ptr<JinjaObject> object);
-  // All strings in it, the keys of objects too, get this origin. Throws kInvalid when it nests too deeply.
+  // Gives all strings of `json`, keys of objects too, this origin. Throws kInvalid when it nests too deeply.
   static JinjaValue from_json(const Json& json, int32_t origin = kTemplateOrigin);
 
   // Adds to a list.
@@ -78,10 +78,10 @@ class JinjaValue {
   bool is_float() const { return kind() == Kind::kFloat; }
   bool is_number() const { return is_integer() || is_float(); }
 
-  // What each needs is checked by PARE_CHECK.
+  // Accessors. PARE_CHECK guards that the value has the type each needs.
   bool as_bool() const;
-  JinjaInt as_int() const;  // of a boolean or an integer
-  double as_float() const;  // of a number
+  JinjaInt as_int() const;  // a boolean or an integer
+  double as_float() const;  // a number
   const JinjaString& text() const;
   const std::string& str() const { return text().text(); }
   const JinjaList& items() const;
@@ -91,11 +91,11 @@ class JinjaValue {
 
   // The entry of a dict whose key is this text, or null.
   const JinjaValue* find(std::string_view key) const;
-  // How deep lists and dicts nest in it: 0 for anything else.
+  // Returns how deep lists and dicts nest in the value: 0 for anything else.
   int nesting() const;
   // Advances an iterator.
   void consume(size_t count) const;
-  // Python's `is` for what is shared.
+  // Python's `is` for shared objects.
   bool same_as(const JinjaValue& other) const;
 
  private:
@@ -134,7 +134,7 @@ struct JinjaDict {
   int nesting = 1;
   JinjaCharge charge;
 
-  // Null where there is none. The key must be hashable.
+  // Returns null where the key has no entry. The key must be hashable.
   const JinjaValue* find(const JinjaValue& key) const;
   const JinjaValue* find(std::string_view key) const;
   void set(const JinjaValue& key, JinjaValue value);

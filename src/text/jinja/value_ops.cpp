@@ -78,7 +78,7 @@ JinjaString list_repr(const JinjaList& list, int depth) {
       out.append(list.items.size() == 1 ? ",)" : ")");
       return out;
     case Form::kRange: {
-      // Only a range's items are kept: they say its ends.
+      // Only the items of a range are kept: they say where it ends.
       const auto at = [&](size_t i) { return list.items[i].as_int(); };
       const size_t count = list.items.size();
       const JinjaInt step = count > 1 ? at(1) - at(0) : 1;
@@ -230,7 +230,7 @@ bool jinja_less(const JinjaValue& a, const JinjaValue& b, std::string_view op) {
 
 namespace {
 
-// Not a number is in no order with anything.
+// NaN is in no order with anything.
 bool is_nan(const JinjaValue& value) { return value.is_float() && std::isnan(value.as_float()); }
 
 }  // namespace
@@ -276,7 +276,7 @@ bool jinja_hashable(const JinjaValue& value) {
   if (value.is_dict()) return false;
   if (!value.is_list()) return true;
   const JinjaList& list = value.items();
-  jinja_step();  // what is shared is visited as often as it is named
+  jinja_step();  // a shared value is visited as often as it is named
   if (list.is_tuple()) return std::all_of(list.items.begin(), list.items.end(), jinja_hashable);
   return list.form == JinjaList::Form::kIterator || list.form == JinjaList::Form::kValues;
 }
@@ -291,7 +291,7 @@ size_t jinja_hash(const JinjaValue& value) {
   jinja_step();
   if (value.is_number()) {
     double number = value.as_float();  // equal numbers are the same double
-    if (number == 0) number = 0;       // and so are both zeros
+    if (number == 0) number = 0;       // both zeros are equal, too
     return keyed_hash({reinterpret_cast<const char*>(&number), sizeof(number)});
   }
   if (value.is_object()) return std::hash<const void*>()(value.object().get());

@@ -1,4 +1,4 @@
-// What Python's operators and conversions do with values. All throw JinjaFault.
+// Python's operators and conversions on values. All throw JinjaFault.
 #pragma once
 
 #include <optional>
@@ -13,7 +13,7 @@ namespace pare {
 struct JinjaArgs;
 
 bool jinja_truth(const JinjaValue& value);
-// Python's name of its type: "str", "NoneType", …
+// Python's name of the value's type: "str", "NoneType", …
 std::string jinja_type_name(const JinjaValue& value);
 
 bool jinja_equal(const JinjaValue& a, const JinjaValue& b);
@@ -24,7 +24,7 @@ bool jinja_less_equal(const JinjaValue& a, const JinjaValue& b);
 bool jinja_greater_equal(const JinjaValue& a, const JinjaValue& b);
 bool jinja_contains(const JinjaValue& container, const JinjaValue& item);
 
-// Can be a key. Equal values have equal hashes; no one outside this process knows which.
+// Returns whether a value can be a key. Equal values have equal hashes, unknown outside this process.
 bool jinja_hashable(const JinjaValue& value);
 size_t jinja_hash(const JinjaValue& value);
 size_t jinja_hash(std::string_view text);
@@ -35,7 +35,7 @@ JinjaString jinja_repr(const JinjaValue& value, int depth = 0);
 std::string jinja_int_text(JinjaInt value);
 std::string jinja_float_repr(double value);
 
-// What iterating over a value yields; consumes an iterator.
+// Returns the items that iterating over a value yields; consumes an iterator.
 std::vector<JinjaValue> jinja_items(const JinjaValue& value);
 // len().
 size_t jinja_length(const JinjaValue& value);
@@ -54,13 +54,13 @@ JinjaValue jinja_binary(JinjaOperator op, const JinjaValue& a, const JinjaValue&
 JinjaValue jinja_negate(const JinjaValue& value);
 JinjaValue jinja_plus(const JinjaValue& value);
 
-// value[argument], which falls back to an attribute, and value.name, which falls back to an item: undefined
+// value[argument], which falls back to an attribute, and value.name, which falls back to an item. Undefined
 // where there is neither.
 JinjaValue jinja_get_item(const JinjaValue& value, const JinjaValue& argument);
 JinjaValue jinja_get_attribute(const JinjaValue& value, std::string_view name);
-// An attribute alone.
+// Returns an attribute, without falling back to an item.
 std::optional<JinjaValue> jinja_own_attribute(const JinjaValue& value, std::string_view name);
-// value[start:stop:step]; None for what is left out.
+// value[start:stop:step]; None for a part that is left out.
 JinjaValue jinja_slice(const JinjaValue& value, const JinjaValue& start, const JinjaValue& stop,
                        const JinjaValue& step);
 

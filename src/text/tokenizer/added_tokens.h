@@ -19,7 +19,7 @@ struct AddedToken {
   bool special = false;      // left out of decoded text, and never read from text that is marked as user text
   bool lstrip = false;       // takes the white space before it
   bool rstrip = false;       // takes the white space behind it
-  bool single_word = false;  // not inside a word
+  bool single_word = false;  // does not match inside a word
   bool normalized = false;   // looked for after the others, in what they left
 };
 
@@ -46,7 +46,7 @@ class AddedTokenMatcher {
   std::vector<TextPiece> split(std::string_view text, std::span<const TextRange> plain) const {
     return split_at(exact_, text, plain);
   }
-  // The same for the tokens that are looked for in normalized text: what split() left, normalized.
+  // split() for the tokens that are looked for in normalized text: the parts that split() left, normalized.
   std::vector<TextPiece> split_normalized(std::string_view text, std::span<const TextRange> plain) const {
     return split_at(normalized_, text, plain);
   }

@@ -47,7 +47,7 @@ void Bpe::encode(const std::vector<bool>* banned, Scratch& scratch, std::vector<
     queue.pop_back();
     const auto position = static_cast<int32_t>(entry & UINT32_MAX);
     Scratch::Node& node = nodes[position];
-    if (node.merge.rank != entry >> 32) continue;  // the pair is no longer there
+    if (node.merge.rank != entry >> 32) continue;  // the pair of this entry is no longer there
 
     Scratch::Node& right = nodes[node.next];
     right.merge = {};

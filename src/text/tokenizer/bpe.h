@@ -14,15 +14,15 @@ class Bpe {
  public:
   explicit Bpe(MergeTable merges) : merges_(std::move(merges)) {}
 
-  // Memory of encode() that can be used again.
+  // Memory of encode() that later calls use again.
   struct Scratch {
     struct Node {
       int32_t id;
       int32_t previous;  // index, -1 at the start
       int32_t next;      // index, -1 at the end
-      Merge merge;       // with `next`; rank kNone when there is none
+      Merge merge;       // merge with `next`; rank kNone when there is none
     };
-    std::vector<int32_t> symbols;  // for the caller
+    std::vector<int32_t> symbols;  // symbols of the word, set by the caller
     std::vector<Node> nodes;
     std::vector<uint64_t> queue;
   };

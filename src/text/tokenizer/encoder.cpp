@@ -90,7 +90,7 @@ void Encoder::encode_piece(std::string_view text, std::span<const TextRange> pla
   std::string normal;
   std::vector<TextRange> normal_plain;
   if (!spec_.normalizer.empty()) {
-    // What a plain range holds is normalized on its own, so that its borders are known afterwards.
+    // A plain range is normalized on its own, so that its borders are known afterwards.
     size_t pos = 0;
     const auto append_until = [&](size_t end) {
       const bool is_start = pos == 0 && !(is_first && call.continues);

@@ -22,14 +22,14 @@ namespace pare {
 
 class Encoder {
  public:
-  // All must outlive the encoder; special: by id. Throws kFormat when the merges do not fit the vocabulary.
+  // All arguments must outlive the encoder; special: by id. Throws kFormat when merges do not fit the vocab.
   Encoder(const TokenizerSpec& spec, const IdMap& ids, const std::vector<bool>& special);
 
   // Appends the ids of a text of parts, without the BOS/EOS template. Safe to call from several threads.
   void encode(std::span<const TextPart> parts, bool continues, std::vector<int32_t>& out) const;
 
  private:
-  // What one call of encode() works with.
+  // State of one call of encode().
   struct Call {
     const std::vector<bool>* banned;  // ids that no merge may end in; null: none
     bool continues;
@@ -45,11 +45,11 @@ class Encoder {
   void encode_plain(std::string_view text, bool is_first, Call& call) const;
   void encode_bytes(std::string_view text, Call& call) const;
   void encode_chars(std::string_view text, Call& call) const;
-  // What the pre-tokenizer leaves together, of characters.
+  // Encodes characters that the pre-tokenizer leaves together.
   void encode_char_word(std::string_view text, Call& call) const;
   template <typename EncodeWord>
   void encode_cached(std::string_view word, Call& call, EncodeWord encode_new) const;
-  // Whether the word is a token as it stands, which is then appended.
+  // Appends the word's id if the word is a token as it stands; returns whether it is.
   bool encode_whole(std::string_view word, Call& call) const;
   void merge_word(std::string_view word, Call& call) const;
 
@@ -62,16 +62,16 @@ class Encoder {
   const TokenizerSpec& spec_;
   const std::vector<bool>& special_;
   AddedTokenMatcher matcher_;
-  std::optional<ByteSymbols> byte_symbols_;  // one of the two
+  std::optional<ByteSymbols> byte_symbols_;  // one of byte_symbols_ and char_symbols_ is set
   std::optional<CharSymbols> char_symbols_;
   Bpe bpe_;
   SpaceCuts cuts_;
-  std::optional<Splitter> splitter_;  // of the kinds that have steps
+  std::optional<Splitter> splitter_;  // for the kinds that have steps
   std::unordered_map<std::string, int32_t, TextHash, std::equal_to<>>
-      words_;  // by what stands in the text, for ignore_merges
+      words_;  // by their bytes in the text, for ignore_merges
 
   mutable std::mutex mutex_;     // guards the caches
-  mutable WordCache caches_[2];  // with special tokens banned, and not
+  mutable WordCache caches_[2];  // one with special tokens banned, one without
 };
 
 }  // namespace pare

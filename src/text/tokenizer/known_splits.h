@@ -1,4 +1,4 @@
-// Which lists of steps the pre-tokenizers with a scanner of their own stand for.
+// Pre-tokenizers with a scanner of their own, and the lists of steps that they stand for.
 #pragma once
 
 #include <vector>
@@ -10,7 +10,7 @@ namespace pare {
 // Makes `steps` the pre-tokenizer of a byte-level spec whose prefix_space is set: the kind with a scanner for
 // them, or kSplits.
 void use_splits(std::vector<SplitStep> steps, TokenizerSpec& spec);
-// The steps that a byte-level kind stands for; of the kinds that have steps, those.
+// Returns the steps that a byte-level kind stands for; of a kind that has steps, its own.
 std::vector<SplitStep> splits_of(const TokenizerSpec& spec);
 
 }  // namespace pare

@@ -20,14 +20,14 @@ class MergeTable {
   explicit MergeTable(size_t expected)
       : slots_(std::bit_ceil(2 * expected + 2)), shift_(64 - std::countr_zero(slots_.size())) {}
 
-  // The same pair again replaces the earlier merge. At most `expected` insertions.
+  // Inserts a merge; it replaces an earlier one of the same pair. At most `expected` insertions.
   void insert(int32_t left, int32_t right, Merge merge) {
     const uint64_t key = key_of(left, right);
     Slot& slot = slots_[find_slot(key)];
     slot = {key, merge};
   }
 
-  // Rank kNone when the pair does not merge.
+  // Returns rank kNone when the pair does not merge.
   Merge find(int32_t left, int32_t right) const { return slots_[find_slot(key_of(left, right))].merge; }
 
  private:

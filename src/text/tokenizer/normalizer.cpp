@@ -22,7 +22,7 @@ constexpr PlainStep kPlainSteps[] = {{Kind::kNfc, "NFC", append_nfc},
                                      {Kind::kLowercase, "Lowercase", append_lowercase},
                                      {Kind::kStripAccents, "StripAccents", append_without_accents}};
 
-// Null for a step that has more than a name.
+// Returns null for a step that has more than a name.
 const PlainStep* plain_step(Kind kind) {
   const auto* found = std::find_if(std::begin(kPlainSteps), std::end(kPlainSteps),
                                    [&](const PlainStep& step) { return step.kind == kind; });

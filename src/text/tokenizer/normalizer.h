@@ -1,4 +1,4 @@
-// What is done to text before it is cut: the steps of a tokenizer.json's normalizer.
+// Steps of a tokenizer.json's normalizer, which change text before it is cut into words.
 #pragma once
 
 #include <optional>
@@ -26,9 +26,9 @@ struct NormalizerStep {
   bool operator==(const NormalizerStep&) const = default;
 };
 
-// The steps that tokenizer.json knows by their name alone; nothing for any other.
+// Returns the step that tokenizer.json knows by this name alone; nothing for any other name.
 std::optional<NormalizerStep::Kind> plain_normalizer(std::string_view name);
-// The other way round; empty for those that have more than a name.
+// Returns the name of a step; empty for one that has more than a name.
 std::string_view normalizer_name(NormalizerStep::Kind kind);
 
 // Appends the normal form of text. Without `is_start`, nothing is prepended. Linear time, times a logarithm

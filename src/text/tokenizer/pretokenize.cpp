@@ -48,7 +48,7 @@ size_t contraction_length(std::string_view rest, bool any_case) {
 
 bool is_newline(char c) { return c == '\r' || c == '\n'; }
 
-// From the space at `pos` on: \s*[\r\n]+|\s+(?!\S)|\s+
+// Matches from the space at `pos` on: \s*[\r\n]+|\s+(?!\S)|\s+
 size_t newlines_or_space_end(std::string_view text, size_t pos) {
   const size_t spaces_end = run_end(text, pos, kSpace);
   const size_t newline = text.substr(pos, spaces_end - pos).find_last_of("\r\n");
@@ -84,7 +84,7 @@ size_t llama3_like_word_end(std::string_view text, size_t pos, int max_numbers) 
 
 constexpr uint8_t kCased = kUpper | kLower;
 
-// Whether a character is in the U and W of Tekken's regex: letters without a case and marks are in both.
+// Returns whether a character is in U and W of Tekken's regex: letters without a case and marks are in both.
 bool begins_word(const ClassedChar& c) {
   return (c.classes & kUpper) != 0 || ((c.classes & (kLetter | kMark)) != 0 && (c.classes & kCased) == 0);
 }
@@ -104,7 +104,7 @@ size_t run_of(std::string_view text, size_t pos, Member member) {
 
 // U*W+ at `pos`: 0 when it does not match. What U* took too much it gives back.
 size_t lower_word_end(std::string_view text, size_t pos) {
-  size_t end = 0;  // behind the last character of the run that is in W too
+  size_t end = 0;  // end of the run's last character that is in W, too
   while (pos < text.size()) {
     const ClassedChar c = char_at(text, pos);
     if (!begins_word(c)) break;

@@ -6,21 +6,21 @@
 
 namespace pare {
 
-// How text is cut into words before merging.
+// Ways to cut text into words before merging.
 enum class PreTokenizer {
   kGpt2,           // ByteLevel with its regex
   kSmolLM,         // each digit on its own, then as GPT-2
   kLlama3,         // the regex of LLaMA-3
-  kQwen2,          // the same with each number on its own
+  kQwen2,          // the regex of LLaMA-3 with each number on its own
   kTekken,         // the regex of Mistral's Tekken: words also end where their case changes
   kSplits,         // by steps of any kind (splitter.h)
-  kSplitsOfChars,  // the same
+  kSplitsOfChars,  // by steps of any kind, in a vocabulary of characters
   kWhole,          // not at all (SentencePiece)
-  kMetaspace,      // the same, after spaces became U+2581
-  kMetaspaceSplit  // at every U+2581
+  kMetaspace,      // not at all, after spaces became U+2581
+  kMetaspaceSplit  // at every U+2581, after spaces became it
 };
 
-// Whether words are then made of bytes; else, of characters.
+// Returns whether the words of a kind are made of bytes; otherwise, of characters.
 constexpr bool is_byte_level(PreTokenizer kind) { return kind <= PreTokenizer::kSplits; }
 constexpr bool is_metaspace(PreTokenizer kind) { return kind > PreTokenizer::kWhole; }
 

@@ -18,7 +18,7 @@ namespace {
 constexpr size_t kMaxSymbols = 256;
 // A search that takes fewer steps at every place of the text counts as cheap.
 constexpr uint32_t kCheapSteps = 1000;
-constexpr uint64_t kMaxSteps = 200'000'000;  // of all that are not cheap: about a second
+constexpr uint64_t kMaxSteps = 200'000'000;  // for all places that are not cheap: about a second
 constexpr uint32_t kMaxHeapKib = 256 << 10;
 
 struct Deleter {
@@ -36,14 +36,14 @@ Owned<T> owned(T* pointer) {
   return Owned<T>(pointer);
 }
 
-// Which symbol every code point is, CharSet::kInvalid too, and of which symbols every set is made.
+// Symbols of a pattern: that of every code point, CharSet::kInvalid too, and those that make up every set.
 struct Symbols {
   std::vector<uint8_t> of_code;
-  std::vector<std::vector<uint8_t>> of_set;  // sorted
+  std::vector<std::vector<uint8_t>> of_set;  // symbols of each set, sorted
 };
 
 Symbols assign_symbols(const RegexSyntax& syntax, std::string_view pattern) {
-  std::vector<uint32_t> starts = {0};  // of runs of code points that are in the same sets
+  std::vector<uint32_t> starts = {0};  // starts of the runs of code points that are in the same sets
   for (const CharSet& set : syntax.sets)
     for (const CharSet::Range& range : set.ranges()) {
       starts.push_back(range.first);
@@ -124,7 +124,7 @@ struct Regex::Code {
   CodePointTable table;
   uint8_t invalid;
   std::array<char, 128> ascii{};
-  std::array<char, 256> bytes{};  // of the byte-level alphabet
+  std::array<char, 256> bytes{};  // symbols of the byte-level alphabet
   Owned<pcre2_code> compiled;
 };
 
@@ -166,7 +166,7 @@ Regex::Regex(const RegexSyntax& syntax, std::string pattern) : pattern_(std::mov
     pcre2_get_error_message(error, reinterpret_cast<PCRE2_UCHAR*>(message), sizeof(message));
     fail(ErrorCode::kUnsupported, "the regex {} does not compile: {}", pattern_.substr(0, 300), message);
   }
-  // Where there is no compiler to machine code, PCRE2 interprets.
+  // PCRE2 interprets where it has no compiler to machine code.
   pcre2_jit_compile(code_->compiled.get(), PCRE2_JIT_COMPLETE);
 }
 
@@ -207,7 +207,7 @@ int RegexMatcher::match(std::string_view symbols, size_t from, uint32_t options,
                        symbols.size(), from, options | more, state_->data.get(), state_->context.get());
   };
   const int code = run(0);
-  // The interpreter keeps on the heap what machine code keeps on a small stack.
+  // PCRE2's interpreter keeps on the heap what machine code keeps on a small stack.
   return code == PCRE2_ERROR_JIT_STACKLIMIT ? run(PCRE2_NO_JIT) : code;
 }
 
@@ -218,7 +218,7 @@ std::optional<RegexMatch> RegexMatcher::find(std::string_view symbols, size_t fr
   };
   int code = match(symbols, from, 0, kCheapSteps);
   if (code >= 0) return found();
-  // A place of the text is costly: from here on each is tried on its own, with more and more steps.
+  // A search at this place was costly: each place from here on is tried on its own, with more and more steps.
   for (size_t pos = from; is_limit(code) || (pos > from && pos <= symbols.size()); ++pos) {
     code = PCRE2_ERROR_MATCHLIMIT;
     for (uint32_t steps = kCheapSteps; is_limit(code); steps *= 8) {

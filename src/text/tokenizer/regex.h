@@ -22,10 +22,10 @@ class Regex {
   // A pattern in Oniguruma's syntax. Throws what parse_regex throws, and kUnsupported when the pattern is too
   // large.
   explicit Regex(std::string_view pattern);
-  // What matches this text, or one character of this set.
+  // Returns a regex that matches this text, or one character of this set.
   static Regex of_text(std::string_view text);
   static Regex of_set(const CharSet& set);
-  // What matches a run of word characters, or of others that are not white space.
+  // Returns a regex that matches a run of word characters, or of others that are not white space.
   static Regex of_words();
   ~Regex();
   Regex(Regex&&) noexcept;
@@ -66,7 +66,7 @@ class RegexMatcher {
  private:
   struct State;
 
-  // PCRE2's code; the match is then in the state.
+  // Runs PCRE2's code; the match is then in the state.
   int match(std::string_view symbols, size_t from, uint32_t options, uint32_t steps);
 
   const Regex* regex_;

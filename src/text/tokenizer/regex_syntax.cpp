@@ -64,13 +64,13 @@ class Parser {
     syntax_.pieces.push_back({"", index});
   }
 
-  // What the last item of an alternative is, for a quantifier behind it.
+  // The last item of an alternative, for a quantifier behind it.
   struct Item {
-    size_t begin = kNone;       // its first piece; kNone: nothing that can be repeated
-    uint32_t ascii_letter = 0;  // of a case that is ignored
+    size_t begin = kNone;       // first piece of the item; kNone: nothing that can be repeated
+    uint32_t ascii_letter = 0;  // the letter, if it is ASCII and its case is ignored
   };
 
-  // Up to the ')' that ends the group, or the end of the pattern. Leaves the ')'.
+  // Reads up to the ')' that ends the group, or the end of the pattern. Leaves the ')'.
   void parse_alternatives(int depth, bool ignore_case) {
     if (depth > RegexSyntax::kMaxDepth) unsupported("groups nested too deep");
     int open = 0;  // groups that flags such as (?i) began
@@ -108,7 +108,7 @@ class Parser {
       }
       bool on = true;
       while (!take(":")) {
-        if (take(")")) {  // for the rest of the group around it
+        if (take(")")) {  // the flags hold for the rest of the group around them
           ignore_case = inner_case;
           add_operators("(?:");
           ++open;

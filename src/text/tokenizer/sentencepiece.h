@@ -31,7 +31,7 @@ int byte_of_token(std::string_view text);
 // longer than 1 KiB.
 TokenizerSpec sentencepiece_spec(const SentencePieceVocab& vocab);
 
-// From the bytes of a tokenizer.model (a protobuf ModelProto). bos and eos are its ids, -1 if it has none.
+// Reads the bytes of a tokenizer.model (a protobuf ModelProto). bos and eos are its ids, -1 if it has none.
 // Throws kFormat when it is malformed, and kUnsupported for what pare does not do: Unigram models, other
 // normalization than none.
 struct SentencePieceModel {

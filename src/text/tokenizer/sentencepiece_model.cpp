@@ -115,7 +115,7 @@ SentencePieceModel parse_sentencepiece_model(std::string_view bytes) {
   constexpr uint64_t kUnigram = 1;
   constexpr uint64_t kBpe = 2;
   SentencePieceModel model;
-  model.bos = 1;  // what the format says when the fields are absent
+  model.bos = 1;  // the format's default when the fields are absent
   model.eos = 2;
   uint64_t model_type = kUnigram;
   std::string_view normalizer;

@@ -1,11 +1,11 @@
-// One step that cuts text into words: what a pre-tokenizer of tokenizer.json does.
+// One step that cuts text into words, as the pre-tokenizers of tokenizer.json do.
 #pragma once
 
 #include <string>
 
 namespace pare {
 
-// What becomes of the matches, and of what stands between them.
+// Ways to treat the matches of a step, and the text between them.
 enum class SplitBehavior {
   kIsolated,            // a word each
   kRemoved,             // matches are dropped
@@ -26,7 +26,7 @@ struct SplitStep {
   Pattern pattern = Pattern::kRegex;
   std::string text{};
   SplitBehavior behavior = SplitBehavior::kIsolated;
-  bool invert = false;    // what the pattern does not match counts as matches
+  bool invert = false;    // text between the pattern's matches counts as matches
   bool of_bytes = false;  // cuts the text as the byte-level alphabet writes it, a character a byte
 
   bool operator==(const SplitStep&) const = default;

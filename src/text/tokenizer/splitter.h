@@ -14,7 +14,7 @@ class Splitter {
  public:
   static constexpr size_t kMaxSteps = 32;
 
-  // Every step cuts the words of the one before it. Those of bytes come last. Throws what Regex throws, and
+  // Every step cuts the words of the step before it. Steps of bytes come last. Throws what Regex throws, and
   // kUnsupported for more than kMaxSteps steps.
   explicit Splitter(const std::vector<SplitStep>& steps);
 

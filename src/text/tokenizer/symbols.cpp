@@ -42,7 +42,7 @@ int32_t CharSymbols::id_of(char32_t code) const {
   return it == high_.end() ? -1 : it->second;
 }
 
-// A file may call a special token by the name of a byte: those are banned like any other.
+// A file may call a special token by the name of a byte: such tokens are banned like any other.
 bool CharSymbols::append_bytes(std::string_view bytes, const std::vector<bool>* banned,
                                std::vector<int32_t>& symbols) const {
   const auto id = [this](char c) { return bytes_[static_cast<uint8_t>(c)]; };

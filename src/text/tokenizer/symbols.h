@@ -10,8 +10,8 @@
 
 namespace pare {
 
-// What stands for text without a token: `id`; a run of it is one, with `fuse`. Without an id, nothing, as in
-// the `tokenizers` library.
+// Symbol of text without a token: `id`; a run of such text is one symbol, with `fuse`. Without an id, such
+// text is dropped, as in the `tokenizers` library.
 struct UnknownSymbol {
   std::optional<int32_t> id;
   bool fuse = false;

@@ -13,7 +13,7 @@
 namespace pare {
 namespace {
 
-// What a token of the vocabulary stands for.
+// Returns the bytes that a token of the vocabulary stands for.
 std::string raw_bytes(const TokenizerSpec& spec, const std::string& token) {
   if (is_byte_level(spec.pre_tokenizer)) return from_alphabet(token).value_or(token);
   const int byte = spec.byte_fallback ? byte_of_token(token) : -1;
@@ -44,7 +44,7 @@ void check(const TokenizerSpec& spec, size_t size) {
     fail(ErrorCode::kUnsupported, "tokenizer: byte_fallback or a stripping decoder in byte-level BPE");
 }
 
-// Whether a token is special, by its id; checks the spec.
+// Returns whether each token is special, by its id; checks the spec.
 std::vector<bool> special_ids(const TokenizerSpec& spec) {
   size_t size = spec.vocab.size();
   for (const AddedToken& token : spec.added) size = std::max(size, static_cast<size_t>(token.id) + 1);

@@ -17,7 +17,7 @@
 
 namespace pare {
 
-// When a space is put before text that does not begin with one.
+// Places where a space is put before text that does not begin with one.
 enum class PrefixSpace {
   kNever,
   kFirst,  // at the start of the whole text only
@@ -34,15 +34,15 @@ struct TokenizerSpec {
   bool rank_by_join = false;  // merges that give the same token rank alike (SentencePiece)
   std::vector<NormalizerStep> normalizer;
   PreTokenizer pre_tokenizer = PreTokenizer::kGpt2;
-  std::vector<SplitStep> splits;  // of kSplits and kSplitsOfChars (no step of bytes); those of bytes last
-  // kGpt2 and kSplits before steps of bytes: not kFirst; kMetaspace; others: kNever
+  std::vector<SplitStep> splits;  // for kSplits and kSplitsOfChars (no step of bytes); those of bytes last
+  // kMetaspace*: any value; kGpt2, and kSplits before steps of bytes: not kFirst; others: kNever
   PrefixSpace prefix_space = PrefixSpace::kNever;
   std::vector<AddedToken> added;     // in vocab under the same id, or not at all
   bool ignore_merges = false;        // a word that is a token as it stands is not merged (LLaMA-3)
   bool byte_fallback = false;        // characters without a token become <0x0A>…; not byte-level
   bool strip_leading_space = false;  // decoding leaves out the first space; not byte-level
-  std::optional<int32_t> unknown;    // what text without a token becomes; without it, it is dropped
-  bool fuse_unknown = false;         // a run of such text is one unknown
+  std::optional<int32_t> unknown;    // id of text without a token; not set: such text is dropped
+  bool fuse_unknown = false;         // a run of text without a token is one unknown
   std::vector<int32_t> prefix;       // ids put before / after every text when asked to (BOS / EOS templates)
   std::vector<int32_t> suffix;
 };
@@ -65,7 +65,7 @@ class Tokenizer {
 
   // Throws kFormat / kUnsupported when the parts contradict each other.
   explicit Tokenizer(TokenizerSpec spec);
-  // The tokenizer of tokenizer_spec_from_json.
+  // Makes the tokenizer of tokenizer_spec_from_json.
   static Tokenizer from_json(std::string_view json);
   ~Tokenizer();
   Tokenizer(Tokenizer&&) noexcept;
@@ -75,7 +75,7 @@ class Tokenizer {
   // times a logarithm in single words. Without parse_special no id is special, unless a byte has no other
   // token. Safe to call from several threads.
   std::vector<int32_t> encode(std::string_view text, const EncodeOptions& options = {}) const;
-  // The parts as one text: merges cross their borders. options.parse_special does not matter.
+  // Encodes the parts as one text: merges cross their borders. options.parse_special does not matter.
   std::vector<int32_t> encode_parts(std::span<const TextPart> parts, const EncodeOptions& options) const;
   // The bytes of the ids, which need not be valid UTF-8. Ids outside the vocabulary throw kInvalid.
   std::string decode(const std::vector<int32_t>& ids, bool skip_special = true) const;
@@ -107,7 +107,7 @@ class StreamDecoder {
       : tokenizer_(tokenizer), skip_special_(skip_special) {}
   // Text that became complete with this token (may be empty). Invalid bytes become U+FFFD.
   std::string push(int32_t id);
-  // What is left at the end: an incomplete code point becomes U+FFFD.
+  // Returns the rest at the end: an incomplete code point becomes U+FFFD.
   std::string finish();
 
  private:

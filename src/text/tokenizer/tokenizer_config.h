@@ -1,4 +1,4 @@
-// What tokenizer_config.json and its older companions say about a tokenizer.
+// Tokens and flags of tokenizer_config.json and its older companions.
 #pragma once
 
 #include <filesystem>
@@ -19,11 +19,11 @@ struct TokenizerConfig {
   std::optional<bool> legacy;
   std::map<std::string, std::string> named;  // "bos_token" and the like -> text
   std::vector<std::string> special;          // texts of all special tokens, the named ones too
-  std::vector<AddedToken> added;             // with ids
+  std::vector<AddedToken> added;             // added tokens with their ids
 };
 
-// What a folder says in tokenizer_config.json, special_tokens_map.json and added_tokens.json, those that are
-// there. Throws kFormat when one is broken.
+// Reads tokenizer_config.json, special_tokens_map.json and added_tokens.json of a folder, where they exist.
+// Throws kFormat when one is broken.
 TokenizerConfig read_tokenizer_config(const std::filesystem::path& folder);
 
 // The named tokens ("bos_token" -> text) of one of these files alone; none where it is not there. Throws

@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// From the first of these that is there: tokenizer.json; tokenizer.model (SentencePiece); vocab.json and
+// Reads the first of these that is there: tokenizer.json; tokenizer.model (SentencePiece); vocab.json and
 // merges.txt. The last two take added and special tokens, and the space before the text, from
 // tokenizer_config.json, added_tokens.json and special_tokens_map.json. add_bos_token and add_eos_token of
 // tokenizer_config.json count for all. Throws kNotFound when none is there, kFormat and kUnsupported naming

@@ -100,7 +100,7 @@ void read_added_tokens(const Json& root, TokenizerSpec& spec) {
   for (const Json& token : *tokens) {
     AddedToken added;
     added.text = json_get<std::string>(token, "content", kWhat);
-    if (added.text.empty()) continue;  // the library ignores it
+    if (added.text.empty()) continue;  // the library ignores tokens without a text
     const Json* id = find(token, "id");
     added.id = to_id(id == nullptr ? Json() : *id, added.text);
     added.special = flag(token, "special");
@@ -151,7 +151,7 @@ void read_post_processor(const Json& root, TokenizerSpec& spec) {
   bool seen_template = false;
   for (const Json* part : parts_of(find(root, "post_processor"), "processors")) {
     const std::string type = type_of(*part);
-    if (type == "ByteLevel") continue;  // concerns offsets only
+    if (type == "ByteLevel") continue;  // a post-processor that concerns offsets only
     const bool has_ends = type == "BertProcessing" || type == "RobertaProcessing";
     if ((type != "TemplateProcessing" && !has_ends) || seen_template)
       unsupported("post_processor \"{}\"{}", type, seen_template ? " after a template" : "");

@@ -1,4 +1,4 @@
-// What the readers of tokenizer.json share.
+// Helpers that the readers of tokenizer.json share.
 #pragma once
 
 #include <string>
@@ -20,7 +20,7 @@ template <typename... Args>
 
 // Member `key`, or null when it is absent or null.
 const Json* find(const Json& object, const char* key);
-// Throws kFormat when it is absent or of another type.
+// Throws kFormat when the member is absent or of another type.
 const Json& member(const Json& object, const char* key, Json::value_t type);
 bool flag(const Json& object, const char* key, bool absent = false);
 std::string type_of(const Json& part);

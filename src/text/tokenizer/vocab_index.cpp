@@ -119,7 +119,7 @@ SpaceCuts::SpaceCuts(const TokenizerSpec& spec, const IdMap& ids) {
   if (!ids.contains(kSpaceSign)) return;
   std::string joined;
   for (const auto& [left, right] : spec.merges) {
-    // What stands in the text for such a part is not its own characters.
+    // The text of an unknown or of a byte token has other characters than the token's name.
     for (const std::string& part : {left, right})
       if (byte_of_token(part) >= 0 || (spec.unknown && ids.at(part) == *spec.unknown)) return;
     joined = left + right;

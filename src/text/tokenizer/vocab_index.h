@@ -27,15 +27,15 @@ std::array<int32_t, 256> byte_token_ids(const IdMap& ids);
 // The tokens of one character.
 std::unordered_map<char32_t, int32_t> char_ids(const TokenizerSpec& spec);
 
-// Where words that begin with the space sign "▁" (U+2581) may be cut off what stands before them, without any
+// Places where words that begin with the space sign "▁" (U+2581) may be cut off the text before, without any
 // merge across the cut.
 class SpaceCuts {
  public:
-  // No cuts at all.
+  // Makes no cuts at all.
   SpaceCuts() = default;
-  // At every sign.
+  // Cuts at every sign.
   static SpaceCuts everywhere();
-  // Behind characters that stand before a sign in no merged token.
+  // Cuts behind characters that stand before a sign in no merged token.
   SpaceCuts(const TokenizerSpec& spec, const IdMap& ids);
 
   // End of the word that begins at `pos` < text.size().
@@ -44,7 +44,7 @@ class SpaceCuts {
  private:
   bool enabled_ = false;
   bool joins_itself_ = false;             // a sign before a sign
-  std::unordered_set<char32_t> joining_;  // other characters that may stand before one
+  std::unordered_set<char32_t> joining_;  // other characters that may stand before a sign
 };
 
 }  // namespace pare

@@ -10,16 +10,16 @@ namespace pare {
 struct WireField {
   uint32_t number = 0;
   enum class Type { kVarint = 0, kFixed64 = 1, kBytes = 2, kFixed32 = 5 } type = Type::kVarint;
-  uint64_t value = 0;      // of a number, as it stands
-  std::string_view bytes;  // of kBytes
+  uint64_t value = 0;      // value of a number, as it stands
+  std::string_view bytes;  // content of kBytes
 };
 
 // The fields of one message, in the order of the file.
 class WireReader {
  public:
   explicit WireReader(std::string_view message) : rest_(message) {}
-  // Nothing at the end. Throws kFormat when the message is cut short, a number is longer than 64 bits, or a
-  // type or field number is not one.
+  // Returns nothing at the end. Throws kFormat when the message is cut short, a number has more than 64 bits,
+  // or a type or field number is not one.
   std::optional<WireField> next();
 
  private:

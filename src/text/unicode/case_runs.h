@@ -15,7 +15,7 @@ struct CaseRun {
   int32_t delta;
 };
 
-// What `code` becomes by runs that are sorted and disjoint; itself where it is in none.
+// Returns what `code` becomes by runs that are sorted and disjoint; `code` itself where no run has it.
 inline char32_t mapped(const CaseRun* runs, size_t count, char32_t code) {
   const CaseRun* run = std::upper_bound(runs, runs + count, code,
                                         [](char32_t at, const CaseRun& entry) { return at < entry.first; });

@@ -23,7 +23,7 @@ constexpr std::string_view kScripts[] = {
     "tamil",    "telugu",   "kannada",  "malayalam",  "sinhala",   "thai",     "lao",      "tibetan",
     "myanmar",  "georgian", "ethiopic", "khmer",      "mongolian", "common",   "inherited"};
 
-// A name that stands for a category, or for all that begin with a letter.
+// A name that stands for a category, or for all categories that begin with a letter.
 struct LongName {
   std::string_view name;
   std::string_view category;

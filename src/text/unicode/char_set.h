@@ -9,8 +9,8 @@
 
 namespace pare {
 
-// From `first` to the next tile: a general category in the low five bits, a script in the five above (0: one
-// that is not told apart), and the bits below. The tiles begin with U+0000, in order. Generated.
+// Value of the code points from `first` to the next tile: a general category in the low five bits, a script
+// in the five above (0: not told apart), and the bits below. Tiles begin with U+0000, in order. Generated.
 struct PropertyTile {
   uint32_t first;
   uint32_t value;
@@ -22,11 +22,11 @@ inline constexpr uint32_t kAlphabeticBit = 1 << 10;
 inline constexpr uint32_t kUppercaseBit = 1 << 11;
 inline constexpr uint32_t kLowercaseBit = 1 << 12;
 inline constexpr uint32_t kWordBit = 1 << 13;         // \w of regexes
-inline constexpr uint32_t kPunctuationBit = 1 << 14;  // what the pre-tokenizer Punctuation cuts at
+inline constexpr uint32_t kPunctuationBit = 1 << 14;  // characters that the pre-tokenizer Punctuation cuts at
 inline constexpr uint32_t kSpaceBit = 1 << 15;
-inline constexpr uint32_t kDigitBit = 1 << 16;      // what the pre-tokenizer Digits cuts out
-inline constexpr uint32_t kTokenWordBit = 1 << 17;  // beside which a single_word added token does not match
-inline constexpr uint32_t kAccentBit = 1 << 18;     // what the normalizer StripAccents takes away
+inline constexpr uint32_t kDigitBit = 1 << 16;      // characters that the pre-tokenizer Digits cuts out
+inline constexpr uint32_t kTokenWordBit = 1 << 17;  // characters beside which no single_word token matches
+inline constexpr uint32_t kAccentBit = 1 << 18;     // characters that the normalizer StripAccents removes
 
 // The bits of CharClass that go with the value of a tile.
 uint8_t classes_of(uint32_t value);

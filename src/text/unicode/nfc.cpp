@@ -39,7 +39,7 @@ class Tables {
   // A starter that is itself in form C whatever stands around it.
   bool is_stable(char32_t code) const { return marks_[code] == 0; }
 
-  // In its form D, or KD.
+  // Decomposes a character into its form D or KD.
   void decompose(char32_t code, bool compatibly, std::vector<Char>& out) const {
     if (compatibly && append_compatible(code, out)) return;
     if (code >= kSyllables && code < kSyllables + kSyllableCount) {
@@ -152,7 +152,7 @@ size_t ascii_length(std::string_view text) {
   return pos;
 }
 
-// A form that is made of whole decompositions: text without its ASCII parts is taken apart and put together.
+// Builds a form that is made of whole decompositions: takes text apart and joins it, but for its ASCII parts.
 void append_form(std::string_view text, bool compatibly, bool composed, std::string& out) {
   constexpr size_t kEnough = 1024;  // characters from which ASCII text is a place to stop at
   const Tables& tables = Tables::get();
@@ -221,7 +221,7 @@ void append_nfc(std::string_view text, std::string& out) {
     out.append(text.substr(0, stable));
     text.remove_prefix(stable);
     if (text.empty()) return;
-    // One character that may be a base, and what may belong to it.
+    // A character that may be a base, and the characters behind it that may belong to it.
     chars.clear();
     size_t pos = 0;
     while (pos < text.size()) {
@@ -233,7 +233,7 @@ void append_nfc(std::string_view text, std::string& out) {
     reorder(chars);
     compose(tables, chars);
     for (const Char c : chars) append_utf8(out, c.code);
-    // An invalid sequence stands between: it is copied.
+    // An invalid sequence stands between two parts; it is copied as it is.
     if (pos == 0) {
       pos = decode_utf8(text).length;
       out.append(text.substr(0, pos));

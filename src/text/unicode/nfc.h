@@ -41,20 +41,20 @@ struct Compatibility {
 extern const Compatibility kCompatibilities[];
 extern const size_t kCompatibilityCount;
 extern const char32_t kCompatibleText[];
-// Without U+0130, which becomes two characters. Generated.
+// Lower cases, without U+0130, which becomes two characters. Generated.
 extern const CaseRun kLowercase[];
 extern const size_t kLowercaseCount;
 
-// Whether text is certainly in form C. ASCII text costs a look at its bytes.
+// Returns whether text is certainly in form C. ASCII text costs a look at its bytes.
 bool is_nfc(std::string_view text);
-// These append a form of text; invalid bytes stay as they are.
+// Append a form of text; invalid bytes stay as they are.
 void append_nfc(std::string_view text, std::string& out);
 void append_nfd(std::string_view text, std::string& out);
 void append_nfkc(std::string_view text, std::string& out);
 void append_nfkd(std::string_view text, std::string& out);
-// Each character on its own: a sigma is never a final one.
+// Appends the lower case of each character on its own: a sigma is never a final one.
 void append_lowercase(std::string_view text, std::string& out);
-// Without combining marks; a letter and its accent that are one character stay.
+// Appends text without combining marks; a letter and its accent that are one character stay.
 void append_without_accents(std::string_view text, std::string& out);
 
 }  // namespace pare

@@ -16,7 +16,7 @@ enum CharClass : uint8_t {
   kLetter = 1,     // \p{L}
   kNumber = 2,     // \p{N}
   kSpace = 4,      // \s
-  kNumeric = 8,    // what the Digits pre-tokenizer cuts out: \p{N} of a newer Unicode version
+  kNumeric = 8,    // numbers that the pre-tokenizer Digits cuts out: \p{N} of a newer Unicode version
   kWordChar = 16,  // \w, beside which a single_word added token does not match
   kUpper = 32,     // [\p{Lu}\p{Lt}]
   kLower = 64,     // \p{Ll}
