@@ -10,7 +10,7 @@ namespace pare {
 
 class ApiError : public Error {
  public:
-  // `api_code`, `parameter`: what clients tell it by, and the field of the request that it is about.
+  // `api_code`, `parameter`: the API's name of the error, and the field of the request that it is about.
   ApiError(ErrorCode code, const std::string& message, std::string api_code, std::string parameter)
       : Error(code, message), api_code_(std::move(api_code)), parameter_(std::move(parameter)) {}
 

@@ -13,14 +13,14 @@ std::string_view bytes_of(const Tokenizer& tokenizer, int32_t id) {
   return id < tokenizer.vocab_size() ? std::string_view(tokenizer.token_bytes(id)) : std::string_view();
 }
 
-// U+FFFD for what is not UTF-8.
+// Returns the bytes as text, with U+FFFD for what is not UTF-8.
 std::string text_of(std::string_view bytes) {
   std::string text;
   append_replacing_invalid(text, bytes);
   return text;
 }
 
-// Tokens that are not UTF-8 stay apart from one another.
+// Names a token so that tokens that are not UTF-8 stay apart from one another.
 std::string name_of(std::string_view bytes) {
   std::string text = text_of(bytes);
   if (text == bytes) return text;
@@ -47,7 +47,7 @@ Json top_by_name(const Tokenizer& tokenizer, const ScoredToken& token) {
   Json top = Json::object();
   for (const TokenLogprob& other : token.top)
     top.emplace(name_of(bytes_of(tokenizer, other.id)), other.logprob);
-  // The token itself is told, be it among the most probable ones or not.
+  // The chosen token is always told, be it among the most probable ones or not.
   top.emplace(name_of(bytes_of(tokenizer, token.id)), *token.logprob);
   return top;
 }

@@ -1,4 +1,4 @@
-// What a request of the chat API gives to the model's template.
+// Conversation of a chat request, as the model's template takes it.
 #pragma once
 
 #include "base/json.h"
@@ -6,7 +6,7 @@
 
 namespace pare {
 
-inline constexpr int64_t kMaxMessages = 10000;  // of a conversation
+inline constexpr int64_t kMaxMessages = 10000;  // messages of a conversation
 
 // Reads "messages", "documents", "chat_template_kwargs", "reasoning_effort" (a variable of that name),
 // "add_generation_prompt" and "continue_final_message". Without the last two a text of the assistant in the

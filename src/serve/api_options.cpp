@@ -10,7 +10,7 @@ namespace {
 
 constexpr int64_t kDefaultCompletionTokens = 16;  // the API's own
 
-// Empty texts stop nothing.
+// Reads "stop"; empty texts stop nothing.
 std::vector<std::string> read_stops(const Json& body) {
   const Json& stop = field(body, "stop");
   std::vector<std::string> stops;

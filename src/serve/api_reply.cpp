@@ -17,7 +17,7 @@ Json finish_json(FinishReason reason) {
     case FinishReason::kLength:
       return "length";
     case FinishReason::kCancelled:
-      break;  // nobody is there to read it
+      break;  // there is no client left to read it
   }
   return nullptr;
 }
@@ -134,7 +134,7 @@ Json ApiReply::usage() const {
           {"prompt_tokens_details", {{"cached_tokens", prompt_tokens_ - worked_on_}}}};
 }
 
-// Beyond the API: tokens a second of a sequence, on average over the choices.
+// Figures beyond the API: tokens a second of a sequence, on average over the choices.
 Json ApiReply::timings() const {
   return {{"prefill_tokens_per_second", token_rate(worked_on_, prefill_seconds_)},
           {"decode_tokens_per_second", token_rate(decode_steps_, decode_seconds_)}};

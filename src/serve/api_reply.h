@@ -13,7 +13,7 @@
 
 namespace pare {
 
-// The one table of what an error is in HTTP.
+// The one table of HTTP statuses for errors.
 int http_status(ErrorCode code);
 // {"error": {"message", "type", "param", "code"}}; an ApiError has a code and a parameter.
 Json error_json(int status, std::string_view message);
@@ -25,12 +25,12 @@ Json model_json(const ServedModel& model, int64_t created, int64_t context);
 // {"object": "list", "data": […]}
 Json models_json(const std::vector<ServedModel>& models, int64_t created, int64_t context);
 
-// UTF-8 whatever the texts hold: what is not becomes U+FFFD.
+// Writes JSON as UTF-8 whatever the texts hold: other bytes become U+FFFD.
 std::string json_text(const Json& json);
 // "data: …\n\n"
 std::string sse_event(std::string_view data);
 
-// What one request is told, as it becomes known.
+// Answer to one request, told as its parts become known.
 class ApiReply {
  public:
   // `model`: that of the request, which must outlive the reply; `id`: of the answer, unique; `created`: in
@@ -48,7 +48,7 @@ class ApiReply {
 
   // The whole answer, when complete.
   Json whole();
-  // Streamed: a choice's first event (a chat's has the role, a completion's is empty), a piece of its text,
+  // Events of a stream: a choice's first (a chat's has the role, a completion's is empty), a piece of text,
   // its end, and the usage of the whole.
   std::string begin_event(size_t choice);
   std::string text_event(size_t choice, std::string_view text);
@@ -59,23 +59,23 @@ class ApiReply {
   struct Choice {
     std::string text;
     FinishReason finish = FinishReason::kLength;
-    std::vector<ScoredToken> scores;  // not yet told
+    std::vector<ScoredToken> scores;  // scores not yet told
     int64_t offset = 0;               // characters of the tokens told
   };
 
   Json head(bool chunk) const;
   std::string event(size_t choice, Json content, Json finish);
-  // The log-probabilities that were not told yet.
+  // Returns the log-probabilities that were not told yet.
   Json logprobs(Choice& choice) const;
   Json usage() const;
   Json timings() const;
 
   bool is_chat_;
-  bool scored_;  // whether tokens are
+  bool scored_;  // scores of the tokens are wanted
   const Tokenizer& tokenizer_;
   Json head_;  // id, object of a whole answer, created, model
   int64_t prompt_tokens_ = 0;
-  int64_t worked_on_ = 0;  // of the prompts: the others were in a cache
+  int64_t worked_on_ = 0;  // tokens of the prompts that were not in a cache
   int64_t completion_tokens_ = 0;
   int64_t decode_steps_ = 0;
   double prefill_seconds_ = 0.0;

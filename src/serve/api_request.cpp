@@ -41,7 +41,7 @@ Prompt read_prompt(const Json& value, const Tokenizer& tokenizer, int64_t contex
   return prompt;
 }
 
-// What an answer begins with.
+// Returns the text that an answer begins with.
 std::string echo_of(const Prompt& prompt, const Tokenizer& tokenizer) {
   if (prompt.text) return *prompt.text;
   std::string text;
@@ -65,12 +65,12 @@ std::vector<Prompt> read_prompts(const Json& body, const Tokenizer& tokenizer, i
   return prompts;
 }
 
-// The ids to start from, where they leave room for an answer.
+// Returns the ids to start from, if they leave room for an answer.
 std::vector<int32_t> checked_ids(const std::vector<int32_t>& prompt, const ModelConfig& config,
                                  int64_t context, int64_t max_tokens, const char* name) {
   const auto tokens = static_cast<int64_t>(prompt.size());
   const int64_t room = max_tokens == 0 ? context : context - 1;
-  // Clients know this by its first words.
+  // Clients recognise this error by its first words.
   if (tokens > room)
     throw ApiError(ErrorCode::kInvalid,
                    fmt::format("This model's maximum context length is {} tokens. However, your {} resulted "
@@ -84,7 +84,7 @@ std::vector<int32_t> checked_ids(const std::vector<int32_t>& prompt, const Model
 }  // namespace
 
 void require_text_fits(size_t bytes, int64_t context, const char* name) {
-  // Tokens have no more bytes than this, all but always.
+  // Nearly all tokens have at most so many bytes.
   constexpr size_t kMaxTokenBytes = 256;
   if (bytes / kMaxTokenBytes <= static_cast<size_t>(context)) return;
   throw ApiError(ErrorCode::kInvalid,
@@ -107,7 +107,7 @@ size_t find_model(std::string_view id, const std::vector<ServedModel>& models) {
 Json read_api_body(std::string_view body) {
   Json json = parse_json(body, kRequest);
   if (!json.is_object()) fail(ErrorCode::kFormat, "{}: it is not a JSON object", kRequest);
-  // Fields are looked for one by one.
+  // Every field is searched for one by one.
   if (json.size() > kMaxFields)
     fail(ErrorCode::kInvalid, "{}: it has {} fields, expected at most {}", kRequest, json.size(), kMaxFields);
   return json;

@@ -17,7 +17,7 @@ namespace pare {
 struct ApiChoice {
   std::vector<int32_t> prompt;  // as starting_ids() returns it
   GenerateOptions options;      // valid
-  std::string echo;             // what the answer begins with
+  std::string echo;             // text that the answer begins with
 };
 
 struct ApiRequest {
@@ -25,14 +25,14 @@ struct ApiRequest {
   size_t model = 0;  // index among the served ones
   std::vector<ApiChoice> choices;
   bool stream = false;
-  bool include_usage = false;  // in a last event of the stream
+  bool include_usage = false;  // sent in a last event of the stream
   bool continues = false;      // a chat: the answer goes on the last message
 };
 
-inline constexpr int64_t kMaxChoices = 2048;          // of a request: prompts times "n"
-inline constexpr int64_t kMaxN = 128;                 // "n"
-inline constexpr int64_t kMaxPromptTokens = 1 << 24;  // of all choices together
-inline constexpr size_t kMaxFields = 1024;            // of a body
+inline constexpr int64_t kMaxChoices = 2048;          // choices of a request: prompts times "n"
+inline constexpr int64_t kMaxN = 128;                 // largest "n"
+inline constexpr int64_t kMaxPromptTokens = 1 << 24;  // tokens of all choices together
+inline constexpr size_t kMaxFields = 1024;            // fields of a body
 
 // The index of a model; the first one for an empty id. Throws ApiError (kNotFound, "model_not_found").
 size_t find_model(std::string_view id, const std::vector<ServedModel>& models);

@@ -65,7 +65,7 @@ SamplingOptions read_sampling(const Json& body, const SamplingOptions& defaults,
   SamplingOptions sampling = defaults;
   sampling.temperature = number(body, "temperature", defaults.temperature, 0.0, kLarge);
   sampling.top_p = number(body, "top_p", defaults.top_p, 0.0, 1.0);
-  // A mass of 0 is what some clients call greedy: the set is the first token alone.
+  // Some clients call a mass of 0 greedy: the set is the first token alone.
   if (sampling.top_p == 0.0) sampling.top_p = std::numeric_limits<double>::min();
   sampling.min_p = number(body, "min_p", defaults.min_p, 0.0, 1.0);
   sampling.top_k = std::max<int64_t>(0, integer(body, "top_k", defaults.top_k, -1, kMaxCount));  // -1: all
@@ -75,7 +75,7 @@ SamplingOptions read_sampling(const Json& body, const SamplingOptions& defaults,
   sampling.presence_penalty =
       number(body, "presence_penalty", defaults.presence_penalty, -kMaxPenalty, kMaxPenalty);
   sampling.logit_bias = read_bias(body, vocab);
-  // llama.cpp's window of the penalty: here it is all of the sequence.
+  // llama.cpp's window of the penalty: pare penalises all of the sequence.
   const int64_t window = integer(body, "repeat_last_n", -1, -1, kMaxCount);
   if (window != -1 && sampling.repetition_penalty != 1.0)
     fail(ErrorCode::kUnsupported,

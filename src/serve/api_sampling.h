@@ -1,4 +1,4 @@
-// How a request wants its tokens to be chosen.
+// Sampling options of a request.
 #pragma once
 
 #include "base/json.h"
@@ -6,7 +6,7 @@
 
 namespace pare {
 
-// What the body says; what it does not say is as `defaults` have it, but for the seed: without one, every
+// Reads the body's sampling options; missing ones are those of `defaults`, but for the seed: without it, each
 // request draws its own. Ids of "logit_bias" are below `vocab`. Throws kFormat and kInvalid naming the field.
 SamplingOptions read_sampling(const Json& body, const SamplingOptions& defaults, int64_t vocab);
 

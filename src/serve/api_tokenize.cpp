@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-constexpr size_t kMaxPieces = size_t{1} << 18;  // of a text whose tokens are written out
+constexpr size_t kMaxPieces = size_t{1} << 18;  // pieces of a text whose tokens are written out
 constexpr size_t kMaxText = size_t{8} << 20;    // bytes that ids may become: as many as a body may have
 
 // Bytes that are no text by themselves are a list of numbers, as in llama.cpp.

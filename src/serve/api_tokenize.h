@@ -11,11 +11,11 @@ namespace pare {
 
 // {"content": text} as llama.cpp takes it, or {"prompt": text} as vLLM does, which adds the tokenizer's BOS
 // unless told otherwise; "add_special" or "add_special_tokens", "parse_special", "with_pieces" and
-// "return_token_strs" are theirs. Answers {"tokens", "count", "max_model_len"}. Throws as read_api_request
-// does.
+// "return_token_strs" are options of theirs. Answers {"tokens", "count", "max_model_len"}. Throws as
+// read_api_request does.
 Json tokenize_json(std::string_view body, const std::vector<ServedModel>& models, int64_t context);
 
-// {"tokens": ids} as {"content": text, "prompt": text}. Throws as read_api_request does.
+// Answers {"tokens": ids} with {"content": text, "prompt": text}. Throws as read_api_request does.
 Json detokenize_json(std::string_view body, const std::vector<ServedModel>& models);
 
 }  // namespace pare

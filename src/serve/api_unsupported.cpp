@@ -7,7 +7,7 @@
 namespace pare {
 namespace {
 
-// Refused unless they are null, false, 0 or empty.
+// Fields that are refused unless they are null, false, 0 or empty.
 constexpr const char* kRefused[] = {
     // OpenAI
     "suffix", "audio", "prediction", "web_search_options", "verbosity",
@@ -29,7 +29,7 @@ constexpr const char* kRefused[] = {
     "eta_cutoff", "no_repeat_ngram_size", "penalty_alpha", "smoothing_factor", "dynamic_temperature",
     "mirostat_mode", "negative_prompt", "token_healing"};
 
-// Refused unless they have this value, too.
+// Fields that are accepted also with this value, which changes nothing.
 struct Neutral {
   const char* key;
   double value;

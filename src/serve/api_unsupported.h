@@ -1,4 +1,4 @@
-// What requests may ask for that pare does not do.
+// Features that requests may ask for and that pare does not have.
 #pragma once
 
 #include "base/json.h"

@@ -23,7 +23,7 @@ constexpr uint64_t kMaxBody = 8 << 20;
 constexpr std::chrono::seconds kRequestTime{60};  // for a request to arrive, the wait for it included
 constexpr std::chrono::seconds kWriteTime{60};    // for a reader to take what it asked for
 constexpr std::chrono::seconds kLingerTime{2};
-constexpr std::chrono::seconds kLookAgain{1};  // for a client that goes away behind its next request
+constexpr std::chrono::seconds kLookAgain{1};  // before a client with a next request is checked again
 constexpr size_t kDiscarded = 4096;            // bytes at a time
 
 }  // namespace
@@ -76,7 +76,7 @@ void Connection::on_body(NetError error) {
   on_request();
 }
 
-// What broke HTTP's rules gets an answer, what broke the connection none.
+// Answers a request that broke HTTP's rules; a broken connection gets no answer.
 void Connection::fail_to_read(NetError error) {
   static const auto& http_category = make_error_code(http::error::bad_method).category();
   if (error.category() != http_category || error == http::error::end_of_stream ||
@@ -85,7 +85,7 @@ void Connection::fail_to_read(NetError error) {
   idle_ = false;
   keep_alive_ = false;
   request_ = {};
-  // What there is of the header says to whom the answer goes.
+  // The part of the header that was read says to whom the answer goes.
   if (const auto origin = parser_->get()[http::field::origin]; !origin.empty())
     request_.set(http::field::origin, origin);
   request_.version(11);
@@ -107,7 +107,7 @@ void Connection::answer(HttpAnswer answer) {
   for (const HttpFields& fields : {answer.fields, common_fields()})
     for (const auto& [name, value] : fields) response_.set(name, value);
   response_.keep_alive(keep_alive_);
-  // A status that means that there is no body goes without its length.
+  // An answer whose status forbids a body has no length.
   if (response_.result() != http::status::no_content) response_.content_length(answer.body.size());
   if (request_.method() != http::verb::head) response_.body() = std::move(answer.body);
   stream_.expires_after(kWriteTime);
@@ -128,7 +128,7 @@ void Connection::watch() {
                               [self = self(), serial = serial_](NetError error) {
                                 if (error || !self->waits_ || self->serial_ != serial) return;
                                 if (self->is_gone()) return self->close();
-                                // Its next request lies there, and would be found again and again.
+                                // A next request lies there; without a pause it would be found again.
                                 self->look_again_.expires_after(kLookAgain);
                                 self->look_again_.async_wait([self, serial](NetError stopped) {
                                   if (!stopped && self->waits_ && self->serial_ == serial) self->watch();
@@ -136,7 +136,7 @@ void Connection::watch() {
                               });
 }
 
-// Whatever it has sent before, which need not be read to know.
+// Returns whether the client has gone. Bytes that it has sent before need not be read to know.
 bool Connection::is_gone() {
   pollfd look = {.fd = stream_.socket().native_handle(), .events = POLLRDHUP, .revents = 0};
   return ::poll(&look, 1, 0) > 0;
@@ -190,7 +190,7 @@ void Connection::pump() {
 
 void Connection::next() {
   if (keep_alive_) return read_header();
-  // Closing a connection that still has something to read would take the answer back.
+  // Closing a connection that still has something to read would discard the answer.
   NetError ignored;
   stream_.socket().shutdown(net::ip::tcp::socket::shutdown_send, ignored);
   stream_.expires_after(kLingerTime);

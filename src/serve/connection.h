@@ -19,9 +19,9 @@ namespace pare {
 
 struct HttpAnswer {
   int status = 200;
-  std::string_view type;  // of the body; empty: there is none
+  std::string_view type;  // media type of the body; empty: there is no body
   std::string body;
-  HttpFields fields = {};  // more of the header
+  HttpFields fields = {};  // further fields of the header
 };
 
 // Everything happens on the thread of the socket's io_context. A derived class answers each request with
@@ -34,7 +34,7 @@ class Connection : public std::enable_shared_from_this<Connection> {
 
   void start() { read_header(); }
   void close();
-  // Ends when what is being answered is answered: at once when that is nothing.
+  // Ends as soon as the current request is answered: at once when there is none.
   void end_soon();
 
  protected:
@@ -46,26 +46,26 @@ class Connection : public std::enable_shared_from_this<Connection> {
       : stream_(std::move(socket)), look_again_(stream_.get_executor()) {}
 
   virtual void on_request() = 0;
-  // What came is no request of HTTP/1.1, or too large a one.
+  // Called for bytes that are no request of HTTP/1.1, or too large a one.
   virtual void on_bad_request(int status, const std::string& message) = 0;
-  // Called once.
+  // Called once, when the connection closes.
   virtual void on_close() = 0;
-  // What the header of every answer has beside its own fields.
+  // Fields of every answer's header, beside the answer's own.
   virtual HttpFields common_fields() const = 0;
 
   const Request& request() const { return request_; }
   std::string take_body() { return std::move(request_.body()); }
   Executor executor() { return stream_.get_executor(); }
-  // The number of the request: what belongs to an earlier one is stale.
+  // Number of the current request; calls for an earlier number are stale.
   uint64_t serial() const { return serial_; }
 
   void answer(HttpAnswer answer);
-  // For an answer that takes its time: closes the connection when the client goes away meanwhile.
+  // Call before an answer that takes its time: closes the connection when the client goes away meanwhile.
   void wait_for_answer();
-  // Server-sent events, in chunks where the client knows them.
+  // Begins server-sent events, in chunks where the client knows them.
   void begin_stream();
   void send(std::string_view data);
-  // `whole`: what was to be said has been said. If not, the connection ends with it.
+  // `whole`: the stream is complete. If not, the connection ends with it.
   void end_stream(bool whole);
 
  private:
@@ -89,15 +89,15 @@ class Connection : public std::enable_shared_from_this<Connection> {
   boost::beast::http::response<boost::beast::http::string_body> response_;
   bool keep_alive_ = false;
   bool closed_ = false;
-  bool waits_ = false;  // for its answer
-  bool idle_ = true;    // no request has come to its end that is not answered
+  bool waits_ = false;  // a request waits for its answer
+  bool idle_ = true;    // every request that has come to its end is answered
   uint64_t serial_ = 0;
-  // Whether a streamed answer is sent in chunks.
+  // True if the streamed answer is sent in chunks.
   bool chunked_ = false;
   bool writing_ = false;
   bool complete_ = false;
-  std::string out_;      // not yet being written
-  std::string current_;  // being written
+  std::string out_;      // bytes not yet being written
+  std::string current_;  // bytes being written
 };
 
 }  // namespace pare

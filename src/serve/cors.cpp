@@ -8,7 +8,7 @@ namespace pare {
 namespace {
 
 constexpr const char* kAllowedFields = "Authorization, Content-Type, X-API-Key";
-constexpr const char* kSecondsKept = "86400";  // of a preflight's answer
+constexpr const char* kSecondsKept = "86400";  // for which a browser keeps a preflight's answer
 
 bool is_origin(std::string_view text) {
   const size_t scheme = text.find("://");

@@ -1,4 +1,4 @@
-// Which pages of other origins a browser lets read the answers (Cross-Origin Resource Sharing).
+// Pages of other origins that a browser lets read the answers (Cross-Origin Resource Sharing).
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// Fields of a header, and their values.
+// Fields of a header, with their values.
 using HttpFields = std::vector<std::pair<std::string, std::string>>;
 
 class CorsPolicy {
@@ -17,9 +17,9 @@ class CorsPolicy {
   // what is neither.
   explicit CorsPolicy(std::vector<std::string> origins);
 
-  // What every answer to a request of this origin (empty: it has none) bears.
+  // Fields for every answer to a request of this origin (empty: it has none).
   HttpFields fields(std::string_view origin) const;
-  // What the answer to a preflight request bears beside it; `wanted`: the header fields it asks for.
+  // Further fields for the answer to a preflight request; `wanted`: the header fields it asks for.
   HttpFields preflight_fields(std::string_view origin, std::string_view wanted) const;
 
  private:

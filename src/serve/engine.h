@@ -13,12 +13,12 @@
 namespace pare {
 
 struct EngineLimits {
-  int64_t parallel = 4;    // sequences of a model side by side
-  int64_t context = 4096;  // tokens of each, at most the model's
+  int64_t parallel = 4;    // sequences of a model that run side by side
+  int64_t context = 4096;  // tokens of each sequence, at most the model's
   int64_t queue = 64;  // sequences of a model that wait; a request that finds room has all of its own wait
 };
 
-// What is at work for a model.
+// Load of one model.
 struct EngineLoad {
   int64_t running = 0;    // sequences
   int64_t waiting = 0;    // sequences
@@ -33,7 +33,7 @@ class Engine {
  public:
   // `models` must outlive the engine. Throws kUsage for limits below 1.
   Engine(const std::vector<ServedModel>& models, const EngineLimits& limits);
-  // What has not ended by now never does: none of its functions is called any more.
+  // Stops the thread. Unfinished sequences never end: none of their functions is called any more.
   ~Engine();
   Engine(const Engine&) = delete;
   Engine& operator=(const Engine&) = delete;

@@ -1,4 +1,4 @@
-// What a server has done, for those who watch it.
+// Counters of a server, for monitoring.
 #pragma once
 
 #include <array>
@@ -17,10 +17,10 @@ namespace pare {
 class Metrics {
  public:
   void count_answer(std::string_view path, int status) { ++answers_[{std::string(path), status}]; }
-  // A sequence of a model that has ended; `prompt`: its tokens, those from the cache included.
+  // Counts a sequence of a model that has ended; `prompt`: its tokens, those from the cache included.
   void count_sequence(size_t model, int64_t prompt, const Generation& generation);
 
-  // The text that Prometheus reads. `loads`: of the models, by index; empty while they load. `at_work`:
+  // Returns the text that Prometheus reads. `loads`: by model; empty while the models load. `at_work`:
   // requests that are read, run or written.
   std::string text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads,
                    int64_t at_work) const;

@@ -1,7 +1,7 @@
-// What is found where.
+// Table of the server's paths and methods.
 #pragma once
 
-#include <boost/beast/core/ostream.hpp>  // what verb.hpp needs and does not include
+#include <boost/beast/core/ostream.hpp>  // verb.hpp needs it and does not include it
 #include <boost/beast/http/verb.hpp>
 #include <string>
 #include <string_view>
@@ -23,13 +23,13 @@ enum class Action {
 };
 
 struct Route {
-  std::string_view path;  // without /v1
+  std::string_view path;  // path without /v1
   boost::beast::http::verb method;
   Action action;
-  bool open = false;  // to requests without the key
+  bool open = false;  // open to requests without the key
 };
 
-// A request's place, and what follows it: of kModel, the model's name.
+// Place of a request, and the rest of its path: for kModel, the model's name.
 struct Found {
   const Route* route = nullptr;  // null: there is nothing
   std::string rest = {};

@@ -10,15 +10,15 @@
 
 namespace pare {
 
-// What it points to must outlive the server.
+// One model of the server. The objects it points to must outlive the server.
 struct ServedModel {
   std::string id;          // unique among those of a server
   int64_t parameters = 0;  // real ones
   const PackedModel* packed = nullptr;
   const Tokenizer* tokenizer = nullptr;
   std::optional<ChatFormat> chat;  // nothing: completions only
-  std::string why_no_chat;         // what a chat request is told then
-  // What a request gets where it says nothing: sampling, and ends of a text beside the model's.
+  std::string why_no_chat;         // why there is none, for chat requests
+  // Defaults of requests: sampling, and ends of a text beside the model's.
   GenerateOptions defaults = {.sampling = {.temperature = 1.0}};
 };
 

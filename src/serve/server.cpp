@@ -23,8 +23,8 @@ using boost::system::error_code;
 namespace {
 
 constexpr size_t kMaxSessions = 512;
-constexpr std::chrono::seconds kLastWords{2};     // for answers to be taken when the server leaves
-constexpr std::chrono::milliseconds kPause{100};  // where no connection can be accepted: too many files
+constexpr std::chrono::seconds kLastWords{2};     // for clients to take answers when the server stops
+constexpr std::chrono::milliseconds kPause{100};  // after a failed accept, such as too many open files
 
 std::string random_prefix() {
   std::random_device device;
@@ -65,7 +65,7 @@ struct Server::Impl {
     state.id_prefix = random_prefix();
     state.changed = [this] { net::post(context, [this] { see_whether_done(); }); };
   }
-  // The other threads hand their last words to the context.
+  // Ends the other threads first: their last calls go to the context.
   ~Impl() {
     state.readers.stop();
     state.writers.stop();
@@ -92,7 +92,7 @@ struct Server::Impl {
     });
   }
 
-  // Until now, a signal has ended the process, which had nothing to finish.
+  // Opens the models to requests. Before, a signal ended the process, which had nothing to finish.
   void open(std::vector<ServedModel> models) {
     state.models = std::move(models);
     state.engine = engine.get();
@@ -121,7 +121,7 @@ struct Server::Impl {
     });
   }
 
-  // Nothing is generated any more. What has been is still on its way.
+  // Closes the server after the last token. Finished answers are still on their way to clients.
   void say_goodbye() {
     leaving = true;
     error_code ignored;

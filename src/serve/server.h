@@ -15,18 +15,18 @@ namespace pare {
 struct ServeOptions {
   std::string host = "127.0.0.1";  // an address or a name
   uint16_t port = 8080;            // 0: one that is free
-  std::string api_key;             // what requests must bear; empty: nothing
-  std::vector<std::string> cors;   // origins whose pages may read the answers, "*": every one's
-  double drain = 5.0;              // seconds that answers get to their end when the server is told to stop
-  std::string version;             // of the program, which GET /version tells
+  std::string api_key;             // key that requests must send; empty: none
+  std::vector<std::string> cors;   // origins whose pages may read the answers; "*": all origins
+  double drain = 5.0;              // seconds in which answers may be finished when the server is told to stop
+  std::string version;             // version of the program, for GET /version
   EngineLimits limits;
 };
 
-// GET / (the page), /health, /version, /metrics, /v1/models and /v1/models/ID, POST /v1/completions,
+// Serves GET / (the page), /health, /version, /metrics, /v1/models and /v1/models/ID, POST /v1/completions,
 // /v1/chat/completions, /tokenize and /detokenize; "/v1" may be left out.
 class Server {
  public:
-  // Listens from now on. Throws kUsage for options out of range and kIo when the address cannot be had.
+  // Listens at once. Throws kUsage for options out of range and kIo when the address cannot be had.
   explicit Server(const ServeOptions& options);
   ~Server();
   Server(const Server&) = delete;

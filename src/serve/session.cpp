@@ -25,7 +25,7 @@ namespace {
 
 constexpr std::string_view kJson = "application/json";
 
-// Takes as long for a wrong key as for the right one.
+// Compares keys in a time that does not depend on how many characters are right.
 bool same_secret(std::string_view got, std::string_view expected) {
   unsigned difference = got.size() == expected.size() ? 0 : 1;
   for (size_t i = 0; i < got.size(); ++i)
@@ -63,7 +63,7 @@ HttpAnswer error_answer(const Error& error) {
   return {http_status(error.code()), kJson, json_text(error_json(error))};
 }
 
-// Why no model answers now.
+// Answer that says why no model answers now.
 HttpAnswer unavailable(ServerState state) {
   return state == ServerState::kLoading
              ? error_answer(503, "loading: the server's models are not ready yet", {{"Retry-After", "2"}})
@@ -76,7 +76,7 @@ class Session final : public Connection {
  public:
   Session(net::ip::tcp::socket socket, SharedState& state) : Connection(std::move(socket)), state_(state) {}
 
-  // Answers what is being generated with an error.
+  // Ends all generations of the session with an error.
   void cut();
 
  private:
@@ -92,7 +92,7 @@ class Session final : public Connection {
 
     SharedState& state;
   };
-  // What such a thread leaves to be done here.
+  // Work that a job on another thread leaves to the server's thread.
   using Rest = std::function<void(Session&)>;
 
   // A request that the engine is at work on.
@@ -132,13 +132,13 @@ class Session final : public Connection {
     return state_.cors.fields(view_of(request()[http::field::origin]));
   }
 
-  // answer(), counted.
+  // Calls answer() and counts it.
   void say(HttpAnswer answer);
   bool authorized() const;
-  // Answers what goes wrong while it acts.
+  // Runs `act` and answers errors that it throws.
   template <typename Act>
   void guarded(const Act& act);
-  // Runs `job` on one of the threads and what it returns here, unless the request is answered or the
+  // Runs `job` on a thread of `threads` and its result here, unless the request is answered or the
   // connection gone by then. The job sees nothing of the session.
   void work(net::thread_pool& threads, std::function<Rest()> job);
   static Rest saying(HttpAnswer answer);
@@ -157,9 +157,9 @@ class Session final : public Connection {
   void break_off(HttpAnswer error);
 
   SharedState& state_;
-  std::string_view place_ = kElsewhere;  // of the request, as metrics name it
-  std::shared_ptr<AtWork> working_;      // while one of those threads has the request
-  std::unique_ptr<Running> running_;     // while the engine has it
+  std::string_view place_ = kElsewhere;  // place of the request in metrics
+  std::shared_ptr<AtWork> working_;      // set while a thread of a pool has the request
+  std::unique_ptr<Running> running_;     // set while the engine has the request
 };
 
 void Session::say(HttpAnswer answer) {
@@ -231,7 +231,7 @@ Session::Rest Session::saying(HttpAnswer answer) {
   return [answer = std::move(answer)](Session& session) mutable { session.say(std::move(answer)); };
 }
 
-// What reads a body goes to a reader.
+// Hands requests with a body to a reader; answers the others at once.
 void Session::go(const Found& found) {
   switch (found.route->action) {
     case Action::kPage:
@@ -285,7 +285,7 @@ HttpAnswer Session::health() const {
   return {503, kJson, R"({"status":"shutting down"})"};
 }
 
-// What a browser asks before it sends a request of another origin.
+// Answers a browser that asks before it sends a request of another origin.
 HttpAnswer Session::options_answer(const Route& route) const {
   HttpFields fields = state_.cors.preflight_fields(view_of(request()[http::field::origin]),
                                                    view_of(request()["Access-Control-Request-Headers"]));
@@ -296,7 +296,7 @@ HttpAnswer Session::options_answer(const Route& route) const {
 void Session::generate(ApiRequest asked) {
   running_ =
       std::make_unique<Running>(state_, asked, fmt::format("{}{:06}", state_.id_prefix, ++state_.answers));
-  std::vector<std::string> echoes;  // that need not wait for scores
+  std::vector<std::string> echoes;  // echoed prompts that need not wait for scores
   std::vector<BatchRequest> batch;
   for (size_t i = 0; i < asked.choices.size(); ++i) {
     echoes.push_back(asked.choices[i].options.logprobs ? "" : asked.choices[i].echo);
@@ -317,7 +317,7 @@ void Session::generate(ApiRequest asked) {
     if (!echoes[i].empty()) on_text(i, echoes[i]);
 }
 
-// What the engine calls on its own thread goes on here, unless the connection or the request is gone by then.
+// Wraps a function for the engine's thread: runs it here, unless the connection or request is gone by then.
 template <typename Handler>
 auto Session::on_server_thread(Handler handler) {
   return [weak = weak_from_this(), executor = executor(), serial = serial(),
@@ -361,7 +361,7 @@ void Session::on_text(size_t choice, const std::string& text) {
     running_->reply.add_text(choice, text);
 }
 
-// The first of them are those of the prompt, where that is echoed: its text goes with them.
+// The first scores are those of the prompt, where it is echoed: its text goes with them.
 void Session::on_scores(size_t choice, std::vector<ScoredToken> tokens, const std::string& echo) {
   const bool is_prompt = !tokens.front().logprob.has_value();
   running_->reply.add_scores(choice, std::move(tokens));
@@ -402,7 +402,7 @@ void Session::cut() {
   say(unavailable(state_.state));
 }
 
-// A stream has begun well: its last event is the error.
+// Ends an answer with an error. A stream has begun with status 200: its last event is the error.
 void Session::break_off(HttpAnswer error) {
   const std::unique_ptr<Running> running = std::move(running_);
   *running->wanted = false;

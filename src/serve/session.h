@@ -1,4 +1,4 @@
-// The connections of a server, and what they share.
+// The connections of a server, and the state that they share.
 #pragma once
 
 #include <boost/asio/ip/tcp.hpp>
@@ -18,10 +18,10 @@ namespace pare {
 
 class Session;
 
-// What a server can do for a request that comes now.
+// State of a server, which decides what it does for a new request.
 enum class ServerState { kLoading, kReady, kDraining };
 
-// What all connections share; used on the server's thread only, but for the engine, and for models and
+// State of all connections; used on the server's thread only, but for the engine, and for models and
 // context, which do not change once there are requests.
 struct SharedState {
   ServerState state = ServerState::kLoading;
@@ -31,26 +31,26 @@ struct SharedState {
   std::string version;
   CorsPolicy cors{{}};
   int64_t context = 0;
-  int64_t started = 0;    // in seconds of the epoch
-  uint64_t answers = 0;   // so far
-  std::string id_prefix;  // of answers, random
+  int64_t started = 0;    // start of the server, in seconds of the epoch
+  uint64_t answers = 0;   // number of answers so far
+  std::string id_prefix;  // random prefix of the answers' ids
   Metrics metrics;
-  std::set<std::shared_ptr<Session>> sessions;  // those that are open
+  std::set<std::shared_ptr<Session>> sessions;  // the open ones
   int64_t at_work = 0;                          // requests that are read, run or written
-  std::function<void()> changed;                // called when one of the two became less
-  // Threads that do for a connection what may take long. Several read, so that a costly request is not in the
-  // way of all others; answers do not wait behind what is read.
+  std::function<void()> changed;                // called when sessions or at_work became less
+  // Threads for work that may take long. There are several readers, so that a costly request does not delay
+  // all others; answers do not wait behind requests that are read.
   boost::asio::thread_pool readers{4};
   boost::asio::thread_pool writers{1};
 };
 
-// Reads requests one after another and answers them. `state` must outlive it.
+// Reads requests one after another and answers them. `state` must outlive the session.
 void start_session(boost::asio::ip::tcp::socket socket, SharedState& state);
-// What is being generated is answered with an error.
+// Answers all running generations with an error.
 void cut_sessions(SharedState& state);
-// Each ends when what it has to say is said.
+// Ends each session when it has sent its answer.
 void end_sessions(SharedState& state);
-// Closes all of them.
+// Closes all sessions.
 void close_sessions(SharedState& state);
 
 }  // namespace pare
