@@ -7,12 +7,12 @@
 
 namespace pare {
 
-// The ranks of the job that this process belongs to; a process that no launcher has started is alone, and
-// nothing is initialised. Only once. Throws kUnsupported when it was started as one of several ranks and pare
-// was built without MPI.
+// Returns the ranks of the job that this process belongs to; a process that no launcher has started is alone,
+// and nothing is initialised. May be called once. Throws kUnsupported when it was started as one of several
+// ranks and pare was built without MPI.
 std::unique_ptr<Comm> job_comm();
 
-// Whether pare was built with MPI.
+// Returns whether pare was built with MPI.
 bool has_mpi();
 
 }  // namespace pare

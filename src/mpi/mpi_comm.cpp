@@ -14,12 +14,12 @@ namespace {
 
 constexpr int kData = 1;
 constexpr int kFailure = 2;
-constexpr size_t kMaxPiece = size_t{1} << 30;  // MPI counts are ints
-constexpr int kYields = 2000;                  // before a waiting rank sleeps between looks
+constexpr size_t kMaxPiece = size_t{1} << 30;  // largest piece of a message: MPI counts are ints
+constexpr int kYields = 2000;                  // yields of a waiting rank before it sleeps between looks
 constexpr auto kNap = std::chrono::microseconds(50);
 constexpr auto kPatience = std::chrono::seconds(3);
 
-// Set by Open MPI, MPICH and MVAPICH, and by launchers that speak PMIx.
+// Returns whether a launcher has set a variable: those of Open MPI, MPICH and MVAPICH, and those of PMIx.
 bool is_launched() {
   for (const char* name : {"OMPI_COMM_WORLD_SIZE", "PMI_SIZE", "PMIX_RANK"})
     if (std::getenv(name) != nullptr) return true;
@@ -105,7 +105,7 @@ class MpiComm final : public Comm {
     }
   }
 
-  // The error that another rank has announced, if there is one.
+  // Throws the error that another rank has announced, if there is one.
   void throw_announced() {
     int there = 0;
     MPI_Status status;
