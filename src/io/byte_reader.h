@@ -31,7 +31,7 @@ class ByteReader {
     return value;
   }
 
-  // A 64-bit length, then so many bytes.
+  // Reads a 64-bit length, then so many bytes.
   std::string read_string(std::string_view field) {
     const auto length = read<uint64_t>(field);
     const auto bytes = take(length, field);

@@ -13,7 +13,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-constexpr size_t kMaxFiles = 10000;  // of a folder that are looked at
+constexpr size_t kMaxFiles = 10000;  // files of a folder that are looked at
 
 struct Format {
   std::string_view name;
@@ -44,7 +44,7 @@ constexpr std::string_view kTensorRt[] = {".engine", ".plan"};
 constexpr std::string_view kRust[] = {".ot"};
 constexpr std::string_view kPyTorch[] = {".bin", ".pt", ".pth", ".ckpt"};
 
-// A folder with several is called by the first of them.
+// A folder with several formats is called by the first of them.
 constexpr Format kFormats[] = {{"PyTorch weights", kPyTorch, kSaveAgain},
                                {"TensorFlow weights", kTensorFlow, kSaveFromTensorFlow},
                                {"Flax weights", kFlax, kSaveFromFlax},
@@ -55,7 +55,7 @@ constexpr Format kFormats[] = {{"PyTorch weights", kPyTorch, kSaveAgain},
                                {"TensorRT files", kTensorRt, kTakeOriginal},
                                {"weights of Rust's tch", kRust, kTakeOriginal}};
 
-// What training leaves beside the weights, with the extensions of weights.
+// Names of files that training leaves beside the weights, with the extensions of weights.
 constexpr std::string_view kOfTraining[] = {"training_args", "optimizer", "scheduler", "rng_state", "scaler"};
 
 constexpr std::string_view kArchives[] = {".zip", ".tar", ".gz", ".tgz", ".xz", ".zst", ".7z"};
@@ -64,7 +64,7 @@ bool is_among(std::span<const std::string_view> list, const std::string& value) 
   return std::find(list.begin(), list.end(), value) != list.end();
 }
 
-// Names, sorted.
+// Returns the names of a folder's files, sorted.
 std::vector<std::string> files_of(const fs::path& folder) {
   std::error_code error;
   fs::directory_iterator it(folder, error);
@@ -82,7 +82,7 @@ std::string first_with(const std::vector<std::string>& names, std::span<const st
   return {};
 }
 
-// The format of weights that a folder holds, or what its only file is; null: none that is known.
+// Returns the format of a folder's weights, or of its only file; null: no format that is known.
 const Format* foreign_format_of(const std::vector<std::string>& names) {
   for (const Format& format : kFormats)
     if (!first_with(names, format.extensions).empty()) return &format;

@@ -16,14 +16,14 @@
 namespace pare {
 
 struct GgufFile {
-  std::string name;  // of the file, for messages
+  std::string name;  // name of the file, for messages
   GgufMetadata metadata;
   TensorMap tensors;
   std::vector<TensorPlan> order;  // `tensors` in file order, as a writer needs them
 };
 
-// Maps the file; tensors share the mapping. Of a model in parts `path` is the first one: the others are found
-// beside it, and what is returned is as of one file. Throws kInvalid for another part, naming the first,
+// Maps the file; tensors share the mapping. `path` of a model in parts is the first one: the others are found
+// beside it, and the result is as of one file. Throws kInvalid for another part, naming the first,
 // kNotFound, kIo, kFormat naming the broken rule, and kUnsupported naming the version, or the tensor and its
 // type, that pare does not read.
 GgufFile read_gguf(const std::filesystem::path& path);
@@ -34,7 +34,7 @@ GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void
 // Everything before the tensors' bytes, padded to the alignment (`general.alignment`, else 32).
 std::string gguf_header(std::span<const TensorPlan> plan, std::span<const GgufEntry> metadata);
 
-// GGUF version 3. Tensors follow in the order of the plan.
+// Writes GGUF version 3. Tensors follow in the order of the plan.
 class GgufWriter : public TensorWriter {
  public:
   GgufWriter(const std::filesystem::path& path, std::vector<TensorPlan> plan,

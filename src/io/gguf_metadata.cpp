@@ -31,7 +31,7 @@ std::string describe(const GgufValue& value) {
        describe(value));
 }
 
-// value as To; throws kFormat when it does not fit.
+// Returns value as To; throws kFormat when it does not fit.
 template <typename To, typename From>
 To narrow(const std::string& key, From value) {
   if (!std::in_range<To>(value))
@@ -40,7 +40,7 @@ To narrow(const std::string& key, From value) {
   return static_cast<To>(value);
 }
 
-// The vector of an array of T, nothing when the key is absent.
+// Returns the vector of an array of T, nothing when the key is absent.
 template <typename T>
 const std::vector<T>* find_array(const GgufMetadata& metadata, const std::string& key,
                                  std::string_view expected) {

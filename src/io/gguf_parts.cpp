@@ -16,9 +16,9 @@ namespace fs = std::filesystem;
 constexpr std::string_view kSplitKeys = "split.";
 constexpr std::string_view kSuffix = ".gguf";
 
-// What a part says of itself.
+// Place of a part among all, from its metadata.
 struct PartInfo {
-  uint32_t number = 0;  // from 0
+  uint32_t number = 0;  // counts from 0
   uint32_t count = 1;
 };
 
@@ -36,7 +36,7 @@ std::string part_ending(uint32_t number, uint32_t count) {
   return fmt::format("-{:05}-of-{:05}{}", number + 1, count, kSuffix);
 }
 
-// The path of another part, from that of one; nothing when the name does not end as a part's.
+// Returns the path of another part, from that of one; nothing when the name does not end as a part's.
 std::optional<fs::path> part_path(const fs::path& path, const PartInfo& info, uint32_t number) {
   const std::string name = path.filename().string();
   const std::string ending = part_ending(info.number, info.count);
@@ -44,7 +44,7 @@ std::optional<fs::path> part_path(const fs::path& path, const PartInfo& info, ui
   return path.parent_path() / (name.substr(0, name.size() - ending.size()) + part_ending(number, info.count));
 }
 
-// A GGUF file behind the last tensor: parts were joined as `cat` does it.
+// Throws for a GGUF file behind the last tensor: parts were joined as `cat` does it.
 void reject_joined(const GgufFile& file, std::span<const std::byte> bytes) {
   size_t end = 0;
   for (const auto& [name, tensor] : file.tensors)
@@ -71,7 +71,7 @@ GgufFile read_single(const fs::path& path) {
   return file;
 }
 
-// Adds a further part's tensors; `number` is what it should be of.
+// Adds a further part's tensors; `number` is the part that it should be.
 void add_part(const GgufFile& part, const PartInfo& first, uint32_t number, GgufFile& file) {
   const PartInfo info = part_info(part);
   if (info.number != number || info.count != first.count)
@@ -117,7 +117,7 @@ GgufFile read_gguf(const fs::path& path) {
       count && *count != file.tensors.size())
     fail(ErrorCode::kFormat, "{}: the {} parts hold {} tensors, the first says {}", file.name, info.count,
          file.tensors.size(), *count);
-  // What is written from here on is one file.
+  // The result is one file, so its metadata names no parts.
   GgufMetadata whole;
   for (const GgufEntry& entry : file.metadata.entries())
     if (!entry.key.starts_with(kSplitKeys)) whole.add(entry.key, entry.value);

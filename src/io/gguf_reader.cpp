@@ -15,12 +15,12 @@ static_assert(std::endian::native == std::endian::little);
 
 constexpr uint64_t kMaxTensors = uint64_t{1} << 18;
 constexpr uint64_t kMaxEntries = uint64_t{1} << 16;
-// Strings and nested arrays in all of the metadata: in memory they are larger than in the file.
+// Limit of strings and nested arrays in all of the metadata: in memory they are larger than in the file.
 constexpr uint64_t kMaxObjects = uint64_t{1} << 24;
 
 struct TensorEntry {
   TensorPlan plan;
-  uint64_t begin = 0;  // in the data section
+  uint64_t begin = 0;  // offset in the data section
   uint64_t end = 0;
 };
 
@@ -129,7 +129,7 @@ class Parser {
   uint64_t objects_ = 0;
 };
 
-// These stand outside of the class because clang 14 loses member templates that a lambda in the class calls.
+// Readers outside of the class, because clang 14 loses member templates that a lambda in the class calls.
 template <typename T>
 T Parser::read_value(const std::string& key, int depth) {
   if constexpr (std::is_same_v<T, bool>) {

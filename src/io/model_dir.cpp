@@ -34,14 +34,14 @@ bool is_there(const fs::path& path) {
   fail(ErrorCode::kNotFound, "{} holds no weights: expected {} or {}", folder.string(), kSingle, kIndex);
 }
 
-// Names a file of the folder itself: an index must not reach anything else.
+// Throws unless the index names a file of the folder itself: it must not reach anything else.
 void check_shard_name(const std::string& name, const std::string& index) {
   check_name("shard name", name, 255, index);
   if (name.find('/') != std::string::npos || name.starts_with('.'))
     fail(ErrorCode::kFormat, "{}: shard \"{}\" is not a plain file name", index, printable(name));
 }
 
-// Tensor names by shard.
+// Reads the names of tensors by shard.
 std::map<std::string, std::set<std::string>> read_index(const fs::path& path) {
   const std::string what = path.string();
   const Json index = parse_json(read_file(path, kMaxIndexBytes), what);
@@ -80,7 +80,7 @@ void add_shard(const fs::path& path, std::set<std::string> expected, ModelTensor
          *expected.begin(), kIndex);
 }
 
-// Consecutive tensors of a shard: as many as fit, at least one.
+// Splits a plan into shards of consecutive tensors: as many as fit, at least one.
 std::vector<std::vector<TensorPlan>> split(const std::vector<TensorPlan>& plan, uint64_t max_shard_bytes) {
   std::vector<std::vector<TensorPlan>> shards(1);
   uint64_t used = 0;

@@ -6,7 +6,7 @@
 namespace pare {
 
 // The file is written as path(), the sibling FILE.pare-partial; commit() renames it to FILE. Destroyed
-// without commit(): the partial file is removed. What a killed run left there is replaced.
+// without commit(): the partial file is removed. A partial file that a killed run left is replaced.
 class OutputFile {
  public:
   // Throws kInvalid when `final_path` is `input` or exists, kIo when its folder does not.

@@ -19,10 +19,10 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// Marks a partial folder as ours and is locked as long as a run writes there. It says what is there: nothing
-// of worth (empty), work that a run can go on with, or everything.
+// Marks a partial folder as ours and is locked as long as a run writes there. Its text says what is there:
+// nothing of worth (empty), work that a run can go on with, or everything.
 constexpr const char* kMarker = ".pare-partial";
-// Of one length: one replaces the other in a single write.
+// States of the marker. All have one length: one replaces the other in a single write.
 constexpr const char* kUnfinished = "unfinished\n";
 constexpr const char* kComplete = "complete!!\n";
 constexpr const char* kWork = ".work";
@@ -38,7 +38,7 @@ bool is_inside(const fs::path& path, const fs::path& folder) {
   return std::mismatch(folder.begin(), folder.end(), path.begin(), path.end()).first == folder.end();
 }
 
-// The state of the path itself, symbolic links not followed.
+// Returns the state of the path itself, symbolic links not followed.
 fs::file_type type_of(const fs::path& path) {
   std::error_code error;
   const fs::file_status status = fs::symlink_status(path, error);
@@ -62,14 +62,14 @@ int open_locked(const fs::path& marker, int flags) {
   fail(ErrorCode::kIo, "{} is being written by another run", marker.parent_path().string());
 }
 
-// kUnfinished, kComplete, or empty: nothing of worth.
+// Returns kUnfinished, kComplete, or an empty text: nothing of worth.
 std::string state_of(const fs::path& folder) {
   std::ifstream stream(folder / kMarker);
   const std::string state{std::istreambuf_iterator<char>(stream), {}};
   return state == kUnfinished || state == kComplete ? state : "";
 }
 
-// The locked marker of a leftover, −1 if there is nothing.
+// Returns the locked marker of a leftover, −1 if there is nothing.
 int lock_leftover(const fs::path& partial) {
   if (type_of(partial) == fs::file_type::not_found) return -1;
   const bool is_folder = type_of(partial) == fs::file_type::directory;
@@ -88,7 +88,7 @@ void remove_leftover(const fs::path& partial) {
   if (error) fail(ErrorCode::kIo, "cannot remove {}: {}", partial.string(), error.message());
 }
 
-// Everything in the folder but the marker and the work.
+// Removes everything in the folder but the marker and the work.
 void remove_results(const fs::path& partial) {
   std::error_code error;
   for (fs::directory_iterator it(partial, error); !error && it != fs::directory_iterator();
@@ -179,7 +179,7 @@ void OutputFolder::keep_unfinished() {
 }
 
 void OutputFolder::commit() {
-  const bool resumable = kept_;  // others are simply done again
+  const bool resumable = kept_;  // leftovers that cannot be resumed are simply written again
   kept_ = true;
   if (partial_ != final_) {
     sync_folder(partial_);

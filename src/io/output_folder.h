@@ -5,7 +5,7 @@
 
 namespace pare {
 
-// What to do with the folder that an interrupted run left.
+// Treatment of the folder that an interrupted run left.
 enum class Leftover {
   kRefuse,    // an error if it holds finished work, else it is replaced
   kContinue,  // go on with it; with none there, begin
@@ -21,7 +21,7 @@ class OutputFolder {
   // or another process is writing there. A FOLDER.partial that no run of pare made is refused.
   OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input,
                Leftover leftover = Leftover::kRefuse);
-  // Where the files of an output of that name are until it is complete.
+  // Returns where the files of an output of that name are until it is complete.
   static std::filesystem::path partial_of(const std::filesystem::path& final_path);
   ~OutputFolder();
   OutputFolder(const OutputFolder&) = delete;
@@ -31,15 +31,15 @@ class OutputFolder {
   // A folder inside path() for what must survive an interruption; not there until somebody creates it,
   // removed by commit().
   std::filesystem::path work() const;
-  // Whether work() may hold what an interrupted run left; everything else in path() is gone.
+  // Returns whether work() may hold the work of an interrupted run; everything else in path() is gone.
   bool continued() const { return continued_; }
-  // Whether the interrupted run had written everything, so that only commit() is missing.
+  // Returns whether the interrupted run had written everything, so that only commit() is missing.
   bool is_complete() const { return complete_; }
-  // From now on there is work to keep. Throws kIo.
+  // Marks that there is work to keep from now on. Throws kIo.
   void keep_unfinished();
-  // There is nothing to keep any more.
+  // Marks that there is nothing to keep any more.
   void discard() { kept_ = false; }
-  // Throws kIo; the complete partial folder then stays and the message names it.
+  // Renames the folder. Throws kIo; the complete partial folder then stays and the message names it.
   void commit();
 
  private:

@@ -20,7 +20,7 @@ constexpr size_t kMaxRank = 8;
 struct Dtype {
   std::string_view name;
   uint64_t bits;
-  std::optional<Encoding> encoding;  // of the types that pare reads
+  std::optional<Encoding> encoding;  // nothing for types that pare does not read
 };
 
 constexpr Dtype kDtypes[] = {

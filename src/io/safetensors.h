@@ -20,7 +20,7 @@ using SafetensorsMetadata = std::vector<std::pair<std::string, std::string>>;
 
 struct SafetensorsFile {
   TensorMap tensors;                   // F32, F16, BF16; I8, U8 and I64
-  std::vector<SkippedTensor> skipped;  // other types of the format
+  std::vector<SkippedTensor> skipped;  // tensors of the format's other types
   std::vector<TensorPlan> order;       // `tensors` in the order of their bytes, as a writer needs them
   SafetensorsMetadata metadata;
 };
@@ -28,7 +28,7 @@ struct SafetensorsFile {
 // Maps the file; tensors share the mapping. Throws kNotFound, kIo, kFormat naming the broken rule, and
 // kUnsupported for a type that the format does not define.
 SafetensorsFile read_safetensors(const std::filesystem::path& path);
-// The same from memory that `owner` keeps alive; `what` names it in messages.
+// Parses a safetensors file in memory that `owner` keeps alive; `what` names it in messages.
 SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::shared_ptr<const void> owner,
                                   std::string_view what);
 

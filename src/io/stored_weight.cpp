@@ -12,13 +12,13 @@ namespace {
 
 constexpr std::string_view kWeight = ".weight";
 
-// Names of compressed-tensors: in place of ".weight".
+// Makes names of compressed-tensors: `part` in place of ".weight".
 std::string bitmask_name(const std::string& name, std::string_view part) {
   PARE_CHECK(name.ends_with(kWeight));
   return fmt::format("{}.{}", name.substr(0, name.size() - kWeight.size()), part);
 }
 
-// A tensor's bytes without their meaning.
+// Makes a weight of a tensor's bytes without their meaning.
 Weight plain(Encoding encoding, int64_t rows, int64_t cols, const std::byte* data, const Weight& like) {
   return {encoding, rows, cols, data, like.owner, like.mapped};
 }
@@ -55,7 +55,7 @@ class PartReader {
     if (const std::string reason = misfit(format, cols); !reason.empty())
       fail(ErrorCode::kFormat, "{}: \"{}\" {}", source_.what, name, reason);
   }
-  // Of the tensors found, which may lie in several files.
+  // Owner of the tensors that were found, which may lie in several files.
   std::shared_ptr<const void> owner() const {
     for (const auto& owner : owners_)
       if (owner != owners_.front())

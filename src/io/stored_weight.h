@@ -11,7 +11,7 @@
 
 namespace pare {
 
-// How a Hugging Face folder stores its matrices (docs/file_format.md). For a matrix "X.weight":
+// Layouts of matrices in a Hugging Face folder (docs/file_format.md). For a matrix "X.weight":
 //   kPlain            X.weight
 //   kPacked           X.weight.values, X.weight.mask (N:M), X.weight.scale and X.weight.zero_point (codes)
 //   kSparse24Bitmask  X.compressed, X.bitmask, X.shape of compressed-tensors (2:4)
@@ -30,24 +30,24 @@ struct PartPlan {
 // The tensors of a matrix `name` (rows, cols) of a format that fits it.
 std::vector<PartPlan> plan_parts(StorageFormat storage, const std::string& name, int64_t rows, int64_t cols,
                                  const WeightFormat& format);
-// The bytes of one of them, shared where the weight has them.
+// Returns the bytes of one part, shared where the weight has them.
 Weight part_of(const Weight& weight, PartKind kind);
 
-// Tensors in which a matrix is looked for.
+// Tensors among which a matrix is looked for.
 struct PartSource {
   std::string_view what;  // names the file in messages
   const TensorMap& tensors;
   std::span<const SkippedTensor> skipped;
 };
 
-// A matrix (rows, cols) of the packed storage: codes, or of an N:M pattern. Of `stated`, codes must be those
-// of the file; where it states no codes, the type of the values says what they are: floats, or int8 with a
+// Reads a matrix (rows, cols) of the packed storage: codes, or of an N:M pattern. Stated codes must be those
+// of the file; without stated codes the type of the values says what they are: floats, or int8 with a
 // scale a row. Shares the mapped bytes. Adds the names of its tensors to `used`. Throws kNotFound for a
 // tensor that is not there, kUnsupported for a type that pare does not read, kFormat when the format does not
 // fit the columns, or when shapes, mask, scales or zero points are not what they must be.
 Weight packed_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                      const WeightFormat& stated, std::set<std::string>& used);
-// The same of sparse-24-bitmask.
+// Reads a matrix (rows, cols) of sparse-24-bitmask, as packed_matrix does.
 Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                       std::set<std::string>& used);
 

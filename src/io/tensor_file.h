@@ -1,4 +1,4 @@
-// What every weight file looks like to the rest: named tensors, their shape, encoding and mapped bytes.
+// Common contents of all weight files: named tensors, their shape, encoding and mapped bytes.
 #pragma once
 
 #include <cstdint>

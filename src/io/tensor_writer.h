@@ -10,14 +10,14 @@
 
 namespace pare {
 
-// What the formats have in common: a header that states all tensors, then their bytes in the planned order,
+// Base of the formats' writers: a header that states all tensors, then their bytes in the planned order,
 // each padded to an alignment. Nothing appears under the final name before commit().
 class TensorWriter {
  public:
-  // The next tensor of the plan. Throws kInvalid when it is another one or has another size, kIo when the
-  // operating system refuses.
+  // Writes the next tensor of the plan. Throws kInvalid when it is another one or has another size, kIo when
+  // the operating system refuses.
   void write(const std::string& name, std::span<const std::byte> bytes);
-  // The same, converted to the planned encoding where the weight has another one or is not dense (it must be
+  // Writes a weight, converted to the planned encoding where it has another one or is not dense (it must be
   // encodable, the values finite). The number of values must agree; for a 2-D tensor the shape.
   void write(const std::string& name, const Weight& weight);
   // Throws kInvalid naming the first tensor that was not written.
@@ -37,7 +37,7 @@ class TensorWriter {
   std::vector<TensorPlan> plan_;
   uint64_t alignment_;
   size_t next_ = 0;
-  uint64_t begin_ = 0;  // of the next tensor in the file
+  uint64_t begin_ = 0;  // begin of the next tensor in the file
   AtomicFile file_;
 };
 
