@@ -19,12 +19,12 @@ constexpr const char* kCard = "README.md";
 constexpr std::string_view kHub = "https://huggingface.co/";
 constexpr uint32_t kMaxBaseModels = 64;
 
-// Metadata that describes the file it stands in.
+// Keys of metadata that describe the file they stand in.
 constexpr std::string_view kOfTheFile[] = {"general.architecture", "general.alignment", "general.file_type",
                                            "general.quantization_version"};
 
-// An id of the hub, "name" or "owner/name", made of any text: of a path its last part, and what an id cannot
-// hold becomes '-'.
+// Makes an id of the hub, "name" or "owner/name", of any text: of a path its last part; characters that an id
+// cannot hold become '-'.
 std::string hub_id(std::string text) {
   if (text.starts_with('/') || text.starts_with('.') || std::count(text.begin(), text.end(), '/') > 1)
     text = text.substr(text.find_last_of('/', text.size() - 2) + 1);
@@ -38,8 +38,8 @@ std::string hub_id(std::string text) {
   return text.substr(begin, text.find_last_not_of("-./") + 1 - begin);
 }
 
-// The name of a path's last part; of a snapshot in the hub's cache (models--OWNER--NAME/snapshots/HASH) that
-// of the repository, which `repository` then holds as an id.
+// Returns the name of a path's last part; for a snapshot in the hub's cache
+// (models--OWNER--NAME/snapshots/HASH) that of the repository, which `repository` then holds as an id.
 std::string name_of(const fs::path& model_path, std::string& repository) {
   fs::path path = fs::absolute(model_path).lexically_normal();
   if (!path.has_filename()) path = path.parent_path();
@@ -69,7 +69,7 @@ std::vector<std::string> texts_of(const GgufMetadata& metadata, const std::strin
   return texts == nullptr ? std::vector<std::string>() : *texts;
 }
 
-// The address on the hub that "general.`prefix`*" gives, as an id.
+// Returns the address on the hub that "general.`prefix`*" gives, as an id.
 std::string hub_repository(const GgufMetadata& metadata, const std::string& prefix) {
   for (const char* key : {"repo_url", "url"})
     if (const std::string url = text_of(metadata, prefix + key); url.starts_with(kHub))
@@ -182,7 +182,7 @@ std::vector<std::pair<std::string, std::string>> card_texts(const ModelAbout& ab
 std::vector<std::string> origins_of(const ModelAbout& about) {
   if (!about.repository.empty()) return {about.repository};
   if (!about.base_models.empty()) return about.base_models;
-  // Who made it and what it is called for people do not make the id of a repository.
+  // The author and the name for people do not make the id of a repository.
   if (std::string name = hub_id(about.name); !name.empty()) return {std::move(name)};
   return {};
 }

@@ -10,7 +10,7 @@
 namespace pare {
 namespace {
 
-// Whether two matrices of one shape hold the same; they may be of different types.
+// Returns whether two matrices of one shape hold the same values; they may be of different types.
 bool same_values(const Weight& a, const Weight& b) {
   std::vector<float> row(static_cast<size_t>(a.cols));
   std::vector<float> other(row.size());
@@ -22,7 +22,7 @@ bool same_values(const Weight& a, const Weight& b) {
   return true;
 }
 
-// What stands before all names of models that were saved inside a wrapper: of torch.compile, and of
+// Prefixes of all names of models that were saved inside a wrapper: of torch.compile, and of
 // data-parallel training; one may be inside the other.
 constexpr std::string_view kWrappers[] = {"_orig_mod.", "module."};
 
@@ -44,7 +44,7 @@ std::string wrapper_prefix(const TensorMap& tensors) {
   return prefix;
 }
 
-// "X." of "X.weight".
+// Returns "X." for "X.weight".
 std::string module_prefix(const std::string& tensor) { return tensor.substr(0, tensor.rfind('.') + 1); }
 
 class Builder {
@@ -116,7 +116,7 @@ class Builder {
     } else {
       return as_weight(find(place), rows, cols);
     }
-    release_pages(weight);  // of the mask, which was checked
+    release_pages(weight);  // its mask was read to be checked
     return weight;
   }
 
@@ -126,7 +126,7 @@ class Builder {
     if (packed || source_.naming != TensorNaming::kHuggingFace || source_.tensors.contains(full)) return;
     if (std::any_of(source_.tensors.begin(), source_.tensors.end(),
                     [&](const auto& t) { return t.first.starts_with(module_prefix(full)); }))
-      return;  // in parts, or a bias alone
+      return;  // the head is stored in parts, or has a bias alone
     if (std::any_of(source_.skipped.begin(), source_.skipped.end(),
                     [&](const SkippedTensor& t) { return t.name == full; }))
       return;
@@ -137,7 +137,7 @@ class Builder {
   }
 
   // A file may hold a head although its config ties it to the embedding, and some training has changed it:
-  // transformers (since 5) and llama.cpp then use it. Empty when there is none, or the embedding once more.
+  // transformers (since 5) and llama.cpp then use it. Empty when there is none or it is the embedding again.
   Weight head_of_tied(const Weight& embedding) {
     const TensorPlace place{Role::kHead, -1, false};
     const std::string full = name(place);
@@ -176,7 +176,7 @@ class Builder {
     return result;
   }
 
-  // The norm of queries or keys.
+  // Reads the norm of queries or keys.
   Norm heads_norm(Role role, int64_t block, int64_t heads) {
     const bool whole = config_.design.query_key_norm == QueryKeyNorm::kWhole;
     const int64_t width = config_.head_dim * (whole ? heads : 1);
@@ -189,7 +189,7 @@ class Builder {
     return result;
   }
 
-  // Query or key: GGUF files of some architectures store the rows of a head in interleaved rotary order.
+  // Reads a query or key linear: GGUF files of some families store a head's rows in interleaved rotary order.
   Linear rotary_linear(Role role, int64_t block, int64_t heads, int64_t in, bool bias) {
     Linear result = linear(role, block, heads * config_.head_dim, in, bias);
     if (source_.naming != TensorNaming::kGguf || !architecture_.gguf_interleaved_rope) return result;
@@ -284,9 +284,9 @@ class Builder {
   const ModelConfig& config_;
   const TensorSource& source_;
   std::string_view absent_prefix_;
-  std::string wrapper_;           // before all names
-  std::set<std::string> used_;    // tensors
-  std::set<std::string> packed_;  // matrices
+  std::string wrapper_;           // prefix of all names
+  std::set<std::string> used_;    // names of tensors
+  std::set<std::string> packed_;  // names of matrices
 };
 
 }  // namespace

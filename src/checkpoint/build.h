@@ -1,4 +1,4 @@
-// From named tensors to a Model: one builder for every file format.
+// Builds a Model from named tensors: one builder for every file format.
 #pragma once
 
 #include <span>

@@ -14,7 +14,7 @@ namespace {
 namespace fs = std::filesystem;
 
 constexpr uint64_t kMaxDocumentBytes = 64 << 20;
-// What names of such files begin with, in lower case.
+// Beginnings of the names of documents, in lower case.
 constexpr std::string_view kDocuments[] = {
     "readme",    "license", "licence",        "notice",   "use_policy", "use-policy", "copying",
     "copyright", "authors", "acceptable_use", "citation", "model_card", "terms"};
@@ -34,7 +34,7 @@ bool is_document(const std::string& lower) {
 
 std::vector<std::string> carry_documents(const fs::path& input, const fs::path& folder) {
   if (!fs::is_directory(input)) return {};
-  std::map<std::string, fs::path> found;  // by the name that each gets
+  std::map<std::string, fs::path> found;  // by the names of the copies
   const bool own_card = fs::is_regular_file(input / kOriginalCardFile);
   for (const auto& entry : fs::directory_iterator(input)) {
     const std::string name = entry.path().filename().string();

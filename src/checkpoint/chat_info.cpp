@@ -47,7 +47,7 @@ Templates templates_in(const Json& config, const fs::path& path) {
   return templates;
 }
 
-// The templates of files with nothing but a template.
+// Reads the files that hold a template only.
 Templates template_files(const fs::path& folder) {
   Templates templates;
   if (const fs::path path = folder / "chat_template.jinja"; fs::is_regular_file(path))
@@ -83,7 +83,7 @@ Templates folder_templates(const fs::path& folder, const Json& config) {
   return used;
 }
 
-// The first of "bos_token_id" or "eos_token_id" in a config.json, which may be a number or a list.
+// Returns the first of "bos_token_id" or "eos_token_id" in a config.json, which may be a number or a list.
 std::optional<int32_t> config_id(const Json& config, const char* key, const Tokenizer& tokenizer) {
   auto it = config.find(key);
   if (it == config.end()) return std::nullopt;

@@ -1,4 +1,4 @@
-// What a checkpoint says about talking to its model: chat templates and the special tokens that they write.
+// Chat format of a checkpoint: chat templates and the special tokens that they write.
 #pragma once
 
 #include <cstdint>
@@ -20,11 +20,11 @@ struct ChatInfo {
   std::map<std::string, std::string> templates;  // by name -> Jinja; an only one is called "default"
 };
 
-// What a model says: of a folder, chat_template.jinja and additional_chat_templates/NAME.jinja, else the
+// Reads a model's chat format. Folder: chat_template.jinja and additional_chat_templates/NAME.jinja, else the
 // template or the list of named ones in tokenizer_config.json, else chat_template.json. Where the files and
 // tokenizer_config.json disagree, a log line says so. Tokens are those of tokenizer_config.json and
-// special_tokens_map.json, else BOS and EOS of config.json. Of a GGUF file: its metadata. What is not there
-// stays empty. Throws kFormat when a file is broken.
+// special_tokens_map.json, else BOS and EOS of config.json. GGUF file: its metadata. Fields without a source
+// stay empty. Throws kFormat when a file is broken.
 ChatInfo read_chat_info(const std::filesystem::path& model_path, const Tokenizer& tokenizer);
 
 // The templates as GGUF metadata, and back.

@@ -30,7 +30,7 @@ constexpr const char* kCopied[] = {"tokenizer.json",
                                    "tokenizer.model",
                                    "added_tokens.json"};
 
-// The templates of a GGUF file as tokenizer_config.json has them: one, or a list of named ones.
+// Returns the templates of a GGUF file as tokenizer_config.json has them: one, or a list of named ones.
 Json templates_json(const std::map<std::string, std::string>& templates) {
   if (templates.size() == 1 && templates.contains("default")) return templates.at("default");
   Json list = Json::array();
@@ -40,12 +40,12 @@ Json templates_json(const std::map<std::string, std::string>& templates) {
 
 constexpr const char* kTokenizerConfig = "tokenizer_config.json";
 constexpr const char* kFastTokenizer = "PreTrainedTokenizerFast";
-// Without these generate(**tokenizer(text)) of transformers 4 refuses the token types that go with that
-// class.
+// Without the key, generate(**tokenizer(text)) of transformers 4 refuses the token types that a
+// kFastTokenizer passes.
 constexpr const char* kInputNames = "model_input_names";
 const Json kInputs = {"input_ids", "attention_mask"};
 
-// tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file.
+// Writes tokenizer.json, tokenizer_config.json and generation_config.json of a GGUF file.
 void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   const Tokenizer tokenizer = tokenizer_from_gguf(file);
   Json config = {
@@ -75,7 +75,7 @@ void write_tokenizer_files(const GgufFile& file, const fs::path& folder) {
   write_file(folder / "generation_config.json", generation.dump(2) + "\n");
 }
 
-// Where the files lay on the machine that wrote them: keys of tokenizer_config.json.
+// Keys of tokenizer_config.json that hold paths on the machine that wrote it.
 constexpr const char* kPathKeys[] = {"name_or_path", "tokenizer_file", "vocab_file", "merges_file",
                                      "special_tokens_map_file"};
 
@@ -94,7 +94,7 @@ bool drop_paths(Json& config) {
   return changed;
 }
 
-// Where the class of the tokenizer is the one that passes token types if nothing else is said.
+// Names the inputs where the class of the tokenizer passes token types if nothing else is said.
 bool name_inputs(Json& config) {
   const auto it = config.find("tokenizer_class");
   if (it == config.end() || *it != kFastTokenizer || config.contains(kInputNames)) return false;
@@ -102,7 +102,7 @@ bool name_inputs(Json& config) {
   return true;
 }
 
-// A tokenizer_config.json as an output has it: byte by byte the same where there is nothing to mend.
+// Returns a tokenizer_config.json for an output: byte by byte the same where there is nothing to mend.
 std::string mended_config(std::string text, const fs::path& path) {
   Json config = parse_json(text, path.string());
   if (!config.is_object()) return text;

@@ -1,4 +1,4 @@
-// What belongs to a checkpoint beside its weights: tokenizer, special tokens, chat template.
+// Files of a checkpoint beside its weights: tokenizer, special tokens, chat template.
 #pragma once
 
 #include <filesystem>
@@ -12,8 +12,8 @@ namespace pare {
 // load_tokenizer throws for a GGUF file.
 void copy_tokenizer_files(const std::filesystem::path& model_path, const std::filesystem::path& folder);
 
-// pare.json of a folder, or the same text in the metadata of a GGUF file: what pare did to the model. Empty
-// when there is none. Calibration texts have no folders in it. Throws kFormat when it is not JSON.
+// Reads pare.json of a folder, or the same text in the metadata of a GGUF file: what pare did to the model.
+// Empty when there is none. Calibration texts have no folders in it. Throws kFormat when it is not JSON.
 inline constexpr const char* kManifestFile = "pare.json";
 inline constexpr const char* kManifestKey = "pare.manifest";
 std::string read_manifest(const std::filesystem::path& model_path);

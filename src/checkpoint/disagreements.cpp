@@ -18,9 +18,9 @@ namespace {
 
 namespace fs = std::filesystem;
 using Ids = std::vector<int32_t>;
-using Said = std::vector<std::pair<std::string, Ids>>;  // by whom, without those who say nothing
+using Said = std::vector<std::pair<std::string, Ids>>;  // ids by source, without sources that give none
 
-// "config.json 1, 2; the tokenizer 3" where they are not all alike, else empty.
+// Returns "config.json 1, 2; the tokenizer 3" where the ids are not all alike, else an empty text.
 std::string differing(const Said& said) {
   const auto set_of = [](const Ids& ids) { return std::set<int32_t>(ids.begin(), ids.end()); };
   const bool alike = std::all_of(said.begin(), said.end(), [&](const auto& one) {
@@ -55,7 +55,7 @@ void compare_ids(const fs::path& folder, const Json& config, const Tokenizer* to
           "a prompt begins as the tokenizer says, a text out of nothing as config.json says");
 }
 
-// transformers writes both files, older versions and people only one of them.
+// Compares special tokens: transformers writes both files, older versions and people only one of them.
 void compare_special_tokens(const fs::path& folder, std::vector<std::string>& found) {
   const auto first = named_tokens_in(folder / "tokenizer_config.json");
   const auto second = named_tokens_in(folder / "special_tokens_map.json");
@@ -66,7 +66,7 @@ void compare_special_tokens(const fs::path& folder, std::vector<std::string>& fo
                       name, printable(text), printable(other->second)));
 }
 
-// config.json names the family by its type and by its class.
+// Compares the family's names in config.json: by its type and by its class.
 void compare_family(Json config, std::vector<std::string>& found) {
   const Architecture* by_type = architecture_of(config);
   config.erase("model_type");

@@ -1,4 +1,4 @@
-// What the files of a model say twice and not alike.
+// Contradictions between the files of a model.
 #pragma once
 
 #include <filesystem>
@@ -10,10 +10,10 @@
 
 namespace pare {
 
-// A sentence for each, which says what every file has and which one counts: the beginning and the ends of a
-// text, special tokens, the family, the size of the vocabulary. Of what loading a model warns of (rotary
-// scaling, weights, a head beside a tie) nothing is said again. `tokenizer`: the model's; null: it cannot be
-// read, and nothing is said of it. Throws kFormat when a file is broken.
+// Returns a sentence for each contradiction, which says what every file has and which one counts: begin and
+// ends of a text, special tokens, family, size of the vocabulary. Warnings of load_model (rotary
+// scaling, weights, a head beside a tie) are not repeated. `tokenizer`: the model's; null: it cannot be
+// read, and is left out. Throws kFormat when a file is broken.
 std::vector<std::string> disagreements(const std::filesystem::path& model_path, const ModelConfig& config,
                                        const Tokenizer* tokenizer);
 

@@ -9,11 +9,11 @@
 namespace pare {
 namespace {
 
-constexpr std::string_view kAllEnds = "tokenizer.ggml.eos_token_ids";  // of Ollama
+constexpr std::string_view kAllEnds = "tokenizer.ggml.eos_token_ids";  // a key of Ollama
 constexpr std::array kNamedEnds = {"eos_token_id",     "eot_token_id",     "eom_token_id",
                                    "fim_pad_token_id", "fim_rep_token_id", "fim_sep_token_id"};
 
-// llama.cpp takes them for ends whatever the metadata says.
+// Texts of tokens that llama.cpp takes for ends whatever the metadata says.
 constexpr std::string_view kEndTexts[] = {"<|eot_id|>",
                                           "<|im_end|>",
                                           "<|end|>",
@@ -36,7 +36,7 @@ bool is_end_text(std::string_view text) {
   return std::find(std::begin(kEndTexts), std::end(kEndTexts), text) != std::end(kEndTexts);
 }
 
-constexpr int32_t kNormalToken = 1;  // of tokenizer.ggml.token_type
+constexpr int32_t kNormalToken = 1;  // a value of tokenizer.ggml.token_type
 
 }  // namespace
 

@@ -12,11 +12,11 @@
 
 namespace pare {
 
-// Token ids under `key`: one, or an array of them; none when it is absent or null. Throws kFormat naming
+// Reads token ids under `key`: one, or an array of them; none when absent or null. Throws kFormat naming
 // `what` and the key.
 std::vector<int32_t> read_token_ids(const Json& object, const char* key, std::string_view what);
 
-// Appends those that are not there yet.
+// Appends the ids of `more` that `ends` does not have yet.
 void add_ends(std::span<const int32_t> more, std::vector<int32_t>& ends);
 
 // Every token at which llama.cpp ends a text: those that the metadata names, `tokenizer.ggml.eos_token_id`

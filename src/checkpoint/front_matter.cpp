@@ -13,7 +13,7 @@ namespace {
 constexpr size_t kMaxBytes = 256 << 10;
 constexpr std::string_view kFence = "---";
 
-// The text between the fences; empty: there is no block.
+// Returns the text between the fences; empty: there is no block.
 std::string_view block_of(std::string_view card) {
   if (card.starts_with("\xef\xbb\xbf")) card.remove_prefix(3);  // a byte order mark
   const auto next_line = [&card] {
@@ -32,7 +32,7 @@ std::string_view block_of(std::string_view card) {
   return {};
 }
 
-// A null is no value.
+// Returns whether a node is a text; a null is no value.
 bool is_text(const YAML::Node& node) { return node.IsScalar() && !node.Scalar().empty(); }
 
 }  // namespace
@@ -64,7 +64,7 @@ FrontMatter read_front_matter(std::string_view card, std::string_view what) {
 }
 
 std::string yaml_scalar(const std::string& value) {
-  // What YAML 1.1 takes for a truth value or nothing; "no" is also Norwegian.
+  // Words that YAML 1.1 takes for a truth value or null; "no" is also Norwegian.
   constexpr std::string_view kWords[] = {"y", "n", "yes", "no", "true", "on", "off", "null", "false", "none"};
   std::string lower = value;
   std::transform(lower.begin(), lower.end(), lower.begin(),

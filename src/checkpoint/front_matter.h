@@ -9,14 +9,14 @@
 
 namespace pare {
 
-// Keys with plain values: a scalar is a list of one. What is nested deeper is left out.
+// Keys with plain values: a scalar is a list of one. Values that are nested deeper are left out.
 using FrontMatter = std::map<std::string, std::vector<std::string>>;
 
-// The block between the first two lines "---"; empty when there is none. Throws kFormat naming `what` when it
-// is not YAML, not a map, or longer than 256 KB.
+// Reads the block between the first two lines "---"; empty when there is none. Throws kFormat naming `what`
+// when it is not YAML, not a map, or longer than 256 KB.
 FrontMatter read_front_matter(std::string_view card, std::string_view what);
 
-// A value as YAML reads it back: as it is where it is plain, else quoted.
+// Writes a value so that YAML reads it back: as it is where it is plain, else quoted.
 std::string yaml_scalar(const std::string& value);
 
 }  // namespace pare

@@ -17,8 +17,8 @@ namespace fs = std::filesystem;
 
 constexpr const char* kFile = "generation_config.json";
 constexpr uint64_t kMaxBytes = 16 << 20;
-constexpr double kLargest = 1e6;        // of temperatures and penalties
-constexpr int64_t kMaxCount = 1 << 30;  // of tokens
+constexpr double kLargest = 1e6;        // largest temperature or penalty
+constexpr int64_t kMaxCount = 1 << 30;  // largest number of tokens
 
 // Keys of generation_config.json that change which tokens are chosen, and the values with which they do not.
 struct Foreign {
@@ -46,7 +46,7 @@ T in_range(T value, bool ok, std::string_view what, std::string_view key, std::s
 double temperature(double value, std::string_view what, std::string_view key) {
   return in_range(value, value >= 0.0 && value <= kLargest, what, key, "0 or more");
 }
-// A mass of 0 is what some call greedy: the set is the first token alone.
+// Reads a mass, where 0 is what some call greedy: the set is the first token alone.
 double mass(double value, std::string_view what, std::string_view key) {
   in_range(value, value >= 0.0 && value <= 1.0, what, key, "0..1");
   return std::max(value, std::numeric_limits<double>::min());
@@ -57,7 +57,7 @@ double share(double value, std::string_view what, std::string_view key) {
 double penalty(double value, std::string_view what, std::string_view key) {
   return in_range(value, value > 0.0 && value <= kLargest, what, key, "more than 0");
 }
-// A top-k: -1 and 0 both mean all.
+// Reads a top-k: -1 and 0 both mean all.
 int64_t count_of_best(int64_t value, std::string_view what, std::string_view key) {
   return std::max<int64_t>(0, in_range(value, value >= -1 && value <= kMaxCount, what, key, "-1 or more"));
 }
@@ -115,10 +115,10 @@ GenerationConfig read_folder(const fs::path& folder) {
   return config;
 }
 
-// An f32 as it was meant: 0.8 and not 0.800000011920929.
+// Returns an f32 as it was meant: 0.8 and not 0.800000011920929.
 double shortest(float value) { return std::strtod(fmt::format("{}", value).c_str(), nullptr); }
 
-// A number of any type; files have both kinds. Throws kFormat for what is no number.
+// Reads a number of any type; files have both kinds. Throws kFormat for what is no number.
 std::optional<double> gguf_number(const GgufMetadata& metadata, const std::string& key) {
   const GgufValue* value = metadata.find(key);
   if (value == nullptr) return std::nullopt;

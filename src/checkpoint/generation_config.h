@@ -1,4 +1,4 @@
-// How a model's files want it to be sampled: generation_config.json, or GGUF's general.sampling.*.
+// Sampling options in a model's files: generation_config.json, or GGUF's general.sampling.*.
 #pragma once
 
 #include <filesystem>
@@ -12,9 +12,9 @@
 
 namespace pare {
 
-// What is not said stays empty.
+// Sampling options of a model; those that its files do not give are empty.
 struct GenerationConfig {
-  std::string source;  // what says it, for messages; empty: nothing is said
+  std::string source;  // the file that gives them, for messages; empty: none does
   std::optional<bool> do_sample;
   std::optional<double> temperature;
   std::optional<int64_t> top_k;  // 0: all
@@ -26,19 +26,19 @@ struct GenerationConfig {
   bool operator==(const GenerationConfig&) const = default;
 };
 
-// What a folder or a GGUF file says; logs what would change the choice of tokens and is not in pare. Throws
-// kFormat and kInvalid naming the file, the key and its value.
+// Reads a folder's or a GGUF file's options; logs options that would change the choice of tokens and are not
+// in pare. Throws kFormat and kInvalid naming the file, the key and its value.
 GenerationConfig read_generation_config(const std::filesystem::path& model_path);
 
-// "eos_token_id" of a folder's generation_config.json; none without it. Throws kFormat.
+// Reads "eos_token_id" of a folder's generation_config.json; none without it. Throws kFormat.
 std::vector<int32_t> read_generation_ends(const std::filesystem::path& folder);
 
-// `otherwise` with what the model says in its place. "do_sample" false is greedy; a file that names a
+// Returns `otherwise` with the model's options in its place. "do_sample" false is greedy; a file that names a
 // temperature, top-k, top-p or min-p wants to be sampled, at temperature 1 where it names none, whether it
 // says "do_sample" or not: so does vLLM, while transformers then stays greedy.
 SamplingOptions sampling_of(const GenerationConfig& config, SamplingOptions otherwise);
 
-// "greedy", or "temperature 0.7, top-k 20, …": what is not at rest.
+// Returns "greedy", or "temperature 0.7, top-k 20, …": the options that have an effect.
 std::string describe(const SamplingOptions& sampling);
 
 // A configuration as GGUF metadata, general.sampling.*, and as keys of generation_config.json.

@@ -12,7 +12,7 @@
 namespace pare {
 namespace {
 
-// Regexes apply one after another, each to what the one before it left.
+// Rules of a name: regexes that apply one after another, each to the text that the one before it left.
 enum class Rules {
   kGpt2,
   kDigitsThenGpt2,
@@ -136,7 +136,7 @@ constexpr Name kNames[] = {
     {"jais-2", Rules::kJais2},
 };
 
-// Letters of scripts with upper and lower case.
+// Matches letters of scripts with upper and lower case.
 constexpr const char* kCasedLetters =
     R"(A-Za-z\x{b5}\x{c0}-\x{d6}\x{d8}-\x{f6}\x{f8}-\x{1ba}\x{1bc}-\x{1bf}\x{1c4}-\x{293})"
     R"(\x{295}-\x{2af}\x{370}-\x{373}\x{376}\x{377}\x{37b}-\x{37d}\x{37f}\x{386}\x{388}-\x{38a})"
@@ -164,8 +164,8 @@ constexpr const char* kUntilPunctuation =
     R"( ?[^(\s|.,!?\x{2026}\x{3002}\x{ff0c}\x{3001}\x{964}\x{6d4}\x{60c})]+)";
 constexpr const char* kThreeDigits = "[0-9][0-9][0-9]";
 
-// Words that end where the case changes, each with a contraction behind it. `letters`: what U and W are
-// restricted to.
+// Regex of words that end where the case changes, each with a contraction behind it. `letters`: what U and W
+// are restricted to.
 std::string cased_words(const std::string& letters) {
   const std::string upper = R"([\p{Lu}\p{Lt}\p{Lm}\p{Lo}\p{M})" + letters + "]";
   const std::string lower = R"([\p{Ll}\p{Lm}\p{Lo}\p{M})" + letters + "]";
@@ -173,7 +173,7 @@ std::string cased_words(const std::string& letters) {
                      kContractions);
 }
 
-// The rules of LLaMA-3 and its kin with other numbers, punctuation or ends.
+// Regexes of LLaMA-3 and its kin with other numbers, punctuation or ends.
 std::string llama3_like(std::string_view numbers, std::string_view symbols,
                         std::string_view end = kSpaceEnd) {
   return fmt::format(R"({}|[^\r\n\p{{L}}\p{{N}}]?\p{{L}}+|{}|{}{})", kContractions, numbers, symbols, end);
@@ -271,7 +271,7 @@ std::vector<SplitStep> steps_of(Rules rules) {
   return steps;
 }
 
-// A step of a tokenizer as llama.cpp knows it: numbers by their class, the punctuation of Falcon by its own.
+// Returns a tokenizer's step as llama.cpp knows it: numbers by class, the punctuation of Falcon by its own.
 SplitStep as_regex(const SplitStep& step, Rules rules) {
   // DeepSeek's vocabulary has no token of several digits: a run of them gives the same ids as single ones.
   if (step == single_digits()) return split_at_regex(rules == Rules::kDeepseekLlm ? R"(\p{N}+)" : R"(\p{N})");
@@ -281,7 +281,7 @@ SplitStep as_regex(const SplitStep& step, Rules rules) {
   return step;
 }
 
-// Whether two steps are regexes that say the same, however their characters are written.
+// Returns whether two steps are regexes that mean the same, however their characters are written.
 bool same_step(const SplitStep& a, const SplitStep& b) {
   constexpr auto kRegex = SplitStep::Pattern::kRegex;
   if (a == b) return true;

@@ -1,4 +1,4 @@
-// What the names in tokenizer.ggml.pre stand for in llama.cpp.
+// Pre-tokenizers of llama.cpp, by their names in tokenizer.ggml.pre.
 #pragma once
 
 #include <string>
@@ -8,19 +8,19 @@
 
 namespace pare {
 
-// What a name says beside the pre-tokenizer.
+// Property of a name beside its pre-tokenizer.
 struct GgufPreTokenizer {
   bool adds_bos = false;  // unless the file says otherwise
 };
 
-// The name that a file without one, or with "default", is read as. llama.cpp does so too, and warns.
+// Name that a file without one, or with "default", is read as. llama.cpp does so too, and warns.
 inline constexpr std::string_view kDefaultPreTokenizer = "default";
 
 // Sets pre-tokenizer, normalizer and ignore_merges of a byte-level spec to what `name` means. Throws
 // kUnsupported, naming `what` and the name, when pare has no rules for it.
 GgufPreTokenizer apply_gguf_pre_tokenizer(std::string_view name, std::string_view what, TokenizerSpec& spec);
 
-// The name of a byte-level spec's pre-tokenizer. Throws kUnsupported when llama.cpp has none for it.
+// Returns the name of a byte-level spec's pre-tokenizer. Throws kUnsupported when llama.cpp has none for it.
 std::string gguf_pre_tokenizer_name(const TokenizerSpec& spec);
 
 }  // namespace pare

@@ -11,13 +11,13 @@
 namespace pare {
 namespace {
 
-// tokenizer.ggml.token_type
+// Values of tokenizer.ggml.token_type.
 constexpr int32_t kNormal = 1;
 constexpr int32_t kControl = 3;
 constexpr int32_t kUserDefined = 4;
 constexpr int32_t kUnused = 5;
 
-// What tokenizer.ggml.pre says; without it, what llama.cpp assumes.
+// Returns tokenizer.ggml.pre; without it, the name that llama.cpp assumes.
 std::string pre_tokenizer_name(const GgufFile& file) {
   if (const std::string* name = file.metadata.find_string("tokenizer.ggml.pre")) return *name;
   return std::string(kDefaultPreTokenizer);
@@ -36,7 +36,7 @@ void warn_of_default(const GgufFile& file) {
 // Fills an id without a token, as llama.cpp's conversion does.
 std::string unused_token(size_t id) { return "[PAD" + std::to_string(id) + "]"; }
 
-// The types of `count` tokens, if the file has them.
+// Returns the types of `count` tokens, if the file has them.
 std::optional<std::vector<int32_t>> token_types(const GgufFile& file, size_t count) {
   auto types = file.metadata.find_i32s("tokenizer.ggml.token_type");
   if (types && types->size() != count)
@@ -44,7 +44,7 @@ std::optional<std::vector<int32_t>> token_types(const GgufFile& file, size_t cou
   return types;
 }
 
-// tokenizer.ggml.model "gpt2"; adds_bos: whether a BOS comes first unless the file says otherwise.
+// Reads tokenizer.ggml.model "gpt2"; adds_bos: whether a BOS comes first unless the file says otherwise.
 TokenizerSpec byte_level_spec(const GgufFile& file, bool& adds_bos) {
   TokenizerSpec spec;
   spec.vocab = file.metadata.get_strings("tokenizer.ggml.tokens");
@@ -69,7 +69,7 @@ TokenizerSpec byte_level_spec(const GgufFile& file, bool& adds_bos) {
   return spec;
 }
 
-// tokenizer.ggml.model "llama"
+// Reads tokenizer.ggml.model "llama".
 TokenizerSpec sentencepiece_spec_from(const GgufFile& file) {
   const std::vector<std::string>& tokens = file.metadata.get_strings("tokenizer.ggml.tokens");
   const std::vector<float>& scores = file.metadata.get_f32s("tokenizer.ggml.scores");
@@ -87,7 +87,7 @@ TokenizerSpec sentencepiece_spec_from(const GgufFile& file) {
   return sentencepiece_spec(vocab);
 }
 
-// Better scores for tokens that are merged earlier; a token no merge makes needs none.
+// Returns better scores for tokens that are merged earlier; a token that no merge makes needs none.
 std::vector<float> scores_of(const Tokenizer& tokenizer, size_t count) {
   const TokenizerSpec& spec = tokenizer.spec();
   std::vector<float> scores(count, -static_cast<float>(spec.merges.size()));
@@ -97,7 +97,7 @@ std::vector<float> scores_of(const Tokenizer& tokenizer, size_t count) {
   return scores;
 }
 
-// Form C belongs to some of GGUF's names for pre-tokenizers; the file has no words for other forms.
+// Throws for a normal form that GGUF cannot name: form C belongs to some pre-tokenizers, other forms to none.
 void require_gguf_normalizer(const TokenizerSpec& spec) {
   for (const NormalizerStep& step : spec.normalizer)
     if (const std::string_view name = normalizer_name(step.kind);
@@ -120,7 +120,7 @@ Tokenizer tokenizer_from_gguf(const GgufFile& file) {
          "{}: tokenizer model \"{}\" is not supported (only gpt2: byte-level BPE, and llama: SentencePiece "
          "BPE)",
          file.name, model);
-  bool adds_bos = true;  // where the file does not say; llama.cpp does so for some kinds
+  bool adds_bos = true;  // default where the file does not say; llama.cpp adds it for some kinds
   TokenizerSpec spec = model == "gpt2" ? byte_level_spec(file, adds_bos) : sentencepiece_spec_from(file);
   const bool default_bos = adds_bos && file.metadata.find("tokenizer.ggml.bos_token_id") != nullptr;
   if (file.metadata.find_bool("tokenizer.ggml.add_bos_token").value_or(default_bos))

@@ -8,10 +8,10 @@
 
 namespace pare {
 
-// From tokenizer.ggml.* metadata. Throws kUnsupported naming the tokenizer model or pre-tokenizer pare does
-// not have.
+// Reads tokenizer.ggml.* metadata. Throws kUnsupported naming the tokenizer model or pre-tokenizer that pare
+// does not have.
 Tokenizer tokenizer_from_gguf(const GgufFile& file);
-// The metadata that stores a tokenizer, for a model of `vocab_size` rows (unused ids are filled).
+// Returns the metadata that stores a tokenizer, for a model of `vocab_size` rows (unused ids are filled).
 std::vector<GgufEntry> gguf_tokenizer_entries(const Tokenizer& tokenizer, int64_t vocab_size);
 
 }  // namespace pare

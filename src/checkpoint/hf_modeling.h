@@ -11,7 +11,7 @@ struct ModelingFile {
   std::string_view text;
 };
 
-// share/pare/hf/*.py, embedded when the program is built.
+// Returns share/pare/hf/*.py, embedded when the program is built.
 std::span<const ModelingFile> hf_modeling_files();
 
 }  // namespace pare

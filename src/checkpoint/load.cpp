@@ -31,7 +31,7 @@ void require_model(const std::filesystem::path& path) {
   if (!other.empty()) fail(ErrorCode::kUnsupported, "{} {}", path.string(), other);
 }
 
-// Adapters, projectors of pictures and importance matrices are GGUF files too.
+// Throws for GGUF files that are no model: adapters, projectors of pictures and importance matrices.
 void require_whole_model(const GgufFile& file) {
   const std::string* type = file.metadata.find_string("general.type");
   if (type != nullptr && *type != "model")
@@ -39,7 +39,7 @@ void require_whole_model(const GgufFile& file) {
          *type == "adapter" ? " (LoRA): merge it into its model first" : "");
 }
 
-// Both files' ends count. Where one file has all of the other's and more, there is nothing to be told: files
+// Adds the ends of both files. A file that has all ends of the other and more needs no message: files
 // of instruction-tuned models are often so.
 void add_generation_ends(const std::filesystem::path& folder, std::vector<int32_t>& ends) {
   const std::vector<int32_t> more = read_generation_ends(folder);

@@ -11,7 +11,7 @@ namespace {
 
 constexpr const char* kTag = "pare";
 
-// What a name from a file may not break.
+// Makes one line of a name from a file, which must not break the card.
 std::string one_line(std::string text) {
   std::replace_if(
       text.begin(), text.end(), [](unsigned char c) { return c < 0x20 || c == '`'; }, ' ');
@@ -49,14 +49,14 @@ std::string front_matter(const CardFacts& facts) {
   return text + "---\n";
 }
 
-// A member of an object, null when it is not there: a manifest may come from any file.
+// Returns a member of an object, null when it is not there: a manifest may come from any file.
 const Json& member(const Json& object, const char* key) {
   static const Json kNone;
   const auto it = object.is_object() ? object.find(key) : object.end();
   return object.is_object() && it != object.end() ? *it : kNone;
 }
 
-// A value on one line, long lists as their ends.
+// Writes a value on one line, long lists as their ends.
 std::string value_text(const Json& value) {
   constexpr size_t kShown = 12;
   if (value.is_string()) return one_line(value.get<std::string>());
@@ -79,7 +79,7 @@ std::string options_text(const Json& options) {
   return text;
 }
 
-// "1. slice: `streams` hidden value, …"
+// Writes "1. slice: `streams` hidden value, …".
 std::string pass_text(const Json& pass) {
   Json options = Json::object();
   if (pass.is_object())
@@ -109,13 +109,13 @@ std::string size_row(const char* what, const Json& before, int64_t after) {
                      100.0 * static_cast<double>(after) / static_cast<double>(old));
 }
 
-// What the entries of a kind are about.
+// Returns a name for the things that the entries of a kind describe.
 std::string what_has(const std::string& kind) {
   if (kind == "errors") return "sliced streams";
   return kind == "sparsity" ? "sparse linears" : one_line(kind);
 }
 
-// "LINEARS: mean …, largest …" of the entries' relative errors.
+// Writes "LINEARS: mean …, largest …" of the entries' relative errors.
 std::string error_line(const Json& entries, const std::string& what) {
   double sum = 0.0;
   double largest = 0.0;
@@ -205,7 +205,7 @@ std::string model_card(const CardFacts& facts) {
 void write_documents(const std::filesystem::path& input, const std::filesystem::path& folder,
                      CardFacts facts) {
   facts.original = read_about(input);
-  if (!facts.manifest.is_null()) facts.original.size_label.clear();  // it was that of another size
+  if (!facts.manifest.is_null()) facts.original.size_label.clear();  // it names the original's size
   facts.carried = carry_documents(input, folder);
   write_file(folder / kCardFile, model_card(facts));
 }

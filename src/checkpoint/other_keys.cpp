@@ -6,7 +6,7 @@
 namespace pare {
 namespace {
 
-// Read or written by a family (checkpoint/arch/), whichever it is: an output may be of another.
+// Keys that a family (checkpoint/arch/) reads or writes, whichever it is: an output may be of another family.
 constexpr std::string_view kOwn[] = {"architectures",
                                      "model_type",
                                      "pare",

@@ -1,4 +1,4 @@
-// What a config.json, or the metadata of a GGUF file, says beside what pare reads and writes: it goes on to
+// Keys of a config.json, or of a GGUF file's metadata, that pare neither reads nor writes: they go on to
 // the output of the same format.
 #pragma once
 
@@ -11,18 +11,18 @@
 
 namespace pare {
 
-// The keys of `config` that pare neither reads nor writes, nor describe how the file was stored or made, as
-// the text of a JSON object; empty when there are none.
+// Returns the keys of `config` that pare neither reads nor writes, and that do not describe how the file was
+// stored or made, as the text of a JSON object; empty when there are none.
 std::string other_keys_of(const Json& config);
 
-// Puts them behind those of `config`; a key that pare only fills in ("pad_token_id" of OPT) becomes theirs.
+// Puts other keys behind those of `config`; they replace one that pare only fills in ("pad_token_id" of OPT).
 void add_other_keys(const std::string& other_keys, Json& config);
 
-// Whether pare reads, writes or drops a key: it then is none of the others.
+// Returns whether pare reads, writes or drops a key: it is none of the other keys then.
 bool is_own_config_key(std::string_view key);
 
-// The metadata of a GGUF file that save_gguf() does not write anew and that stays true in any copy: not what
-// is said of the file ("general.*"), of its parts, of how it was quantised, or of the rotary embedding.
+// Metadata of a GGUF file that save_gguf() does not write anew and that stays true in any copy: no keys
+// about the file ("general.*"), its parts, how it was quantised, or the rotary embedding.
 std::vector<GgufEntry> other_gguf_entries(const GgufMetadata& metadata);
 
 }  // namespace pare

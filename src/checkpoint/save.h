@@ -15,15 +15,15 @@
 
 namespace pare {
 
-// How a Hugging Face folder shall hold a model.
+// Storage of a model in a Hugging Face folder.
 struct SaveOptions {
   // Format of the values of every matrix, dense. Not set: each keeps its own, but block encodings, and codes
   // outside kPacked, become bf16. Codes (kPacked only) are those of the linears of the layers, and all else
   // is written as if it were not set.
   std::optional<WeightFormat> dtype = {};
   StorageFormat format = StorageFormat::kPlain;
-  // kPacked: what the linears of the layers are stored in. Those that do not fit stay dense, which is logged.
-  // None: each keeps its pattern, a dense one gets the cheapest that fits (measure_sparsity).
+  // kPacked: pattern of the linears of the layers. Linears that do not fit it stay dense, which is logged.
+  // None: each keeps its pattern, a dense linear gets the cheapest that fits (measure_sparsity).
   std::optional<Pattern> pattern = {};
   uint64_t max_shard_bytes = kDefaultShardBytes;
 };
@@ -46,11 +46,11 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
                std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {},
                std::span<const GgufEntry> further = {});
 
-// Whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code): all of
-// `pare`, and a way in beside compressed-tensors for its format.
+// Returns whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code):
+// all of `pare`, and a way in beside compressed-tensors for its format.
 bool needs_own_code(const Model& model, StorageFormat format);
 
-// Whether an unmodified checkpoint of the model's family can express it (docs/file_format.md).
+// Returns whether an unmodified checkpoint of the model's family can express it (docs/file_format.md).
 bool is_plain(const Model& model);
 
 }  // namespace pare

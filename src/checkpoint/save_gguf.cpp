@@ -18,7 +18,7 @@
 namespace pare {
 namespace {
 
-// A row that does not divide into blocks stays in 16 bits.
+// Chooses a matrix's encoding: a row that does not divide into blocks stays in 16 bits.
 Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
   const Encoding own = weight.format.encoding;
   if (!dtype) return is_code(own) ? Encoding::kBF16 : own;
@@ -29,7 +29,7 @@ Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
 
 bool is_rotary(const TensorPlace& place) { return place.role == Role::kQuery || place.role == Role::kKey; }
 
-// The table refers to the model.
+// Builds the table, which refers to the model.
 TensorTable gguf_table(const Architecture& architecture, const Model& model, std::optional<Encoding> dtype) {
   const int64_t head_dim = model.config.head_dim;
   const bool interleave = architecture.gguf_interleaved_rope;
@@ -92,7 +92,7 @@ constexpr FileType kFileTypes[] = {
     {Encoding::kTQ2_0, 37},  {Encoding::kMXFP4, 38},
 };
 
-// general.file_type, and the version of the block encodings where there are any.
+// Adds general.file_type, and the version of the block encodings where there are any.
 void add_file_type(const std::vector<TensorPlan>& plan, std::vector<GgufEntry>& entries) {
   std::map<Encoding, int64_t> values;
   for (const TensorPlan& tensor : plan)
@@ -113,7 +113,7 @@ uint64_t planned_bytes(const std::vector<TensorPlan>& plan) {
   return total;
 }
 
-// "pad_token_id" of a config.json.
+// Adds "pad_token_id" of a config.json.
 void add_pad_token(const ModelConfig& config, std::vector<GgufEntry>& entries) {
   if (config.other_keys.empty()) return;
   const Json others = parse_json(config.other_keys, "other keys of config.json");
@@ -123,7 +123,7 @@ void add_pad_token(const ModelConfig& config, std::vector<GgufEntry>& entries) {
     entries.push_back({"tokenizer.ggml.padding_token_id", pad->get<uint32_t>()});
 }
 
-// BOS and every end. GGUF knows one token before a text and one after it: BOS and the first end.
+// Adds BOS and every end. GGUF knows one token before a text and one after it: BOS and the first end.
 void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, const ChatInfo& chat,
                          std::vector<GgufEntry>& entries) {
   std::optional<int32_t> bos = chat.bos ? chat.bos : config.bos;

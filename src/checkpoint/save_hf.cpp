@@ -13,7 +13,7 @@
 namespace pare {
 namespace {
 
-// The type in which all but codes is written: safetensors have no block encodings.
+// Returns the type in which all but codes is written: safetensors have no block encodings.
 Encoding float_encoding(Encoding current, const std::optional<WeightFormat>& dtype) {
   if (dtype && !is_code(dtype->encoding)) return dtype->encoding;
   return is_float(current) ? current : Encoding::kBF16;
@@ -21,7 +21,7 @@ Encoding float_encoding(Encoding current, const std::optional<WeightFormat>& dty
 
 bool is_block_linear(Role role) { return reads_residual(role) || writes_residual(role); }
 
-// What the values of a matrix become, dense.
+// Chooses the format of a matrix's values, dense.
 WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& options) {
   const std::optional<WeightFormat>& dtype = options.dtype;
   const bool codes = options.format == StorageFormat::kPacked && (!dtype || is_code(dtype->encoding));
@@ -30,7 +30,7 @@ WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& o
   return float_encoding(weight.format.encoding, dtype);
 }
 
-// What a matrix becomes.
+// Chooses the format in which a matrix is written.
 WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options) {
   const WeightFormat dense = choose_values(weight, role, options);
   if (options.format == StorageFormat::kPlain) return dense;
@@ -54,7 +54,7 @@ Weight converted(const Weight& weight, const WeightFormat& target, const std::st
   return result;
 }
 
-// The main type of the model holds these values exactly, or f32 does.
+// Returns the model's main type if it holds these values exactly, else f32.
 Encoding vector_encoding(const std::vector<float>& values, Encoding wanted) {
   std::vector<std::byte> bytes(values.size() * sizeof(float));
   std::vector<float> back(values.size());
@@ -67,8 +67,8 @@ std::string module_name(const std::string& tensor) {
   return tensor.substr(0, tensor.size() - std::string_view(".weight").size());
 }
 
-// What the folder says that it is. Loaders of other programs would take a plain family member whose matrices
-// they do not find for one with random weights, so that packed ones are `pare`, which only pare's own code
+// Chooses the architecture that the folder names. Other programs would take a plain family member without its
+// matrices for one with random weights, so that packed ones are `pare`, which only pare's own code
 // loads. compressed-tensors needs to find the family, as far as pare's code can load it under its names too.
 const Architecture& folder_architecture(const Model& model, StorageFormat format) {
   const Architecture& own = architecture_of(model);
@@ -81,8 +81,8 @@ const Architecture& folder_architecture(const Model& model, StorageFormat format
 struct Layout {
   const Architecture& architecture;
   TensorTable table = {};
-  std::map<std::string, WeightFormat> packed = {};  // in parts
-  std::vector<std::string> int8 = {};               // those of them that are int8 with a scale a row
+  std::map<std::string, WeightFormat> packed = {};  // matrices that are stored in parts
+  std::vector<std::string> int8 = {};               // packed matrices that are int8 with a scale a row
   std::vector<std::string> dense = {};              // linear layers that are not sparse, as modules
 };
 
@@ -132,7 +132,7 @@ void check_options(const SaveOptions& options) {
     fail(ErrorCode::kUsage, "a pattern needs the format packed, not {}", storage_format_name(options.format));
 }
 
-// Nothing that was to be packed may stay dense unnoticed.
+// Reports linears that were to be packed and stay dense: none may do so unnoticed.
 void report_packed(const Model& model, const Layout& layout, const SaveOptions& options) {
   if (options.format == StorageFormat::kPlain) return;
   std::string dense;

@@ -12,7 +12,7 @@ constexpr const char* kCompressedTensors = "compressed-tensors";
 constexpr int64_t kPatterns = 1;
 constexpr int64_t kFormats = 2;
 
-// An object below `key`, null when it is not there, null or empty.
+// Returns an object below `key`, null when it is not there, null or empty.
 const Json* find_object(const Json& json, const char* key, std::string_view what) {
   const auto it = json.find(key);
   if (it == json.end() || it->is_null()) return nullptr;
@@ -21,7 +21,7 @@ const Json* find_object(const Json& json, const char* key, std::string_view what
   return it->empty() ? nullptr : &*it;
 }
 
-// A pattern alone, or a format of codes.
+// Reads a pattern alone, or a format of codes.
 WeightFormat read_format(const std::string& tensor, const Json& text) {
   if (text == "dense") return {};
   try {
@@ -31,7 +31,7 @@ WeightFormat read_format(const std::string& tensor, const Json& text) {
         return {parse_pattern(name), Encoding::kF32};
       if (const WeightFormat format = parse_format(name); is_code(format.encoding)) return format;
     }
-  } catch (const Error&) {  // an option's error, said below as that of a file
+  } catch (const Error&) {  // an option's error, thrown again below as the file's
   }
   fail(ErrorCode::kFormat,
        "{}: the pattern of tensor \"{}\" is {}, expected \"dense\", N:M with 1 <= N < M <= {} or a format "
@@ -70,7 +70,7 @@ Storage read_compressed_tensors(const Json& object) {
   return {StorageFormat::kSparse24Bitmask, {}};
 }
 
-// MLX names no method, and has the object under "quantization", alone or too.
+// Returns whether MLX wrote the object: it names no method, and stands under "quantization", alone or too.
 bool is_mlx(const Json& object) {
   return !object.contains("quant_method") && object.contains("group_size") && object.contains("bits");
 }
@@ -95,7 +95,7 @@ Json packed_config(const std::map<std::string, WeightFormat>& packed, const std:
   Json tensors = Json::object();
   int64_t version = kPatterns;
   for (const auto& [name, format] : packed) {
-    // The tensors of floats and of int8 with a scale a row say the rest.
+    // A pattern alone is enough for floats and int8 with a scale a row: their tensors tell the rest.
     const bool pattern_alone =
         !is_code(format.encoding) || format.in(kDense) == WeightFormat(Encoding::kInt8);
     tensors[name] = pattern_alone ? pattern_name(format.pattern) : format_name(format);

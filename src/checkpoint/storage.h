@@ -1,4 +1,4 @@
-// What config.json says about how a folder stores its matrices: its "quantization_config".
+// Storage of a folder's matrices, as config.json states it in "quantization_config".
 #pragma once
 
 #include <map>
@@ -12,15 +12,15 @@ namespace pare {
 
 struct Storage {
   StorageFormat format = StorageFormat::kPlain;
-  // With kPacked, the matrices that are stored in parts, by tensor name ("X.weight"), as packed_matrix takes
-  // them: where only a pattern is stated, the encoding is f32, and the values tell what they are.
+  // Matrices that kPacked stores in parts, by tensor name ("X.weight"), with the format that packed_matrix
+  // takes: where only a pattern is stated, the encoding is f32, and the values tell the type.
   std::map<std::string, WeightFormat> packed;
 };
 
-// Throws kFormat, and kUnsupported naming a method or format that pare does not read.
+// Reads "quantization_config". Throws kFormat, and kUnsupported naming a method or format pare does not read.
 Storage read_storage(const Json& config);
 
-// The "quantization_config" of each format. `int8`: those of the packed matrices that are int8 with a scale a
+// Writes the "quantization_config" of each format. `int8`: packed matrices that are int8 with a scale a
 // row. `dense`: the linear layers that are not stored 2:4, as modules ("X" of "X.weight").
 Json packed_config(const std::map<std::string, WeightFormat>& packed, const std::vector<std::string>& int8);
 Json bitmask_config(const std::vector<std::string>& dense);

@@ -1,4 +1,4 @@
-// What writing a model needs, whatever the file format.
+// Helpers for writing a model, whatever the file format.
 #pragma once
 
 #include <functional>
@@ -13,8 +13,8 @@
 
 namespace pare {
 
-// All tensors of a model under the names of one file format. What is written of each is made when its turn
-// comes, so that no second model is in memory.
+// All tensors of a model under the names of one file format. Each weight is made when it is written,
+// so that no second model is in memory.
 class TensorTable {
  public:
   using Producer = std::function<Weight()>;
@@ -31,10 +31,10 @@ class TensorTable {
   std::map<std::string, Producer> producers_;
 };
 
-// That whose names and config.json the model is written with.
+// Architecture whose names and config.json the model is written with.
 const Architecture& architecture_of(const Model& model);
 Weight vector_weight(const std::vector<float>& values);
-// A norm's weights as a file stores them: ones (biases of layer norms: zeros) when the model has none.
+// Adds a norm's weights where the model has none, as files store them: ones (biases of layer norms: zeros).
 void add_missing_norms(Model& model);
 
 }  // namespace pare

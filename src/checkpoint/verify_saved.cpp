@@ -13,7 +13,7 @@ namespace pare {
 namespace {
 
 constexpr int64_t kProbeTokens = 32;
-// Files keep numbers of the configuration (the rotary base, epsilon) in f32.
+// Bound of equality: files keep numbers of the configuration (the rotary base, epsilon) in f32.
 constexpr double kSameModel = 1e-5;
 constexpr double kMargin = 4.0;
 
@@ -38,7 +38,7 @@ std::map<MatrixKey, const Weight*> matrices_of(const Model& model) {
   return found;
 }
 
-// ‖A − B‖ / ‖A‖ (Frobenius); 0 when A is.
+// Returns ‖A − B‖ / ‖A‖ (Frobenius); 0 when A is 0.
 double rounding_of(const Weight& a, const Weight& b) {
   constexpr int64_t kRows = 64;
   const int64_t chunks = (a.rows + kRows - 1) / kRows;
@@ -64,7 +64,7 @@ double rounding_of(const Weight& a, const Weight& b) {
   return norm > 0.0 ? std::sqrt(error / norm) : std::sqrt(error);
 }
 
-// What was finite may be too large for its new type.
+// Throws if a written weight is not finite: a finite value may be too large for its new type.
 void check_written_finite(const Model& model, const Model& saved, const std::filesystem::path& written) {
   try {
     check_finite(saved);

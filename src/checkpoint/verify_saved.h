@@ -1,4 +1,4 @@
-// After writing: is the file what it should be, and what did its type cost.
+// Checks a written file: whether it is what it should be, and what its type cost.
 #pragma once
 
 #include <filesystem>
@@ -7,14 +7,14 @@
 
 namespace pare {
 
-// For streamed_logits of a model: its matrices rounded to the types in which `saved` has them.
+// Edit for streamed_logits of a model: its matrices rounded to the types in which `saved` has them.
 WeightEdit rounded_like(const Model& saved);
 
 struct SavedCheck {
-  ModelSize size;           // of what was written
+  ModelSize size;           // size of the written model
   double rounding = 0.0;    // largest ‖W − W'‖/‖W‖ of a matrix W that was written in another type
   double difference = 0.0;  // max |logits − logits'| / max |logits| from the model, on pseudo-random tokens
-  double allowed = 0.0;     // that the rounding of all matrices explains
+  double allowed = 0.0;     // difference that the rounding of all matrices explains
 };
 
 // Loads what was written and computes logits with it, a stage at a time. They must be those of `model` with

@@ -11,7 +11,7 @@ namespace {
 
 Encoding scalar_encoding(Encoding encoding) { return is_float(encoding) ? encoding : Encoding::kBF16; }
 
-// Rows of every head, `from` of them, followed by zeros up to `to`.
+// Returns the rows of every head, `from` of them, followed by zeros up to `to`.
 Weight with_more_rows(const Weight& weight, int64_t heads, int64_t from, int64_t to) {
   const Matrix<float> old = decode(weight);
   Matrix<float> values = Matrix<float>::zeros(heads * to, weight.cols);
@@ -19,7 +19,7 @@ Weight with_more_rows(const Weight& weight, int64_t heads, int64_t from, int64_t
   return Weight::from_matrix(std::as_const(values).view(), scalar_encoding(weight.format.encoding));
 }
 
-// with_more_rows for columns.
+// Does with_more_rows for columns.
 Weight with_more_columns(const Weight& weight, int64_t heads, int64_t from, int64_t to) {
   const Matrix<float> old = decode(weight);
   Matrix<float> values = Matrix<float>::zeros(weight.rows, heads * to);

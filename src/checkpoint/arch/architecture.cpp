@@ -19,7 +19,7 @@ const RoleName& role_entry(const Architecture& architecture, Role role) {
   fail(ErrorCode::kInternal, "architecture {} has no tensor for role {}", architecture.name, role_name(role));
 }
 
-// Why llama.cpp cannot run a model that is no plain one of its family.
+// Says why llama.cpp cannot run a model that is no plain one of its family.
 std::string obstacle_to_gguf(const ModelConfig& config) {
   const bool residual = std::any_of(config.blocks.begin(), config.blocks.end(), [&](const BlockShape& b) {
     return b.attention_skip || b.mlp_skip || b.input_width != config.stream_width();

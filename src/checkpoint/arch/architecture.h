@@ -1,4 +1,4 @@
-// What makes one family of models different from another: how its config is read and what its tensors are
+// Differences between families of models: how their config is read and what their tensors are
 // called.
 #pragma once
 
@@ -28,20 +28,20 @@ struct Architecture {
   bool (*matches)(const Json& config);             // is this config.json one of the family
   ModelConfig (*read_config)(const Json& config);  // null: a name of GGUF files only, no ModelConfig has it
   ModelConfig (*read_gguf)(const GgufFile& file);  // null: such files are read as the family called `gguf`
-  // The config.json of a plain model; the family that writes all others writes any.
+  // Writes config.json of a plain model. The `pare` architecture writes any model.
   Json (*write_config)(const ModelConfig& config);
-  // The family's own metadata keys and further tensors (name, values) of a plain model; null: pare writes no
-  // GGUF files of the family.
+  // Writes the family's own metadata keys and further tensors (name, values) of a plain model; null: pare has
+  // no GGUF files of the family.
   std::vector<GgufEntry> (*write_gguf)(const ModelConfig& config);
   std::vector<std::pair<std::string, std::vector<float>>> (*extra_gguf_tensors)(const ModelConfig& config);
-  // Whether an unmodified checkpoint of the family can express these shapes.
+  // Returns whether an unmodified checkpoint of the family can express these shapes.
   bool (*is_plain)(const ModelConfig& config);
   // GGUF stores query and key rows in the interleaved rotary order (llama.cpp's conversion permutes them).
   bool gguf_interleaved_rope;
   std::span<const RoleName> names;
-  std::string_view optional_prefix = {};  // of HF names: a checkpoint may leave it out of all of them
-  // Another family that computes the same, where transformers loads a plain model of these sizes as that one
-  // only; null: there is no such case.
+  std::string_view optional_prefix = {};  // prefix of HF names, which a checkpoint may leave out of all
+  // Returns another family that computes the same, where transformers loads a plain model of these sizes as
+  // that one only; null: there is no such case.
   const Architecture* (*stand_in)(const ModelConfig& config) = nullptr;
 };
 
@@ -52,21 +52,21 @@ const Architecture& qwen3_architecture();
 const Architecture& olmo2_architecture();
 const Architecture& opt_architecture();
 const Architecture& phi_architecture();
-// llama.cpp's `deci`, a GGUF file of layers that differ: read as a LLaMA model.
+// Returns llama.cpp's `deci`, a GGUF file of layers that differ: read as a LLaMA model.
 const Architecture& deci_architecture();
-// `pare`: what no plain checkpoint of its family expresses.
+// Returns `pare`: models that no plain checkpoint of their family expresses.
 const Architecture& sliced_architecture();
 
-// The family of a config.json; null when it is of none.
+// Returns the family of a config.json; null when it is of none.
 const Architecture* architecture_of(const Json& config);
-// A family by config.json, by ModelConfig::architecture, by GGUF's general.architecture. Throws kUnsupported
-// naming the architecture that pare does not have.
+// Finds a family by config.json, by ModelConfig::architecture, by GGUF's general.architecture. Throws
+// kUnsupported naming the architecture that pare does not have.
 const Architecture& find_architecture(const Json& config);
 const Architecture& architecture_named(std::string_view name);
 const Architecture& gguf_architecture(std::string_view name);
-// What a model is written as: its own family, or its stand-in, when that can express it, else `pare`.
+// Family that a model is written as: its own, or its stand-in, when that can express it, else `pare`.
 const Architecture& writing_architecture(const ModelConfig& config);
-// What a GGUF file is written as: its own family, else `deci` when that can express it. Throws kUnsupported
+// Family that a GGUF file is written as: its own, else `deci` when that can express it. Throws kUnsupported
 // naming what llama.cpp cannot hold.
 const Architecture& gguf_writing_architecture(const ModelConfig& config);
 

@@ -12,8 +12,8 @@ constexpr const char* kFamily = "llama";
 
 bool matches(const Json&) { return false; }
 
-// Values are as wide as keys: llama.cpp requires it (llm_build_deci). A layer that has attention has an MLP:
-// without one it is left out there.
+// Returns whether values are as wide as keys, which llama.cpp requires (llm_build_deci), and every layer with
+// attention has an MLP: without one, llama.cpp leaves the layer out.
 bool is_plain(const ModelConfig& config) {
   const int64_t width = config.embedding_width;
   const auto fits = [&](const BlockShape& b) {

@@ -1,4 +1,4 @@
-// What the families of LLaMA's kind have in common: keys of config.json, GGUF metadata, tensor names. They
+// Common parts of the families of LLaMA's kind: keys of config.json, GGUF metadata, tensor names. They
 // differ in their defaults, biases and a few keys, which stand in the file of each.
 #pragma once
 
@@ -34,10 +34,10 @@ inline constexpr RoleName kNames[] = {
 
 class GgufKeys;
 
-// Models that were saved without their head, and some older ones, leave it out of all names.
+// Prefix that models saved without their head, and some older ones, leave out of all names.
 inline constexpr std::string_view kOptionalPrefix = "model.";
 
-// What a family's config.json means where it lacks a key.
+// Defaults of a family for keys that its config.json lacks.
 struct Defaults {
   int64_t max_positions = 2048;
   int64_t kv_heads = 0;  // 0: as many as heads
@@ -45,51 +45,51 @@ struct Defaults {
   double norm_eps = 1e-6;
 };
 
-// Whether a config is of this kind, by "model_type", else by the class in "architectures".
+// Returns whether a config is of this kind, by "model_type", else by the class in "architectures".
 bool is_kind(const Json& config, std::string_view model_type, std::string_view class_name);
 
-// "num_hidden_layers", within what is sane.
+// Reads "num_hidden_layers", within sane bounds.
 int64_t layer_count(const Json& json);
-// "silu", "relu", "gelu", "gelu_new" and the like under `key`, which is `fallback` when missing.
+// Reads "silu", "relu", "gelu", "gelu_new" and the like under `key`; `fallback` when it is missing.
 ActivationFunction read_activation(const Json& json, const char* key, const char* fallback);
 std::string_view activation_name(ActivationFunction activation);
-// Theta and scaling of a model of `max_positions`; `rotary_share` becomes "partial_rotary_factor" where there
-// is one.
+// Reads theta and scaling of a model of `max_positions`; `rotary_share` becomes "partial_rotary_factor" where
+// there is one.
 RopeConfig read_rope(const Json& json, int64_t max_positions, double& rotary_share);
 void write_rope(const ModelConfig& config, Json& json);
-// "vocab_size", "tie_word_embeddings" (which is `tied` when missing), "bos_token_id" and "eos_token_id".
+// Reads "vocab_size", "tie_word_embeddings" (`tied` when missing), "bos_token_id" and "eos_token_id".
 void read_vocabulary(const Json& json, bool tied, ModelConfig& config);
 void write_vocabulary(const ModelConfig& config, Json& json);
 
-// Everything but biases, the shapes of the blocks and whether the MLP has a gate.
+// Reads everything but biases, the shapes of the blocks and whether the MLP has a gate.
 ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults);
-// All blocks as "hidden_size" and "intermediate_size" say.
+// Gives all blocks the sizes "hidden_size" and "intermediate_size".
 void read_dense_blocks(const Json& json, ModelConfig& config);
-// "sliding_window" tokens back is all that a query sees: pare computes full attention, so sequences must end
-// there, which is logged.
+// Limits sequences to the "sliding_window" tokens that a query sees: pare computes full attention, so they
+// must end there, which is logged.
 void limit_to_window(int64_t window, ModelConfig& config);
-// limit_to_window where "use_sliding_window" gives some layers a window: it is right for all of them.
+// Calls limit_to_window where "use_sliding_window" gives some layers a window: the limit is right for all.
 void limit_to_optional_window(const Json& json, ModelConfig& config);
-// A bias on all linears of attention, or on none.
+// Returns biases on all linears of attention, or on none.
 constexpr BiasConfig attention_bias(bool there) { return {there, there, there, there, false, false, false}; }
-// The keys of read_config and read_dense_blocks.
+// Writes the keys of read_config and read_dense_blocks.
 Json write_config(const ModelConfig& config, std::string_view model_type, std::string_view class_name);
 
-// GGUF metadata with keys "PREFIX.*"; `architecture` becomes the config's. Biases are those that the file
-// has.
+// Reads GGUF metadata with keys "PREFIX.*"; `architecture` becomes the config's. Biases are those that the
+// file has.
 ModelConfig read_gguf(const GgufFile& file, std::string_view prefix, std::string_view architecture);
 std::vector<GgufEntry> write_gguf(const ModelConfig& config, std::string_view prefix);
-// Theta and scaling of a model whose head_dim is known; what they add to the metadata.
+// Theta and scaling of a model whose head_dim is known, and the metadata that they add.
 RopeConfig read_rope(const GgufFile& file, const GgufKeys& keys, const ModelConfig& config);
 void write_rope(const ModelConfig& config, std::string_view prefix, std::vector<GgufEntry>& entries);
-// The rotary embedding's divisors where metadata cannot express its scaling.
+// Returns the rotary embedding's divisors where metadata cannot express its scaling.
 std::vector<std::pair<std::string, std::vector<float>>> extra_gguf_tensors(const ModelConfig& config);
 
-// One shape for all blocks, norms of its width and values as wide as keys.
+// Returns whether all blocks have one shape, norms of its width and values as wide as keys.
 bool has_plain_shape(const ModelConfig& config);
-// A plain shape, and blocks of LLaMA's design, or of `design`: what remains are the biases.
+// Returns whether a model has a plain shape, and blocks of LLaMA's or of `design`: what remains are biases.
 bool is_plain_decoder(const ModelConfig& config, const BlockDesign& design = {});
-// llama.cpp has no biases in some families: throws kUnsupported when the model has one.
+// Throws when the model has a bias: llama.cpp has none in some families.
 void require_no_biases(const ModelConfig& config);
 
 }  // namespace pare::decoder

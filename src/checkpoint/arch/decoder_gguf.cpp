@@ -8,7 +8,7 @@
 namespace pare::decoder {
 namespace {
 
-// Heads, KV heads and what the layers are made of. A layer of 0 heads has no attention, one of a hidden width
+// Reads heads, KV heads and the layers' parts. A layer of 0 heads has no attention, one of a hidden width
 // of 0 no MLP; all others have as many heads.
 void read_layers(const GgufFile& file, const GgufKeys& keys, int64_t layers, ModelConfig& config) {
   const int64_t hidden = config.embedding_width;
@@ -41,7 +41,7 @@ void read_layers(const GgufFile& file, const GgufKeys& keys, int64_t layers, Mod
   }
 }
 
-// Biases are those of the first layer that has the linear.
+// Reads which linears have biases: as in the first layer that has the linear.
 BiasConfig read_biases(const GgufFile& file, const ModelConfig& config) {
   const auto first = [&](auto&& is_there) {
     return std::find_if(config.blocks.begin(), config.blocks.end(), is_there) - config.blocks.begin();
@@ -56,7 +56,7 @@ BiasConfig read_biases(const GgufFile& file, const ModelConfig& config) {
           has(mlp, "ffn_down")};
 }
 
-// A number for all layers, or an array where they differ.
+// Returns a number for all layers, or an array where they differ.
 GgufValue of_layers(const ModelConfig& config, int64_t (*number)(const ModelConfig&, const BlockShape&)) {
   std::vector<uint32_t> numbers;
   for (const BlockShape& block : config.blocks)

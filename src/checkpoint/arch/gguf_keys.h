@@ -21,7 +21,7 @@ class GgufKeys {
     const auto value = file_.metadata.find_u32(key(name));
     return value ? static_cast<int64_t>(*value) : fallback;
   }
-  // A number of every layer: an array of them, or one for all.
+  // Returns a number of every layer: an array of them, or one for all.
   std::vector<int64_t> get_layers(std::string_view name, int64_t layers) const {
     const GgufValue* value = file_.metadata.find(key(name));
     if (value == nullptr || !std::holds_alternative<GgufArray>(*value))

@@ -20,7 +20,7 @@ ModelConfig read_config(const Json& json) {
   return config;
 }
 
-// LlamaConfig of transformers 5 insists on it, although its heads have a size of their own.
+// LlamaConfig of transformers 5 insists that heads divide the width, although it has a head size of its own.
 bool heads_divide_width(const ModelConfig& config) { return config.embedding_width % config.heads == 0; }
 
 bool is_plain(const ModelConfig& config) {

@@ -19,7 +19,7 @@ bool is_said(const Json& json, const char* key) {
   return it != json.end() && !it->is_null();
 }
 
-// Positions before the scaling: Phi-3's place for them, beside the rope object, goes before that in it.
+// Returns the positions before the scaling. Phi-3's key beside the rope object goes before the one in it.
 double original_positions(const Json& config, const Json& object, double otherwise) {
   const auto beside = json_find<double>(config, kOriginalPositions, kWhat);
   const auto inside = json_find<double>(object, kOriginalPositions, kWhat);
@@ -37,7 +37,7 @@ std::vector<float> read_divisors(const Json& object, const char* key) {
   return it->get<std::vector<float>>();
 }
 
-// One rope object, `rope_scaling` (older spelling) or `rope_parameters` (newer), of a model of so many
+// Reads one rope object, `rope_scaling` (older spelling) or `rope_parameters` (newer), of a model of so many
 // positions.
 class ScalingReader {
  public:
@@ -96,7 +96,7 @@ class ScalingReader {
     const double stretch = factor();
     rope.attention_factor = get_number(object_, "attention_factor", longrope_attention_factor(stretch));
     if (rope.divisors == rope.long_divisors && rope.attention_factor == 1.0) {
-      // One divisor a pair, whatever the length: what rope_freqs of a GGUF file says.
+      // One divisor a pair, whatever the length, as rope_freqs of a GGUF file.
       rope.scaling = RopeScaling::kDivisors;
       rope.long_divisors.clear();
       return;
@@ -122,7 +122,7 @@ class ScalingReader {
   double original_;
 };
 
-// "rope_scaling" of a scaling that is not kNone.
+// Writes "rope_scaling" of a scaling that is not kNone.
 Json scaling_json(const ModelConfig& config) {
   const RopeConfig& rope = config.rope;
   const auto original = static_cast<int64_t>(rope.original_max_position);
@@ -164,8 +164,8 @@ Json scaling_json(const ModelConfig& config) {
   return nullptr;
 }
 
-// The parameters under `key`, which newer files may give by kind of layer ("full_attention"): all kinds must
-// be alike, for pare has one rotary embedding a model. Throws kUnsupported where they differ.
+// Returns the parameters under `key`, which newer files may give by kind of layer ("full_attention"): all
+// must be alike, for pare has one rotary embedding a model. Throws kUnsupported where they differ.
 const Json& one_for_all(const Json& object, const char* key) {
   const Json* first = nullptr;
   for (const auto& member : object.items()) {

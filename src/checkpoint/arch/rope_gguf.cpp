@@ -13,7 +13,7 @@ constexpr const char* kDivisors = "rope_freqs.weight";
 constexpr const char* kShortDivisors = "rope_factors_short.weight";
 constexpr const char* kLongDivisors = "rope_factors_long.weight";
 
-// What each pair's frequency is divided by.
+// Returns the divisor of each pair's frequency.
 std::vector<float> rope_divisors(const RopeConfig& rope, int64_t head_dim) {
   RopeConfig plain;
   plain.theta = rope.theta;
@@ -32,8 +32,8 @@ std::vector<float> read_divisors(const GgufFile& file, const char* name, int64_t
   return divisors;
 }
 
-// GGUF keeps any scaling that depends on the frequency as one divisor a pair. LLaMA-3's published parameters
-// are recognised, so that they can be written as such; else the divisors themselves are kept.
+// Reads a scaling that depends on the frequency, which GGUF keeps as one divisor a pair. Published parameters
+// of LLaMA-3 are recognised, so that they can be written as such; else the divisors themselves are kept.
 void read_divided(const GgufFile& file, int64_t head_dim, RopeConfig& rope) {
   std::vector<float> stored = read_divisors(file, kDivisors, head_dim);
   RopeConfig llama3;

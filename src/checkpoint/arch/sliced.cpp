@@ -23,7 +23,7 @@ bool matches(const Json& config) {
   return decoder::is_kind(config, kName, kClass) || decoder::is_kind(config, kOlderName, kOlderClass);
 }
 
-// One of `names`, by default the first, as the enumerator of that number.
+// Returns the enumerator whose number is the place of the text in `names`; without the key, the first.
 template <typename Enum>
 Enum read_enum(const Json& pare, const char* key, std::span<const std::string_view> names) {
   const auto name = json_find<std::string>(pare, key, kWhat).value_or(std::string(names.front()));
