@@ -38,7 +38,7 @@ void decode_whole(const std::byte* source, int64_t cols, float* out) noexcept {
   }
 }
 
-// Two values a byte, the lower four bits first.
+// Decodes two values a byte, the lower four bits first.
 void decode_int4(const std::byte* source, int64_t cols, float* out) noexcept {
   for (int64_t i = 0; i < cols; i += 2) {
     const auto pair = static_cast<int32_t>(source[i / 2]);

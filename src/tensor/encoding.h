@@ -1,4 +1,4 @@
-// How weight values are stored: one table of encodings.
+// Encodings of stored weight values, as one table.
 #pragma once
 
 #include <cstdint>
@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// What an encoding is stands in its EncodingInfo, not in the order of this list. Fingerprints of unfinished
+// Kinds of stored values. EncodingInfo describes each; the order has no meaning. Fingerprints of unfinished
 // runs contain the numbers, so that a new encoding comes last.
 enum class Encoding {
   kF32,
@@ -34,7 +34,7 @@ enum class Encoding {
   kInt4
 };
 
-// What the values of an encoding are.
+// Kinds of values that encodings have.
 enum class EncodingKind {
   kFloat,  // floating-point numbers
   kBlock,  // block encodings of GGUF: a block holds its scales. Read, some written, never computed with
@@ -48,20 +48,20 @@ struct EncodingInfo {
   int64_t block_bytes;   // bytes of one block
   bool encodable;        // encode_values writes it
   EncodingKind kind;
-  // Codes that may have zero points: they are 0 to levels − 1, and levels / 2 is zero where there is no zero
+  // Codes that may have zero points are 0 to levels − 1, and levels / 2 is zero where there is no zero
   // point. 0: no zero points.
   int32_t levels = 0;
 };
 
 const EncodingInfo& encoding_info(Encoding encoding);
-// The encoding of that name, nothing for other texts.
+// Returns the encoding of that name, nothing for other texts.
 std::optional<Encoding> find_encoding(std::string_view name);
 inline bool is_float(Encoding encoding) { return encoding_info(encoding).kind == EncodingKind::kFloat; }
 inline bool is_block_encoding(Encoding encoding) {
   return encoding_info(encoding).kind == EncodingKind::kBlock;
 }
 inline bool is_code(Encoding encoding) { return encoding_info(encoding).kind == EncodingKind::kCode; }
-// Whether decode_values alone is not what a matrix means: numbers that lack their scale, or are none of a
+// Returns whether decode_values alone does not give a matrix: its numbers lack their scale, or belong to no
 // matrix.
 inline bool is_whole_numbers(Encoding encoding) {
   return is_code(encoding) || encoding_info(encoding).kind == EncodingKind::kTable;

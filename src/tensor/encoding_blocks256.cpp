@@ -9,7 +9,7 @@ namespace {
 constexpr int kValues = 256;
 
 struct Q2K {
-  uint8_t scales[16];  // of 16 values each: scale (low nibble), minimum (high nibble)
+  uint8_t scales[16];  // one byte for 16 values: scale (low nibble), minimum (high nibble)
   uint8_t q[64];
   f16 scale;
   f16 minimum;
@@ -73,14 +73,14 @@ struct PartScales {
   }
 };
 
-// The digit to the base 3 that `power` = 3^n brings to the front of a byte of TQ1_0, less 1: the byte is a
-// fraction of 256.
+// Returns the digit to the base 3 that `power` = 3^n brings to the front of a byte of TQ1_0, less 1: the byte
+// is a fraction of 256.
 float ternary(uint8_t packed, int power) {
   const int front = (packed * power) & 0xff;
   return static_cast<float>((front * 3 >> 8) - 1);
 }
 
-// The eight parts of a Q4_K or Q5_K block; high(part, i) is what a value has above its nibble.
+// Decodes the eight parts of a Q4_K or Q5_K block; high(part, i) is what a value has above its nibble.
 template <typename Block, typename High>
 void decode_nibbles(const Block& block, float* values, High high) {
   const PartScales scales(block.scales, to_f32(block.scale), to_f32(block.minimum));

@@ -58,8 +58,8 @@ struct FifthBits {
   }
 };
 
-// The factor by which values become steps of `step`; 0 for a block of zeros (or of values that vanish in
-// f16).
+// Returns the factor by which values become steps of `step`; 0 for a block of zeros (or of values that vanish
+// in f16).
 float inverse(float step) {
   const float result = 1.0f / step;
   return std::isfinite(result) ? result : 0.0f;
@@ -124,8 +124,8 @@ void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept {
   });
 }
 
-// Twice the level times half of 2^(exponent − 127): that half is a float for every exponent, and the product
-// exact.
+// Decodes to twice the level times half of 2^(exponent − 127): that half is a float for every exponent, and
+// the product exact.
 void decode_mxfp4(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, MXFP4>(source, cols, out, [](const MXFP4& block, float* values) {
     const float half_scale = std::ldexp(1.0f, block.exponent - 128);
@@ -136,7 +136,7 @@ void decode_mxfp4(const std::byte* source, int64_t cols, float* out) noexcept {
   });
 }
 
-// The largest magnitude becomes ±127.
+// Encodes so that the largest magnitude becomes ±127.
 void encode_q8_0(const float* source, int64_t cols, std::byte* destination) noexcept {
   for (int64_t begin = 0; begin < cols; begin += kValues, destination += sizeof(Q8_0)) {
     const float* values = source + begin;
@@ -156,7 +156,7 @@ void encode_q8_0(const float* source, int64_t cols, std::byte* destination) noex
   }
 }
 
-// The value of largest magnitude becomes −8 steps, so the scale may be negative.
+// Encodes so that the value of largest magnitude becomes −8 steps; the scale may be negative.
 void encode_q4_0(const float* source, int64_t cols, std::byte* destination) noexcept {
   for (int64_t begin = 0; begin < cols; begin += kValues, destination += sizeof(Q4_0)) {
     const float* values = source + begin;

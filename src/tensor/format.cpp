@@ -28,7 +28,7 @@ std::optional<int32_t> parse_group(std::string_view part) {
   return error == std::errc() && stop == end && known ? std::optional(group) : std::nullopt;
 }
 
-// Whether a matrix can have the format, whatever its size.
+// Returns whether a matrix can have the format, whatever its size.
 bool is_possible(const WeightFormat& format) {
   const EncodingInfo& info = encoding_info(format.encoding);
   const bool grid = format.group != 0 || format.zero_points;
@@ -65,7 +65,7 @@ WeightFormat parse_format(std::string_view text) {
     format.zero_points = true;
     part = next_part(rest);
   }
-  // The name again, so that each format has one text.
+  // The name is made again, so that each format has one text.
   if (!encoding || !is_possible(format) || format_name(format) != text)
     fail(ErrorCode::kUsage,
          "'{}' is no format of a matrix: bf16, int8, int4-g32, 2:4-int4-g128-z and the like", text);

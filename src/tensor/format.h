@@ -1,4 +1,4 @@
-// How a matrix is stored, as one value: its pattern, its encoding, and which values share a scale.
+// Storage of a matrix as one value: its pattern, its encoding, and which values share a scale.
 #pragma once
 
 #include <cstdint>
@@ -10,21 +10,21 @@
 
 namespace pare {
 
-// "bf16", "int8", "2:4-int4-g32". Codes (int8, int4) have a grid of scales, one for every `group` columns of
+// A format: "bf16", "int8", "2:4-int4-g32". Codes (int8, int4) have scales, one for every `group` columns of
 // a row, counted before the pattern leaves any out; nothing else has scales.
 struct WeightFormat {
   Pattern pattern;
   Encoding encoding = Encoding::kF32;
   int32_t group = 0;         // columns that share a scale; 0: the whole row
-  bool zero_points = false;  // whether a zero point stands beside each scale
+  bool zero_points = false;  // true: a zero point stands beside each scale
 
   constexpr WeightFormat() = default;
-  // A dense matrix; of codes, with one scale a row.
+  // Makes a dense format; of codes, with one scale a row.
   constexpr WeightFormat(Encoding of) : encoding(of) {}
   constexpr WeightFormat(Pattern values, Encoding of, int32_t columns = 0, bool zeros = false)
       : pattern(values), encoding(of), group(columns), zero_points(zeros) {}
 
-  // The same values in another pattern.
+  // Returns the format with another pattern.
   constexpr WeightFormat in(Pattern other) const { return {other, encoding, group, zero_points}; }
   friend constexpr bool operator==(const WeightFormat&, const WeightFormat&) = default;
 };
@@ -32,15 +32,15 @@ struct WeightFormat {
 // Columns that may share a scale, beside whole rows.
 inline constexpr int32_t kScaleGroups[] = {32, 64, 128};
 
-// "N:M-" unless it is dense, the encoding, "-gGROUP" unless the group is a row, "-z" with zero points.
+// Writes "N:M-" unless it is dense, the encoding, "-gGROUP" unless the group is a row, "-z" with zero points.
 std::string format_name(const WeightFormat& format);
 // Reads what format_name writes. Throws kUsage naming the text.
 WeightFormat parse_format(std::string_view text);
 
-// Scales of a row of `cols` values; 0 of an encoding without scales.
+// Number of scales of a row of `cols` values; 0 of an encoding without scales.
 int64_t scales_of_row(const WeightFormat& format, int64_t cols);
-// Why rows of `cols` values cannot be stored so, as in "cannot be 2:4: its rows of 7 values do not divide
-// into groups of 4"; empty when they can.
+// Says why rows of `cols` values cannot have the format, as in "cannot be 2:4: its rows of 7 values do not
+// divide into groups of 4"; empty when they can.
 std::string misfit(const WeightFormat& format, int64_t cols);
 
 }  // namespace pare

@@ -15,7 +15,7 @@ constexpr double kWhole = 40.0;
 
 // Whole numbers of low..high for a step between them.
 struct Grid {
-  double inverse;  // of the step
+  double inverse;  // inverse of the step
   double low;
   double high;
 
@@ -49,7 +49,7 @@ Int4Group round_to_int4(const float* x, int64_t n, bool zero_points, float* code
     return {0.0f, kMiddle};
   }
   Grid best{};
-  double gain = 0.0;  // what the best codes take off the sum of squares, with the best scale for them
+  double gain = 0.0;  // the most that codes take off the sum of squares, with their best scale
   double scale = 0.0;
   for (int range = kSmallest; range <= kLargest; ++range) {
     const Grid grid = grid_of(range / kWhole * step, static_cast<double>(lowest), zero_points);

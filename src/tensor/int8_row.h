@@ -14,7 +14,7 @@ inline float round_to_int8(const float* x, int64_t n, float* rounded) {
   float largest = 0.0f;
   for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::fabs(x[i]));
   const float scale = largest / 127.0f;
-  // In f64, where neither the inverse of a tiny magnitude overflows nor the largest value misses 127.
+  // Uses f64, where neither the inverse of a tiny magnitude overflows nor the largest value misses 127.
   const double inverse = largest > 0.0f ? 127.0 / static_cast<double>(largest) : 0.0;
   constexpr double kRound = 0x1.8p52;  // adding and subtracting it rounds to nearest even
   for (int64_t i = 0; i < n; ++i)

@@ -78,7 +78,7 @@ void copy_rows(MatrixView<const T> from, MatrixView<T> to) {
   for (int64_t r = 0; r < from.rows; ++r) std::copy_n(from.row(r), from.cols, to.row(r));
 }
 
-// A matrix of its own with the elements of a view.
+// Copies the elements of a view into a matrix of its own.
 template <typename T>
 Matrix<std::remove_const_t<T>> copy_of(MatrixView<T> m) {
   Matrix<std::remove_const_t<T>> copy(m.rows, m.cols);

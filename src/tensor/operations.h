@@ -5,12 +5,12 @@
 
 namespace pare {
 
-// What an MLP does to its hidden values. kSilu: silu(gate)·up. kRelu, kGelu (x·Φ(x)) and kGeluTanh (its
+// Functions of an MLP on its hidden values. kSilu: silu(gate)·up. kRelu, kGelu (x·Φ(x)) and kGeluTanh (its
 // approximation by tanh: "gelu_new", "gelu_pytorch_tanh") act on one value.
 enum class ActivationFunction { kSilu, kRelu, kGelu, kGeluTanh };
 
-// kRms divides by the root of the mean square, kLayer takes the mean away before and adds a bias after.
-// kNone: there is no norm (only a final norm may be none).
+// Kinds of norms: kRms divides by the root of the mean square; kLayer takes the mean away before and adds a
+// bias after; kNone: there is no norm (only a final norm may be none).
 enum class NormKind { kRms, kLayer, kNone };
 
 // x · rsqrt(Σx²/divisor + eps) · weight; an empty weight means ones. The divisor is the width the model was

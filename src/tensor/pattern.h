@@ -1,4 +1,4 @@
-// Which values of a matrix may differ from zero.
+// Patterns: which values of a matrix may differ from zero.
 #pragma once
 
 #include <cstdint>
@@ -21,7 +21,7 @@ inline constexpr Pattern kDense{};
 inline constexpr Pattern k2of4{2, 4};
 inline constexpr int32_t kMaxGroup = 32;
 
-// "2:4"; "dense".
+// Returns "2:4" and the like, or "dense".
 std::string pattern_name(Pattern pattern);
 // Reads N:M with 1 <= N < M <= kMaxGroup. Throws kUsage naming the text.
 Pattern parse_pattern(std::string_view text);

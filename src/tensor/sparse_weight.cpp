@@ -77,7 +77,7 @@ uint32_t group_bits(const std::byte* row, int64_t bytes, int64_t g, int32_t grou
   return static_cast<uint32_t>((word >> (first % 8)) & ((uint64_t{1} << group) - 1));
 }
 
-// Whether each byte keeps `kept` of every group; none does when groups are no parts of bytes.
+// Returns whether each byte keeps `kept` of every group; none does when groups are no parts of bytes.
 std::array<bool, 256> good_bytes(Pattern pattern) {
   std::array<bool, 256> good = {};
   if (8 % pattern.group != 0) return good;
@@ -112,14 +112,14 @@ void check_mask(const Weight& weight, std::string_view name) {
   });
 }
 
-// Scale number i of all, row by row.
+// Returns scale number i of all, row by row.
 float scale_of(const Weight& weight, int64_t i) {
   float scale;
   std::memcpy(&scale, weight.scales + i * static_cast<int64_t>(sizeof(float)), sizeof(float));
   return scale;
 }
 
-// "row 3" or "row 3, columns 64 to 127": where scale number i of a weight stands.
+// Returns the place of scale number i of a weight: "row 3" or "row 3, columns 64 to 127".
 std::string place_of_scale(const Weight& weight, int64_t i) {
   const int64_t r = i / weight.groups();
   const int64_t group = weight.format.group;
@@ -145,7 +145,7 @@ void check_zero_points(const Weight& weight, std::string_view name) {
            place_of_scale(weight, i), code, levels - 1);
 }
 
-// Codes of half a byte, the stored ones of row r, as bytes: the difference to the zero point, modulo 256.
+// Codes of half a byte, read as bytes for row r: each is its difference to the zero point, modulo 256.
 class HalfBytes {
  public:
   explicit HalfBytes(const Weight& weight)
@@ -170,7 +170,7 @@ class HalfBytes {
   }
 
  private:
-  // Of stored value i.
+  // Zero point of stored value i of row r.
   uint32_t zero_point(int64_t r, int64_t i) const {
     if (weight_.zero_points == nullptr)
       return static_cast<uint32_t>(encoding_info(weight_.format.encoding).levels / 2);
@@ -194,7 +194,7 @@ class Restoring {
         row_(static_cast<size_t>(from.cols)),
         stored_(static_cast<size_t>(from.cols)) {}
 
-  // Copies row r; the first column of a group that has too many non-zeros, else −1.
+  // Copies row r; returns the first column of a group that has too many non-zeros, else −1.
   int64_t copy_row(int64_t r) {
     read(r);
     const Pattern pattern = to_.format.pattern;
@@ -225,7 +225,7 @@ class Restoring {
   static constexpr auto kBytes = static_cast<int64_t>(sizeof(Bits));
   bool half_bytes() const { return from_.format.encoding == Encoding::kInt4; }
 
-  // The row with all its columns, zeros as +0.0.
+  // Reads row r with all its columns, zeros as +0.0.
   void read(int64_t r) {
     const int64_t stored = from_.stored_cols();
     if constexpr (sizeof(Bits) == 1) {
@@ -244,13 +244,13 @@ class Restoring {
       const bool kept = mask == nullptr || ((mask[c / 8] >> (c % 8)) & std::byte{1}) != std::byte{0};
       row_[static_cast<size_t>(c)] = kept ? next() : Bits{0};
     }
-    // Without a scale the values are zeros, whatever the codes are.
+    // A group whose scale is 0 holds zeros, whatever its codes are.
     const int64_t groups = from_.groups();
     for (int64_t g = 0; g < groups; ++g)
       if (scale_of(from_, r * groups + g) == 0.0f)
         std::fill_n(row_.begin() + g * from_.cols / groups, from_.cols / groups, Bits{0});
   }
-  // The stored values of row r.
+  // Writes the stored values of row r.
   void write(int64_t r, const Bits* stored) {
     if constexpr (sizeof(Bits) == 1) {
       if (half_bytes()) return HalfBytes(to_).write(r, stored, values_);

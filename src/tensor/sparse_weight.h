@@ -1,4 +1,4 @@
-// N:M weights: what pattern a matrix has, and storing it in one.
+// N:M weights: finding the pattern of a matrix, and storing it in one.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@
 namespace pare {
 
 struct Sparsity {
-  int64_t zeros = 0;  // of rows × cols; −0.0 counts
+  int64_t zeros = 0;  // zeros among the rows × cols values; −0.0 counts
   // N:M with M of 2, 4, 8, 16 or 32 that needs the fewest bits in `stored`, a mask of one bit per value
   // included; dense when that is no fewer, or `stored` a block encoding. Of equal ones the first of M = 4, 2,
   // 8, 16, 32.
@@ -17,27 +17,27 @@ struct Sparsity {
 };
 Sparsity measure_sparsity(const Weight& weight, Encoding stored);
 
-// Whether every row of pattern `a` has pattern `b` too: 2:4 implies 4:8, and any implies dense.
+// Returns whether every row of pattern `a` has pattern `b` too: 2:4 implies 4:8, and any implies dense.
 constexpr bool implies(Pattern a, Pattern b) {
   if (a.dense() || b.dense()) return b.dense();
   return b.group % a.group == 0 && a.kept * (b.group / a.group) <= b.kept;
 }
 
-// The pattern that the values follow, as measure_sparsity finds it in 16 bits: dense ones are told from their
+// Pattern that the values follow, as measure_sparsity finds it in 16 bits: dense weights are told from their
 // first rows.
 Pattern followed_pattern(const Weight& weight);
 
-// Whether to_pattern can: the pattern divides the columns and no group has more non-zeros than it keeps.
+// True if to_pattern works: the pattern divides the columns and no group has more non-zeros than it keeps.
 bool can_store(const Weight& weight, Pattern pattern);
 
-// The same values stored in another pattern, each zero as +0.0; itself when it has that pattern already.
+// Stores the values in another pattern, each zero as +0.0; returns `weight` when it has that pattern already.
 // Codes and scales stay as they are; codes whose scale is 0 become that of zero. A group with fewer non-zeros
 // than the pattern keeps stores its first zeros too. `name` is that of the tensor. Throws kInvalid naming row
 // and columns when a group has more non-zeros, kFormat when the pattern does not divide the columns or the
 // groups of a scale. Not for block encodings.
 Weight to_pattern(const Weight& weight, Pattern pattern, std::string_view name);
 
-// The values in another format: rounded as Weight::from_matrix does where more than the pattern is another,
+// Stores the values in another format: rounded as Weight::from_matrix does if more than the pattern changes,
 // then as to_pattern. Zeros of an N:M weight become +0.0 (those of a dense one keep their sign when it stays
 // dense). Throws what these two throw.
 Weight to_format(const Weight& weight, const WeightFormat& format, std::string_view name);

@@ -22,7 +22,7 @@ bool values_follow(const float* x, int64_t n, Pattern pattern) {
 
 bool values_follow(std::span<const Weight> stack, Pattern pattern) {
   if (pattern.dense()) return true;
-  // What is stored in the pattern follows it.
+  // A weight that is stored in the pattern follows it.
   std::vector<const Weight*> open;
   for (const Weight& weight : stack)
     if (weight.format.pattern != pattern) open.push_back(&weight);
@@ -34,7 +34,7 @@ bool values_follow(std::span<const Weight> stack, Pattern pattern) {
     }
     return true;
   };
-  // The first row of each tells most dense weights.
+  // The first row of each weight tells most dense ones.
   for (const Weight* weight : open)
     if (!rows_fit(*weight, 0, std::min<int64_t>(weight->rows, 1))) return false;
   constexpr int64_t kRows = 16;

@@ -1,4 +1,4 @@
-// Whether the values of weights follow a pattern, whatever they were stored as.
+// Tests whether the values of weights follow a pattern, whatever they were stored as.
 #pragma once
 
 #include <span>
@@ -7,11 +7,11 @@
 
 namespace pare {
 
-// Whether of every `pattern.group` consecutive values of x[0..n), counted from the first, at most
+// Returns whether of every `pattern.group` consecutive values of x[0..n), counted from the first, at most
 // `pattern.kept` are not zero; fewer values than a group may stand at the end.
 bool values_follow(const float* x, int64_t n, Pattern pattern);
-// Whether all rows of all weights do. Stops at the first that does not: almost nothing for dense weights, one
-// pass over the others.
+// Returns whether all rows of all weights follow it. Stops at the first that does not: this takes almost no
+// time for dense weights, one pass over the others.
 bool values_follow(std::span<const Weight> stack, Pattern pattern);
 
 }  // namespace pare

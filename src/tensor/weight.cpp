@@ -16,7 +16,7 @@ namespace {
 
 constexpr auto kScaleBytes = static_cast<int64_t>(sizeof(float));
 
-// Stored values of `cols` columns of a row, whole groups. The columns were checked when the weight was made.
+// Number of stored values of `cols` columns of a row, whole groups. The columns were checked before.
 int64_t stored_of(const Weight& weight, int64_t cols) noexcept {
   const Pattern pattern = weight.format.pattern;
   return pattern.dense() ? cols : cols / pattern.group * pattern.kept;
@@ -136,7 +136,7 @@ bool row_is_finite(const Weight& weight, int64_t r, std::vector<float>& scratch)
   }
 }
 
-// The stored values of row r without their scales, at the end of the row: from there they move forwards,
+// Decodes the stored values of row r, without scales, to the end of the row: from there they move forwards,
 // never past a column that is still to be read.
 float* decode_stored(const Weight& weight, int64_t r, float* out) noexcept {
   const int64_t stored = stored_of(weight, weight.cols);
@@ -175,7 +175,7 @@ void spread(const Weight& weight, int64_t r, const float* next, float* out) noex
   std::fill(out + c, out + weight.cols, 0.0f);
 }
 
-// The weight of a stack that holds its row r, which becomes the row of that weight.
+// Returns the weight of a stack that holds its row r, which becomes the row of that weight.
 const Weight& weight_of_row(std::span<const Weight> stack, int64_t& r) noexcept {
   size_t i = 0;
   for (; r >= stack[i].rows; ++i) r -= stack[i].rows;
@@ -283,7 +283,7 @@ float int8_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {
   const Weight& weight = weight_of_row(stack, r);
   if (weight.format.encoding == Encoding::kInt8 && weight.format.group == 0) {
     const float scale = scale_of(weight, r);
-    if (scale == 0.0f)  // the values follow any pattern, whatever the codes do
+    if (scale == 0.0f)  // a scale of 0: the values follow any pattern, whatever the codes do
       std::fill_n(out, weight.cols, 0.0f);
     else
       spread(weight, r, decode_stored(weight, r, out), out);

@@ -25,7 +25,7 @@ struct Weight {
   int64_t cols = 0;
   const std::byte* data = nullptr;    // (rows, stored_cols()) in format.encoding
   std::shared_ptr<const void> owner;  // keeps all parts alive
-  bool mapped = false;                // they lie in MappedFiles
+  bool mapped = false;                // true: the parts lie in MappedFiles
   const std::byte* mask =
       nullptr;  // N:M only: (rows, mask_row_bytes(cols)), bit i of byte b is column 8b + i
   const std::byte* scales =
@@ -34,14 +34,14 @@ struct Weight {
 
   bool empty() const { return data == nullptr; }
   int64_t values() const { return rows * cols; }
-  // Stored values of a row, and of all.
+  // Number of stored values of a row, and of all rows.
   int64_t stored_cols() const { return stored_cols(cols, format.pattern); }
   int64_t stored_values() const { return rows * stored_cols(); }
   // Groups of columns of a row that have a scale.
   int64_t groups() const { return scales_of_row(format, cols); }
-  // Of all parts.
+  // Bytes of all parts.
   int64_t bytes() const;
-  // Values, mask, scales and zero points; those that are not there are empty.
+  // Values, mask, scales and zero points; parts that are not there are empty.
   std::array<std::span<const std::byte>, 4> parts() const;
 
   // Throws kFormat unless M divides the columns.
@@ -55,27 +55,27 @@ struct Weight {
   static Weight from_matrix(MatrixView<const double> values, const WeightFormat& format = {});
 };
 
-// Takes a mapped weight's pages out of the process's memory until they are read again; nothing for others.
+// Takes a mapped weight's pages out of the process's memory until they are read again; leaves other weights.
 void release_pages(const Weight& weight);
-// Whether no value is NaN or infinite.
+// Returns whether no value is NaN or infinite.
 bool all_finite(const Weight& weight);
 
 // Rows [first, first + count), sharing the bytes.
 Weight rows_of(const Weight& weight, int64_t first, int64_t count);
-// Rows in another order: row r of the result is row order[r]. A copy; works on any format.
+// Copies the rows in another order: row r of the result is row order[r]. Works on any format.
 Weight gather_rows(const Weight& weight, std::span<const int64_t> order);
 
-// Row r as f32, cols values: the meaning of every format.
+// Decodes row r to f32, cols values: the meaning of every format.
 void decode_row(const Weight& weight, int64_t r, float* out) noexcept;
-// Rows of all weights of a stack.
+// Number of rows of all weights of a stack.
 int64_t stacked_rows(std::span<const Weight> stack);
-// Row r of weights on top of each other: the rows of the first, then of the second, ...
+// Decodes row r of weights on top of each other: the rows of the first, then of the second, ...
 void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept;
 // Row r of a stack as whole numbers of -128..127, kept as f32, and the scale that brings them back, which is
 // returned. The codes and scale of an int8 weight with one scale a row are given as they are (zeros where the
 // scale is 0); any other row is rounded (round_to_int8).
 float int8_row(std::span<const Weight> stack, int64_t r, float* out) noexcept;
-// The whole weight, (rows, cols).
+// Decodes the whole weight, (rows, cols).
 Matrix<float> decode(const Weight& weight);
 Matrix<double> decode_f64(const Weight& weight);
 
