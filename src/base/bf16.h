@@ -15,17 +15,17 @@ struct f16 {
 
 inline float to_f32(bf16 v) { return std::bit_cast<float>(static_cast<uint32_t>(v.bits) << 16); }
 
-// Round to nearest even; NaN stays NaN (quieted). Without branches, so that loops over it vectorise.
+// Rounds to nearest even; NaN stays NaN (quieted). Without branches, so that loops over it vectorise.
 inline bf16 to_bf16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v);
   const uint32_t nearest = u + 0x7fffu + ((u >> 16) & 1u);
   return {static_cast<uint16_t>(((u & 0x7fffffffu) > 0x7f800000u ? u | 0x400000u : nearest) >> 16)};
 }
 
-// The nearest bf16 value; what is left of v is at most 2⁻⁹ of it.
+// Returns the nearest bf16 value; the rest of v is at most 2⁻⁹ of it.
 inline float nearest_bf16(float v) { return to_f32(to_bf16(v)); }
 
-// Without branches, so that loops over it vectorise.
+// Converts without branches, so that loops over it vectorise.
 inline float to_f32(f16 h) {
   const uint32_t sign = static_cast<uint32_t>(h.bits & 0x8000u) << 16;
   const uint32_t magnitude = static_cast<uint32_t>(h.bits & 0x7fffu) << 13;
@@ -37,7 +37,7 @@ inline float to_f32(f16 h) {
   return std::bit_cast<float>(sign | (magnitude < (31u << 23) ? finite : special));
 }
 
-// Round to nearest even; overflow gives infinity, NaN stays NaN (quieted).
+// Rounds to nearest even; overflow gives infinity, NaN stays NaN (quieted).
 inline f16 to_f16(float v) {
   const uint32_t u = std::bit_cast<uint32_t>(v);
   const uint16_t sign = static_cast<uint16_t>((u >> 16) & 0x8000u);

@@ -33,12 +33,12 @@ class Comm {
 
   bool is_first() const { return rank() == 0; }
 
-  // These are called by all ranks in the same order.
+  // Collective functions: all ranks call them in the same order.
   void broadcast(int root, std::span<std::byte> bytes);
   std::string broadcast(int root, std::string text);
-  std::vector<std::string> gather(const std::string& own);  // of all ranks in their order, on every rank
+  std::vector<std::string> gather(const std::string& own);  // all ranks' texts in their order, on every rank
   void barrier();
-  bool all(bool own);  // whether it is true on every rank
+  bool all(bool own);  // true if `own` is true on every rank
 };
 
 // The only rank there is.
@@ -52,10 +52,10 @@ class LocalComm final : public Comm {
   void end_job(int) noexcept override {}
 };
 
-// It holds nothing, so one serves all.
+// Returns the one instance, which holds nothing.
 Comm& local_comm();
 
-// The bytes of an array of plain values.
+// Views an array of plain values as bytes.
 template <typename T>
 std::span<std::byte> bytes_of(T* values, int64_t count) {
   return std::as_writable_bytes(std::span(values, static_cast<size_t>(count)));

@@ -14,7 +14,7 @@ namespace {
 
 constexpr int kGzipWindow = 15 + 16;  // the largest window, gzip headers only
 
-// zlib's state, ended whatever happens.
+// State of zlib, ended whatever happens.
 class Inflater {
  public:
   Inflater() { PARE_CHECK(::inflateInit2(&stream_, kGzipWindow) == Z_OK); }
@@ -29,7 +29,7 @@ class Inflater {
     for (int status = Z_OK; status != Z_STREAM_END;) {
       if (stream_.avail_in == 0) {
         const size_t count = std::min<size_t>(bytes.size(), size_t{1} << 30);
-        // zlib only reads from there.
+        // zlib only reads from the pointer.
         stream_.next_in = reinterpret_cast<Bytef*>(const_cast<char*>(bytes.data()));
         stream_.avail_in = static_cast<uInt>(count);
       }

@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// Whether the bytes begin as a gzip file does (RFC 1952).
+// Returns whether the bytes begin as a gzip file does (RFC 1952).
 bool is_gzip(std::string_view bytes);
 
 // The bytes of all members of a gzip file, one behind another; zeros behind the last one are passed over.

@@ -27,7 +27,7 @@ std::string_view place_and_reason(std::string_view message) {
 // minutes for a vocabulary.
 class StrictBuilder {
  public:
-  // `numbers`: what some of the nulls stand for, by their number.
+  // `numbers`: values of those nulls that stand for a number, by the null's place among all.
   StrictBuilder(std::string_view what, std::map<size_t, double> numbers)
       : what_(what), numbers_(std::move(numbers)) {}
   Json take() { return std::move(root_); }

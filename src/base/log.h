@@ -1,4 +1,4 @@
-// Where messages go: the library never prints; an application installs a sink.
+// Destination of messages: the library never prints; an application installs a sink.
 #pragma once
 
 #include <fmt/format.h>

@@ -8,8 +8,8 @@
 
 namespace pare {
 
-// Whether a message says where it comes from: it begins with the path, or the path stands in it before a
-// file's name or a colon. A folder that is called "model" is not named by every message with that word.
+// Returns whether a message says where it comes from: it begins with the path, or holds the path before
+// a file's name or a colon. A folder called "model" is not named by every message with that word.
 bool names_path(std::string_view message, std::string_view path);
 
 // Returns what `call` returns. Puts the path before the message of an Error that does not name it; errors of

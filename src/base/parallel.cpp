@@ -81,7 +81,7 @@ class Pool {
     take_items();
     {
       const std::lock_guard<std::mutex> lock(entry_);
-      open_ = false;  // who has not entered by now stays out: the job's data is about to go
+      open_ = false;  // threads that have not entered by now stay out: the job's data is about to go
     }
     for (int active = active_.load(std::memory_order_acquire); active != 0;
          active = active_.load(std::memory_order_acquire))

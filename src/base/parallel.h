@@ -9,7 +9,7 @@ namespace pare {
 
 // Number of threads parallel_for uses (default: the CPUs this process may run on).
 int thread_count();
-// n in 1..1024; throws Error{kInvalid} otherwise. Not while a parallel_for runs.
+// Sets the number; n in 1..1024, throws Error{kInvalid} otherwise. Not while a parallel_for runs.
 void set_thread_count(int n);
 
 namespace detail {

@@ -1,4 +1,4 @@
-// What stands in the place of a file that was not really fetched.
+// Detects placeholders of files that were not really fetched.
 #pragma once
 
 #include <cstddef>

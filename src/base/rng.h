@@ -33,13 +33,13 @@ class Rng {
     return result;
   }
 
-  // Uniform in [0, 1).
+  // Draws uniformly from [0, 1).
   double uniform() { return static_cast<double>(next() >> 11) * 0x1p-53; }
-  // Uniform in [0, n); n > 0. The bias is below n / 2^64.
+  // Draws uniformly from [0, n); n > 0. The bias is below n / 2^64.
   uint64_t below(uint64_t n) {
     return static_cast<uint64_t>((static_cast<unsigned __int128>(next()) * n) >> 64);
   }
-  // Standard normal (Box-Muller, one value a call).
+  // Draws from the standard normal distribution (Box-Muller, one value a call).
   double normal() {
     const double u = 1.0 - uniform();
     return std::sqrt(-2.0 * std::log(u)) * std::cos(2.0 * std::numbers::pi * uniform());

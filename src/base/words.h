@@ -1,4 +1,4 @@
-// Texts taken apart and put together.
+// Helpers to split texts and to join them.
 #pragma once
 
 #include <algorithm>
@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// The parts of a text between separators: one more than there are separators; parts may be empty.
+// Splits a text at separators: one more part than there are separators; parts may be empty.
 inline std::vector<std::string> split(std::string_view text, char separator) {
   std::vector<std::string> parts;
   for (size_t begin = 0; begin <= text.size();) {
@@ -19,7 +19,7 @@ inline std::vector<std::string> split(std::string_view text, char separator) {
   return parts;
 }
 
-// "a", "a and b", "a, b and c".
+// Lists words: "a", "a and b", "a, b and c".
 inline std::string listed(const std::vector<std::string>& words) {
   std::string text;
   for (size_t i = 0; i < words.size(); ++i) {
