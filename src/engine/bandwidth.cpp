@@ -11,10 +11,10 @@ namespace pare {
 namespace {
 
 // One core needs several streams and prefetches far ahead to reach its share of the memory bandwidth.
-constexpr int64_t kStreams = 4;   // as the kernels read; eight of them thrash the second cache of Zen 3
+constexpr int64_t kStreams = 4;   // as many as the kernels read; eight thrash the second cache of Zen 3
 constexpr int64_t kLine = 8;      // words of a cache line
 constexpr int64_t kAhead = 4096;  // words: 32 KB
-constexpr int64_t kSlicesPerThread = 4;  // so that a thread that is late does not hold up the rest
+constexpr int64_t kSlicesPerThread = 4;  // so that a thread that is late does not delay the rest
 
 uint64_t read_streams(const uint64_t* data, int64_t words) {
   const int64_t per_stream = words / kStreams / kLine * kLine;

@@ -73,8 +73,8 @@ void BatchGenerator::admit() {
     const BatchRequest request = std::move(waiting_.front());
     waiting_.pop_front();
     const auto tokens = static_cast<int64_t>(request.prompt.size());
-    // The logits behind the last token are needed, so it is always worked on; those behind all tokens, where
-    // these are scored.
+    // The logits behind the last token are needed, so it is always worked on. A scored prompt needs
+    // the logits behind all tokens.
     const bool anew = GeneratedSequence::scores_prompt_of(request.options);
     slot->cache.truncate(anew ? 0 : std::min(common_prefix(request.prompt, slot->history), tokens - 1));
     slot->history = request.prompt;
@@ -89,7 +89,7 @@ void BatchGenerator::admit() {
   }
 }
 
-// The free one that already holds the most of the prompt; of several, the one that has rested longest.
+// Returns the free slot that already holds the most of the prompt; of several, the one that rested longest.
 BatchGenerator::Slot* BatchGenerator::best_slot(std::span<const int32_t> prompt) {
   Slot* best = nullptr;
   int64_t most = -1;
@@ -118,12 +118,12 @@ void BatchGenerator::run(const std::vector<Slot*>& slots) {
   std::vector<SequenceStep> steps;
   struct ScoredRows {
     Slot* slot;
-    int64_t first;  // row of the batch
+    int64_t first;  // row in the batch
     int64_t count;
   };
-  std::vector<ScoredRows> scored;  // of prompts
-  std::vector<Slot*> ready;        // whose next token can be chosen behind this step
-  std::vector<int64_t> last_rows;  // of the last token of each in the batch
+  std::vector<ScoredRows> scored;  // rows whose logits score a prompt
+  std::vector<Slot*> ready;        // slots whose next token can be chosen behind this step
+  std::vector<int64_t> last_rows;  // row in the batch of each sequence's last token
   int64_t total = 0;
   for (Slot* slot : slots) {
     const std::span<const int32_t> pending =
@@ -161,7 +161,7 @@ void BatchGenerator::finish(Slot& slot) {
 void BatchGenerator::fail_all(const std::vector<Slot*>& slots, const Error& error) {
   for (Slot* slot : slots) {
     const std::unique_ptr<Running> running = std::move(slot->running);
-    if (!running) continue;  // it had ended already
+    if (!running) continue;  // the sequence had ended already
     slot->cache.truncate(0);
     slot->history.clear();
     running->failed(error);

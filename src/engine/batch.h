@@ -15,32 +15,32 @@ struct BatchRequest {
   std::vector<int32_t> prompt;  // as starting_ids() returns it
   GenerateOptions options;      // valid
   TextSink sink;
-  ScoreSink scores = {};              // as GeneratedSequence calls it; needed when options.logprobs is set
+  ScoreSink scores = {};              // called as by GeneratedSequence; needed when options.logprobs is set
   std::function<bool()> wanted = {};  // asked before every step: false ends it as cancelled; empty: true
-  std::function<void(const Generation&)> done;  // prompt_tokens: those that were worked on for it
-  std::function<void(const Error&)> failed;     // instead of done
+  std::function<void(const Generation&)> done;  // prompt_tokens: tokens of the prompt that were worked on
+  std::function<void(const Error&)> failed;     // called instead of done
 };
 
 // Runs up to a number of sequences side by side and keeps the others waiting, first come, first served. A
 // prompt that begins as an earlier sequence does is not worked on again as far as they agree. A sequence gets
-// the tokens that Generator would give it, but where products run on tiles: there sums are rounded otherwise
+// the tokens that Generator would give it, but where products run on tiles: sums are rounded otherwise there
 // when other sequences run beside it.
 class BatchGenerator {
  public:
-  // Room for `sequences` of `context` tokens each. Both references must outlive the generator. Throws kUsage
-  // when a limit is below 1.
+  // Makes room for `sequences` of `context` tokens each. Both references must outlive the generator. Throws
+  // kUsage when a limit is below 1.
   BatchGenerator(const PackedModel& model, const Tokenizer& tokenizer, int64_t sequences, int64_t context);
 
   int64_t context() const { return context_; }
-  // Sequences that run or wait.
+  // Number of sequences that run or wait.
   int64_t unfinished() const;
   bool idle() const { return unfinished() == 0; }
   int64_t running() const;
-  // How much of the room for keys and values the running sequences fill, 0 to 1.
+  // Share of the room for keys and values that the running sequences fill, 0 to 1.
   double fullness() const;
   void add(BatchRequest request) { waiting_.push_back(std::move(request)); }
-  // Tokens of prompts up to kPrefillChunk, fewer beside sequences that already generate, and one more token
-  // of each of those. What fails ends all sequences that were part of the step.
+  // Works on tokens of prompts up to kPrefillChunk, fewer beside sequences that already generate, and on one
+  // more token of each of those. A failure ends all sequences that were part of the step.
   void step();
 
  private:
@@ -58,20 +58,20 @@ class BatchGenerator {
     std::function<void(const Generation&)> done;
     std::function<void(const Error&)> failed;
   };
-  // Keys and values that outlive the sequence, for the next one that begins alike.
+  // Keys and values that outlive a sequence, for the next one that begins alike.
   struct Slot {
     explicit Slot(KvCache kv) : cache(std::move(kv)) {}
 
     KvCache cache;
-    std::vector<int32_t> history;      // the cache holds the first of these
+    std::vector<int32_t> history;      // tokens of the slot; the cache holds the first of them
     std::unique_ptr<Running> running;  // null: free
-    int64_t order = 0;                 // of admission
+    int64_t order = 0;                 // number of the admission
   };
 
   void drop_unwanted();
   void admit();
   Slot* best_slot(std::span<const int32_t> prompt);
-  // The slots at work, in the order of admission.
+  // Returns the slots at work, in the order of admission.
   std::vector<Slot*> at_work();
   void run(const std::vector<Slot*>& slots);
   void finish(Slot& slot);

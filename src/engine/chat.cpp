@@ -5,7 +5,7 @@
 namespace pare {
 namespace {
 
-// What an answer may take of the context before older turns are dropped for it.
+// An answer may take 1 / kAnswerShare of the context before older turns are dropped for it.
 constexpr int64_t kAnswerShare = 4;
 
 std::vector<int32_t> encode(const Tokenizer& tokenizer, std::span<const JinjaSpan> spans, bool continues) {
@@ -14,7 +14,7 @@ std::vector<int32_t> encode(const Tokenizer& tokenizer, std::span<const JinjaSpa
   return tokenizer.encode_parts(parts, {.continues = continues});
 }
 
-// Where the parts of a message begin and end among the spans; an empty range where there are none.
+// Range of the spans of one message; empty where it has none.
 struct SpanRange {
   size_t begin = 0;
   size_t end = 0;
@@ -29,7 +29,7 @@ SpanRange spans_of(const std::vector<JinjaSpan>& spans, int32_t origin) {
   return range;
 }
 
-// Some templates write a space before an answer that the model writes itself.
+// Leaves out a space that some templates write before an answer and that the model writes itself.
 std::string_view without_last_space(std::string_view text) {
   if (text.ends_with(' ')) text.remove_suffix(1);
   return text;

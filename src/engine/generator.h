@@ -19,11 +19,11 @@ namespace pare {
 struct GenerateOptions {
   SamplingOptions sampling;
   int64_t max_tokens = 256;            // 0: the prompt alone is worked on
-  int64_t min_tokens = 0;              // nothing ends the generation before
+  int64_t min_tokens = 0;              // tokens before which nothing ends the generation
   std::vector<std::string> stop = {};  // texts that end the generation; never part of the output
   std::vector<int32_t> stop_ids = {};  // tokens that end it, beside the model's end-of-sequence tokens
-  bool ignore_eos = false;             // the latter do not
-  // How many of the most probable tokens are told beside each one; nothing: no scores are worked out.
+  bool ignore_eos = false;             // true: the model's end-of-sequence tokens do not end it
+  // Number of the most probable tokens that are told beside each one; nothing: no scores are computed.
   std::optional<int64_t> logprobs = {};
   bool score_prompt = false;  // the tokens of the prompt are scored as well, which needs `logprobs`
 };
@@ -38,21 +38,21 @@ struct Generation {
   std::vector<int32_t> tokens;  // generated, the end-of-sequence token not included
   FinishReason finish = FinishReason::kLength;
   int64_t prompt_tokens = 0;
-  int64_t decode_steps = 0;      // forward passes after the prompt's
-  double prefill_seconds = 0.0;  // until the first token was chosen
+  int64_t decode_steps = 0;      // number of forward passes after the prompt's
+  double prefill_seconds = 0.0;  // time until the first token was chosen
   double decode_seconds = 0.0;
 };
 
-// A context that was asked for, as far as the model has it. Throws kUsage below 1.
+// Returns the context that was asked for, at most the model's. Throws kUsage below 1.
 int64_t usable_context(int64_t context, const ModelConfig& config);
 
-// How many tokens two sequences begin with alike.
+// Returns how many tokens two sequences begin with alike.
 int64_t common_prefix(std::span<const int32_t> a, std::span<const int32_t> b);
 
 // Tokens a second; 0 when no time has passed.
 double token_rate(int64_t tokens, double seconds);
 
-// The ids to start from: the prompt, or the BOS token for an empty one. Throws kInvalid when there is none,
+// Returns the ids to start from: the prompt, or BOS for an empty one. Throws kInvalid when there is no BOS,
 // when an id is outside the vocabulary, or when the prompt leaves no room in a context of so many tokens.
 std::vector<int32_t> starting_ids(std::span<const int32_t> prompt, const ModelConfig& config,
                                   int64_t context);
@@ -70,7 +70,7 @@ class Generator {
   // starting_ids() does.
   Generation generate(std::span<const int32_t> prompt, const GenerateOptions& options,
                       const TextSink& sink) const;
-  // Goes on from `history`, of which `cache` holds the first tokens, at least one fewer than all: the others
+  // Continues `history`, of which `cache` holds the first tokens, at least one fewer than all: the others
   // are the prompt. Appends what it generates to `history`; the cache may lack the last of it. Ends at
   // max_tokens or where the cache is full. Throws as generate() does, and kInvalid when there is no room.
   Generation extend(std::vector<int32_t>& history, KvCache& cache, const GenerateOptions& options,

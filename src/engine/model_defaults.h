@@ -1,4 +1,4 @@
-// How a model is sampled: what its files say, and what is chosen in their place.
+// Sampling of a model: defaults in its files, and choices that replace them.
 #pragma once
 
 #include <cstdint>
@@ -11,7 +11,7 @@
 
 namespace pare {
 
-// What is chosen of sampling; the model says the rest.
+// Sampling options that were chosen; the others are the model's.
 struct SamplingChoice {
   std::optional<double> temperature = {};
   std::optional<int64_t> top_k = {};
@@ -19,7 +19,7 @@ struct SamplingChoice {
   std::optional<double> min_p = {};
   std::optional<double> repetition_penalty = {};
 
-  // `defaults` with what is chosen in its place. Throws kUsage for an option out of range.
+  // Returns `defaults` with the choices in its place. Throws kUsage for an option out of range.
   SamplingOptions over(SamplingOptions defaults) const;
 };
 
@@ -29,11 +29,11 @@ struct GenerationChoice {
   uint64_t seed = 0;
   std::vector<std::string> stop = {};
 
-  // `defaults` with what is chosen of all options in its place. Throws kUsage for an option out of range.
+  // Returns `defaults` with all choices in its place. Throws kUsage for an option out of range.
   GenerateOptions over(GenerateOptions defaults) const;
 };
 
-// How a model's own files want it to be sampled and where its tokenizer ends a text, in place of `otherwise`.
+// Options that a model's own files ask for, and the ends of a text in its tokenizer, in place of `otherwise`.
 struct ModelDefaults {
   GenerateOptions options;
   std::string source;  // the file that has another sampling than `otherwise`, for messages; empty: none
@@ -41,7 +41,7 @@ struct ModelDefaults {
 ModelDefaults model_defaults(const std::string& model, const ChatInfo& chat,
                              const GenerateOptions& otherwise = {});
 
-// Says which defaults of the model are in use, where it has any.
+// Logs which defaults of the model are in use, where it has any.
 void log_defaults(const ModelDefaults& defaults, const SamplingOptions& used);
 
 }  // namespace pare

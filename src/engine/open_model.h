@@ -11,14 +11,14 @@
 namespace pare {
 
 struct OpenModel {
-  ModelSize size;  // of the whole
+  ModelSize size;  // size of the whole model
   PackedModel packed;
 };
 
-// Loads, checks that every weight is finite (kNumeric naming the tensor) and packs.
+// Loads a model, checks that every weight is finite (kNumeric naming the tensor) and packs it.
 OpenModel open_model(const std::string& path, ComputeType compute);
 
-// The same for several models, whose blocks are spread over the ranks: each has its share of every model, and
+// Opens several models, whose blocks are spread over the ranks: each has its share of every model, and
 // the first rank runs them all.
 std::vector<OpenModel> open_models(const std::vector<std::string>& paths, ComputeType compute, Comm& comm);
 

@@ -1,4 +1,4 @@
-// How probable a token was, and what else might have stood in its place.
+// Probability of a token, and of those that might have stood in its place.
 #pragma once
 
 #include <cstdint>
@@ -24,7 +24,7 @@ struct ScoredToken {
 using ScoreSink = std::function<void(std::vector<ScoredToken>)>;
 
 // Scores a token and the `top` most probable ones by the model's own distribution, the softmax of logits
-// (vocab): what a sampler makes of it does not count. A larger `top` than there are tokens means all.
+// (vocab), before any sampling option. A larger `top` than there are tokens means all.
 ScoredToken score_token(std::span<const float> logits, int32_t id, int64_t top);
 
 }  // namespace pare

@@ -48,7 +48,7 @@ std::vector<int32_t> GeneratedSequence::all_ends() const {
 }
 
 void GeneratedSequence::take_prompt(const Activation& hidden) {
-  const auto first = static_cast<int64_t>(prompt_scores_.size());  // what row 0 predicts
+  const auto first = static_cast<int64_t>(prompt_scores_.size());  // number of the token that row 0 predicts
   const int64_t rows = std::min(hidden.rows(), prompt_ - first);
   prompt_scores_.resize(static_cast<size_t>(first + rows));
   for (int64_t begin = 0; begin < rows; begin += kScoredRows) {

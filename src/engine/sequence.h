@@ -1,4 +1,4 @@
-// One sequence while it is generated: what chooses its tokens, ends it and makes text of them.
+// One sequence while it is generated: chooses its tokens, ends it and makes text of them.
 #pragma once
 
 #include <chrono>
@@ -21,19 +21,19 @@ class GeneratedSequence {
                     int64_t cached, int64_t capacity, GenerateOptions options, TextSink sink,
                     ScoreSink scores = {});
 
-  // Whether take_prompt() is to see all of the prompt, from its first token on.
+  // Returns whether take_prompt() needs all of the prompt, from its first token on.
   bool scores_prompt() const { return scores_prompt_of(options_) && !begun(); }
   static bool scores_prompt_of(const GenerateOptions& options) {
     return options.score_prompt && options.logprobs;
   }
-  // Scores what follows tokens of the prompt: the next ones in order, with their final hidden states (tokens,
+  // Scores the tokens that follow tokens of the prompt: the next in order, with final hidden states (tokens,
   // width read by the head).
   void take_prompt(const Activation& hidden);
 
   // Chooses the token behind the history by its logits, (vocab), and appends it; returns whether another one
-  // is to follow. What is complete of the text goes to the sink.
+  // is to follow. Complete parts of the text go to the sink.
   bool take(std::span<const float> logits);
-  // Ends it where it is, as cancelled.
+  // Ends the sequence where it is, as cancelled.
   void cancel() { end(FinishReason::kCancelled); }
   bool begun() const { return taken_ > 0; }  // the prompt has been worked on
   const Generation& result() const { return result_; }
@@ -41,9 +41,9 @@ class GeneratedSequence {
  private:
   using Clock = std::chrono::steady_clock;
 
-  // The tokens that end it.
+  // Returns the tokens that end the sequence.
   std::vector<int32_t> all_ends() const;
-  // Why to end after this token, if so.
+  // Returns why to end after this token, if so.
   std::optional<FinishReason> push_text(int32_t id);
   bool hand_out(const std::string& text) { return text.empty() || sink_(text); }
   void end(FinishReason reason);
@@ -55,14 +55,14 @@ class GeneratedSequence {
   TextSink sink_;
   ScoreSink scores_;
   int64_t limit_;              // tokens to generate
-  std::vector<int32_t> ends_;  // tokens that end it
-  int64_t prompt_;             // tokens of it, those in the cache included
+  std::vector<int32_t> ends_;  // tokens that end the sequence
+  int64_t prompt_;             // tokens of the prompt, those in the cache included
   std::vector<ScoredToken> prompt_scores_;
   Sampler sampler_;
   StreamDecoder decoder_;
   StopFilter stops_;
   int64_t taken_ = 0;
-  Clock::time_point start_ = Clock::now();  // of the prompt, then of the tokens behind it
+  Clock::time_point start_ = Clock::now();  // start of the prompt, then of the tokens behind it
   Generation result_;
 };
 

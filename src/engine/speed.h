@@ -1,4 +1,4 @@
-// What a speed comparison measures: prefill, decode, and the memory bandwidth they are judged by.
+// Speed measurements: prefill, decode, and the memory bandwidth to judge them by.
 #pragma once
 
 #include <vector>
@@ -17,7 +17,7 @@ struct SpeedOptions {
 struct SpeedSample {
   double prefill_seconds = 0.0;
   double decode_seconds = 0.0;
-  // Of these, in linears; 0 without a LinearClock.
+  // Parts of the seconds above that linears took; 0 without a LinearClock.
   double prefill_linear_seconds = 0.0;
   double decode_linear_seconds = 0.0;
 };
@@ -29,7 +29,7 @@ class LinearClock {
   explicit LinearClock(PackedModel& model);
   LinearClock(const LinearClock&) = delete;
   LinearClock& operator=(const LinearClock&) = delete;
-  // Since the last call.
+  // Returns the seconds since the last call.
   double take();
 
  private:

@@ -7,7 +7,7 @@
 namespace pare {
 namespace {
 
-// Length of the longest suffix of `text` that begins `stop` but is not all of it.
+// Returns the length of the longest suffix of `text` that begins `stop` but is not all of it.
 size_t held_back(std::string_view text, std::string_view stop) {
   for (size_t n = std::min(text.size(), stop.size() - 1); n > 0; --n)
     if (text.ends_with(stop.substr(0, n))) return n;

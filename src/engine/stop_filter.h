@@ -13,10 +13,10 @@ class StopFilter {
  public:
   // No stop string may be empty.
   explicit StopFilter(std::vector<std::string> stops);
-  // Text that can no longer belong to a stop string. After stopped(), always empty.
+  // Returns text that can no longer belong to a stop string. After stopped(), always empty.
   std::string push(std::string_view text);
   bool stopped() const { return stopped_; }
-  // What was held back at the end of the text.
+  // Returns the text that was held back at the end.
   std::string finish();
 
  private:
