@@ -26,7 +26,7 @@ int64_t longest_input(const SequenceGroup& group) {
   return length;
 }
 
-// Groups whose caches are held together. First what the sequences of each have in common goes through the
+// Groups whose caches are held together. First the common start of each group's sequences goes through the
 // model, then the rest of the first sequence of each, of the second, …: each drops what the one before left
 // in the cache. Nothing is padded, so the order of groups does not matter.
 class GroupBatch {
@@ -73,14 +73,14 @@ class GroupBatch {
     run(pieces);
   }
 
-  // In parts of equal size, none larger than a chunk of a prefill.
+  // Runs parts of equal size, none larger than a chunk of a prefill.
   void run(std::span<const Piece> pieces) {
     int64_t total = 0;
     for (const Piece& piece : pieces) total += piece.end - piece.begin;
     tokens_ += total;
     const int64_t parts = (total + kPrefillChunk - 1) / kPrefillChunk;
     std::vector<Piece> part;
-    int64_t filled = 0;  // of this and all earlier parts
+    int64_t filled = 0;  // tokens of this and all earlier parts
     for (int64_t p = 1; const Piece& piece : pieces) {
       for (int64_t begin = piece.begin; begin < piece.end;) {
         const int64_t room = total * p / parts - filled;

@@ -12,21 +12,21 @@
 
 namespace pare {
 
-// Sequences that are scored together: what they begin with alike is computed once.
+// Sequences that are scored together: their common start is computed once.
 using SequenceGroup = std::vector<ScoredSequence>;
 
 struct GroupScores {
-  std::vector<std::vector<Loglikelihood>> groups;  // as they were given
-  int64_t tokens = 0;                              // that went through the model
+  std::vector<std::vector<Loglikelihood>> groups;  // in the order of the arguments
+  int64_t tokens = 0;                              // tokens that went through the model
 };
 
-// Called after each batch with the number of groups done and of all.
+// Called after each batch with the number of groups done and the number of all.
 using ScoreProgress = std::function<void(int64_t done, int64_t total)>;
 
-// Memory of the keys and values of sequences that are worked on together.
+// Most memory for keys and values of sequences that are worked on together.
 inline constexpr int64_t kScoreCacheBytes = int64_t{256} << 20;
 
-// Every sequence is at most one token longer than the model's context, its ids are in the vocabulary
+// Scores groups. Every sequence is at most one token longer than the context, its ids are in the vocabulary
 // (tokenize_request). Throws kNumeric as forward_batch does.
 GroupScores score_groups(const PackedModel& model, std::span<const SequenceGroup> groups,
                          const ScoreProgress& progress = {}, int64_t cache_bytes = kScoreCacheBytes);

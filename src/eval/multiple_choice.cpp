@@ -21,7 +21,7 @@ std::vector<SequenceGroup> tokenize(const PackedModel& model, const Tokenizer& t
   return groups;
 }
 
-// One value an item.
+// Collects one value an item.
 template <typename Value>
 Estimate mean_over(const Task& task, Value&& value) {
   std::vector<double> values;

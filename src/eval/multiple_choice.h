@@ -15,7 +15,7 @@ namespace pare {
 
 struct Estimate {
   double value = 0.0;
-  std::optional<double> standard_error = {};  // nothing: it cannot be known
+  std::optional<double> standard_error = {};  // nothing: unknown
 };
 
 // The mean, and its standard error from the sample's deviation (n − 1), which one value does not have.
@@ -28,26 +28,26 @@ struct TaskResult {
   Estimate accuracy;
   std::optional<Estimate> normalized_accuracy;  // kNormalized
   std::optional<Estimate> perplexity;           // kLastWord; its error to first order
-  std::map<std::string, Estimate> subjects;     // the accuracy of each, where items have one
-  int64_t tokens = 0;                           // that went through the model
-  double seconds = 0.0;                         // of tokenizing and scoring
+  std::map<std::string, Estimate> subjects;     // accuracy of each subject, where items have one
+  int64_t tokens = 0;                           // tokens that went through the model
+  double seconds = 0.0;                         // time of tokenizing and scoring
 
-  // What the task is judged by: the normalized accuracy where there is one.
+  // Main figure of the task: the normalized accuracy where there is one.
   const Estimate& main() const { return normalized_accuracy ? *normalized_accuracy : accuracy; }
 };
 
-// The mean over tasks of what each is judged by; errors are independent, and unknown when that of a task is.
+// Mean over tasks of their main figures; errors are independent, and unknown when that of a task is.
 Estimate mean_of(std::span<const TaskResult> results);
 
-// The choice of the largest log-likelihood, per character where `lengths` (of the choices) are given; the
-// first of equal ones.
+// Returns the choice of the largest log-likelihood, per character where `lengths` (of the choices) are given;
+// the first of equal ones.
 size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths = {});
 
-// The share of the choices' probability that the true ones have.
+// Returns the share of the choices' probability that the true ones have.
 double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>& truths);
 
-// Throws kInvalid naming the item when it does not fit the model (tokenize_request), and as forward_batch
-// does.
+// Measures a task. Throws kInvalid naming the item when it does not fit the model (tokenize_request), and as
+// forward_batch does.
 TaskResult measure_task(const PackedModel& model, const Tokenizer& tokenizer, const Task& task,
                         const ScoreProgress& progress = {});
 

@@ -35,7 +35,7 @@ void check_models(std::span<const PackedModel* const> models, int64_t seqlen) {
   }
 }
 
-// The scores of one window, added up.
+// Sums of the scores of one window.
 class WindowRun {
  public:
   WindowRun(std::span<const PackedModel* const> models, std::span<const int32_t> window,

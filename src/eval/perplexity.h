@@ -13,14 +13,14 @@ namespace pare {
 
 struct PerplexityOptions {
   int64_t seqlen = 2048;  // tokens of a window
-  int64_t windows = 0;    // how many to use, from the first; 0: all
+  int64_t windows = 0;    // windows to use, from the first; 0: all
 };
 
 struct PerplexityResult {
   std::vector<double> window_nll;  // mean NLL of the window's targets, nats
   double kl = 0.0;                 // mean over targets of KL(first model || this model), nats
   double top1 = 0.0;               // share of targets where the most probable token is the first model's
-  double seconds = 0.0;            // in this model's forward passes
+  double seconds = 0.0;            // time in this model's forward passes
 
   double mean_nll() const;
   double perplexity() const;
@@ -28,15 +28,15 @@ struct PerplexityResult {
   std::optional<double> standard_error() const;
 };
 
-// Whole windows in a text of `tokens` tokens (the tail is dropped), at most options.windows. Throws kUsage
-// when an option is out of range and kInvalid when the text is shorter than a window.
+// Number of whole windows in a text of `tokens` tokens (the tail is dropped), at most options.windows. Throws
+// kUsage when an option is out of range and kInvalid when the text is shorter than a window.
 int64_t window_count(int64_t tokens, const PerplexityOptions& options);
 
 // Called after each window with the number done and the number of all.
 using EvalProgress = std::function<void(int64_t done, int64_t total)>;
 
-// One result per model. Consecutive windows, each from an empty context; targets are tokens 1..seqlen−1 of a
-// window. All models must share one vocabulary size (kInvalid) and have room for a window (kInvalid).
+// Returns one result per model. Consecutive windows, each from an empty context; targets are tokens
+// 1..seqlen−1 of a window. All models must share one vocabulary size and have room for a window (kInvalid).
 std::vector<PerplexityResult> measure_perplexity(std::span<const PackedModel* const> models,
                                                  std::span<const int32_t> tokens,
                                                  const PerplexityOptions& options,

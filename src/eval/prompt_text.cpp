@@ -13,14 +13,14 @@ bool is_space(const ClassedChar& c) {
 
 bool is_continuation(char byte) { return (byte & '\xc0') == '\x80'; }
 
-// The start of the character that ends a non-empty text.
+// Returns the start of the character that ends a non-empty text.
 size_t last_character(std::string_view text) {
   size_t start = text.size() - 1;
   while (start > 0 && is_continuation(text[start])) --start;
   return start;
 }
 
-// Code points whose other case is 32 away: ASCII and Latin-1 letters, without × and ÷.
+// Lowers code points whose other case is 32 away: letters of ASCII and Latin-1, without × and ÷.
 char32_t to_lower(char32_t code) {
   const bool upper = (code >= 'A' && code <= 'Z') || (code >= 0xc0 && code <= 0xde && code != 0xd7);
   return upper ? code + 32 : code;

@@ -1,4 +1,4 @@
-// The handling of strings that prompts of lm-evaluation-harness rest on: as Python's own methods do it.
+// String functions for the prompts of lm-evaluation-harness, as Python's own methods do them.
 #pragma once
 
 #include <cstdint>
@@ -9,7 +9,7 @@ namespace pare {
 
 // Texts are UTF-8. White space is what str.isspace() says.
 std::string_view strip(std::string_view text);
-// The white space at the end is left out.
+// Leaves out white space at the end.
 std::string_view strip_end(std::string_view text);
 std::string_view strip_start(std::string_view text);
 // text[:-1]: all but the last code point.
@@ -20,7 +20,7 @@ std::string replace_all(std::string_view text, std::string_view what, std::strin
 std::string remove_brackets(std::string_view text);
 // str.capitalize, for letters of ASCII and Latin-1; others stay as they are.
 std::string capitalize(std::string_view text);
-// text[0].lower() + text[1:], for the same letters.
+// text[0].lower() + text[1:], for letters of ASCII and Latin-1.
 std::string uncapitalize(std::string_view text);
 // len(): code points.
 int64_t character_count(std::string_view text);

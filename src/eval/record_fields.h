@@ -10,16 +10,16 @@
 
 namespace pare {
 
-// All throw kFormat naming `what` and the field when it is missing or of another kind.
+// Readers of fields. All throw kFormat naming `what` and the field when it is missing or of another kind.
 
 // The texts of a list that is not empty.
 std::vector<std::string> strings_of(const Json& record, const std::string& key, std::string_view what);
 
-// A label as text: files write whole numbers, the same with a fraction of 0 (0.0), or either as strings.
+// Returns a label as text: files write whole numbers, with or without a fraction of 0 (0.0), or strings.
 // Throws kInvalid when the answer is hidden: missing, null, empty, not a number (NaN), or -1.
 std::string label_text(const Json& record, const std::string& key, std::string_view what);
 
-// A label that counts choices from `first`, as an index below `choices`. Throws kInvalid for any other.
+// Reads a label that counts choices from `first`, as an index below `choices`. Throws kInvalid for any other.
 size_t label_index(const Json& record, const std::string& key, size_t first, size_t choices,
                    std::string_view what);
 
@@ -33,10 +33,10 @@ LabelledChoices labelled_choices(const Json& record, const std::string& key, std
 size_t answer_of(const Json& record, const std::string& key, const LabelledChoices& choices,
                  std::string_view what);
 
-// One context, a choice after each. Throws kInvalid when a choice is empty.
+// Makes an item of one context, followed by each choice. Throws kInvalid when a choice is empty.
 TaskItem choices_item(const std::string& context, const std::vector<std::string>& choices, size_t gold,
                       std::string_view what);
-// An item without lengths: for tasks that are not judged per character.
+// Makes an item without lengths: for tasks that are not judged per character.
 TaskItem plain_item(const std::string& context, const std::vector<std::string>& choices, size_t gold,
                     std::string_view what);
 

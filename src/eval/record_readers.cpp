@@ -12,7 +12,7 @@ std::string text_of(const Json& record, const char* key, std::string_view what) 
   return json_get<std::string>(record, key, what);
 }
 
-// Artifacts of WikiHow go, as lm-evaluation-harness has it.
+// Removes artifacts of WikiHow, as lm-evaluation-harness does.
 std::string hellaswag_text(std::string_view text) {
   return replace_all(remove_brackets(replace_all(strip(text), " [title]", ". ")), "  ", " ");
 }
@@ -25,7 +25,7 @@ std::vector<std::string> letters(size_t count) {
   return texts;
 }
 
-// "A. …" and so on, a line each.
+// Writes "A. …" and so on, a line each.
 std::string lettered_lines(const std::vector<std::string>& choices) {
   std::string lines;
   for (size_t c = 0; c < choices.size(); ++c) lines += fmt::format("{}. {}\n", kLetters[c], choices[c]);
@@ -37,7 +37,7 @@ void require_count(const std::vector<std::string>& choices, size_t count, std::s
     fail(ErrorCode::kFormat, "{}: {} choices, expected {}", what, choices.size(), count);
 }
 
-// What stands before every question: part of the task's definition (Lin et al., arXiv 2109.07958).
+// Text before every question: part of the task's definition (Lin et al., arXiv 2109.07958).
 constexpr std::string_view kTruthfulQaPrompt =
     "Q: What is human life expectancy in the United States?\n"
     "A: Human life expectancy in the United States is 78 years.\n\n"
@@ -179,7 +179,7 @@ TaskItem read_sciq(const Json& r, std::string_view what) {
                       3, what);
 }
 
-// A space of its own before every choice, beside that which parts it from the context: as the harness has it.
+// Puts a space before every choice, beside the one that parts it from the context: as the harness does.
 TaskItem read_copa(const Json& r, std::string_view what) {
   const std::string question = text_of(r, "question", what);
   if (question != "cause" && question != "effect")

@@ -9,7 +9,7 @@
 namespace pare {
 namespace {
 
-// What stands for an empty context.
+// Token that stands for an empty context.
 std::optional<int32_t> prefix_token(const ModelConfig& config) {
   if (config.bos) return config.bos;
   if (!config.eos.empty()) return config.eos.front();

@@ -20,7 +20,7 @@ struct ScoredSequence {
 // White space at the end of the context is scored with the continuation. The context's ids are those of its
 // own text, the continuation's what is left of the whole text's, so a merge across the border counts for the
 // latter. Special tokens are added as the tokenizer does, not behind a written BOS; an empty context is the
-// BOS (or EOS) token. Of what is longer than the model's context and one token, the start is cut off. Throws
+// BOS (or EOS) token. A request longer than the model's context and one token loses its start. Throws
 // kInvalid naming `what` when the continuation has no tokens of its own or more than the model's context, and
 // when ids are outside the vocabulary.
 ScoredSequence tokenize_request(const TaskRequest& request, const Tokenizer& tokenizer,

@@ -9,7 +9,7 @@
 
 namespace pare {
 
-// The text as ids, by the tokenizer of the first model; those of the others must agree. `models`: paths.
+// Encodes the text by the tokenizer of the first model; the others must give the same ids. `models`: paths.
 // Throws kInvalid naming two models whose tokenizers give different ids, and as load_tokenizer(),
 // load_model() and require_known_text() do.
 std::vector<int32_t> shared_ids(const std::vector<std::string>& models, const Documents& documents);

@@ -28,7 +28,7 @@ std::vector<RowTargets> by_row(std::span<const Target> targets) {
   return rows;
 }
 
-// ln p of each target of a row, given its logits, which are overwritten.
+// Computes ln p of each target of a row, given its logits, which are overwritten.
 void score_row(RowTargets targets, std::span<float> logits, Loglikelihood* scores) {
   const float max = vector_ops().max(logits.data(), static_cast<int64_t>(logits.size()));
   for (size_t t = 0; t < targets.size(); ++t) {

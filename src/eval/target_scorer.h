@@ -1,4 +1,4 @@
-// From hidden states to the log-likelihood of the tokens that follow.
+// Scores the tokens that follow by hidden states: their log-likelihood.
 #pragma once
 
 #include <cstdint>
@@ -20,7 +20,7 @@ struct Target {
   Loglikelihood* score = nullptr;
 };
 
-// Targets are sorted by row; only logits of rows that have one are computed. hidden (tokens, width read by
+// Scores targets, sorted by row; only logits of rows with one are computed. hidden (tokens, width read by
 // the head).
 void score_targets(const PackedModel& model, const Activation& hidden, std::span<const Target> targets);
 

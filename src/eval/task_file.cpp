@@ -14,7 +14,7 @@ namespace {
 
 namespace fs = std::filesystem;
 
-// The name without the endings that say how the records are written.
+// Returns the file's name without the endings that say how the records are written.
 std::string task_name(const fs::path& path) {
   return (path.extension() == ".gz" ? path.stem() : path).stem().string();
 }
@@ -35,7 +35,7 @@ std::vector<fs::path> files_of_folder(const fs::path& folder) {
   return files;
 }
 
-// One task a reading, without items.
+// Makes one task for each reading, without items.
 std::vector<Task> tasks_of(const RecordKind& kind) {
   std::vector<Task> tasks;
   for (const RecordReading& reading : kind.readings) {

@@ -14,8 +14,8 @@ namespace pare {
 struct Task {
   std::string name;  // the file's, without .jsonl and .gz; "_mc1" and the like where a file holds several
   std::string path;
-  std::string sha256;  // of the file's text, unpacked and without a byte order mark
-  std::string kind;    // of its records
+  std::string sha256;  // hash of the file's text, unpacked and without a byte order mark
+  std::string kind;    // kind of its records
   TaskMetrics metrics = TaskMetrics::kNormalized;
   std::vector<TaskItem> items;
 };
@@ -25,10 +25,10 @@ struct Task {
 // naming `what` and the line or record. name, path and sha256 stay empty, but for the part of a name.
 std::vector<Task> parse_tasks(std::string_view text, std::string_view what, int64_t limit = 0);
 
-// The tasks of a file (text/files/text_file.h). Also throws kNotFound and kIo.
+// Reads the tasks of a file (text/files/text_file.h). Also throws kNotFound and kIo.
 std::vector<Task> read_tasks(const std::filesystem::path& path, int64_t limit = 0);
 
-// Files as they are named, and the *.jsonl and *.jsonl.gz files of folders, sorted. Throws kNotFound when a
+// Returns files as named, and the *.jsonl and *.jsonl.gz files of folders, sorted. Throws kNotFound when a
 // path does not exist or a folder holds none, and kInvalid when two tasks would have one name.
 std::vector<std::filesystem::path> find_task_files(std::span<const std::string> paths);
 

@@ -1,4 +1,4 @@
-// One question of a zero-shot task, as what a model is asked: the log-likelihood of continuations.
+// One question of a zero-shot task, as requests to a model: log-likelihoods of continuations.
 #pragma once
 
 #include <cstdint>
@@ -14,13 +14,13 @@ struct TaskRequest {
 
 struct TaskItem {
   std::vector<TaskRequest> requests;  // one a choice
-  size_t gold = 0;                    // the right one; with kTrueMass the first true one
+  size_t gold = 0;                    // index of the right choice; with kTrueMass of the first true one
   std::vector<int64_t> lengths;       // characters of each choice; only for kNormalized
-  std::vector<bool> truths;           // whether each choice is true; only for kTrueMass
-  std::string subject;                // the part of the task it belongs to; empty where there are none
+  std::vector<bool> truths;           // true for each true choice; only for kTrueMass
+  std::string subject;                // part of the task the item belongs to; empty where there are none
 };
 
-// What is measured, as lm-evaluation-harness does; the first named is what a task is judged by.
+// Figures of a task, as lm-evaluation-harness has them; the first named is its main figure.
 enum class TaskMetrics {
   kNormalized,  // accuracy by log-likelihood per character, accuracy by log-likelihood
   kAccuracy,    // accuracy by log-likelihood

@@ -36,7 +36,7 @@ constexpr std::string_view kCopa[] = {"premise", "choice1", "choice2", "question
 constexpr std::string_view kCommonsenseqa[] = {"question", "question_concept", "choices"};
 constexpr std::string_view kSocialIqa[] = {"context", "question", "answerA", "answerB", "answerC"};
 constexpr std::string_view kTruthfulqa[] = {"question", "mc1_targets", "mc2_targets"};
-// Numbers of records, which any set may have.
+// Numbers of records; any set may have them.
 constexpr std::string_view kNumbers[] = {"id", "idx", "ind", "index", "__index_level_0__"};
 
 constexpr RecordReading kReadChoices[] = {{"", TaskMetrics::kNormalized, read_choices}};
@@ -74,12 +74,12 @@ constexpr RecordKind kKinds[] = {
     {"LAMBADA", kLambada, kLambadaMore, kReadLambada},
 };
 
-// Sets that people bring and that are not scored: told by name, with what to do.
+// Sets that people bring and that are not scored: recognised by name, with advice.
 struct OtherSet {
   std::string_view name;
-  std::string_view fields[4];  // all of these, empty ones aside
+  std::string_view fields[4];  // a record of the set has all of these (empty ones do not count)
   std::string_view reason;
-  bool no_others = false;  // records of it have no other fields
+  bool no_others = false;  // records of the set have no other fields
 };
 constexpr std::string_view kGenerated = "its answers are generated, and only log-likelihoods are scored here";
 constexpr std::string_view kText = "it is running text, which `ppl` and `calib` read";
@@ -140,7 +140,7 @@ void add_name(std::string& names, std::string_view name) {
   names += name.substr(0, 40);
 }
 
-// What a kind does not know of a record. A number can be no part of a prompt, unless it is another set's.
+// Fields that a kind does not know of a record. A number can be no part of a prompt, unless another set's.
 struct Surplus {
   std::string refused;
   std::string unused;

@@ -12,7 +12,7 @@ namespace pare {
 void score_token(std::span<const float* const> logits, int64_t vocab, int32_t target,
                  std::span<TokenScore> scores) {
   const VectorOps& ops = vector_ops();
-  std::vector<float> first_exp(static_cast<size_t>(vocab));  // exp(logits of the first − max)
+  std::vector<float> first_exp(static_cast<size_t>(vocab));  // exp(logits of the first model − max)
   std::vector<float> scratch(static_cast<size_t>(vocab));
   double first_sum = 0.0;
   double first_log_sum = 0.0;

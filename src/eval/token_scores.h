@@ -1,4 +1,4 @@
-// From logits to per-token figures.
+// Computes per-token figures from logits.
 #pragma once
 
 #include <cstdint>
@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// What one position says about one model.
+// Figures of one model at one position.
 struct TokenScore {
   double nll = 0.0;  // −ln p(target)
   double kl = 0.0;   // KL(first model || this model), nats
