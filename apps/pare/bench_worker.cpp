@@ -54,7 +54,7 @@ int64_t own_peak_rss() {
   return int64_t{usage.ru_maxrss} * 1024;
 }
 
-// Which kernels run the linears, and what they hold.
+// Returns which kernels run the linears, and the weights and bytes that they hold.
 Json kernels_of(const PackedModel& model) {
   struct Use {
     int64_t linears = 0, weights = 0, bytes = 0;
@@ -115,7 +115,7 @@ void serve(const BenchModel& options, std::FILE* channel) {
   }
 }
 
-// The child's life; errors travel to the parent.
+// Runs the child process: serves requests until the parent goes; errors travel to the parent.
 [[noreturn]] void child(const BenchModel& options, int socket) {
   prctl(PR_SET_PDEATHSIG, SIGKILL);
   std::FILE* channel = fdopen(socket, "r");
@@ -195,7 +195,7 @@ struct RankedBench::State {
       : models(open_models({model.path}, model.compute, comm)), test(models.front().packed, model.speed) {}
 };
 
-// The sum of what all ranks have of each figure, and every rank's own.
+// Adds up the figures of all ranks, and keeps every rank's own.
 RankedBench::RankedBench(const BenchModel& model, Comm& comm)
     : comm_(comm), state_(std::make_unique<State>(model, comm)) {
   const std::vector<std::string> all = comm.gather(facts_of(state_->models.front(), state_->test).dump());
@@ -208,7 +208,7 @@ RankedBench::RankedBench(const BenchModel& model, Comm& comm)
   Json ranks = Json::array();
   for (const std::string& facts : all) ranks.push_back(parse_json(facts, "a rank's facts"));
   facts_ = ranks.front();
-  double bits = 0.0;  // of all weights
+  double bits = 0.0;  // bits of all weights
   double weights = 0.0;
   facts_["kernels"] = Json::array();
   for (size_t rank = 1; rank < ranks.size(); ++rank) {

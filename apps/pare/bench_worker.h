@@ -17,22 +17,22 @@ struct BenchModel {
   std::string path;
   ComputeType compute = ComputeType::kBF16;
   SpeedOptions speed;
-  bool profile = false;  // samples tell what linears took
+  bool profile = false;  // measure the time in linears, too
 };
 
-// What can be asked of a model that is measured.
+// A model that is measured.
 class BenchSubject {
  public:
   virtual ~BenchSubject() = default;
   // Figures that do not change: parameters, bytes.
   virtual const Json& facts() const = 0;
   virtual SpeedSample run() = 0;
-  // Highest resident memory so far.
+  // Returns the highest resident memory so far.
   virtual int64_t peak_rss() = 0;
 };
 
-// In a child. The requests and answers are lines of text between the processes; an error there is thrown
-// here.
+// A model in a child process. Requests and answers are lines of text; an error in the child is thrown in the
+// parent.
 class BenchWorker final : public BenchSubject {
  public:
   // Forks; the child loads the model. Call before this process has started threads.
@@ -58,13 +58,13 @@ class BenchWorker final : public BenchSubject {
 // A model whose blocks are spread over ranks, in this process and its peers.
 class RankedBench final : public BenchSubject {
  public:
-  // On the other ranks the constructor returns when the first one has measured.
+  // Loads this rank's share. On the other ranks the constructor returns when the first one has measured.
   RankedBench(const BenchModel& model, Comm& comm);
   ~RankedBench() override;
 
   const Json& facts() const override { return facts_; }
   SpeedSample run() override;
-  // The highest of a rank; facts()["ranks"] gets that of each. Ends the others' work.
+  // Returns the highest peak of a rank; facts()["ranks"] gets that of each. Ends the others' work.
   int64_t peak_rss() override;
 
  private:
@@ -72,7 +72,7 @@ class RankedBench final : public BenchSubject {
   Comm& comm_;
   std::unique_ptr<State> state_;
   Json facts_;
-  int64_t own_peak_ = 0;  // before anything else than the model's work was done here
+  int64_t own_peak_ = 0;  // peak of this process before the model's work
 };
 
 }  // namespace pare

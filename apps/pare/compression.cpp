@@ -17,7 +17,7 @@
 namespace pare {
 namespace {
 
-// What is there at the end, whatever each pass has made.
+// Prints the patterns of the finished model's linears.
 void print_patterns(const Report& report) {
   int64_t all = 0;
   int64_t sparse = 0;
@@ -81,7 +81,7 @@ void print_cost(const CompressionCost& cost, int ranks, bool json) {
   print_line("time    {:>10}  about, from one layer measured now", format_seconds(cost.seconds));
 }
 
-// What the library reports, as lines that Progress keeps up to date.
+// Shows the library's progress as lines that Progress keeps up to date.
 class ProgressLines {
  public:
   void operator()(const std::string& step, int64_t done, int64_t total) {
@@ -102,7 +102,7 @@ constexpr const char* kEndedHint =
     "\npare: ended by mpirun (a rank died, or the job was interrupted); the same command with --resume goes "
     "on where this one stopped\n";
 
-// Ctrl-C ends the process at once: everything finished is on disk already. Only the hint is added.
+// Adds the hint when Ctrl-C ends the process at once: everything finished is on disk already.
 extern "C" void end_with_hint(int signal) {
   const char* hint = signal == SIGINT ? kInterruptHint : kEndedHint;
   const ssize_t ignored = ::write(STDERR_FILENO, hint, std::strlen(hint));

@@ -1,4 +1,4 @@
-// What slice, sparsify and compress share on the command line: options, messages and what is printed.
+// Shared command line of slice, sparsify and compress: options, messages and output.
 #pragma once
 
 #include <CLI/CLI.hpp>
@@ -18,11 +18,11 @@ struct CompressionRequest {
   bool json = false;
 };
 
-// MODEL, -o; then, after the options of the pass, the others.
+// Adds MODEL and -o; then, after the options of the pass, the others.
 void add_compression_paths(CLI::App& command, CompressionRequest& request);
 void add_compression_options(CLI::App& command, CompressionRequest& request);
 
-// Runs the passes and says what they did, or, with --dry-run, what that would take. The first rank prints.
+// Runs the passes and prints what they did, or, with --dry-run, what they would take. The first rank prints.
 void compress(const CompressionRequest& request, const Passes& passes, Comm& comm);
 
 }  // namespace pare

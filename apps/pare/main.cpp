@@ -32,12 +32,12 @@ int report(int status, std::string_view message) {
   return status;
 }
 
-// The exit status of an error of the parser; 0 for --help and --version.
+// Returns the exit status of an error of the parser; 0 for --help and --version.
 int status_of(const CLI::ParseError& error) {
   return error.get_exit_code() == static_cast<int>(CLI::ExitCodes::Success) ? kOk : kUsage;
 }
 
-// The number of insertions, deletions and replacements of one character that turn `a` into `b` (Levenshtein).
+// Returns the number of insertions, deletions and replacements that turn `a` into `b` (Levenshtein).
 size_t edit_distance(std::string_view a, std::string_view b) {
   std::vector<size_t> row(b.size() + 1);
   std::iota(row.begin(), row.end(), size_t{0});
@@ -52,7 +52,7 @@ size_t edit_distance(std::string_view a, std::string_view b) {
   return row.back();
 }
 
-// The command that `word` was meant to be: it begins with the word, or is at most two characters away.
+// Returns the command that `word` may stand for: it begins with the word, or is at most two characters away.
 std::string nearest_command(const CLI::App& app, const std::string& word) {
   std::string nearest;
   size_t best = 3;
@@ -66,7 +66,7 @@ std::string nearest_command(const CLI::App& app, const std::string& word) {
   return nearest;
 }
 
-// What the parser says, of which "Could not convert: --port = x" does not say much.
+// Returns the parser's message; "Could not convert: --port = x" is put more clearly.
 std::string reason_of(const CLI::ParseError& error) {
   constexpr std::string_view kNotConverted = "Could not convert: ";
   std::string reason = error.what();
@@ -74,7 +74,7 @@ std::string reason_of(const CLI::ParseError& error) {
   return reason.substr(kNotConverted.size()) + " is no number that this option takes";
 }
 
-// What is wrong with the arguments. A word in place of a command is named, and the command it resembles.
+// Says what is wrong with the arguments. Names a word in place of a command, and the most similar command.
 std::string usage_error(const CLI::App& app, const CLI::ParseError& error) {
   const auto commands = app.get_subcommands();
   if (!commands.empty())
@@ -95,8 +95,8 @@ int report(const CLI::App& app, const CLI::ParseError& error) {
   return report(kUsage, usage_error(app, error));
 }
 
-// An error of one rank ends all. The first one says what happened, be it its own error or one that another
-// has announced; when it is too busy to listen, the one that failed does.
+// Ends all ranks after an error of one. The first rank reports it, be it its own error or one that another
+// has announced; when it is too busy to listen, the rank that failed does.
 int end_job(Comm& comm, int status, std::string_view message) {
   if (comm.is_first()) {
     report(status, message);
@@ -113,7 +113,7 @@ bool is_command(const CLI::App& app, const std::string& word) {
   return !app.get_subcommands(is_named).empty();
 }
 
-// The words behind the program's name, of which `help` and `help COMMAND` are other spellings of `--help` and
+// Returns the words behind the program's name, where `help` and `help COMMAND` become `--help` and
 // `COMMAND --help`.
 std::vector<std::string> words_of(const CLI::App& app, int argc, char** argv) {
   std::vector<std::string> words(argv + std::min(argc, 1), argv + argc);
@@ -174,7 +174,7 @@ int run_command(int argc, char** argv, Comm& comm) {
   if (comm.size() > 1) app.parse_complete_callback([&app] { require_ranked(app); });
   try {
     std::vector<std::string> words = words_of(app, argc, argv);
-    std::reverse(words.begin(), words.end());  // as the parser wants them
+    std::reverse(words.begin(), words.end());  // the parser wants the last word first
     app.parse(std::move(words));
     return kOk;
   } catch (const CLI::ParseError& error) {
@@ -192,12 +192,12 @@ int run_command(int argc, char** argv, Comm& comm) {
 }
 
 int run(int argc, char** argv) {
-  // A reader that goes away is an error of write(), not the death of the process.
+  // A reader that goes away becomes an error of write() instead of ending the process.
   std::signal(SIGPIPE, SIG_IGN);
-  // A file that outgrows its limit likewise.
+  // A file that outgrows its limit becomes an error of write(), too.
   std::signal(SIGXFSZ, SIG_IGN);
   // Every stage allocates and frees its activations: kept in the heap, their pages are not zeroed anew each
-  // time. Not so the matrices of large models: they would leave holes that the next ones do not fit into.
+  // time. Matrices of large models are not kept: they would leave holes that the next ones do not fit into.
   mallopt(M_MMAP_THRESHOLD, 1 << 25);
   mallopt(M_TRIM_THRESHOLD, 1 << 28);
   show_messages();

@@ -31,10 +31,10 @@ double median(std::vector<double> values) {
   return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
 }
 
-// Everything measured about one model.
+// All measurements of one model.
 struct Series {
   std::vector<double> prefill, decode;                  // seconds
-  std::vector<double> linears_prefill, linears_decode;  // shares of them
+  std::vector<double> linears_prefill, linears_decode;  // shares of these seconds
 };
 
 Json figures(const Options& o, const BenchModel& model, BenchSubject& worker, const Series& series,

@@ -23,7 +23,7 @@ struct Options {
   std::string model;
   std::string template_name;
   std::string variables;
-  ChatOptions chat;  // but for what `generate` says
+  ChatOptions chat;  // all but the options in `generate`
   GenerationChoice generate;
   ComputeType compute = ComputeType::kBF16;
 };
@@ -38,7 +38,7 @@ void report(const ChatTurn& turn) {
 }
 
 void run(const Options& options) {
-  // What is wrong with the options is said before a model is opened.
+  // Reports wrong options before a model is opened.
   options.generate.over({});
   ChatOptions chat = options.chat;
   chat.variables = parse_template_variables(options.variables);

@@ -73,7 +73,7 @@ void print_check(const SavedCheck& check) {
   print_line("{}", text);
 }
 
-// What the input says beside its weights, shapes and tokenizer.
+// Returns the input's metadata beside its weights, shapes and tokenizer.
 std::vector<GgufEntry> further_metadata(const std::string& model) {
   std::vector<GgufEntry> entries = gguf_sampling_entries(read_generation_config(model));
   for (GgufEntry& entry : general_entries(model)) entries.push_back(std::move(entry));

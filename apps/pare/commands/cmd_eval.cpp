@@ -32,7 +32,7 @@ struct Options {
   bool csv = false;
 };
 
-// The file of --samples, which must not be there yet.
+// File of --samples, which must not exist yet.
 struct SamplesFile {
   explicit SamplesFile(const std::string& path) : file(path, {}), text(file.path()) {}
 
@@ -59,14 +59,14 @@ void measure_tasks(const Options& options, const std::vector<OpenModel>& models,
     const Tokenizer tokenizer = load_tokenizer(options.models[m]);
     for (const Task& task : report.tasks) {
       report.models[m].tasks.push_back(measure_one(models[m], tokenizer, task, m + 1));
-      // Hours may pass until the table: what is known survives an interruption on the terminal.
+      // The table may be hours away: a log line keeps each result on the terminal after an interruption.
       const Estimate& found = report.models[m].tasks.back().main();
       log_info("model {}, {}: {} %", m + 1, task.name, percent(found));
     }
   }
 }
 
-// Reads the text and says what of it will be used.
+// Reads the text and sets how much of it will be used.
 std::vector<int32_t> read_perplexity_text(const Options& options, EvalReport& report) {
   const Documents documents = read_documents_of(options.text);
   std::vector<int32_t> ids = shared_ids(options.models, documents);
@@ -92,7 +92,7 @@ void run(const Options& options, Comm& comm) {
   if (!options.text.empty()) ids = read_perplexity_text(options, report);
   for (const auto& file : find_task_files(options.tasks))
     for (Task& task : read_tasks(file, options.limit)) report.tasks.push_back(std::move(task));
-  std::optional<SamplesFile> samples;  // opened before the work, lest it be for nothing
+  std::optional<SamplesFile> samples;  // opened before the work, so that a failure costs nothing
   if (!options.samples.empty()) samples.emplace(options.samples);
 
   const std::vector<OpenModel> models = open_models(options.models, options.compute, comm);

@@ -1,4 +1,4 @@
-// pare logits: what the model says about given token ids.
+// pare logits: the model's logits for given token ids.
 #include <algorithm>
 #include <memory>
 #include <numeric>

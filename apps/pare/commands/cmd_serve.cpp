@@ -44,7 +44,7 @@ struct Opened {
   ModelDefaults defaults;
 };
 
-// The name of the folder, or of the file without ".gguf"; a second one of a name gets a number.
+// Names a model by its folder, or its file without ".gguf"; a second one of a name gets a number.
 std::string id_of(const std::string& path, const std::vector<ServedModel>& others) {
   const std::filesystem::path normal = std::filesystem::absolute(path).lexically_normal();
   const std::filesystem::path last = normal.has_filename() ? normal : normal.parent_path();
@@ -75,7 +75,7 @@ Opened open(const std::string& path, const Options& options) {
   return {std::move(tokenizer), std::move(model), std::move(format), std::move(why), std::move(defaults)};
 }
 
-// The first number of a file, behind a word if one is given.
+// Returns the first number of a file, behind a word if one is given.
 std::optional<int64_t> number_in(const char* path, std::string_view behind = {}) {
   std::ifstream file(path);
   std::string word;
@@ -85,15 +85,15 @@ std::optional<int64_t> number_in(const char* path, std::string_view behind = {})
   return std::nullopt;
 }
 
-// What the system could still give, in bytes, and never more than the limit of a container.
+// Returns the memory that the system could still give, in bytes, at most the limit of a container.
 int64_t free_memory() {
   int64_t bytes = std::numeric_limits<int64_t>::max();
   if (const auto kilobytes = number_in("/proc/meminfo", "MemAvailable:")) bytes = *kilobytes * 1024;
   return std::min(bytes, number_in("/sys/fs/cgroup/memory.max").value_or(bytes));
 }
 
-// Room for keys and values is taken before the first request comes, and filled as requests come: what does
-// not fit would end the server in the middle of one. Throws kInvalid with the numbers.
+// Checks the room for keys and values, which is taken at the start and filled as requests come: too much
+// would end the server in the middle of a request. Throws kInvalid with the numbers.
 void check_room(const std::vector<ServedModel>& served, const EngineLimits& limits, ComputeType compute) {
   int64_t needed = 0;
   for (const ServedModel& model : served) {

@@ -23,7 +23,7 @@ struct Options {
   bool json = false;
 };
 
-// A list of messages, or the body of a request to the chat API, whose "tools" are shown to the template.
+// Reads a list of messages, or the body of a request to the chat API, whose "tools" the template sees.
 ChatInput read_chat_file(const Options& options) {
   Json body = parse_json(read_text(options.chat), options.chat);
   if (body.is_array()) body = Json::object({{"messages", std::move(body)}});

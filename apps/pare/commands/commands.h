@@ -17,7 +17,7 @@ void add_serve(CLI::App& app);
 void add_eval(CLI::App& app, Comm& comm);
 void add_bench(CLI::App& app, Comm& comm);
 void add_convert(CLI::App& app);
-// A command for each pass.
+// Adds a command for each pass.
 void add_passes(CLI::App& app, Comm& comm);
 void add_compress(CLI::App& app, Comm& comm);
 

@@ -7,10 +7,10 @@
 
 namespace pare {
 
-// --temperature, --top-k, --top-p, --min-p, --repetition-penalty; `temperature`: what a model that says
-// nothing is sampled at, for --help.
+// Adds --temperature, --top-k, --top-p, --min-p, --repetition-penalty; `temperature`: default of models that
+// give none, for --help.
 void add_sampling(CLI::App& command, SamplingChoice& choice, double temperature);
-// The options of add_sampling, --max-tokens, --seed and --stop.
+// Adds the options of add_sampling, --max-tokens, --seed and --stop.
 void add_generation(CLI::App& command, GenerationChoice& choice);
 
 }  // namespace pare

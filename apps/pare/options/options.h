@@ -15,12 +15,12 @@ namespace pare {
 
 // CLI11 clamps what does not fit an integer: a range below the type's own turns that into an error.
 inline constexpr int64_t kMaxOption = int64_t{1} << 32;
-inline constexpr int64_t kMaxContext = 1 << 24;  // of --context
+inline constexpr int64_t kMaxContext = 1 << 24;  // largest --context
 
-// A word out of `names`. The error names all of them: "fp16 is not one of f32, bf16".
+// Accepts a word out of `names`. The error names all of them: "fp16 is not one of f32, bf16".
 CLI::Validator one_of(const std::vector<std::string>& names);
 
-// one_of for an option whose value is an enumerator.
+// Does one_of for an option whose value is an enumerator.
 template <typename T>
 CLI::Validator one_of(const std::map<std::string, T>& values) {
   std::vector<std::string> names;
@@ -35,12 +35,12 @@ CLI::Validator one_of(const std::map<std::string, T>& values) {
       "");
 }
 
-// The items of a list option's values, each of them a list separated by commas. Throws CLI::ValidationError
+// Splits the values of a list option, each a list separated by commas. Throws CLI::ValidationError
 // naming the option where one is empty, or is not `known`.
 std::vector<std::string> list_items(const std::string& option, const std::vector<std::string>& values,
                                     const CLI::Validator& known);
 
-// An option whose value is a list separated by commas (may be given several times); `known` checks each item.
+// Adds an option whose value is a list separated by commas (may be given repeatedly); `known` checks each.
 template <typename T>
 CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<T>& list,
                       const std::string& help, const CLI::Validator& known = {}) {
@@ -56,23 +56,23 @@ CLI::Option* add_list(CLI::App& command, const std::string& name, std::vector<T>
       ->allow_extra_args(false);
 }
 
-// MODEL, or MODEL MODEL2 …, as positional arguments.
+// Add MODEL, or MODEL MODEL2 …, as positional arguments.
 void add_model(CLI::App& command, std::string& path);
 void add_models(CLI::App& command, std::vector<std::string>& paths, const std::string& first_is);
 
-// --dtype f32|bf16: what products are made of. `compute` holds the default.
+// Adds --dtype f32|bf16: the type of products. `compute` holds the default.
 void add_compute(CLI::App& command, ComputeType& compute);
 
-// How a folder stores N:M sparse linears: `flag` dense|packed|sparse-24-bitmask.
+// Adds `flag` dense|packed|sparse-24-bitmask: the storage of N:M sparse linears in a folder.
 void add_storage_format(CLI::App& command, const std::string& flag, std::string& name);
 StorageFormat storage_format(const std::string& name);
 
 void add_json(CLI::App& command, bool& json);
 
-// The whole text of a file, or of the standard input for "-", as it stands. Throws kNotFound, kIo, and
+// Returns the whole text of a file, or of standard input for "-", as it stands. Throws kNotFound, kIo, and
 // kFormat when it is 2 GiB or longer.
 std::string read_text(const std::string& path);
-// The documents of a text file, or of the standard input for "-" (parse_documents, text_of_bytes).
+// Reads the documents of a text file, or of the standard input for "-" (parse_documents, text_of_bytes).
 Documents read_documents_of(const std::string& path);
 
 }  // namespace pare

@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// Adds the options of a pass. What is given of them goes to `values`, which the command's callbacks read.
+// Adds the options of a pass. Given ones go to `values`, which the command's callbacks read.
 void add_pass_options(CLI::App& command, const PassKind& kind, OptionValues& values);
 
 }  // namespace pare

@@ -6,7 +6,7 @@
 namespace pare {
 namespace {
 
-// "amx_2of4_bf16 ×64, amx_bf16 ×1"
+// Writes "amx_2of4_bf16 ×64, amx_bf16 ×1".
 std::string kernels_text(const Json& kernels) {
   std::string text;
   for (const Json& kernel : kernels)
@@ -15,7 +15,7 @@ std::string kernels_text(const Json& kernels) {
   return text;
 }
 
-// Which kernels run, and where fewer bytes do not make a model faster than the first one.
+// Says which kernels run, and where fewer bytes do not make a model faster than the first one.
 std::string notes(const Json& models) {
   const Json& first = models.front();
   std::string text;

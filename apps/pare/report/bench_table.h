@@ -1,4 +1,4 @@
-// What `pare bench` found, for people.
+// Results of `pare bench` as a table.
 #pragma once
 
 #include <string>
@@ -7,7 +7,7 @@
 
 namespace pare {
 
-// From the JSON that the command prints.
+// Makes the table of the JSON that the command prints.
 std::string bench_table(const Json& report);
 
 }  // namespace pare

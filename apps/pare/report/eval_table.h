@@ -1,4 +1,4 @@
-// What `pare eval` found, as JSON or as tables.
+// Results of `pare eval`, as JSON or as tables.
 #pragma once
 
 #include <optional>
@@ -24,7 +24,7 @@ struct EvalReport {
   struct Entry {
     std::string path;
     ModelSize size;
-    std::optional<PerplexityResult> perplexity;  // where there is a text
+    std::optional<PerplexityResult> perplexity;  // set where there is a text
     std::vector<TaskResult> tasks;               // by task
   };
   std::optional<Text> text;
@@ -41,8 +41,8 @@ std::string error_cell(const std::optional<double>& error);
 enum class TableFormat { kText, kMarkdown, kCsv };
 
 Json to_json(const EvalReport& report);
-// For people, a table of the text and one of the tasks, each under lines that say what was measured. As CSV
-// one table of plain numbers.
+// Writes tables for people, one of the text and one of the tasks, each under lines that say what it shows.
+// As CSV it is one table of plain numbers.
 std::string to_table(const EvalReport& report, TableFormat format);
 
 }  // namespace pare

@@ -9,7 +9,7 @@ namespace {
 using Names = std::set<std::string, std::less<>>;
 Names known_names;  // "max-tokens"
 
-// Without `known`, every name between backquotes is an option's.
+// Replaces names between backquotes; without `known`, every name is an option's.
 std::string replaced(std::string_view rest, const Names* known) {
   std::string text;
   for (;;) {

@@ -24,7 +24,7 @@ std::vector<BlockRange> collapse_blocks(const ModelConfig& config) {
   return ranges;
 }
 
-// What kernels can make of a weight's values: of all those that are packed together.
+// Patterns that kernels find in the values of weights: one pattern for all that are packed together.
 using Patterns = std::map<const std::byte*, Pattern>;
 
 Patterns patterns_of(const Model& model) {
@@ -74,7 +74,7 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
                     kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
 }
 
-// The tokenizer, and a description of it or of why there is none.
+// Opens the tokenizer, and describes it or why there is none.
 std::optional<Tokenizer> open_tokenizer(const std::string& path, std::string& description) {
   try {
     Tokenizer tokenizer = load_tokenizer(path);

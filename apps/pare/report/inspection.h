@@ -1,4 +1,4 @@
-// What is in a model: the figures of `pare inspect`.
+// Figures of a model for `pare inspect`.
 #pragma once
 
 #include <map>
@@ -22,7 +22,7 @@ struct LinearGroup {
   std::string role;
   int64_t out = 0;
   int64_t in = 0;
-  Pattern pattern;  // that kernels know: 2:4 or dense
+  Pattern pattern;  // as kernels see it: 2:4 or dense
   int64_t count = 0;
   std::string kernel_f32;
   std::string kernel_bf16;
@@ -35,16 +35,16 @@ struct MatrixFacts {
   int64_t rows = 0;
   int64_t cols = 0;
   WeightFormat format;
-  Pattern possible;  // in which it could be stored
+  Pattern possible;  // pattern in which it could be stored
   int64_t zeros = 0;
   int64_t bytes = 0;
 };
 
-// What is stored in one encoding.
+// Tensors that are stored in one encoding.
 struct EncodingUse {
   int64_t matrices = 0;
   int64_t vectors = 0;
-  int64_t values = 0;  // that are stored: of an N:M matrix those that are kept
+  int64_t values = 0;  // stored values: of an N:M matrix the kept ones
   int64_t bytes = 0;
 };
 
@@ -57,7 +57,7 @@ struct Inspection {
   std::vector<MatrixFacts> matrices;  // in model order
   std::vector<LinearGroup> linears;
   std::string isa;
-  std::string tokenizer;  // what it is, or why there is none
+  std::string tokenizer;  // its description, or why there is none
   std::vector<std::string> disagreements;
 };
 

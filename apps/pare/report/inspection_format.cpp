@@ -78,7 +78,7 @@ double bits_per_weight(int64_t bytes, int64_t values) {
   return values == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
 }
 
-// What is said of a matrix besides its sizes: those of one role that share it make a line.
+// Describes a matrix's storage; matrices of one role with the same storage share a line.
 std::string storage_of(const MatrixFacts& m) {
   std::string pattern = pattern_name(m.format.pattern);
   if (m.possible != m.format.pattern) pattern += fmt::format(" ({} of zeros)", pattern_name(m.possible));

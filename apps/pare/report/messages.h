@@ -10,19 +10,19 @@ namespace pare {
 // Makes the library's messages appear as plain lines "pare: …". A warning is shown once: a command may open
 // the same file several times.
 void show_messages();
-// From here on a warning is of something that happened again, and is shown again.
+// Shows warnings again from here on, because they are about something that happened again.
 void repeat_warnings();
-// Nothing but errors from here on.
+// Shows nothing but errors from here on.
 void silence_messages();
 
-// "48 s", "12:07 min", "3:25 h"
+// Writes "48 s", "12:07 min", "3:25 h".
 std::string format_seconds(double seconds);
 
-// How far a long loop is, with the time left: one line kept up to date on a terminal, else a line now and
+// Progress of a long loop, with the time left: one line kept up to date on a terminal, else a line now and
 // then.
 class Progress {
  public:
-  // `already_done`: of what update() will count, before the clock started.
+  // `already_done`: part of the count given to update() that was done before the clock started.
   explicit Progress(std::string what, int64_t already_done = 0);
   ~Progress();
   Progress(const Progress&) = delete;

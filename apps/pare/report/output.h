@@ -7,12 +7,12 @@
 
 namespace pare {
 
-// The reader of our output has gone (`pare … | head`): nothing failed, but there is no point in going on.
+// Thrown when the reader of our output has gone (`pare … | head`): nothing failed, but going on is useless.
 struct OutputClosed {};
 
 // Writes and flushes. Throws OutputClosed, or kIo (disk full).
 void print(std::string_view text);
-// Pretty JSON and a newline; bytes that are not UTF-8 become U+FFFD.
+// Prints pretty JSON and a newline; bytes that are not UTF-8 become U+FFFD.
 void print_json(const Json& json);
 
 template <typename... Args>

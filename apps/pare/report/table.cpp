@@ -7,7 +7,7 @@
 namespace pare {
 namespace {
 
-// Columns a text takes on a terminal: its code points.
+// Returns the columns a text takes on a terminal: its code points.
 size_t width(const std::string& text) {
   return static_cast<size_t>(
       std::count_if(text.begin(), text.end(), [](char c) { return (c & '\xc0') != '\x80'; }));

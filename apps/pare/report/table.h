@@ -10,9 +10,9 @@ namespace pare {
 class Table {
  public:
   explicit Table(std::vector<std::string> header) : rows_{std::move(header)} {}
-  // As many cells as the header has.
+  // Adds a row, with as many cells as the header has.
   void add(std::vector<std::string> cells);
-  std::string text() const;  // aligned columns
+  std::string text() const;  // with aligned columns
   std::string markdown() const;
   std::string csv() const;  // RFC 4180, with \n
 
@@ -20,7 +20,7 @@ class Table {
   std::vector<std::vector<std::string>> rows_;
 };
 
-// "12.50 ± 0.31", or the value alone where its error is not known.
+// Writes "12.50 ± 0.31", or the value alone where its error is not known.
 std::string with_error(double value, const std::optional<double>& error, int digits);
 
 }  // namespace pare

@@ -10,7 +10,7 @@ std::string_view main_metric(const Task& task) {
   return task.metrics == TaskMetrics::kNormalized ? "acc_norm" : "acc";
 }
 
-// The kind stands beside a name that does not say it already.
+// Names a column; the kind stands beside a name that does not say it already.
 std::string column_name(const Task& task) {
   const bool said =
       std::equal(task.name.begin(), task.name.end(), task.kind.begin(), task.kind.end(),
@@ -18,7 +18,7 @@ std::string column_name(const Task& task) {
   return said ? task.name : fmt::format("{} ({})", task.name, task.kind);
 }
 
-// Share of the first model's mean; nothing when that is 0.
+// Returns the share of the first model's mean; nothing when that mean is 0.
 std::optional<double> kept(const EvalReport& report, const Estimate& mean) {
   const double first = mean_of(report.models.front().tasks).value;
   return first > 0.0 ? std::optional(mean.value / first) : std::nullopt;

@@ -9,25 +9,25 @@
 
 namespace pare {
 
-// What was measured on: a line a task, or JSON.
+// Describes the tasks: a line each, or JSON.
 std::string tasks_summary(const EvalReport& report);
 Json tasks_json(const EvalReport& report);
 
-// All figures of a model, by the task's name; the mean over tasks and the share of the first model's that is
-// kept are added to `model`.
+// Adds all figures of a model, by the task's name, the mean over tasks and the share of the first model's
+// mean to `model`.
 void add_task_figures(Json& model, const EvalReport& report, const EvalReport::Entry& entry);
 
-// 100 times an estimate: "62.50 ± 1.20".
+// Writes 100 times an estimate: "62.50 ± 1.20".
 std::string percent(const Estimate& estimate);
 
-// Models in rows; tasks, their mean and what is kept in columns.
+// Makes a table of models in rows; tasks, their mean and the share of the first model's in columns.
 Table task_table(const EvalReport& report);
-// The results of tasks as plain numbers and the kinds, to be joined to other columns: the header, and the
+// Results of tasks as plain numbers and the kinds, to be joined to other columns: the header, and the
 // cells of a model.
 std::vector<std::string> task_csv_header(const EvalReport& report);
 std::vector<std::string> task_csv_cells(const EvalReport& report, const EvalReport::Entry& entry);
 
-// A line an item of a task and model: log-likelihoods of the choices, what was chosen and what is right.
+// Writes a line an item of a task and model: log-likelihoods of the choices, the chosen and the right one.
 std::string samples_jsonl(const EvalReport& report);
 
 }  // namespace pare
