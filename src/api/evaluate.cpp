@@ -13,7 +13,7 @@ namespace pare::api {
 namespace {
 
 struct Measurement {
-  std::vector<int32_t> ids;  // of the text; empty: there is none
+  std::vector<int32_t> ids;  // ids of the text; empty: there is no text
   std::vector<Task> tasks;
 };
 
