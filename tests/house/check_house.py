@@ -65,6 +65,10 @@ FLAG = re.compile(r"(?<![\w-])--[a-z][a-z-]*")
 # Written so that this file does not match itself.
 FOREIGN = re.compile(r"/wor[k]/|pypi[.]org|pythonh[o]sted[.]org|deb[.]debian[.]org")
 
+# Beginnings of comments that cannot be read without what stands above them.
+LEANING = re.compile(r"(of|the same|as for|and|but|neither|nor|likewise|also|these|they|those|whether|how)\b",
+                     re.IGNORECASE)
+
 SKIPPED_FOLDERS = re.compile(r"^(\.git|\.cache|\.venv|build.*|demo-out|__pycache__)$")
 
 _TOKEN = re.compile(
@@ -210,6 +214,32 @@ def check_range_for(path, text):
             yield f"line {number}: give what {head.group(0).split()[-1]} returns a name before the loop"
 
 
+def first_comments(text):
+    """(line number, text) of each comment behind code and of the first line of each block of comments."""
+    column_of = {}  # of the comments that a comment on the next line may go on
+    for token in _TOKEN.finditer(text):
+        comment = token.group("comment")
+        if comment is None:
+            continue
+        start = token.start()
+        line_start = text.rfind("\n", 0, start) + 1
+        number = text.count("\n", 0, start) + 1
+        alone = not text[line_start:start].strip()
+        if not (alone and column_of.get(number - 1) == start - line_start):
+            yield number, comment.lstrip("/*!< \n")
+        column_of[number + comment.count("\n")] = start - line_start
+
+
+def check_comments(path, text):
+    """A comment can be read alone: it does not begin with a word that leans on the code or comment above."""
+    if not path.startswith(("src/", "apps/", "include/")) or not is_cpp(path) or path in GENERATED:
+        return
+    for number, comment in first_comments(text):
+        found = LEANING.match(comment)
+        if found:
+            yield f'line {number}: a comment begins with "{found.group(0)}"'
+
+
 def check_columns(path, text):
     """No line of a document is longer than MAX_COLUMNS."""
     if not path.endswith(".md") or path.startswith(NO_DOCUMENTS):
@@ -239,7 +269,7 @@ def check_public_face(paths):
 
 
 RULES = [check_ladder, check_size, check_silence, check_model_names, check_flags, check_backends, check_intrinsics,
-         check_public_headers, check_foreign, check_range_for, check_columns]
+         check_public_headers, check_foreign, check_range_for, check_comments, check_columns]
 TREE_RULES = [check_readmes, check_public_face]
 
 

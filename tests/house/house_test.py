@@ -122,6 +122,26 @@ class Rules(unittest.TestCase):
         self.rejects(check_house.check_foreign, "scripts/setup", "https://pypi" + ".org/simple\n")
         self.accepts(check_house.check_foreign, "README.md", "a framework/tool\n")
 
+    def test_comments(self):
+        for leaning in ("// Of this rank.", "int a;  // of this rank", "// The same for rows.", "//   As for columns.",
+                        "// And its end.", "// But not here.", "// Neither is kept.", "// Nor is this.",
+                        "// Likewise for columns.", "// Also of rows.", "// These are sorted.", "int a;  // they are",
+                        "// Those that fit.", "// Whether a row fits.", "/* How far it is. */", "/*\n * Of rows.\n */",
+                        "// Rows.\nint a;\n// Of rows.", "int a;  // rows\nint b;  // of rows", "  // Rows.\n// Of rows.",
+                        "int a;  // rows\n// Of rows."):
+            for path in ("src/io/a.h", "apps/pare/a.cpp", "include/pare/a.h"):
+                self.rejects(check_house.check_comments, path, leaning)
+        for whole in ("// Returns whether a row fits.", "// Offset of a row.", "// Howard's method.", "// What a row holds.",
+                      "// Rows of a matrix\n// of f32.", "int a;  // rows\n        // of f32", 'a("// Of this rank.");',
+                      'R"(\n// Of this rank.\n)"', "/* Rows.\n * Of f32. */", "Butter of_rows; // Andes"):
+            self.accepts(check_house.check_comments, "src/io/a.cpp", whole)
+        for path in ("tests/io/a.cpp", "src/io/README.md", "apps/pare/a.py", *check_house.GENERATED):
+            self.accepts(check_house.check_comments, path, "// Of this rank.")
+
+    def test_first_comments_names_the_lines(self):
+        text = "// a\n// b\nint c;  // d\n        // e\nint f;  /* g\n */\n\n  // h\n"
+        self.assertEqual(list(check_house.first_comments(text)), [(1, "a"), (3, "d"), (5, "g\n */"), (8, "h")])
+
     def test_columns(self):
         limit = check_house.MAX_COLUMNS
         for path in ("README.md", "docs/a.md", "docs/decisions/a.md", "src/io/README.md"):
