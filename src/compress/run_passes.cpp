@@ -72,7 +72,7 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
                  Report& report, const PassProgress& progress) {
   Model current = model;
-  for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // also when empty
+  for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // an empty list, too
   Json recipes = Json::array();
   StageEditors editors;  // editors of the passes that share the next walk
   const auto walk = [&] {

@@ -102,7 +102,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
       stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
                            report);
     stage = area.keep(file, stage);
-    // Neither stage is read again before the result is written.
+    // No pass reads either stage again before the result is written.
     release_pages(stage);
     release_pages(stage_at(original, s));
     loop.record(s);
