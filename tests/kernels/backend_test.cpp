@@ -340,7 +340,9 @@ TEST_F(Attention, MoreHeadsThanATileHolds) { check({1, 80, 4, 4}, 3, 5, 1.0); }
 // Sums over tokens, in f64 on the host.
 TEST_F(BackendTest, GramSums) {
   for (const int64_t tokens : {1, 63, 70, 600})
-    for (const auto& [n, m] : {std::pair<int64_t, int64_t>{5, 9}, {64, 33}, {150, 70}}) {
+    for (const auto& widths : {std::pair<int64_t, int64_t>{5, 9}, {64, 33}, {150, 70}}) {
+      const int64_t n = widths.first;
+      const int64_t m = widths.second;
       SCOPED_TRACE(testing::Message() << tokens << " tokens, " << n << " x " << m);
       std::vector<double> weights;
       for (int64_t t = 0; t < tokens; ++t) weights.push_back(0.25 + static_cast<double>(t % 5));
