@@ -73,8 +73,8 @@ std::string module_name(const std::string& tensor) {
 const Architecture& folder_architecture(const Model& model, StorageFormat format) {
   const Architecture& own = architecture_of(model);
   if (format == StorageFormat::kPlain) return own;
-  const bool common_names = own.names.data() == sliced_architecture().names.data();
-  return format == StorageFormat::kSparse24Bitmask && common_names ? own : sliced_architecture();
+  const bool common_names = own.names.data() == pare_architecture().names.data();
+  return format == StorageFormat::kSparse24Bitmask && common_names ? own : pare_architecture();
 }
 
 // The tensors of a folder, and what its config says about them. Refers to the model.
@@ -164,7 +164,7 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
 }  // namespace
 
 bool needs_own_code(const Model& model, StorageFormat format) {
-  return &folder_architecture(model, format) == &sliced_architecture() ||
+  return &folder_architecture(model, format) == &pare_architecture() ||
          format == StorageFormat::kSparse24Bitmask;
 }
 
@@ -184,7 +184,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
   Json config = layout.architecture.write_config(model.config);
   if (needs_own_code(model, options.format)) {
     for (const ModelingFile& file : hf_modeling_files()) write_file(folder / file.name, file.text);
-    const Json own = sliced_architecture().write_config(model.config);
+    const Json own = pare_architecture().write_config(model.config);
     for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
   }
   add_other_keys(model.config.other_keys, config);

@@ -3,7 +3,7 @@
 
 #include <filesystem>
 
-#include "runtime/probe.h"
+#include "runtime/streamed_logits.h"
 
 namespace pare {
 

@@ -1,4 +1,5 @@
-// Requests of the OpenAI API, as far as pare serves it: read, checked, and turned into what an engine runs.
+// Requests of the OpenAI API, as far as pare serves it: read, checked, and turned into what a model thread
+// runs.
 #pragma once
 
 #include <cstdint>

@@ -52,7 +52,7 @@ void Metrics::count_sequence(size_t model, int64_t prompt, const Generation& gen
   ++totals.ends[static_cast<size_t>(generation.finish)];
 }
 
-std::string Metrics::text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads,
+std::string Metrics::text(const std::vector<ServedModel>& models, const std::vector<ModelLoad>& loads,
                           int64_t at_work) const {
   Writer out;
   out.begin("pare_http_requests_total", "counter", "Requests answered, by place and status.");
@@ -68,7 +68,7 @@ std::string Metrics::text(const std::vector<ServedModel>& models, const std::vec
       out.add(fmt::format("model=\"{}\"", escaped(models[i].id)), value_of(totals, loads[i]));
     }
   };
-  using Load = EngineLoad;
+  using Load = ModelLoad;
   each("pare_sequences_running", "gauge", "Sequences that are being generated.",
        [](const Totals&, const Load& load) { return load.running; });
   each("pare_sequences_waiting", "gauge", "Sequences that wait for their turn.",

@@ -9,7 +9,7 @@
 #include <utility>
 #include <vector>
 
-#include "serve/engine.h"
+#include "serve/model_thread.h"
 #include "serve/served_model.h"
 
 namespace pare {
@@ -22,7 +22,7 @@ class Metrics {
 
   // Returns the text that Prometheus reads. `loads`: by model; empty while the models load. `at_work`:
   // requests that are read, run or written.
-  std::string text(const std::vector<ServedModel>& models, const std::vector<EngineLoad>& loads,
+  std::string text(const std::vector<ServedModel>& models, const std::vector<ModelLoad>& loads,
                    int64_t at_work) const;
 
  private:

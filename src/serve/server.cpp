@@ -69,7 +69,7 @@ struct Server::Impl {
   ~Impl() {
     state.readers.stop();
     state.writers.stop();
-    engine.reset();
+    model_thread.reset();
     state.readers.join();
     state.writers.join();
     close_sessions(state);
@@ -95,7 +95,7 @@ struct Server::Impl {
   // Opens the models to requests. Before, a signal ended the process, which had nothing to finish.
   void open(std::vector<ServedModel> models) {
     state.models = std::move(models);
-    state.engine = engine.get();
+    state.model_thread = model_thread.get();
     state.state = ServerState::kReady;
     signals.add(SIGINT);
     signals.add(SIGTERM);
@@ -152,7 +152,7 @@ struct Server::Impl {
     try {
       std::vector<ServedModel> models = load();
       PARE_CHECK(!models.empty());
-      engine = std::make_unique<Engine>(models, limits);
+      model_thread = std::make_unique<ModelThread>(models, limits);
       net::post(context, [this, opened = std::move(models)]() mutable { open(std::move(opened)); });
     } catch (...) {
       context.stop();
@@ -165,7 +165,7 @@ struct Server::Impl {
 
   using Clock = std::chrono::steady_clock;
 
-  EngineLimits limits;
+  ModelThreadLimits limits;
   double drain;
   bool leaving = false;
   net::io_context context{1};
@@ -175,7 +175,7 @@ struct Server::Impl {
   net::steady_timer pause;
   net::steady_timer deadline;
   SharedState state;
-  std::unique_ptr<Engine> engine;
+  std::unique_ptr<ModelThread> model_thread;
 };
 
 namespace {

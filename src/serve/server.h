@@ -7,7 +7,7 @@
 #include <string>
 #include <vector>
 
-#include "serve/engine.h"
+#include "serve/model_thread.h"
 #include "serve/served_model.h"
 
 namespace pare {
@@ -19,7 +19,7 @@ struct ServeOptions {
   std::vector<std::string> cors;   // origins whose pages may read the answers; "*": all origins
   double drain = 5.0;              // seconds in which answers may be finished when the server is told to stop
   std::string version;             // version of the program, for GET /version
-  EngineLimits limits;
+  ModelThreadLimits limits;
 };
 
 // Serves GET / (the page), /health, /version, /metrics, /v1/models and /v1/models/ID, POST /v1/completions,

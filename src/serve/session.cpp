@@ -95,7 +95,7 @@ class Session final : public Connection {
   // Work that a job on another thread leaves to the server's thread.
   using Rest = std::function<void(Session&)>;
 
-  // A request that the engine is at work on.
+  // A request that the model thread is at work on.
   struct Running {
     Running(SharedState& shared, const ApiRequest& request, const std::string& id)
         : at_work(shared),
@@ -159,7 +159,7 @@ class Session final : public Connection {
   SharedState& state_;
   std::string_view place_ = kElsewhere;  // place of the request in metrics
   std::shared_ptr<AtWork> working_;      // set while a thread of a pool has the request
-  std::unique_ptr<Running> running_;     // set while the engine has the request
+  std::unique_ptr<Running> running_;     // set while the model thread has the request
 };
 
 void Session::say(HttpAnswer answer) {
@@ -243,11 +243,11 @@ void Session::go(const Found& found) {
     case Action::kVersion:
       return say(json_answer({{"version", state_.version}}));
     case Action::kMetrics:
-      return say(
-          {200, "text/plain; version=0.0.4; charset=utf-8",
-           state_.metrics.text(state_.models,
-                               state_.engine != nullptr ? state_.engine->load() : std::vector<EngineLoad>(),
-                               state_.at_work)});
+      return say({200, "text/plain; version=0.0.4; charset=utf-8",
+                  state_.metrics.text(
+                      state_.models,
+                      state_.model_thread != nullptr ? state_.model_thread->load() : std::vector<ModelLoad>(),
+                      state_.at_work)});
     case Action::kModels:
       return say(json_answer(models_json(state_.models, state_.started, state_.context)));
     case Action::kModel:
@@ -303,7 +303,7 @@ void Session::generate(ApiRequest asked) {
     batch.push_back(
         batch_request(i, std::move(asked.choices[i]), asked.kind == ApiKind::kChat && !asked.continues));
   }
-  if (!state_.engine->submit(asked.model, std::move(batch))) {
+  if (!state_.model_thread->submit(asked.model, std::move(batch))) {
     running_.reset();
     return say(
         error_answer(503, "the server is busy: too many requests are waiting", {{"Retry-After", "1"}}));
@@ -317,7 +317,7 @@ void Session::generate(ApiRequest asked) {
     if (!echoes[i].empty()) on_text(i, echoes[i]);
 }
 
-// Wraps a function for the engine's thread: runs it here, unless the connection or request is gone by then.
+// Wraps a function for the model thread: runs it here, unless the connection or request is gone by then.
 template <typename Handler>
 auto Session::on_server_thread(Handler handler) {
   return [weak = weak_from_this(), executor = executor(), serial = serial(),

@@ -10,8 +10,8 @@
 #include <vector>
 
 #include "serve/cors.h"
-#include "serve/engine.h"
 #include "serve/metrics.h"
+#include "serve/model_thread.h"
 #include "serve/served_model.h"
 
 namespace pare {
@@ -21,12 +21,12 @@ class Session;
 // State of a server, which decides what it does for a new request.
 enum class ServerState { kLoading, kReady, kDraining };
 
-// State of all connections; used on the server's thread only, but for the engine, and for models and
+// State of all connections; used on the server's thread only, but for the model thread, and for models and
 // context, which do not change once there are requests.
 struct SharedState {
   ServerState state = ServerState::kLoading;
   std::vector<ServedModel> models;
-  Engine* engine = nullptr;  // null while models load
+  ModelThread* model_thread = nullptr;  // null while models load
   std::string api_key;
   std::string version;
   CorsPolicy cors{{}};

@@ -5,7 +5,7 @@
 
 #include "checkpoint/save.h"
 #include "io/gguf.h"
-#include "runtime/probe.h"
+#include "runtime/streamed_logits.h"
 #include "support/expect_error.h"
 #include "support/run_model.h"
 #include "support/temp_dir.h"

@@ -7,7 +7,7 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "compress/probe.h"
+#include "compress/exactness.h"
 #include "compress/slice/streams.h"
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"

@@ -9,7 +9,7 @@
 #include "compress/sparsify/scores.h"
 #include "compress/sparsify/sparsify_pass.h"
 #include "compress/walk/sample_split.h"
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
@@ -109,14 +109,14 @@ TEST(ChannelEntropies, AreThoseOfAllTokens) {
     });
 }
 
-TEST(StageProbe, VariantsOfAllRanksAreMeasured) {
+TEST(StageLosses, VariantsOfAllRanksAreMeasured) {
   const Model model = make_tiny_model();
   const CalibrationSet set = random_calibration(2, 24);
   std::vector<double> alone;
   for (const int count : {1, 2, 3})
     run_ranks(count, [&](Comm& comm) {
       WorkArea area(comm);
-      StageProbe probe(model, set, 4, area, "probe");
+      StageLosses probe(model, set, 4, area, "probe");
       probe.start();
       for (const Block& block : model.blocks) {
         Stage silent = block.stages[0];

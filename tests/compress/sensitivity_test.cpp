@@ -2,7 +2,7 @@
 #include "compress/slice/sensitivity.h"
 
 #include "compress/calibrated.h"
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 #include "support/expect_error.h"
 
 namespace pare::test {
@@ -57,7 +57,7 @@ TEST_P(StageProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
   const CalibrationSet set = random_calibration(3, 32);
   const auto stages = stages_of(dense);
   WorkArea area;
-  StageProbe probe(dense, set, 2 * static_cast<int64_t>(stages.size()), area, "probe");
+  StageLosses probe(dense, set, 2 * static_cast<int64_t>(stages.size()), area, "probe");
   probe.start();
   for (const Stage* stage : stages) probe.advance(*stage, std::vector<Stage>{*stage, removed(*stage)});
   const std::vector<double> losses = probe.losses();
@@ -73,13 +73,13 @@ TEST_P(StageProbeModel, AnUnchangedStageCostsNothingAndARemovedOneWhatItDoes) {
   }
 }
 
-TEST(StageProbe, WorksBehindAHeadTransform) {
+TEST(StageLosses, WorksBehindAHeadTransform) {
   Model dense = make_tiny_model();
   dense.head_transform = Weight::from_matrix(random_orthogonal(32, 4).view());
   update_config(dense);
   const CalibrationSet set = random_calibration(2, 32);
   WorkArea area;
-  StageProbe probe(dense, set, 1, area, "probe");
+  StageLosses probe(dense, set, 1, area, "probe");
   probe.start();
   const auto stages = stages_of(dense);
   for (size_t s = 0; s < stages.size(); ++s)

@@ -7,7 +7,7 @@
 #include <cstring>
 
 #include "base/parallel.h"
-#include "runtime/probe.h"
+#include "runtime/streamed_logits.h"
 #include "support/expect_error.h"
 #include "support/run_model.h"
 #include "support/tiny_model.h"

@@ -94,7 +94,8 @@ int64_t free_memory() {
 
 // Checks the room for keys and values, which is taken at the start and filled as requests come: too much
 // would end the server in the middle of a request. Throws kInvalid with the numbers.
-void check_room(const std::vector<ServedModel>& served, const EngineLimits& limits, ComputeType compute) {
+void check_room(const std::vector<ServedModel>& served, const ModelThreadLimits& limits,
+                ComputeType compute) {
   int64_t needed = 0;
   for (const ServedModel& model : served) {
     const ModelConfig& config = model.packed->config;
@@ -155,7 +156,7 @@ void add_serve(CLI::App& app) {
   auto options = std::make_shared<Options>();
   ServeOptions& serve = options->serve;
   serve.version = version();
-  EngineLimits& limits = serve.limits;
+  ModelThreadLimits& limits = serve.limits;
   CLI::App* command =
       app.add_subcommand("serve", "Serve models over HTTP: the OpenAI API, and a page to compare them");
   add_models(*command, options->models, "what answers requests that name none");

@@ -11,7 +11,7 @@ namespace {
 const Architecture* const kArchitectures[] = {
     &llama_architecture(), &mistral_architecture(), &qwen2_architecture(),
     &qwen3_architecture(), &olmo2_architecture(),   &opt_architecture(),
-    &phi_architecture(),   &deci_architecture(),    &sliced_architecture()};
+    &phi_architecture(),   &deci_architecture(),    &pare_architecture()};
 
 const RoleName& role_entry(const Architecture& architecture, Role role) {
   for (const RoleName& entry : architecture.names)
@@ -73,7 +73,7 @@ const Architecture& gguf_architecture(std::string_view name) {
 
 const Architecture& writing_architecture(const ModelConfig& config) {
   const Architecture& family = architecture_named(config.architecture);
-  if (!family.is_plain(config)) return sliced_architecture();
+  if (!family.is_plain(config)) return pare_architecture();
   const Architecture* other = family.stand_in ? family.stand_in(config) : nullptr;
   return other ? *other : family;
 }

@@ -55,7 +55,7 @@ const Architecture& phi_architecture();
 // Returns llama.cpp's `deci`, a GGUF file of layers that differ: read as a LLaMA model.
 const Architecture& deci_architecture();
 // Returns `pare`: models that no plain checkpoint of their family expresses.
-const Architecture& sliced_architecture();
+const Architecture& pare_architecture();
 
 // Returns the family of a config.json; null when it is of none.
 const Architecture* architecture_of(const Json& config);

@@ -34,9 +34,19 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& deci_architecture() {
-  static const Architecture instance = {kName,     kName,   matches,        nullptr,
-                                        read_gguf, nullptr, write_gguf,     decoder::extra_gguf_tensors,
-                                        is_plain,  true,    decoder::kNames};
+  static const Architecture instance = {
+      .name = kName,
+      .gguf = kName,
+      .matches = matches,
+      .read_config = nullptr,
+      .read_gguf = read_gguf,
+      .write_config = nullptr,
+      .write_gguf = write_gguf,
+      .extra_gguf_tensors = decoder::extra_gguf_tensors,
+      .is_plain = is_plain,
+      .gguf_interleaved_rope = true,
+      .names = decoder::kNames,
+  };
   return instance;
 }
 

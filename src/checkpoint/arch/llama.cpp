@@ -48,10 +48,21 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& llama_architecture() {
-  static const Architecture instance = {kName,     kName,        matches,         read_config,
-                                        read_gguf, write_config, write_gguf,      decoder::extra_gguf_tensors,
-                                        is_plain,  true,         decoder::kNames, decoder::kOptionalPrefix,
-                                        stand_in};
+  static const Architecture instance = {
+      .name = kName,
+      .gguf = kName,
+      .matches = matches,
+      .read_config = read_config,
+      .read_gguf = read_gguf,
+      .write_config = write_config,
+      .write_gguf = write_gguf,
+      .extra_gguf_tensors = decoder::extra_gguf_tensors,
+      .is_plain = is_plain,
+      .gguf_interleaved_rope = true,
+      .names = decoder::kNames,
+      .optional_prefix = decoder::kOptionalPrefix,
+      .stand_in = stand_in,
+  };
   return instance;
 }
 

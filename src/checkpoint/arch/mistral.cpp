@@ -39,9 +39,20 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) { return decoder::w
 }  // namespace
 
 const Architecture& mistral_architecture() {
-  static const Architecture instance = {kName,    kGguf,        matches,         read_config,
-                                        nullptr,  write_config, write_gguf,      decoder::extra_gguf_tensors,
-                                        is_plain, true,         decoder::kNames, decoder::kOptionalPrefix};
+  static const Architecture instance = {
+      .name = kName,
+      .gguf = kGguf,
+      .matches = matches,
+      .read_config = read_config,
+      .read_gguf = nullptr,
+      .write_config = write_config,
+      .write_gguf = write_gguf,
+      .extra_gguf_tensors = decoder::extra_gguf_tensors,
+      .is_plain = is_plain,
+      .gguf_interleaved_rope = true,
+      .names = decoder::kNames,
+      .optional_prefix = decoder::kOptionalPrefix,
+  };
   return instance;
 }
 

@@ -69,9 +69,20 @@ std::vector<GgufEntry> write_gguf(const ModelConfig& config) {
 }  // namespace
 
 const Architecture& olmo2_architecture() {
-  static const Architecture instance = {kName,     kName,        matches,    read_config,
-                                        read_gguf, write_config, write_gguf, decoder::extra_gguf_tensors,
-                                        is_plain,  false,        kNames,     decoder::kOptionalPrefix};
+  static const Architecture instance = {
+      .name = kName,
+      .gguf = kName,
+      .matches = matches,
+      .read_config = read_config,
+      .read_gguf = read_gguf,
+      .write_config = write_config,
+      .write_gguf = write_gguf,
+      .extra_gguf_tensors = decoder::extra_gguf_tensors,
+      .is_plain = is_plain,
+      .gguf_interleaved_rope = false,
+      .names = kNames,
+      .optional_prefix = decoder::kOptionalPrefix,
+  };
   return instance;
 }
 

@@ -105,9 +105,20 @@ Json write_config(const ModelConfig& config) {
 }  // namespace
 
 const Architecture& opt_architecture() {
-  static const Architecture instance = {kName,    {},           matches, read_config,
-                                        nullptr,  write_config, nullptr, nullptr,
-                                        is_plain, false,        kNames,  decoder::kOptionalPrefix};
+  static const Architecture instance = {
+      .name = kName,
+      .gguf = {},
+      .matches = matches,
+      .read_config = read_config,
+      .read_gguf = nullptr,
+      .write_config = write_config,
+      .write_gguf = nullptr,
+      .extra_gguf_tensors = nullptr,
+      .is_plain = is_plain,
+      .gguf_interleaved_rope = false,
+      .names = kNames,
+      .optional_prefix = decoder::kOptionalPrefix,
+  };
   return instance;
 }
 

@@ -25,10 +25,10 @@ class KeptRows {
   // Returns all rows, (rows, width). release() says that they are not needed for a while.
   MatrixView<const float> all() const { return buffer_.rows(0, rows_, width_); }
   void release() const { buffer_.release(all()); }
-  const StreamBuffer& buffer() const { return buffer_; }
+  const ActivationFile& buffer() const { return buffer_; }
 
  private:
-  StreamBuffer buffer_;
+  ActivationFile buffer_;
   int64_t width_ = 0;
   int64_t rows_ = 0;
 };

@@ -4,7 +4,7 @@
 #include <optional>
 
 #include "compress/calibrate/wanted_output.h"
-#include "compress/probe.h"
+#include "compress/exactness.h"
 
 namespace pare {
 namespace {

@@ -5,8 +5,8 @@
 #include "checkpoint/load.h"
 #include "checkpoint/model_card.h"
 #include "checkpoint/verify_saved.h"
+#include "compress/exactness.h"
 #include "compress/kept_patterns.h"
-#include "compress/probe.h"
 
 namespace pare {
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,

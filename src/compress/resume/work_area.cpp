@@ -220,8 +220,8 @@ void WorkArea::forget(const std::string& name) {
   remove_file(file(name, ".f64"));
 }
 
-StreamBuffer WorkArea::stream(const std::string& name, int64_t floats) const {
-  return is_durable() ? StreamBuffer(file(name, ".stream"), floats, spill_) : StreamBuffer(floats);
+ActivationFile WorkArea::stream(const std::string& name, int64_t floats) const {
+  return is_durable() ? ActivationFile(file(name, ".stream"), floats, spill_) : ActivationFile(floats);
 }
 
 void WorkArea::forget_stream(const std::string& name) const {

@@ -8,7 +8,7 @@
 
 #include "base/comm.h"
 #include "base/json.h"
-#include "compress/walk/stream_buffer.h"
+#include "compress/walk/activation_file.h"
 #include "model/model.h"
 
 namespace pare {
@@ -58,7 +58,7 @@ class WorkArea {
   void forget(const std::string& name);
 
   // Returns room for activations, with the content that an interrupted run left there.
-  StreamBuffer stream(const std::string& name, int64_t floats) const;
+  ActivationFile stream(const std::string& name, int64_t floats) const;
   void forget_stream(const std::string& name) const;
 
   bool is_durable() const { return !folder_.empty(); }

@@ -10,7 +10,7 @@
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/sample_split.h"
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 #include "model/visit.h"
 #include "runtime/packed_model.h"
 #include "tensor/sparse_weight.h"

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <memory>
 
-#include "compress/probe.h"
+#include "compress/exactness.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
 #include "compress/slice/streams.h"

@@ -4,7 +4,7 @@
 
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/stage_loop.h"
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 
 namespace pare {
 namespace {
@@ -176,7 +176,7 @@ std::vector<StreamSensitivity> measure_sensitivity(const Model& model, const Cal
     losses = measured->at("losses").get<std::vector<double>>();
   } else {
     CalibrationWalk walk(gram_set, model.config, area, "measure");
-    StageProbe probe(model, probe_set, max_cuts, area, "probe");
+    StageLosses probe(model, probe_set, max_cuts, area, "probe");
     StageLoop loop(area, "measure", {{"walk", walk}, {"probe", probe}});
     if (loop.is_new()) {
       walk.start(model);

@@ -8,7 +8,7 @@
 #include "compress/sparsify/sparse_solver.h"
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/stage_loop.h"
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -60,7 +60,7 @@ class PatternMeasurement {
   std::vector<double> measure(const std::vector<bool>& worked_on, const PassProgress& progress) {
     const auto variants = std::count(worked_on.begin(), worked_on.end(), true);
     CalibrationWalk walk(sets_.gram, model_.config, area_, name_);
-    StageProbe probe(model_, sets_.probe, variants, area_, name_ + "-probe");
+    StageLosses probe(model_, sets_.probe, variants, area_, name_ + "-probe");
     const std::vector<Pattern> everywhere(worked_on.size(), options_.prune.pattern);
     LinearCalibration sparsifier(
         std::make_unique<SparseSolver>(options_, model_.config, everywhere, residual_order_), options_,

@@ -15,7 +15,7 @@ namespace pare {
 inline constexpr int64_t kBudgetValueBytes = 2;
 
 // Returns a pattern for every stage, in the model's order. Makes every stage sparse alone, measures how far
-// the predictions move from the dense model's (StageProbe) and buys bytes where they cost least. Without a
+// the predictions move from the dense model's (StageLosses) and buys bytes where they cost least. Without a
 // budget: the pattern of the options everywhere. `residual_order`: of all but the stages (permute.h), which
 // get it as they are measured. Throws kInvalid when even the sparsest patterns take more.
 std::vector<Pattern> choose_patterns(const Model& model, const CalibrationSet& set,

@@ -5,7 +5,7 @@
 #include <optional>
 
 #include "compress/calibrate/input_sums.h"
-#include "compress/probe.h"
+#include "compress/exactness.h"
 #include "compress/sparsify/permute.h"
 #include "compress/sparsify/selection.h"
 #include "compress/walk/calibration_walk.h"

@@ -90,7 +90,7 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
   if (store) streams_.advance(packed.width_out, tokens());
 }
 
-void CalibrationWalk::correct(const std::string& label, const Weight& change, const StreamBuffer& inputs) {
+void CalibrationWalk::correct(const std::string& label, const Weight& change, const ActivationFile& inputs) {
   const auto packed = pack_linear(change, calibration_compute());
   for (int64_t s = 0; s < sequences(); ++s) {
     const MatrixView<float> rows = streams_.change(s * seqlen_, seqlen_);

@@ -4,9 +4,9 @@
 #include <functional>
 #include <vector>
 
+#include "compress/walk/activation_pair.h"
 #include "compress/walk/calibration_set.h"
 #include "compress/walk/sample_split.h"
-#include "compress/walk/stream_pair.h"
 #include "runtime/forward.h"
 
 namespace pare {
@@ -54,7 +54,7 @@ class CalibrationWalk {
   void peek(const Stage& stage, const std::string& label, const StageWatch& watch);
   // Adds inputs·changeᵀ to the stream, sequence by sequence, as if `change` had been added to the linear that
   // read `inputs`, all tokens' rows of change.cols, before the stage ran.
-  void correct(const std::string& label, const Weight& change, const StreamBuffer& inputs);
+  void correct(const std::string& label, const Weight& change, const ActivationFile& inputs);
 
   int64_t seqlen() const { return seqlen_; }
   // Sequences and tokens of this rank.
@@ -73,7 +73,7 @@ class CalibrationWalk {
   RotaryTable rope_;  // angles of one sequence
   ComputeType compute_;
   int64_t seqlen_ = 0;
-  StreamPair streams_;
+  ActivationPair streams_;
 };
 
 // Returns the tokens of the set that a walk in this area carries: those of this rank.

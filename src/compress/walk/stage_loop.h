@@ -12,7 +12,7 @@
 namespace pare {
 
 // Something that the loop moves from stage to stage and that can return to an earlier stage: a
-// CalibrationWalk, a StageProbe.
+// CalibrationWalk, a StageLosses.
 struct MovedByLoop {
   std::string name;  // name in the records
   std::function<Json()> position;

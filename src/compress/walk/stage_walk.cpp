@@ -25,7 +25,7 @@ int64_t widest_output(const ModelConfig& config) {
 
 // Moves the walk of the unchanged model behind a stage. The input of a norm behind the stage's branch or sum
 // is kept in `sums`: a changed linear can bring about that input, not the stream.
-void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& label, StreamBuffer& sums) {
+void run_dense(CalibrationWalk& dense, const Stage& stage, const std::string& label, ActivationFile& sums) {
   if (stage.norm_place == NormPlace::kInput || stage.branches.empty()) return dense.run(stage, label);
   PARE_CHECK(stage.branches.size() == 1);
   const auto skip = stage.skip.empty() ? nullptr : pack_linear(stage.skip, ComputeType::kF32);
@@ -73,7 +73,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   std::optional<CalibrationWalk> dense;
   if (std::any_of(editors.begin(), editors.end(), [](const auto& editor) { return editor->needs_dense(); }))
     dense.emplace(set, model.config, area, "dense");
-  StreamBuffer sums;
+  ActivationFile sums;
   const bool keeps_sums = dense && model.config.design.norm_place != NormPlace::kInput;
   if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(model.config));
   const StageStreams streams = {walk, dense ? &*dense : nullptr, keeps_sums ? &sums : nullptr};

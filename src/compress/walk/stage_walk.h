@@ -27,7 +27,7 @@ struct StageStreams {
   CalibrationWalk*
       dense;  // walk of the model as it was, already behind the stage; null where no editor asks for it
   // Inputs of norms behind the branches in that model, where there are such norms; else null.
-  const StreamBuffer* sums = nullptr;
+  const ActivationFile* sums = nullptr;
 
   // Returns the sum of `carried` and the outputs of the stage's branches in the model as it was, of one
   // sequence, (seqlen, width out).

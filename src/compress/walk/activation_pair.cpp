@@ -1,4 +1,4 @@
-#include "compress/walk/stream_pair.h"
+#include "compress/walk/activation_pair.h"
 
 #include <algorithm>
 
@@ -16,36 +16,37 @@ int64_t widest_stream(const ModelConfig& config) {
 
 }  // namespace
 
-StreamPair::StreamPair(const WorkArea& area, const std::string& name, const ModelConfig& config, int64_t rows)
+ActivationPair::ActivationPair(const WorkArea& area, const std::string& name, const ModelConfig& config,
+                               int64_t rows)
     : comm_(area.comm()), started_(std::chrono::steady_clock::now()) {
   for (int i = 0; i < 2; ++i)
     buffers_[i] = area.stream(fmt::format("{}-{}", name, i), rows * widest_stream(config));
 }
 
-MatrixView<const float> StreamPair::read(int64_t first, int64_t count) const {
+MatrixView<const float> ActivationPair::read(int64_t first, int64_t count) const {
   return buffers_[current_].rows(first, count, width_);
 }
 
-MatrixView<float> StreamPair::change(int64_t first, int64_t count) {
+MatrixView<float> ActivationPair::change(int64_t first, int64_t count) {
   return buffers_[current_].rows(first, count, width_);
 }
 
-void StreamPair::write(int64_t first, const Matrix<float>& rows) {
-  StreamBuffer& buffer = buffers_[1 - current_];
+void ActivationPair::write(int64_t first, const Matrix<float>& rows) {
+  ActivationFile& buffer = buffers_[1 - current_];
   const MatrixView<float> target = buffer.rows(first, rows.rows(), rows.cols());
   std::copy_n(rows.data(), rows.size(), target.data);
   buffer.release(target);
 }
 
-void StreamPair::advance(int64_t width, int64_t rows) {
+void ActivationPair::advance(int64_t width, int64_t rows) {
   current_ = 1 - current_;
   width_ = width;
   rows_ = rows;
 }
 
-void StreamPair::begin_stage() { started_ = std::chrono::steady_clock::now(); }
+void ActivationPair::begin_stage() { started_ = std::chrono::steady_clock::now(); }
 
-Json StreamPair::position() const {
+Json ActivationPair::position() const {
   const auto now = std::chrono::steady_clock::now();
   const bool synced = now - started_ > kSyncAfter;
   if (synced) buffers_[current_].sync(rows_ * width_);
@@ -56,12 +57,12 @@ Json StreamPair::position() const {
   return all;
 }
 
-bool StreamPair::restore(const Json& position) {
+bool ActivationPair::restore(const Json& position) {
   const auto ranks = static_cast<size_t>(comm_.size());
   return comm_.all(position.size() == ranks && restore_own(position.at(static_cast<size_t>(comm_.rank()))));
 }
 
-bool StreamPair::restore_own(const Json& position) {
+bool ActivationPair::restore_own(const Json& position) {
   if (!buffers_[0].was_there() || !buffers_[1].was_there()) return false;
   if (!position.at("synced").get<bool>() && position.at("boot").get<std::string>() != boot_id()) return false;
   current_ = position.at("buffer").get<int>() != 0 ? 1 : 0;

@@ -1,4 +1,4 @@
-#include "compress/walk/stage_probe.h"
+#include "compress/walk/stage_losses.h"
 
 #include <algorithm>
 #include <cmath>
@@ -41,15 +41,15 @@ double kl(const DenseRow& dense, float* y, int64_t n) {
 
 }  // namespace
 
-StageProbe::StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
-                       const std::string& name)
+StageLosses::StageLosses(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+                         const std::string& name)
     : model_(model),
       set_(set),
       comm_(area.comm()),
       rope_(sequence_rope(model.config, sequences_of(set), set.seqlen())),
       streams_(area, name, model.config, (1 + share_of(max_variants, area.comm().size())) * set.tokens()) {}
 
-void StageProbe::start() {
+void StageLosses::start() {
   std::vector<int32_t> tokens;
   for (const auto& sequence : set_.sequences) tokens.insert(tokens.end(), sequence.begin(), sequence.end());
   const PackedEmbedding embedding(model_, ComputeType::kBF16);
@@ -59,18 +59,18 @@ void StageProbe::start() {
   streams_.advance(embedding.width(), set_.tokens());
 }
 
-Json StageProbe::position() const { return {{"streams", streams_.position()}, {"variants", variants_}}; }
+Json StageLosses::position() const { return {{"streams", streams_.position()}, {"variants", variants_}}; }
 
-bool StageProbe::restore(const Json& position) {
+bool StageLosses::restore(const Json& position) {
   variants_ = position.at("variants").get<int64_t>();
   return streams_.restore(position.at("streams"));
 }
 
-Matrix<float> StageProbe::run(const PackedStage& stage, MatrixView<const float> x) const {
+Matrix<float> StageLosses::run(const PackedStage& stage, MatrixView<const float> x) const {
   return run_sequences(stage, x, set_.seqlen(), rope_);
 }
 
-void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
+void StageLosses::advance(const Stage& stage, std::span<const Stage> variants) {
   streams_.begin_stage();
   int64_t held = copies();
   const PackedStage packed = pack_stage(stage, streams_.width(), ComputeType::kBF16);
@@ -86,14 +86,14 @@ void StageProbe::advance(const Stage& stage, std::span<const Stage> variants) {
 }
 
 // Returns the last stage's output at probed positions [first, first + count).
-Matrix<float> StageProbe::probed_rows(int64_t copy, int64_t first, int64_t count) const {
+Matrix<float> StageLosses::probed_rows(int64_t copy, int64_t first, int64_t count) const {
   const MatrixView<const float> x = stream(copy);
   Matrix<float> probed(count, x.cols);
   for (int64_t r = 0; r < count; ++r) std::copy_n(x.row((first + r) * kProbeStride), x.cols, probed.row(r));
   return probed;
 }
 
-std::vector<double> StageProbe::losses() const {
+std::vector<double> StageLosses::losses() const {
   std::vector<double> own = own_losses();
   own.resize(static_cast<size_t>(share_of(variants_, comm_.size())));
   std::vector<std::vector<double>> of_ranks;
@@ -107,7 +107,7 @@ std::vector<double> StageProbe::losses() const {
   return all;
 }
 
-std::vector<double> StageProbe::own_losses() const {
+std::vector<double> StageLosses::own_losses() const {
   const PackedHead head(model_, ComputeType::kBF16);
   const int64_t positions = (set_.tokens() + kProbeStride - 1) / kProbeStride;
   const int64_t vocab = head.logits->out_features();

@@ -1,4 +1,4 @@
-#include "compress/probe.h"
+#include "compress/exactness.h"
 
 #include <algorithm>
 

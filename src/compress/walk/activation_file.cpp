@@ -1,4 +1,4 @@
-#include "compress/walk/stream_buffer.h"
+#include "compress/walk/activation_file.h"
 
 #include <fcntl.h>
 #include <sys/mman.h>
@@ -38,7 +38,7 @@ int open_reserved(const std::filesystem::path& path, int64_t floats, bool& was_t
 
 }  // namespace
 
-StreamBuffer::StreamBuffer(int64_t floats) : floats_(floats) {
+ActivationFile::ActivationFile(int64_t floats) : floats_(floats) {
   if (floats == 0) return;
   void* address =
       ::mmap(nullptr, bytes_of(floats), PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
@@ -47,7 +47,7 @@ StreamBuffer::StreamBuffer(int64_t floats) : floats_(floats) {
   data_ = static_cast<float*>(address);
 }
 
-StreamBuffer::StreamBuffer(const std::filesystem::path& path, int64_t floats, bool spill)
+ActivationFile::ActivationFile(const std::filesystem::path& path, int64_t floats, bool spill)
     : floats_(floats), in_file_(true), spill_(spill) {
   const int fd = open_reserved(path, floats, was_there_);
   void* address =
@@ -58,18 +58,18 @@ StreamBuffer::StreamBuffer(const std::filesystem::path& path, int64_t floats, bo
   data_ = static_cast<float*>(address);
 }
 
-StreamBuffer::~StreamBuffer() {
+ActivationFile::~ActivationFile() {
   if (data_ != nullptr) ::munmap(data_, bytes_of(floats_));
 }
 
-StreamBuffer::StreamBuffer(StreamBuffer&& other) noexcept
+ActivationFile::ActivationFile(ActivationFile&& other) noexcept
     : data_(std::exchange(other.data_, nullptr)),
       floats_(std::exchange(other.floats_, 0)),
       in_file_(other.in_file_),
       spill_(other.spill_),
       was_there_(other.was_there_) {}
 
-StreamBuffer& StreamBuffer::operator=(StreamBuffer&& other) noexcept {
+ActivationFile& ActivationFile::operator=(ActivationFile&& other) noexcept {
   std::swap(data_, other.data_);
   std::swap(floats_, other.floats_);
   std::swap(in_file_, other.in_file_);
@@ -78,23 +78,23 @@ StreamBuffer& StreamBuffer::operator=(StreamBuffer&& other) noexcept {
   return *this;
 }
 
-MatrixView<float> StreamBuffer::rows(int64_t first, int64_t count, int64_t width) {
+MatrixView<float> ActivationFile::rows(int64_t first, int64_t count, int64_t width) {
   PARE_CHECK(first >= 0 && count >= 0 && (first + count) * width <= floats_);
   return {data_ + first * width, count, width, width};
 }
 
-MatrixView<const float> StreamBuffer::rows(int64_t first, int64_t count, int64_t width) const {
+MatrixView<const float> ActivationFile::rows(int64_t first, int64_t count, int64_t width) const {
   PARE_CHECK(first >= 0 && count >= 0 && (first + count) * width <= floats_);
   return {data_ + first * width, count, width, width};
 }
 
-void StreamBuffer::release(MatrixView<const float> rows) const {
+void ActivationFile::release(MatrixView<const float> rows) const {
   if (!spill_ || rows.rows == 0) return;
   // The file keeps what the pages hold.
   drop_pages(std::as_bytes(std::span(rows.data, rows.row(rows.rows))));
 }
 
-void StreamBuffer::sync(int64_t floats) const {
+void ActivationFile::sync(int64_t floats) const {
   if (in_file_ && floats > 0 && ::msync(data_, bytes_of(floats), MS_SYNC) != 0)
     fail(ErrorCode::kIo, "cannot sync activations: {}", std::strerror(errno));
 }

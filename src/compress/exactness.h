@@ -6,7 +6,7 @@
 #include "compress/report.h"
 #include "compress/walk/calibration_set.h"
 #include "model/model.h"
-#include "runtime/probe.h"
+#include "runtime/streamed_logits.h"
 
 namespace pare {
 

@@ -11,10 +11,10 @@ namespace pare {
 
 // Two buffers, so that the input of a stage survives until the next stage has finished: an interrupted
 // stage can be run again. Every rank has rows of its own.
-class StreamPair {
+class ActivationPair {
  public:
   // Makes room for `rows` rows of the widest residual stream of the model.
-  StreamPair(const WorkArea& area, const std::string& name, const ModelConfig& config, int64_t rows);
+  ActivationPair(const WorkArea& area, const std::string& name, const ModelConfig& config, int64_t rows);
 
   void begin_stage();
   int64_t width() const { return width_; }
@@ -38,7 +38,7 @@ class StreamPair {
   bool restore_own(const Json& position);
 
   Comm& comm_;
-  StreamBuffer buffers_[2];
+  ActivationFile buffers_[2];
   int current_ = 0;
   int64_t width_ = 0;
   int64_t rows_ = 0;

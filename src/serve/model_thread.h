@@ -12,37 +12,37 @@
 
 namespace pare {
 
-struct EngineLimits {
+struct ModelThreadLimits {
   int64_t parallel = 4;    // sequences of a model that run side by side
   int64_t context = 4096;  // tokens of each sequence, at most the model's
   int64_t queue = 64;  // sequences of a model that wait; a request that finds room has all of its own wait
 };
 
 // Load of one model.
-struct EngineLoad {
+struct ModelLoad {
   int64_t running = 0;    // sequences
   int64_t waiting = 0;    // sequences
   double fullness = 0.0;  // share of the room for keys and values that is in use
 };
 
 // Throws kUsage for limits below 1.
-void validate(const EngineLimits& limits);
+void validate(const ModelThreadLimits& limits);
 
 // One batch a model; models with work take turns, a step each.
-class Engine {
+class ModelThread {
  public:
-  // `models` must outlive the engine. Throws kUsage for limits below 1.
-  Engine(const std::vector<ServedModel>& models, const EngineLimits& limits);
+  // `models` must outlive the model thread. Throws kUsage for limits below 1.
+  ModelThread(const std::vector<ServedModel>& models, const ModelThreadLimits& limits);
   // Stops the thread. Unfinished sequences never end: none of their functions is called any more.
-  ~Engine();
-  Engine(const Engine&) = delete;
-  Engine& operator=(const Engine&) = delete;
+  ~ModelThread();
+  ModelThread(const ModelThread&) = delete;
+  ModelThread& operator=(const ModelThread&) = delete;
 
-  // Hands sequences to a model; their functions are called on the engine's thread. Returns false, and takes
+  // Hands sequences to a model; their functions are called on the model thread. Returns false, and takes
   // none of them, when too many wait already. Safe to call from several threads.
   bool submit(size_t model, std::vector<BatchRequest> requests);
   // The load of each model, as of the last step. Safe to call from several threads.
-  std::vector<EngineLoad> load();
+  std::vector<ModelLoad> load();
 
  private:
   struct Arrival {
@@ -54,11 +54,11 @@ class Engine {
   bool idle() const;  // mutex_ is held
 
   int64_t most_;                        // unfinished sequences of a model that leave no room for more
-  std::deque<BatchGenerator> batches_;  // by model; used on the engine's thread only
+  std::deque<BatchGenerator> batches_;  // by model; used on the model thread only
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<Arrival> arrivals_;  // guarded by mutex_
-  std::vector<EngineLoad> load_;   // by model, as of the last step, arrivals included; guarded by mutex_
+  std::vector<ModelLoad> load_;    // by model, as of the last step, arrivals included; guarded by mutex_
   bool stop_ = false;              // guarded by mutex_
   std::thread thread_;
 };

@@ -1,16 +1,16 @@
-#include "serve/engine.h"
+#include "serve/model_thread.h"
 
 #include <algorithm>
 
 namespace pare {
 
-void validate(const EngineLimits& limits) {
+void validate(const ModelThreadLimits& limits) {
   if (limits.parallel < 1) fail(ErrorCode::kUsage, "`parallel` is {}, expected 1 or more", limits.parallel);
   if (limits.context < 1) fail(ErrorCode::kUsage, "`context` is {}, expected 1 or more", limits.context);
   if (limits.queue < 1) fail(ErrorCode::kUsage, "`queue` is {}, expected 1 or more", limits.queue);
 }
 
-Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limits)
+ModelThread::ModelThread(const std::vector<ServedModel>& models, const ModelThreadLimits& limits)
     : most_(limits.parallel + limits.queue), load_(models.size()) {
   validate(limits);
   for (const ServedModel& model : models)
@@ -18,7 +18,7 @@ Engine::Engine(const std::vector<ServedModel>& models, const EngineLimits& limit
   thread_ = std::thread([this] { loop(); });
 }
 
-Engine::~Engine() {
+ModelThread::~ModelThread() {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
     stop_ = true;
@@ -27,10 +27,10 @@ Engine::~Engine() {
   thread_.join();
 }
 
-bool Engine::submit(size_t model, std::vector<BatchRequest> requests) {
+bool ModelThread::submit(size_t model, std::vector<BatchRequest> requests) {
   {
     const std::lock_guard<std::mutex> lock(mutex_);
-    EngineLoad& load = load_[model];
+    ModelLoad& load = load_[model];
     if (load.running + load.waiting >= most_) return false;
     load.waiting += static_cast<int64_t>(requests.size());
     for (BatchRequest& request : requests) arrivals_.push_back({model, std::move(request)});
@@ -39,17 +39,17 @@ bool Engine::submit(size_t model, std::vector<BatchRequest> requests) {
   return true;
 }
 
-std::vector<EngineLoad> Engine::load() {
+std::vector<ModelLoad> ModelThread::load() {
   const std::lock_guard<std::mutex> lock(mutex_);
   return load_;
 }
 
-bool Engine::idle() const {
+bool ModelThread::idle() const {
   return std::all_of(load_.begin(), load_.end(),
-                     [](const EngineLoad& load) { return load.running + load.waiting == 0; });
+                     [](const ModelLoad& load) { return load.running + load.waiting == 0; });
 }
 
-void Engine::loop() {
+void ModelThread::loop() {
   while (true) {
     std::vector<Arrival> arrivals;
     {

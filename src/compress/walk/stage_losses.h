@@ -5,8 +5,8 @@
 #include <span>
 #include <vector>
 
+#include "compress/walk/activation_pair.h"
 #include "compress/walk/calibration_set.h"
-#include "compress/walk/stream_pair.h"
 #include "runtime/forward.h"
 
 namespace pare {
@@ -19,11 +19,11 @@ inline constexpr int64_t kProbeRowsAtOnce = 128;  // positions whose logits exis
 // for all of them, so memory is one stage and the streams. Products are of bf16: the differences measured are
 // far above their rounding. The variants are spread over the ranks, each of which holds its own behind a
 // stream of the dense model.
-class StageProbe {
+class StageLosses {
  public:
   // `set` has sequences of one length; `max_variants` bounds the number of variants.
-  StageProbe(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
-             const std::string& name);
+  StageLosses(const Model& model, const CalibrationSet& set, int64_t max_variants, WorkArea& area,
+              const std::string& name);
 
   void start();
   // Return and restore the position as a CalibrationWalk does.
@@ -52,7 +52,7 @@ class StageProbe {
   const CalibrationSet& set_;
   Comm& comm_;
   RotaryTable rope_;
-  StreamPair streams_;
+  ActivationPair streams_;
   int64_t variants_ = 0;
 };
 

@@ -10,17 +10,17 @@ namespace pare {
 
 // A flat array of floats that rows of any width are laid into. In a file it survives the death of the
 // process, and its pages can be taken out of memory.
-class StreamBuffer {
+class ActivationFile {
  public:
-  StreamBuffer() = default;
+  ActivationFile() = default;
   // Makes an array in memory. Throws kIo when the system refuses.
-  explicit StreamBuffer(int64_t floats);
+  explicit ActivationFile(int64_t floats);
   // Makes an array in a file of that size: an existing one keeps its content, another is created with its
   // space reserved. `spill`: release() takes pages out of memory. Throws kIo, also when the disk is full.
-  StreamBuffer(const std::filesystem::path& path, int64_t floats, bool spill);
-  ~StreamBuffer();
-  StreamBuffer(StreamBuffer&& other) noexcept;
-  StreamBuffer& operator=(StreamBuffer&& other) noexcept;
+  ActivationFile(const std::filesystem::path& path, int64_t floats, bool spill);
+  ~ActivationFile();
+  ActivationFile(ActivationFile&& other) noexcept;
+  ActivationFile& operator=(ActivationFile&& other) noexcept;
 
   // Returns rows [first, first + count) of the array seen as rows of `width`.
   MatrixView<float> rows(int64_t first, int64_t count, int64_t width);

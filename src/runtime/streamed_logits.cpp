@@ -1,4 +1,4 @@
-#include "runtime/probe.h"
+#include "runtime/streamed_logits.h"
 
 #include <algorithm>
 #include <cmath>
