@@ -1,6 +1,7 @@
 // Options of passes as data: their names, their kinds, and the conversion of text to values.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <map>
 #include <string>
@@ -35,6 +36,13 @@ using OptionValues = Json;
 // Reads the text that an option is given and puts its value into `values`; a list gets longer. For a flag, ""
 // is yes. Throws kUsage naming the option when it does not take the value.
 void read_option(const PassOption& option, const std::string& text, OptionValues& values);
+
+// Returns the name of a value that the map has.
+template <typename T>
+const std::string& name_of(const std::map<std::string, T>& values, T value) {
+  return std::find_if(values.begin(), values.end(), [&](const auto& entry) { return entry.second == value; })
+      ->first;
+}
 
 // Names of a map, in their order.
 template <typename T>

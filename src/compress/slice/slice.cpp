@@ -3,7 +3,15 @@
 #include <cmath>
 #include <numeric>
 
+#include "compress/pass_options.h"
+
 namespace pare {
+
+const std::map<std::string, Rotation> kRotationWords = {{"block", Rotation::kBlock},
+                                                        {"global", Rotation::kGlobal}};
+const std::map<std::string, Covariance> kCovarianceWords = {{"raw", Covariance::kRaw},
+                                                            {"normalized", Covariance::kNormalized}};
+
 namespace {
 
 void require_share(const char* option, double value) {
@@ -86,7 +94,7 @@ Model slice_residual_stream(const Model& model, const CalibrationSet& set, const
   report.recipe = {{"method", "slice"},
                    {"streams", {"residual"}},
                    {"rotation", block ? "block" : "global"},
-                   {"covariance", options.covariance == Covariance::kRaw ? "raw" : "normalized"},
+                   {"covariance", name_of(kCovarianceWords, options.covariance)},
                    {"slice_head", options.slice_head},
                    {"keep_tie", options.keep_tie},
                    {"round_interval", options.round_interval},
@@ -161,8 +169,8 @@ Json to_json(const SliceOptions& o) {
   json["round_interval"] = o.round_interval;
   if (o.residual) {
     json["streams"] = "residual";
-    json["rotation"] = o.rotation == Rotation::kBlock ? "block" : "global";
-    json["covariance"] = o.covariance == Covariance::kRaw ? "raw" : "normalized";
+    json["rotation"] = name_of(kRotationWords, o.rotation);
+    json["covariance"] = name_of(kCovarianceWords, o.covariance);
     json["slice_head"] = o.slice_head;
     json["keep_tie"] = o.keep_tie;
   } else {

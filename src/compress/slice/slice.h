@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 
@@ -9,6 +10,10 @@
 #include "compress/slice/stream_slicing.h"
 
 namespace pare {
+
+// Words that options and reports use for these values.
+extern const std::map<std::string, Rotation> kRotationWords;
+extern const std::map<std::string, Covariance> kCovarianceWords;
 
 struct SliceOptions {
   // Exactly one of the two is set. sparsity: share of the sliced width that goes (SliceGPT's meaning; the

@@ -35,11 +35,6 @@ class SlicePass final : public Pass {
   SliceOptions options_;
 };
 
-const std::map<std::string, Rotation> kRotations = {{"block", Rotation::kBlock},
-                                                    {"global", Rotation::kGlobal}};
-const std::map<std::string, Covariance> kCovariances = {{"raw", Covariance::kRaw},
-                                                        {"normalized", Covariance::kNormalized}};
-
 std::vector<PassOption> slice_options() {
   using enum OptionKind;
   return {
@@ -66,11 +61,11 @@ std::vector<PassOption> slice_options() {
        .kind = kWord,
        .help = "Slice the residual stream: block (SliceGPT: a basis per stage, with shortcut matrices) or "
                "global (one basis, no shortcuts)",
-       .choices = names_of(kRotations)},
+       .choices = names_of(kRotationWords)},
       {.name = "covariance",
        .kind = kWord,
        .help = "Of the residual stream, for its basis: raw, or normalized as the norms see it (default)",
-       .choices = names_of(kCovariances)},
+       .choices = names_of(kCovarianceWords)},
       {.name = "slice_head",
        .kind = kFlag,
        .help = "Whether what the head reads is sliced too (default yes)",
@@ -106,8 +101,8 @@ std::unique_ptr<Pass> make_slice(const OptionValues& values) {
   take_option(values, "uniform", options.uniform);
   take_option(values, "ridge", options.ridge);
   take_option(values, "round_interval", options.round_interval);
-  take_option(values, "rotation", kRotations, options.rotation);
-  take_option(values, "covariance", kCovariances, options.covariance);
+  take_option(values, "rotation", kRotationWords, options.rotation);
+  take_option(values, "covariance", kCovarianceWords, options.covariance);
   take_option(values, "slice_head", options.slice_head);
   take_option(values, "keep_tie", options.keep_tie);
   choose_streams(values, options);

@@ -5,25 +5,27 @@
 #include <set>
 
 #include "compress/calibrate/input_group.h"
+#include "compress/pass_options.h"
 #include "compress/sparsify/selection.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
 
 namespace pare {
-namespace {
 
-const char* method_name(SparseMethod method) {
-  constexpr const char* kNames[] = {"magnitude", "wanda", "ria", "esparse", "sparsegpt", "alps"};
-  return kNames[static_cast<int>(method)];
-}
-const char* update_name(WeightUpdate update) {
-  constexpr const char* kNames[] = {"none", "obs", "refit"};
-  return kNames[static_cast<int>(update)];
-}
-const char* norm_name(NormScale norm) {
-  constexpr const char* kNames[] = {"sum", "rms", "relative"};
-  return kNames[static_cast<int>(norm)];
-}
+const std::map<std::string, SparseMethod> kMethodWords = {{"magnitude", SparseMethod::kMagnitude},
+                                                          {"wanda", SparseMethod::kWanda},
+                                                          {"ria", SparseMethod::kRia},
+                                                          {"esparse", SparseMethod::kEsparse},
+                                                          {"sparsegpt", SparseMethod::kSparseGpt},
+                                                          {"alps", SparseMethod::kAlps}};
+const std::map<std::string, NormScale> kNormWords = {
+    {"sum", NormScale::kSum}, {"rms", NormScale::kRms}, {"relative", NormScale::kRelative}};
+const std::map<std::string, WeightUpdate> kUpdateWords = {
+    {"none", WeightUpdate::kNone}, {"obs", WeightUpdate::kObs}, {"refit", WeightUpdate::kRefit}};
+const std::map<std::string, MatchOutput> kMatchWords = {{"layer", MatchOutput::kLayer},
+                                                        {"model", MatchOutput::kModel}};
+
+namespace {
 
 const char* shuffle_name(const ShuffleOptions& shuffle) {
   if (!shuffle.any()) return "none";
@@ -119,11 +121,11 @@ std::vector<std::string> selected_roles(const Model& model, const SparsifyOption
 
 Json to_json(const SparsifyOptions& o) {
   Json json = {{"pattern", pattern_name(o.prune.pattern)},
-               {"method", method_name(o.prune.score.method)},
-               {"update", update_name(o.prune.update)},
+               {"method", name_of(kMethodWords, o.prune.score.method)},
+               {"update", name_of(kUpdateWords, o.prune.update)},
                {"swaps", o.prune.swap_rounds},
                {"sequential", o.sequential},
-               {"match", o.match == MatchOutput::kModel ? "model" : "layer"},
+               {"match", name_of(kMatchWords, o.match)},
                {"shuffle", shuffle_name(o.shuffle)},
                {"shuffle_block", o.shuffle.block},
                {"shuffle_objective", o.shuffle.by_error ? "error" : "score"},
@@ -140,7 +142,7 @@ Json to_json(const SparsifyOptions& o) {
   if (o.prune.score.method == SparseMethod::kEsparse) {
     json["bins"] = o.prune.score.bins;
     json["alpha"] = o.prune.score.alpha;
-    json["norm"] = norm_name(o.prune.score.norm);
+    json["norm"] = name_of(kNormWords, o.prune.score.norm);
   }
   return json;
 }

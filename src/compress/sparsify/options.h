@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <map>
 #include <optional>
 #include <string>
 #include <vector>
@@ -13,6 +14,12 @@
 #include "model/model.h"
 
 namespace pare {
+
+// Words that options and reports use for these values.
+extern const std::map<std::string, SparseMethod> kMethodWords;
+extern const std::map<std::string, NormScale> kNormWords;
+extern const std::map<std::string, WeightUpdate> kUpdateWords;
+extern const std::map<std::string, MatchOutput> kMatchWords;
 
 struct SparsifyOptions : LinearCalibrationOptions {
   PruneOptions prune;

@@ -39,19 +39,6 @@ class SparsifyPass final : public Pass {
   SparsifyOptions options_;
 };
 
-using Methods = std::map<std::string, SparseMethod>;
-const Methods kMethods = {{"magnitude", SparseMethod::kMagnitude},
-                          {"wanda", SparseMethod::kWanda},
-                          {"ria", SparseMethod::kRia},
-                          {"esparse", SparseMethod::kEsparse},
-                          {"sparsegpt", SparseMethod::kSparseGpt},
-                          {"alps", SparseMethod::kAlps}};
-const std::map<std::string, NormScale> kNorms = {
-    {"sum", NormScale::kSum}, {"rms", NormScale::kRms}, {"relative", NormScale::kRelative}};
-const std::map<std::string, WeightUpdate> kUpdates = {
-    {"none", WeightUpdate::kNone}, {"obs", WeightUpdate::kObs}, {"refit", WeightUpdate::kRefit}};
-const std::map<std::string, MatchOutput> kMatches = {{"layer", MatchOutput::kLayer},
-                                                     {"model", MatchOutput::kModel}};
 const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
 const std::map<std::string, bool> kObjectives = {{"score", false}, {"error", true}};
 // Options that `best` sets.
@@ -75,7 +62,7 @@ std::vector<PassOption> method_options() {
        .kind = kWord,
        .help = "What decides which weights stay: esparse (default), wanda, ria, magnitude, sparsegpt or "
                "alps; the last two update the weights that stay",
-       .choices = names_of(kMethods)},
+       .choices = names_of(kMethodWords)},
       {.name = "bins",
        .kind = kCount,
        .help = "esparse: bins of the histogram of a channel (default 100)",
@@ -87,7 +74,7 @@ std::vector<PassOption> method_options() {
        .kind = kWord,
        .help = "esparse: how a channel's norm is scaled: sum over tokens, rms, or relative to the mean of "
                "all channels",
-       .choices = names_of(kNorms)},
+       .choices = names_of(kNormWords)},
   };
 }
 
@@ -98,7 +85,7 @@ std::vector<PassOption> update_options() {
        .kind = kWord,
        .help = "What the weights that stay become: none (as they are), obs (SparseGPT's update) or refit "
                "(least squares)",
-       .choices = names_of(kUpdates)},
+       .choices = names_of(kUpdateWords)},
       {.name = "swaps",
        .kind = kCount,
        .help = "Rounds of exchanges inside groups that lower the layer's error (default 0)"},
@@ -110,7 +97,7 @@ std::vector<PassOption> update_options() {
        .kind = kWord,
        .help = "What outputs are compared with: layer (the dense linear on the same input) or model (o and "
                "down bring the residual stream back to where the dense model has it)",
-       .choices = names_of(kMatches)},
+       .choices = names_of(kMatchWords)},
       {.name = "damping", .kind = kNumber, .help = "Of the Gram matrices, relative (default 0.01)"},
       {.name = "match_damping",
        .kind = kNumber,
@@ -188,14 +175,14 @@ std::unique_ptr<Pass> make_sparsify(const OptionValues& values) {
   SparsifyOptions options;
   take_patterns(values, options);
   PruneOptions& prune = options.prune;
-  take_option(values, "method", kMethods, prune.score.method);
+  take_option(values, "method", kMethodWords, prune.score.method);
   take_option(values, "bins", prune.score.bins);
   take_option(values, "alpha", prune.score.alpha);
-  take_option(values, "norm", kNorms, prune.score.norm);
-  take_option(values, "update", kUpdates, prune.update);
+  take_option(values, "norm", kNormWords, prune.score.norm);
+  take_option(values, "update", kUpdateWords, prune.update);
   take_option(values, "swaps", prune.swap_rounds);
   take_option(values, "sequential", kYesNo, options.sequential);
-  take_option(values, "match", kMatches, options.match);
+  take_option(values, "match", kMatchWords, options.match);
   take_option(values, "damping", options.damping);
   take_option(values, "match_damping", options.match_damping);
   take_option(values, "targets", options.targets);
