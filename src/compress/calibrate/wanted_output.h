@@ -17,7 +17,7 @@ class WantedOutput {
   WantedOutput(const Stage& stage, const Linear& linear, Signal input, const StageStreams& streams);
 
   // Receives all signals of a sequence, in order.
-  void see(Signal signal, const Activation& x);
+  void see(Signal signal, const Activation& activation);
   // Adds the sequence to the sum, behind its last signal.
   void end_sequence();
   // Returns the sum (out, in), on every rank; all ranks call it, behind their last sequence.
