@@ -123,11 +123,10 @@ std::vector<int64_t> SparseSolver::reorder(Stage& stage, const CalibratedInput& 
   ReaderRows readers = {{}, decode_f64(reader), {}};
   readers.scores = prune_scores(std::as_const(readers.weights).view(), channels_, prune);
   const MatrixView<const double> gram = input.gram.view();
-  const std::vector<int64_t> order =
-      input.group.signal == Signal::kHiddenStream
-          ? reorder_hidden(stage, std::move(readers), gram, prune.pattern, shuffle_)
-          : reorder_values(stage, readers, gram, prune.pattern, shuffle_);
-  if (order.empty()) return order;
+  std::vector<int64_t> order = input.group.signal == Signal::kHiddenStream
+                                   ? reorder_hidden(stage, std::move(readers), gram, prune.pattern, shuffle_)
+                                   : reorder_values(stage, readers, gram, prune.pattern, shuffle_);
+  if (order.empty()) return {};
   channels_.square_sums = reordered(channels_.square_sums, order);
   if (!channels_.entropies.empty()) channels_.entropies = reordered(channels_.entropies, order);
   return order;
