@@ -46,7 +46,7 @@ struct PackedEmbedding {
   int64_t position_offset = 0;              // row of position 0
 
   PackedEmbedding() = default;
-  PackedEmbedding(const Model& model, ComputeType compute, const Backend& backend = default_backend());
+  PackedEmbedding(const Model& model, ComputeType compute, const Backend& on = default_backend());
   int64_t width() const { return transform ? transform->out_features() : table->cols(); }
   int64_t table_bytes() const { return table ? table->bytes() : 0; }
 };
@@ -59,7 +59,7 @@ struct PackedHead {
   std::unique_ptr<PackedLinear> logits;     // (vocab, hidden width)
 
   PackedHead() = default;
-  PackedHead(const Model& model, ComputeType compute, const Backend& backend = default_backend());
+  PackedHead(const Model& model, ComputeType compute, const Backend& on = default_backend());
 };
 
 class Pipeline;
