@@ -16,13 +16,13 @@ using test::Guarded;
 
 ComputeType compute_type(const LinearImpl& impl) {
   for (const ComputeType type : {ComputeType::kF32, ComputeType::kBF16})
-    if (impl.accepts({k2of4, type, 1, 1})) return type;  // dense kernels take it too
+    if (impl.accepts({k2of4, type})) return type;  // dense kernels take it too
   return ComputeType::kInt8;
 }
 
 // Pattern that the weights of a test must follow: the kernels of 2:4 run nothing else.
 Pattern pattern_of(const LinearImpl& impl) {
-  return impl.accepts({kDense, compute_type(impl), 1, 1}) ? kDense : k2of4;
+  return impl.accepts({kDense, compute_type(impl)}) ? kDense : k2of4;
 }
 
 // Returns whether group `g` may keep a column of its four: all places of two, one and none come in turn.
@@ -57,8 +57,7 @@ void fill_weights(Guarded& w, uint64_t seed, Pattern pattern) {
 
 std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
   for (const LinearImpl& impl : linear_impls())
-    if (impl.needs == Isa::kReference &&
-        impl.accepts({weight.format.pattern, compute, weight.rows, weight.cols}))
+    if (impl.needs == Isa::kReference && impl.accepts({weight.format.pattern, compute}))
       return impl.pack(std::span(&weight, 1));
   ADD_FAILURE() << "no reference";
   return nullptr;
@@ -439,8 +438,8 @@ std::string_view kernel_of(std::span<const Weight> stack, ComputeType compute) {
 TEST(Linear, RunsTwoOfFourWhereTheValuesAllowIt) {
   if (active_isa() == Isa::kReference) GTEST_SKIP() << "no 2:4 kernel below AVX2";
   for (const ComputeType compute : {ComputeType::kBF16, ComputeType::kInt8}) {
-    const std::string_view sparse_kernel = select_linear({k2of4, compute, 1, 1}, active_isa()).name;
-    const std::string_view dense_kernel = select_linear({kDense, compute, 1, 1}, active_isa()).name;
+    const std::string_view sparse_kernel = select_linear({k2of4, compute}, active_isa()).name;
+    const std::string_view dense_kernel = select_linear({kDense, compute}, active_isa()).name;
     ASSERT_NE(sparse_kernel, dense_kernel);
     Guarded w(40, 71, test::kPoison);  // the last group has three columns
     fill_weights(w, 20, k2of4);
@@ -460,7 +459,7 @@ TEST(Linear, RunsTwoOfFourWhereTheValuesAllowIt) {
   fill_weights(w, 21, k2of4);
   const Weight sparse = Weight::from_matrix(MatrixView<const float>(w.view()));
   EXPECT_EQ(kernel_of(std::span(&sparse, 1), ComputeType::kF32),
-            select_linear({kDense, ComputeType::kF32, 4, 8}, active_isa()).name);
+            select_linear({kDense, ComputeType::kF32}, active_isa()).name);
 }
 
 // 2 values of 16 bits and 4 bits of places for 4 of 16; 8 bits: 2 · 8 + 4 for 4 · 8.

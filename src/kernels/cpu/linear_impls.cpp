@@ -55,7 +55,7 @@ const LinearImpl& select_linear(const LinearSpec& spec, Isa isa) {
 const LinearImpl& select_linear(std::span<const Weight> stack, ComputeType compute, Isa isa) {
   PARE_CHECK(!stack.empty());
   for (const Weight& weight : stack) PARE_CHECK(weight.cols == stack[0].cols);
-  LinearSpec spec{kDense, compute, stacked_rows(stack), stack[0].cols};
+  LinearSpec spec{kDense, compute};
   const LinearImpl& dense = select_linear(spec, isa);
   spec.pattern = k2of4;
   const LinearImpl& sparse = select_linear(spec, isa);

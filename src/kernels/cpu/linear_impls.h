@@ -15,8 +15,6 @@ namespace pare {
 struct LinearSpec {
   Pattern pattern;
   ComputeType compute = ComputeType::kF32;
-  int64_t out = 0;
-  int64_t in = 0;
 };
 
 // One way to run a linear. The ordered list is in linear_impls.cpp: best first, reference last.
