@@ -2,6 +2,7 @@
 
 #include <immintrin.h>
 
+#include "kernels/cpu/avx512/bf16_pairs.h"
 #include "kernels/cpu/avx512/column_mask.h"
 #include "kernels/cpu/avx512/transpose.h"
 
@@ -71,13 +72,8 @@ constexpr const Tile* kTiles[kRows] = {kTilesOfRows<1>, kTilesOfRows<2>, kTilesO
 // A(rows, depth) rounded to bf16.
 void round_rows(const float* a, int64_t lda, int64_t rows, int64_t depth, RowBlock& block) {
   for (int64_t r = 0; r < rows; ++r)
-    for (int64_t l = 0; l < depth; l += 32) {
-      const float* from = a + r * lda + l;
-      const __m512bh pairs =
-          _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(column_mask(depth - l - 16), from + 16),
-                              _mm512_maskz_loadu_ps(column_mask(depth - l), from));
-      _mm512_store_si512(block.words + r * kPairs + l / 2, reinterpret_cast<__m512i>(pairs));
-    }
+    for (int64_t l = 0; l < depth; l += 32)
+      _mm512_store_si512(block.words + r * kPairs + l / 2, bf16_pairs(a + r * lda + l, depth - l));
 }
 
 // B(n, depth)ᵀ; columns from n on are zero.

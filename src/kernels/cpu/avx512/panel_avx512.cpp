@@ -1,6 +1,7 @@
 // Register-tiled products over packed panels with AVX-512.
 #include <immintrin.h>
 
+#include "kernels/cpu/avx512/bf16_pairs.h"
 #include "kernels/cpu/avx512/column_mask.h"
 #include "kernels/cpu/avx512/transpose.h"
 #include "kernels/cpu/panel.h"
@@ -198,12 +199,8 @@ void pack_bf16(float* rows, int64_t columns, unsigned char* panel) {
 // Words of two bf16: (columns / 2, tokens).
 void pack_pairs(const float* x, int64_t stride, int64_t tokens, int64_t known, int64_t columns, float* out) {
   for (int64_t k = 0; k < columns; k += 32, out += 16 * tokens) {
-    const __mmask16 low = column_mask(known - k);
-    const __mmask16 high = column_mask(known - k - 16);
     const auto pairs = [&](int64_t t) {
-      const float* row = x + t * stride + k;
-      return reinterpret_cast<__m512>(
-          _mm512_cvtne2ps_pbh(_mm512_maskz_loadu_ps(high, row + 16), _mm512_maskz_loadu_ps(low, row)));
+      return _mm512_castsi512_ps(bf16_pairs(x + t * stride + k, known - k));
     };
     if (tokens == 1) {
       _mm512_storeu_ps(out, pairs(0));
@@ -274,15 +271,13 @@ void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, i
 void widen_int8(const unsigned char* panel, int64_t columns, unsigned char* out) {
   for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes, out += 2 * kStepBytes) {
     const __m512i raw = _mm512_loadu_si512(panel);
-    __m512i v[4];
+    __m512 v[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j)
-      v[j] = _mm512_castps_si512(
-          _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_sllv_epi32(raw, _mm512_set1_epi32(24 - 8 * j)), 24)));
+      v[j] = _mm512_cvtepi32_ps(_mm512_srai_epi32(_mm512_sllv_epi32(raw, _mm512_set1_epi32(24 - 8 * j)), 24));
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h)
-      _mm512_storeu_si512(out + h * kStepBytes,
-                          _mm512_or_si512(_mm512_srli_epi32(v[2 * h], 16), v[2 * h + 1]));
+      _mm512_storeu_si512(out + h * kStepBytes, exact_pairs(v[2 * h], v[2 * h + 1]));
   }
 }
 

@@ -1,6 +1,7 @@
 // Register-tiled products over packed 2:4 panels with AVX-512: a permute picks each kept value's input.
 #include <immintrin.h>
 
+#include "kernels/cpu/avx512/bf16_pairs.h"
 #include "kernels/cpu/avx512/column_mask.h"
 #include "kernels/cpu/panel.h"
 
@@ -131,11 +132,6 @@ inline void spread(__m512i kept, __m512i places, unsigned char* out) {
                                       _mm512_sllv_epi32(high, _mm512_sub_epi32(high_bit, word))));
 }
 
-// Whole numbers in f32, as bf16 in the low and the high half of a lane.
-inline __m512i pair_of(__m512 low, __m512 high) {
-  return _mm512_or_si512(_mm512_srli_epi32(_mm512_castps_si512(low), 16), _mm512_castps_si512(high));
-}
-
 // Widens a 2:4 panel to a dense one of bf16.
 template <PanelFormat kFormat>
 void widen(const unsigned char* panel, int64_t columns, unsigned char* out) {
@@ -151,7 +147,7 @@ void widen(const unsigned char* panel, int64_t columns, unsigned char* out) {
           const auto number = [&](int j) {
             return _mm512_cvtepi32_ps(_mm512_srai_epi32(byte_on_top(raw, j), 24));
           };
-          kept = pair_of(number(2 * g), number(2 * g + 1));
+          kept = exact_pairs(number(2 * g), number(2 * g + 1));
         }
         spread(kept, places, out);
         places = _mm512_srli_epi32(places, 4);
