@@ -285,6 +285,32 @@ TEST(Linear, ATokenDoesNotDependOnItsBatch) {
   }
 }
 
+// A NaN or an infinity in a token shows in its outputs, and in those of no other token.
+TEST(Linear, WhatIsNotFiniteStaysVisible) {
+  for (const LinearImpl& impl : linear_impls()) {
+    if (impl.needs > detected_isa()) continue;
+    constexpr int64_t kIn = 300;
+    Guarded w(70, kIn, test::kPoison);
+    w.fill_normal(5);
+    fit(w, pattern_of(impl));
+    const Weight weight = Weight::from_matrix(MatrixView<const float>(w.view()));
+    const auto packed = impl.pack(std::span(&weight, 1));
+    for (const float bad : {NAN, INFINITY, -INFINITY})
+      for (const int64_t tokens : {1, 3, 8, 9, 40})
+        for (const int64_t column : {0, 5, 256, 299}) {
+          SCOPED_TRACE(testing::Message()
+                       << impl.name << " " << bad << " " << tokens << " tokens, column " << column);
+          Guarded x(tokens, kIn, test::kPoison);
+          x.fill_normal(6);
+          x.view()(tokens - 1, column) = bad;
+          const Matrix<float> y = apply_guarded(*packed, x);
+          for (int64_t t = 0; t < tokens; ++t)
+            EXPECT_EQ(std::all_of(y.row(t), y.row(t) + 70, [](float v) { return std::isfinite(v); }),
+                      t + 1 < tokens);
+        }
+  }
+}
+
 // bf16 products: weights and activations are rounded to nearest even before they are multiplied.
 TEST(Linear, Bf16RoundsBothOperandsToNearestEven) {
   for (const LinearImpl& impl : linear_impls()) {

@@ -218,10 +218,16 @@ void pack_pairs(const float* x, int64_t stride, int64_t tokens, int64_t known, i
 
 // Unit of a token's block of columns: x in bf16 becomes a multiple of a power of two that keeps the largest
 // below 2^15. Values down to 2^-7 of it stay exact, below that 2^-16 of the largest is lost.
+// The unit is NaN if a value is, which whole numbers could not show.
 inline __m512 unit_of(const float* row, int64_t known, int64_t columns) {
   __m512 largest = _mm512_setzero_ps();
-  for (int64_t k = 0; k < columns; k += 16)
-    largest = _mm512_max_ps(largest, _mm512_abs_ps(_mm512_maskz_loadu_ps(column_mask(known - k), row + k)));
+  __mmask16 nan = 0;
+  for (int64_t k = 0; k < columns; k += 16) {
+    const __m512 x = _mm512_maskz_loadu_ps(column_mask(known - k), row + k);
+    largest = _mm512_max_ps(largest, _mm512_abs_ps(x));
+    nan = static_cast<__mmask16>(nan | _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
+  }
+  if (nan != 0) return _mm512_set1_ps(__builtin_nanf(""));
   // 2^(e + 1 - 15), e the exponent of the largest; rounding to bf16 may reach 2^(e + 1), which is clamped.
   const __m512 exponent = _mm512_getexp_ps(_mm512_set1_ps(_mm512_reduce_max_ps(largest)));
   return _mm512_scalef_ps(_mm512_set1_ps(1.0f), _mm512_max_ps(_mm512_add_ps(exponent, _mm512_set1_ps(-14.0f)),
