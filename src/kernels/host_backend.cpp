@@ -1,5 +1,7 @@
 #include "kernels/host_backend.h"
 
+#include "kernels/kv_rows.h"
+
 namespace pare {
 
 MatrixView<float> HostBackend::rows_of(const Activation& x) const {
@@ -38,6 +40,10 @@ std::unique_ptr<RowTable> HostBackend::pack_rows(const Weight& table) const {
   return std::make_unique<HostRowTable>(table);
 }
 
+std::unique_ptr<KvStore> HostBackend::make_kv(const AttentionShape& shape, int64_t capacity) const {
+  return std::make_unique<HostKvStore>(shape, capacity);
+}
+
 void HostBackend::copy(const Activation& x, const Activation& y) const {
   copy_rows<float>(rows_of(x), rows_of(y));
 }
@@ -47,6 +53,11 @@ void HostBackend::gather(const RowTable& table, std::span<const int64_t> rows, c
   const MatrixView<float> to = rows_of(y);
   PARE_CHECK(to.rows == static_cast<int64_t>(rows.size()) && to.cols == weight.cols);
   for (int64_t r = 0; r < to.rows; ++r) decode_row(weight, rows[static_cast<size_t>(r)], to.row(r));
+}
+
+void HostBackend::append(const AttentionShape& /*shape*/, std::span<const Segment> segments,
+                         const Activation& k, const Activation& v) const {
+  append_to_stores(segments, rows_of(k), rows_of(v));
 }
 
 }  // namespace pare

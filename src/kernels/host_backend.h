@@ -24,8 +24,11 @@ class HostBackend : public Backend {
   HostRows download(Activation x) const final;
   std::unique_ptr<PackedNorm> pack_norm(const Norm& norm) const final;
   std::unique_ptr<RowTable> pack_rows(const Weight& table) const final;
+  std::unique_ptr<KvStore> make_kv(const AttentionShape& shape, int64_t capacity) const final;
   void copy(const Activation& x, const Activation& y) const final;
   void gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const final;
+  void append(const AttentionShape& shape, std::span<const Segment> segments, const Activation& k,
+              const Activation& v) const final;
 
  protected:
   // Returns the values of an activation of this backend.

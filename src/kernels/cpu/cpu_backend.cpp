@@ -9,7 +9,6 @@
 #include "kernels/cpu/gram.h"
 #include "kernels/cpu/linear_impls.h"
 #include "kernels/cpu/split_linear.h"
-#include "kernels/kv_rows.h"
 
 namespace pare {
 namespace {
@@ -104,10 +103,6 @@ std::unique_ptr<PackedLinear> CpuBackend::pack_product(MatrixView<const double> 
                     ComputeType::kBF16));
 }
 
-std::unique_ptr<KvStore> CpuBackend::make_kv(const AttentionShape& shape, int64_t capacity) const {
-  return std::make_unique<HostKvStore>(shape, capacity);
-}
-
 void CpuBackend::norm(const PackedNorm& norm, const Activation& x, const Activation& y, int64_t width) const {
   const Norm& values = dynamic_cast<const HostNorm&>(norm).norm;
   const MatrixView<float> from = rows_of(x);
@@ -128,11 +123,6 @@ void CpuBackend::rotate(const RotaryTable& table, const Activation& x, int64_t h
     for (int64_t c = 0; c < rows.cols; c += head_dim)
       ops_.rope(rows.row(t) + c, cos.row(t), sin.row(t), cos.cols);
   });
-}
-
-void CpuBackend::append(const AttentionShape& /*shape*/, std::span<const Segment> segments,
-                        const Activation& k, const Activation& v) const {
-  append_to_stores(segments, rows_of(k), rows_of(v));
 }
 
 void CpuBackend::attend(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,

@@ -149,10 +149,6 @@ std::unique_ptr<PackedLinear> ReferenceBackend::pack_product(MatrixView<const do
   return std::make_unique<ReferenceProduct>(std::move(weights), std::vector<float>(), false, bytes);
 }
 
-std::unique_ptr<KvStore> ReferenceBackend::make_kv(const AttentionShape& shape, int64_t capacity) const {
-  return std::make_unique<HostKvStore>(shape, capacity);
-}
-
 void ReferenceBackend::norm(const PackedNorm& norm, const Activation& x, const Activation& y,
                             int64_t width) const {
   const Norm& values = dynamic_cast<const HostNorm&>(norm).norm;
@@ -177,11 +173,6 @@ void ReferenceBackend::rotate(const RotaryTable& table, const Activation& x, int
         low = static_cast<float>(a * cos(t, i) - b * sin(t, i));
         high = static_cast<float>(b * cos(t, i) + a * sin(t, i));
       }
-}
-
-void ReferenceBackend::append(const AttentionShape& /*shape*/, std::span<const Segment> segments,
-                              const Activation& k, const Activation& v) const {
-  append_to_stores(segments, rows_of(k), rows_of(v));
 }
 
 void ReferenceBackend::attend(const AttentionShape& shape, std::span<const Segment> segments,

@@ -13,11 +13,8 @@ class ReferenceBackend final : public HostBackend {
                                             ComputeType compute) const override;
   std::string_view linear_kernel(Pattern pattern, ComputeType compute) const override;
   std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const override;
-  std::unique_ptr<KvStore> make_kv(const AttentionShape& shape, int64_t capacity) const override;
   void norm(const PackedNorm& norm, const Activation& x, const Activation& y, int64_t width) const override;
   void rotate(const RotaryTable& table, const Activation& x, int64_t head_dim) const override;
-  void append(const AttentionShape& shape, std::span<const Segment> segments, const Activation& k,
-              const Activation& v) const override;
   void attend(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,
               const Activation& y) const override;
   void activate(ActivationFunction function, const Activation& x, int64_t hidden) const override;
