@@ -1,23 +1,13 @@
 #include "compress/walk/calibration_walk.h"
 
-#include <algorithm>
-#include <bit>
-#include <cstring>
-
 #include "kernels/backend.h"
 
 namespace pare {
 namespace {
 
-void require_finite(MatrixView<const float> x, const std::string& label) {
-  constexpr uint32_t kExponent = 0x7f800000u;
-  for (int64_t r = 0; r < x.rows; ++r) {
-    const float* row = x.row(r);
-    uint32_t bad = 0;
-    for (int64_t c = 0; c < x.cols; ++c)
-      bad |= static_cast<uint32_t>((std::bit_cast<uint32_t>(row[c]) & kExponent) == kExponent);
-    if (bad != 0) fail(ErrorCode::kNumeric, "{}: activations hold a NaN or an infinity", label);
-  }
+void require_finite(const Activation& x, const std::string& label) {
+  if (!x.backend().all_finite(x))
+    fail(ErrorCode::kNumeric, "{}: activations hold a NaN or an infinity", label);
 }
 
 }  // namespace
@@ -79,10 +69,10 @@ void CalibrationWalk::run(const Stage& stage, const std::string& label, const St
       watch.prepare(prepared.view());
     }
     const MatrixView<const float> in = watch.prepare ? std::as_const(prepared).view() : x;
-    const Matrix<float> y = download(forward_stage(packed, packed.backend->borrow(in), std::span(&segment, 1),
-                                                   rope_, watch.observer))
-                                .matrix();
-    require_finite(y.view(), label);
+    Activation out =
+        forward_stage(packed, packed.backend->borrow(in), std::span(&segment, 1), rope_, watch.observer);
+    require_finite(out, label);
+    const Matrix<float> y = download(std::move(out)).matrix();
     if (watch.output) watch.output(y.view());
     streams_.release(x);
     if (store) streams_.write(s * seqlen_, y);
@@ -100,7 +90,7 @@ void CalibrationWalk::correct(const std::string& label, const Weight& change, co
     for (int64_t r = 0; r < rows.rows; ++r)
       for (int64_t c = 0; c < rows.cols; ++c) rows(r, c) += correction(r, c);
     inputs.release(x);
-    require_finite(rows, label);
+    require_finite(default_backend().borrow(rows), label);
     streams_.release(rows);
   }
 }
