@@ -48,16 +48,14 @@ bool LinearCalibration::takes(StagePosition position, const InputGroup& group) c
 CalibratedInput LinearCalibration::collect_normed(const Stage& stage, StagePosition position,
                                                   const InputGroup& group, const CalibrationWalk& walk) {
   const Backend& on = default_backend();
+  const bool normalises = stage.norm_place == NormPlace::kInput;
+  const auto norm = on.pack_norm(stage.norm);
   InputSum sum(group.signal, group.width, walk.split(), &rows_);
   for (int64_t s = 0; s < walk.sequences(); ++s) {
-    const MatrixView<const float> x = walk.stream(s);
-    if (stage.norm_place != NormPlace::kInput) {
-      sum.add(on.borrow(x));
-      continue;
-    }
-    Matrix<float> normed(x.rows, x.cols);
-    apply_norm(stage.norm, x, normed.view());
-    sum.add(on.upload(std::move(normed)));
+    const Activation x = on.borrow(walk.stream(s));
+    const Activation input = normalises ? on.allocate(x.rows(), x.cols()) : x;
+    if (normalises) on.norm(*norm, x, input, x.cols());
+    sum.add(input);
   }
   return {position, group, walk.all_tokens(), std::move(sum).gram(), {}, rows_, walk.split().comm()};
 }
