@@ -112,13 +112,6 @@ void check_mask(const Weight& weight, std::string_view name) {
   });
 }
 
-// Returns scale number i of all, row by row.
-float scale_of(const Weight& weight, int64_t i) {
-  float scale;
-  std::memcpy(&scale, weight.scales + i * static_cast<int64_t>(sizeof(float)), sizeof(float));
-  return scale;
-}
-
 // Returns the place of scale number i of a weight: "row 3" or "row 3, columns 64 to 127".
 std::string place_of_scale(const Weight& weight, int64_t i) {
   const int64_t r = i / weight.groups();
@@ -130,7 +123,7 @@ std::string place_of_scale(const Weight& weight, int64_t i) {
 
 void check_scales(const Weight& weight, std::string_view name) {
   for (int64_t i = 0; i < weight.rows * weight.groups(); ++i) {
-    const float scale = scale_of(weight, i);
+    const float scale = weight.scale(i);
     if (!std::isfinite(scale) || std::signbit(scale))
       fail(ErrorCode::kFormat, "{}: the scale of {} is {}, expected a finite number from 0 on", name,
            place_of_scale(weight, i), scale);
@@ -247,7 +240,7 @@ class Restoring {
     // A group whose scale is 0 holds zeros, whatever its codes are.
     const int64_t groups = from_.groups();
     for (int64_t g = 0; g < groups; ++g)
-      if (scale_of(from_, r * groups + g) == 0.0f)
+      if (from_.scale(r * groups + g) == 0.0f)
         std::fill_n(row_.begin() + g * from_.cols / groups, from_.cols / groups, Bits{0});
   }
   // Writes the stored values of row r.

@@ -27,13 +27,6 @@ int64_t stride_of(const Weight& weight) noexcept {
   return stored_of(weight, weight.cols) / info.block_values * info.block_bytes;
 }
 
-// Scale number i of all, row by row.
-float scale_of(const Weight& weight, int64_t i) noexcept {
-  float scale;
-  std::memcpy(&scale, weight.scales + i * kScaleBytes, sizeof(float));
-  return scale;
-}
-
 // The parts of a new dense weight, while they are written.
 struct Room {
   std::byte* values;
@@ -152,7 +145,7 @@ void multiply_by_scales(const Weight& weight, int64_t r, float* codes) noexcept 
   const int64_t stored = stored_of(weight, format.group == 0 ? weight.cols : format.group);
   const int32_t middle = encoding_info(format.encoding).levels / 2;
   for (int64_t i = r * groups; i < (r + 1) * groups; ++i, codes += stored) {
-    const float scale = scale_of(weight, i);
+    const float scale = weight.scale(i);
     if (weight.zero_points != nullptr) {
       const auto shift = static_cast<float>(middle - static_cast<int32_t>(weight.zero_points[i]));
       for (int64_t c = 0; c < stored; ++c) codes[c] += shift;
@@ -198,6 +191,12 @@ std::array<std::span<const std::byte>, 4> Weight::parts() const {
   };
   return {part(data, row_bytes(format.encoding, stored_cols())), part(mask, mask_row_bytes(cols)),
           part(scales, groups() * kScaleBytes), part(zero_points, groups())};
+}
+
+float Weight::scale(int64_t i) const noexcept {
+  float scale;
+  std::memcpy(&scale, scales + i * kScaleBytes, sizeof(float));
+  return scale;
 }
 
 int64_t Weight::bytes() const {
@@ -282,7 +281,7 @@ void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {
 float int8_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {
   const Weight& weight = weight_of_row(stack, r);
   if (weight.format.encoding == Encoding::kInt8 && weight.format.group == 0) {
-    const float scale = scale_of(weight, r);
+    const float scale = weight.scale(r);
     if (scale == 0.0f)  // a scale of 0: the values follow any pattern, whatever the codes do
       std::fill_n(out, weight.cols, 0.0f);
     else

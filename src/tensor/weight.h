@@ -39,6 +39,8 @@ struct Weight {
   int64_t stored_values() const { return rows * stored_cols(); }
   // Groups of columns of a row that have a scale.
   int64_t groups() const { return scales_of_row(format, cols); }
+  // Scale number i, row by row, groups() a row.
+  float scale(int64_t i) const noexcept;
   // Bytes of all parts.
   int64_t bytes() const;
   // Values, mask, scales and zero points; parts that are not there are empty.
