@@ -61,6 +61,12 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   return {options, passes, comm, std::move(model), plan, dtype, int8 ? Encoding::kInt8 : dtype};
 }
 
+// Returns the path of the result, without a separator at its end.
+fs::path result_path(const CompressionOptions& options) {
+  const fs::path path = fs::absolute(options.out).lexically_normal();
+  return path.has_filename() ? path : path.parent_path();
+}
+
 uint64_t folder_bytes(const fs::path& folder) {
   uint64_t bytes = 0;
   std::error_code error;
@@ -75,8 +81,7 @@ CompressionCost checked_cost(const Job& job, uint64_t there) {
   cost.needs = needs_of(job.model, job.passes, job.plan, job.dtype);
   const int64_t ram = ::sysconf(_SC_PHYS_PAGES) * ::sysconf(_SC_PAGESIZE);
   cost.memory_limit = job.options.memory.value_or(ram / 2);
-  const auto parent = fs::absolute(job.options.out).lexically_normal();
-  const auto folder = parent.has_filename() ? parent.parent_path() : parent.parent_path().parent_path();
+  const fs::path folder = result_path(job.options).parent_path();
   cost.disk_free = static_cast<int64_t>(free_space(folder) + there);
   if (cost.needs.memory > cost.memory_limit)
     fail(ErrorCode::kInvalid, "this needs {} of memory, and {} may be used of {} (`memory`){}",
@@ -110,8 +115,7 @@ Json run_parts(const Job& job, const std::vector<CalibrationSet>& sets) {
 
 // Returns the folder where a rank other than the first keeps its files during the run: beside the result.
 fs::path rank_folder(const CompressionOptions& options, int rank) {
-  auto path = fs::absolute(options.out).lexically_normal();
-  if (!path.has_filename()) path = path.parent_path();
+  fs::path path = result_path(options);
   path += fmt::format(".rank-{}", rank);
   return path;
 }
