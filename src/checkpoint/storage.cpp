@@ -35,8 +35,7 @@ WeightFormat read_format(const std::string& tensor, const Json& text) {
   }
   fail(ErrorCode::kFormat,
        "{}: the pattern of tensor \"{}\" is {}, expected \"dense\", N:M with 1 <= N < M <= {} or a format "
-       "like "
-       "\"int4-g32\"",
+       "like \"int4-g32\"",
        kWhat, printable(tensor), printable(text.dump()), kMaxGroup);
 }
 

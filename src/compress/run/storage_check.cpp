@@ -50,8 +50,7 @@ void warn_of_lost_storage(const CompressionOptions& options, const Model& model)
   if (codes > 0 && options.dtype != Encoding::kInt8)
     log_warning(
         "{} matrices are stored in {} bits and will be written in 16; `format packed` `dtype int8` rounds "
-        "the "
-        "result to 8 bits again",
+        "the result to 8 bits again",
         codes, fmt::join(bits, " or "));
   if (packed > 0 && options.format == StorageFormat::kPlain)
     log_warning(
