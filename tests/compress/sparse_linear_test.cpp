@@ -92,24 +92,12 @@ TEST(ObsFactor, IsTheCholeskyFactorOfTheInverse) {
 // Greedy deletion one column at a time with an explicit inverse (SparseGPT, equation 3).
 Matrix<double> deleted_one_by_one(const Matrix<double>& weight, const Matrix<double>& gram,
                                   const Mask& mask) {
-  Matrix<double> w = weight.clone();
-  const int64_t n = gram.rows();
-  for (int64_t c = 0; c < n; ++c) {
-    // Inverse of the Gram matrix of the columns from c on.
-    const int64_t left = n - c;
-    Matrix<double> rest(left, left);
-    for (int64_t i = 0; i < left; ++i)
-      for (int64_t j = 0; j < left; ++j) rest(i, j) = gram(c + i, c + j);
-    const Matrix<double> inverse =
-        solve_spd_right(std::as_const(rest).view(), Matrix<double>::identity(left).view());
-    for (int64_t r = 0; r < w.rows(); ++r) {
-      if (mask.keeps(r, c)) continue;
-      const double factor = w(r, c) / inverse(0, 0);
-      for (int64_t i = 0; i < left; ++i) w(r, c + i) -= factor * inverse(0, i);
-      w(r, c) = 0.0;
-    }
-  }
-  return w;
+  return replaced_one_by_one(weight, gram, [&](int64_t r) {
+    return [&mask, r](const double* /*row*/, int64_t c, double& value) {
+      value = 0.0;
+      return !mask.keeps(r, c);
+    };
+  });
 }
 
 TEST(SparseGpt, UpdatesAsDeletionOneByOneDoes) {

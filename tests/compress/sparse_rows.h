@@ -39,4 +39,29 @@ inline bool follows(const Matrix<double>& values, const Mask& mask) {
   return true;
 }
 
+// Replaces one column after the other with an explicit inverse (SparseGPT, equation 3; GPTQ, equation 2).
+template <typename RuleOf>
+Matrix<double> replaced_one_by_one(const Matrix<double>& weight, const Matrix<double>& gram,
+                                   RuleOf&& rule_of) {
+  Matrix<double> w = weight.clone();
+  const int64_t n = gram.rows();
+  for (int64_t c = 0; c < n; ++c) {
+    // Inverse of the Gram matrix of the columns from c on.
+    const int64_t left = n - c;
+    Matrix<double> rest(left, left);
+    for (int64_t i = 0; i < left; ++i)
+      for (int64_t j = 0; j < left; ++j) rest(i, j) = gram(c + i, c + j);
+    const Matrix<double> inverse =
+        solve_spd_right(std::as_const(rest).view(), Matrix<double>::identity(left).view());
+    for (int64_t r = 0; r < w.rows(); ++r) {
+      double value = 0.0;
+      if (!rule_of(r)(w.row(r), c, value)) continue;
+      const double factor = (w(r, c) - value) / inverse(0, 0);
+      for (int64_t i = 0; i < left; ++i) w(r, c + i) -= factor * inverse(0, i);
+      w(r, c) = value;
+    }
+  }
+  return w;
+}
+
 }  // namespace pare::test
