@@ -23,9 +23,8 @@ uint64_t tensor_bytes(Encoding encoding, std::span<const int64_t> shape, std::st
   if (cols % info.block_values != 0)
     fail(ErrorCode::kFormat, "{}: rows of {} values do not divide into {} blocks of {}", what, cols,
          info.name, info.block_values);
-  const uint64_t values = checked_product(shape, name.c_str());
-  const uint64_t blocks = values / static_cast<uint64_t>(info.block_values);
-  const uint64_t bytes = checked_mul(blocks, static_cast<uint64_t>(info.block_bytes), name.c_str());
+  const uint64_t rows = checked_product(shape.first(shape.empty() ? 0 : shape.size() - 1), name.c_str());
+  const uint64_t bytes = checked_mul(rows, static_cast<uint64_t>(row_bytes(encoding, cols)), name.c_str());
   if (bytes > INT64_MAX) fail(ErrorCode::kFormat, "{}: {} bytes exceed 63 bits", what, bytes);
   return bytes;
 }

@@ -8,6 +8,7 @@
 #include "base/bf16.h"
 #include "base/error.h"
 #include "tensor/encoding_blocks.h"
+#include "tensor/row_grid.h"
 
 namespace pare {
 namespace {
@@ -55,6 +56,11 @@ void encode_half(const float* source, int64_t cols, std::byte* destination) noex
   }
 }
 
+template <Encoding encoding>
+void encode_blocks(const float* source, int64_t cols, std::byte* destination) noexcept {
+  encode_to_grid(encoding, source, cols, destination);
+}
+
 struct Codec {
   Encoding encoding;
   EncodingInfo info;
@@ -74,23 +80,31 @@ constexpr Codec kCodecs[] = {
     {Encoding::kBF16, {"bf16", 1, 2, true, kFloat}, decode_half<bf16>, encode_half<to_bf16>},
     {Encoding::kQ8_0, {"q8_0", 32, 34, true, kBlock}, blocks::decode_q8_0, blocks::encode_q8_0},
     {Encoding::kQ4_0, {"q4_0", 32, 18, true, kBlock}, blocks::decode_q4_0, blocks::encode_q4_0},
-    {Encoding::kQ4_1, {"q4_1", 32, 20, false, kBlock}, blocks::decode_q4_1, nullptr},
-    {Encoding::kQ5_0, {"q5_0", 32, 22, false, kBlock}, blocks::decode_q5_0, nullptr},
-    {Encoding::kQ5_1, {"q5_1", 32, 24, false, kBlock}, blocks::decode_q5_1, nullptr},
-    {Encoding::kIQ4_NL, {"iq4_nl", 32, 18, false, kBlock}, blocks::decode_iq4_nl, nullptr},
+    {Encoding::kQ4_1, {"q4_1", 32, 20, true, kBlock}, blocks::decode_q4_1, encode_blocks<Encoding::kQ4_1>},
+    {Encoding::kQ5_0, {"q5_0", 32, 22, true, kBlock}, blocks::decode_q5_0, encode_blocks<Encoding::kQ5_0>},
+    {Encoding::kQ5_1, {"q5_1", 32, 24, true, kBlock}, blocks::decode_q5_1, encode_blocks<Encoding::kQ5_1>},
+    {Encoding::kIQ4_NL,
+     {"iq4_nl", 32, 18, true, kBlock},
+     blocks::decode_iq4_nl,
+     encode_blocks<Encoding::kIQ4_NL>},
     {Encoding::kMXFP4, {"mxfp4", 32, 17, false, kBlock}, blocks::decode_mxfp4, nullptr},
-    {Encoding::kQ2_K, {"q2_k", 256, 84, false, kBlock}, blocks::decode_q2_k, nullptr},
-    {Encoding::kQ3_K, {"q3_k", 256, 110, false, kBlock}, blocks::decode_q3_k, nullptr},
-    {Encoding::kQ4_K, {"q4_k", 256, 144, false, kBlock}, blocks::decode_q4_k, nullptr},
-    {Encoding::kQ5_K, {"q5_k", 256, 176, false, kBlock}, blocks::decode_q5_k, nullptr},
-    {Encoding::kQ6_K, {"q6_k", 256, 210, false, kBlock}, blocks::decode_q6_k, nullptr},
-    {Encoding::kIQ4_XS, {"iq4_xs", 256, 136, false, kBlock}, blocks::decode_iq4_xs, nullptr},
+    {Encoding::kQ2_K, {"q2_k", 256, 84, true, kBlock}, blocks::decode_q2_k, encode_blocks<Encoding::kQ2_K>},
+    {Encoding::kQ3_K, {"q3_k", 256, 110, true, kBlock}, blocks::decode_q3_k, encode_blocks<Encoding::kQ3_K>},
+    {Encoding::kQ4_K, {"q4_k", 256, 144, true, kBlock}, blocks::decode_q4_k, encode_blocks<Encoding::kQ4_K>},
+    {Encoding::kQ5_K, {"q5_k", 256, 176, true, kBlock}, blocks::decode_q5_k, encode_blocks<Encoding::kQ5_K>},
+    {Encoding::kQ6_K, {"q6_k", 256, 210, true, kBlock}, blocks::decode_q6_k, encode_blocks<Encoding::kQ6_K>},
+    {Encoding::kIQ4_XS,
+     {"iq4_xs", 256, 136, true, kBlock},
+     blocks::decode_iq4_xs,
+     encode_blocks<Encoding::kIQ4_XS>},
     {Encoding::kTQ1_0, {"tq1_0", 256, 54, false, kBlock}, blocks::decode_tq1_0, nullptr},
     {Encoding::kTQ2_0, {"tq2_0", 256, 66, false, kBlock}, blocks::decode_tq2_0, nullptr},
     {Encoding::kInt8, {"int8", 1, 1, false, kCode}, decode_whole<int8_t>, nullptr},
     {Encoding::kU8, {"u8", 1, 1, false, kTable}, decode_whole<uint8_t>, nullptr},
     {Encoding::kI64, {"i64", 1, 8, false, kTable}, decode_whole<int64_t>, nullptr},
     {Encoding::kInt4, {"int4", 2, 1, false, kCode, 16}, decode_int4, nullptr},
+    {Encoding::kQ4N, {"q4n", 32, 16, true, kBlock, 0, 6}, blocks::decode_q4n, encode_blocks<Encoding::kQ4N>},
+    {Encoding::kQ3N, {"q3n", 32, 12, true, kBlock, 0, 6}, blocks::decode_q3n, encode_blocks<Encoding::kQ3N>},
 };
 
 constexpr bool in_order() {
@@ -119,7 +133,9 @@ int64_t row_bytes(Encoding encoding, int64_t cols) {
   if (cols % info.block_values != 0)
     fail(ErrorCode::kFormat, "a row of {} values does not divide into {} blocks of {}", cols, info.name,
          info.block_values);
-  return cols / info.block_values * info.block_bytes;
+  const int64_t blocks = cols / info.block_values;
+  const int64_t ahead = info.row_scale_bits == 0 ? 0 : 2 + (blocks * info.row_scale_bits + 7) / 8;
+  return ahead + blocks * info.block_bytes;
 }
 
 void decode_values(Encoding encoding, const void* source, int64_t cols, float* out) noexcept {

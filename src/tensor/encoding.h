@@ -31,13 +31,15 @@ enum class Encoding {
   kInt8,
   kU8,
   kI64,
-  kInt4
+  kInt4,
+  kQ4N,
+  kQ3N
 };
 
 // Kinds of values that encodings have.
 enum class EncodingKind {
   kFloat,  // floating-point numbers
-  kBlock,  // block encodings of GGUF: a block holds its scales. Read, some written, never computed with
+  kBlock,  // codes in blocks, with their scales between them: block encodings of GGUF, and pare's own
   kCode,   // whole numbers of a Weight, which holds their scales beside them
   kTable   // whole numbers of tables beside weights (masks, shapes)
 };
@@ -51,6 +53,9 @@ struct EncodingInfo {
   // Codes that may have zero points are 0 to levels − 1, and levels / 2 is zero where there is no zero
   // point. 0: no zero points.
   int32_t levels = 0;
+  // Bits of the scale that each block has at the beginning of its row, behind a factor of the row in f16. 0:
+  // a block holds all that its values need.
+  int32_t row_scale_bits = 0;
 };
 
 const EncodingInfo& encoding_info(Encoding encoding);
@@ -70,8 +75,8 @@ inline bool is_whole_numbers(Encoding encoding) {
 // Bytes of one row of `cols` values; cols must be a multiple of block_values (checked: kFormat).
 int64_t row_bytes(Encoding encoding, int64_t cols);
 
-// Decodes `cols` values starting at `source` (start of a block) to f32. This is the meaning of an encoding;
-// of codes it gives whole numbers, those with levels as code − levels / 2.
+// Decodes `cols` values starting at `source` (start of a block, of a row with row_scale_bits) to f32. This is
+// the meaning of an encoding; of codes it gives whole numbers, those with levels as code − levels / 2.
 void decode_values(Encoding encoding, const void* source, int64_t cols, float* out) noexcept;
 // Encodes finite values: f16 and bf16 round to nearest even, blocks as ggml does, to the bit. `cols` is a
 // multiple of block_values, the encoding encodable (else an internal error).

@@ -172,8 +172,8 @@ void decode_iq4_xs(const std::byte* source, int64_t cols, float* out) noexcept {
       const float s = scale * static_cast<float>((low | high << 4) - 32);
       const uint8_t* q = block.q + part * 16;
       for (int i = 0; i < 16; ++i) {
-        values[part * 32 + i] = s * kIq4Levels[q[i] & 15];
-        values[part * 32 + 16 + i] = s * kIq4Levels[q[i] >> 4];
+        values[part * 32 + i] = s * static_cast<float>(kIq4Levels[q[i] & 15]);
+        values[part * 32 + 16 + i] = s * static_cast<float>(kIq4Levels[q[i] >> 4]);
       }
     }
   });

@@ -46,7 +46,6 @@ struct MXFP4 {
   uint8_t q[kHalf];
 };
 static_assert(sizeof(MXFP4) == 17);
-constexpr float kTwiceMxfp4Levels[16] = {0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12};
 
 // The fifth bits as 0 or 16.
 struct FifthBits {
@@ -118,8 +117,8 @@ void decode_iq4_nl(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, Q4_0>(source, cols, out, [](const Q4_0& block, float* values) {
     const float scale = to_f32(block.scale);
     for (int i = 0; i < kHalf; ++i) {
-      values[i] = scale * kIq4Levels[block.q[i] & 15];
-      values[kHalf + i] = scale * kIq4Levels[block.q[i] >> 4];
+      values[i] = scale * static_cast<float>(kIq4Levels[block.q[i] & 15]);
+      values[kHalf + i] = scale * static_cast<float>(kIq4Levels[block.q[i] >> 4]);
     }
   });
 }
@@ -130,8 +129,8 @@ void decode_mxfp4(const std::byte* source, int64_t cols, float* out) noexcept {
   for_each_block<kValues, MXFP4>(source, cols, out, [](const MXFP4& block, float* values) {
     const float half_scale = std::ldexp(1.0f, block.exponent - 128);
     for (int i = 0; i < kHalf; ++i) {
-      values[i] = half_scale * kTwiceMxfp4Levels[block.q[i] & 15];
-      values[kHalf + i] = half_scale * kTwiceMxfp4Levels[block.q[i] >> 4];
+      values[i] = half_scale * static_cast<float>(kTwiceMxfp4Levels[block.q[i] & 15]);
+      values[kHalf + i] = half_scale * static_cast<float>(kTwiceMxfp4Levels[block.q[i] >> 4]);
     }
   });
 }

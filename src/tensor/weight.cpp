@@ -23,8 +23,7 @@ int64_t stored_of(const Weight& weight, int64_t cols) noexcept {
 }
 
 int64_t stride_of(const Weight& weight) noexcept {
-  const EncodingInfo& info = encoding_info(weight.format.encoding);
-  return stored_of(weight, weight.cols) / info.block_values * info.block_bytes;
+  return row_bytes(weight.format.encoding, stored_of(weight, weight.cols));
 }
 
 // The parts of a new dense weight, while they are written.
