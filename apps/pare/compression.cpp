@@ -150,6 +150,17 @@ void add_running(CLI::App& command, CompressionRequest& request) {
                    "Only say how much memory, disk space and time it will take");
 }
 
+void add_storage(CLI::App& command, CompressionRequest& request) {
+  static const std::map<std::string, Encoding> kTypes = {
+      {"f32", Encoding::kF32}, {"f16", Encoding::kF16}, {"bf16", Encoding::kBF16}, {"int8", Encoding::kInt8}};
+  command
+      .add_option("--dtype", request.options.dtype,
+                  "Type of the written matrices: f32, f16 or bf16, with --format packed also int8 (of the "
+                  "linears in the layers, one scale a row); default: the model's, quantised ones become bf16")
+      ->transform(one_of(kTypes));
+  add_storage_format(command, "--format", request.format);
+}
+
 }  // namespace
 
 void add_compression_paths(CLI::App& command, CompressionRequest& request) {
@@ -157,16 +168,9 @@ void add_compression_paths(CLI::App& command, CompressionRequest& request) {
   command.add_option("-o,--output", request.options.out, "A new folder for the compressed model")->required();
 }
 
-void add_compression_options(CLI::App& command, CompressionRequest& request) {
-  static const std::map<std::string, Encoding> kTypes = {
-      {"f32", Encoding::kF32}, {"f16", Encoding::kF16}, {"bf16", Encoding::kBF16}, {"int8", Encoding::kInt8}};
+void add_compression_options(CLI::App& command, CompressionRequest& request, bool storage) {
   add_calibration(command, request.options);
-  command
-      .add_option("--dtype", request.options.dtype,
-                  "Type of the written matrices: f32, f16 or bf16, with --format packed also int8 (of the "
-                  "linears in the layers, one scale a row); default: the model's, quantised ones become bf16")
-      ->transform(one_of(kTypes));
-  add_storage_format(command, "--format", request.format);
+  if (storage) add_storage(command, request);
   add_running(command, request);
   add_json(command, request.json);
 }

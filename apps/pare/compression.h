@@ -20,7 +20,8 @@ struct CompressionRequest {
 
 // Adds MODEL and -o; then, after the options of the pass, the others.
 void add_compression_paths(CLI::App& command, CompressionRequest& request);
-void add_compression_options(CLI::App& command, CompressionRequest& request);
+// `storage`: with those that say how the result is stored.
+void add_compression_options(CLI::App& command, CompressionRequest& request, bool storage = true);
 
 // Runs the passes and prints what they did, or, with --dry-run, what they would take. The first rank prints.
 void compress(const CompressionRequest& request, const Passes& passes, Comm& comm);

@@ -17,9 +17,9 @@ namespace pare {
 
 // Storage of a model in a Hugging Face folder.
 struct SaveOptions {
-  // Format of the values of every matrix, dense. Not set: each keeps its own, but block encodings, and codes
-  // outside kPacked, become bf16. Codes (kPacked only) are those of the linears of the layers, and all else
-  // is written as if it were not set.
+  // Format of the values of every matrix, dense. Not set: each keeps its own, but codes and blocks become bf16
+  // outside kPacked. Codes (kPacked only) are those of the linears of the layers, blocks (kPacked only) also
+  // of embedding and head where their rows divide into blocks; all else is written as if it were not set.
   std::optional<WeightFormat> dtype = {};
   StorageFormat format = StorageFormat::kPlain;
   // kPacked: pattern of the linears of the layers. Linears that do not fit it stay dense, which is logged.

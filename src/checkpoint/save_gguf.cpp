@@ -21,7 +21,7 @@ namespace {
 // Chooses a matrix's encoding: a row that does not divide into blocks stays in 16 bits.
 Encoding gguf_encoding(const Weight& weight, std::optional<Encoding> dtype) {
   const Encoding own = weight.format.encoding;
-  if (!dtype) return is_code(own) ? Encoding::kBF16 : own;
+  if (!dtype) return has_gguf_type(own) ? own : Encoding::kBF16;
   if (weight.cols % encoding_info(*dtype).block_values == 0) return *dtype;
   const bool had_exponents = own != Encoding::kF32 && own != Encoding::kF16;
   return had_exponents ? Encoding::kBF16 : Encoding::kF16;

@@ -13,20 +13,27 @@
 namespace pare {
 namespace {
 
-// Returns the type in which all but codes is written: safetensors have no block encodings.
+// Returns the type in which all but codes and blocks is written.
 Encoding float_encoding(Encoding current, const std::optional<WeightFormat>& dtype) {
-  if (dtype && !is_code(dtype->encoding)) return dtype->encoding;
+  if (dtype && is_float(dtype->encoding)) return dtype->encoding;
   return is_float(current) ? current : Encoding::kBF16;
 }
 
 bool is_block_linear(Role role) { return reads_residual(role) || writes_residual(role); }
 
+// Returns whether a matrix takes a type of codes or blocks. Those of blocks are for tables of tokens too.
+bool takes(const WeightFormat& dtype, const Weight& weight, Role role) {
+  if (is_code(dtype.encoding)) return is_block_linear(role);
+  return (is_block_linear(role) || role == Role::kEmbedding || role == Role::kHead) &&
+         misfit(dtype, weight.cols).empty();
+}
+
 // Chooses the format of a matrix's values, dense.
 WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& options) {
   const std::optional<WeightFormat>& dtype = options.dtype;
-  const bool codes = options.format == StorageFormat::kPacked && (!dtype || is_code(dtype->encoding));
-  if (codes && dtype && is_block_linear(role)) return *dtype;
-  if (codes && is_code(weight.format.encoding)) return weight.format.in(kDense);
+  const bool packs = options.format == StorageFormat::kPacked && (!dtype || !is_float(dtype->encoding));
+  if (packs && dtype && takes(*dtype, weight, role)) return *dtype;
+  if (packs && !is_float(weight.format.encoding)) return weight.format.in(kDense);
   return float_encoding(weight.format.encoding, dtype);
 }
 
@@ -46,8 +53,14 @@ WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options)
   return misfit(dense.in(pattern), weight.cols).empty() ? dense.in(pattern) : dense;
 }
 
+// Returns the type in which other programs compute with the model: that of the embedding where it is floats.
+Encoding main_type(const Model& model, const SaveOptions& options) {
+  const Encoding embedding = choose(model.embedding, Role::kEmbedding, options).encoding;
+  return is_float(embedding) ? embedding : Encoding::kBF16;
+}
+
 Weight converted(const Weight& weight, const WeightFormat& target, const std::string& name) {
-  const bool plain = weight.format.pattern.dense() && target.pattern.dense() && !is_code(target.encoding);
+  const bool plain = weight.format.pattern.dense() && target.pattern.dense() && is_float(target.encoding);
   if (plain) return weight;  // the writer converts it a piece at a time
   Weight result = to_format(weight, target, name);
   if (!result.mapped) release_pages(weight);
@@ -88,7 +101,7 @@ struct Layout {
 
 Layout lay_out(const Model& model, const SaveOptions& options) {
   const Architecture& architecture = folder_architecture(model, options.format);
-  const Encoding vector_type = float_encoding(model.embedding.format.encoding, options.dtype);
+  const Encoding vector_type = main_type(model, options);
   Layout layout{architecture};
   const auto add_matrix = [&](const TensorPlace& place, const Weight& weight) {
     const std::string name = hf_name(architecture, place);
@@ -119,13 +132,28 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
   return layout;
 }
 
+// Says which matrices did not become blocks because their rows do not divide into them.
+void warn_of_misfits(const Model& model, const Layout& layout, const SaveOptions& options) {
+  if (!options.dtype || !is_block_encoding(options.dtype->encoding)) return;
+  std::string names;
+  int64_t count = 0;
+  constexpr int64_t kShown = 4;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        if (misfit(*options.dtype, weight.cols).empty()) return;
+        if (count++ < kShown)
+          names += fmt::format("{}{}", names.empty() ? "" : ", ", hf_name(layout.architecture, place));
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  if (count > 0)
+    log_warning("{} matrices with rows that do not divide into blocks of {} stay floats: {}{}", count,
+                format_name(*options.dtype), names, count > kShown ? ", ..." : "");
+}
+
 void check_options(const SaveOptions& options) {
   const bool packed = options.format == StorageFormat::kPacked;
-  if (options.dtype && is_block_encoding(options.dtype->encoding))
-    fail(ErrorCode::kUsage,
-         "safetensors have no {}: a Hugging Face folder is f32, f16 or bf16, blocks need GGUF",
-         format_name(*options.dtype));
-  if (options.dtype && is_code(options.dtype->encoding) && !packed)
+  if (options.dtype && !is_float(options.dtype->encoding) && !packed)
     fail(ErrorCode::kUsage, "{} needs the format packed: {} folders are f32, f16 or bf16",
          format_name(*options.dtype), storage_format_name(options.format));
   if (options.pattern && !packed)
@@ -177,6 +205,7 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
   Model model = original;
   add_missing_norms(model);
   Layout layout = lay_out(model, options);
+  warn_of_misfits(model, layout, options);
   report_packed(model, layout, options);
   write_model_tensors(
       folder, layout.table.plan(), [&](const TensorPlan& plan) { return layout.table.weight(plan.name); },
@@ -188,10 +217,10 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
     for (const char* key : {"auto_map", "pare"}) config[key] = own.at(key);
   }
   add_other_keys(model.config.other_keys, config);
-  const Encoding main_type = float_encoding(model.embedding.format.encoding, options.dtype);
-  config["torch_dtype"] = main_type == Encoding::kF32   ? "float32"
-                          : main_type == Encoding::kF16 ? "float16"
-                                                        : "bfloat16";
+  const Encoding type = main_type(model, options);
+  config["torch_dtype"] = type == Encoding::kF32   ? "float32"
+                          : type == Encoding::kF16 ? "float16"
+                                                   : "bfloat16";
   if (options.format == StorageFormat::kPacked)
     config["quantization_config"] = packed_config(layout.packed, layout.int8);
   if (options.format == StorageFormat::kSparse24Bitmask) {

@@ -21,7 +21,7 @@ const Json* find_object(const Json& json, const char* key, std::string_view what
   return it->empty() ? nullptr : &*it;
 }
 
-// Reads a pattern alone, or a format of codes.
+// Reads a pattern alone, or a format of codes or blocks.
 WeightFormat read_format(const std::string& tensor, const Json& text) {
   if (text == "dense") return {};
   try {
@@ -29,13 +29,13 @@ WeightFormat read_format(const std::string& tensor, const Json& text) {
       const auto& name = text.get_ref<const std::string&>();
       if (name.find('-') == std::string::npos && name.find(':') != std::string::npos)
         return {parse_pattern(name), Encoding::kF32};
-      if (const WeightFormat format = parse_format(name); is_code(format.encoding)) return format;
+      if (const WeightFormat format = parse_format(name); !is_float(format.encoding)) return format;
     }
   } catch (const Error&) {  // an option's error, thrown again below as the file's
   }
   fail(ErrorCode::kFormat,
        "{}: the pattern of tensor \"{}\" is {}, expected \"dense\", N:M with 1 <= N < M <= {} or a format "
-       "like \"int4-g32\"",
+       "like \"int4-g32\" or \"q4n\"",
        kWhat, printable(tensor), printable(text.dump()), kMaxGroup);
 }
 
@@ -96,7 +96,7 @@ Json packed_config(const std::map<std::string, WeightFormat>& packed, const std:
   for (const auto& [name, format] : packed) {
     // A pattern alone is enough for floats and int8 with a scale a row: their tensors tell the rest.
     const bool pattern_alone =
-        !is_code(format.encoding) || format.in(kDense) == WeightFormat(Encoding::kInt8);
+        is_float(format.encoding) || format.in(kDense) == WeightFormat(Encoding::kInt8);
     tensors[name] = pattern_alone ? pattern_name(format.pattern) : format_name(format);
     if (!pattern_alone) version = kFormats;
   }

@@ -1,6 +1,7 @@
 // Interface of all passes. A pass changes a model: slicing, making sparse.
 #pragma once
 
+#include <algorithm>
 #include <cstdint>
 #include <memory>
 #include <string>
@@ -53,6 +54,13 @@ class Pass {
                              Pattern /*pattern*/) const {
     return false;
   }
+  // Returns a number that divides every width that the pass changes; 0 when it changes none.
+  virtual int64_t width_step() const { return 0; }
+  // Returns a number that has to divide the columns of the matrices that the pass works on.
+  virtual int64_t needs_width_step() const { return 1; }
+  // Returns whether the pass leaves weights as codes, which are written as they are and which no later pass
+  // may change.
+  virtual bool makes_codes() const { return false; }
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
   // Returns the options that decide the result, by their names.
@@ -73,5 +81,10 @@ class Pass {
 };
 
 using Passes = std::vector<std::unique_ptr<Pass>>;
+
+// Returns whether one of the passes makes codes.
+inline bool makes_codes(const Passes& passes) {
+  return std::any_of(passes.begin(), passes.end(), [](const auto& pass) { return pass->makes_codes(); });
+}
 
 }  // namespace pare

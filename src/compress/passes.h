@@ -20,7 +20,9 @@ struct PassKind {
   std::function<std::unique_ptr<Pass>(const OptionValues& values)> make;
   // Returns the options for the short form behind the name in a recipe: 0.1 in slice:0.1. Throws kUsage.
   std::function<OptionValues(const std::string& text)> short_form;
-  std::string entries;  // kind of its entries in a report
+  std::vector<std::string> short_words = {};  // words that the short form may be, beside numbers
+  bool chooses_storage = false;               // true: its own options say how the result is stored
+  std::string entries;                        // kind of its entries in a report
   // Returns a line about its entries, of which there is at least one; empty: no line is printed.
   std::function<std::string(const std::vector<Json>& entries)> summary;
 };

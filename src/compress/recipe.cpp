@@ -24,7 +24,9 @@ const PassKind& kind_of(const std::string& name) {
 }
 
 // Returns whether a part is an option rather than a piece of the short form.
-bool is_option(const std::string& part) {
+bool is_option(const PassKind& kind, const std::string& part) {
+  const auto& words = kind.short_words;
+  if (std::find(words.begin(), words.end(), part) != words.end()) return false;
   return std::isalpha(static_cast<unsigned char>(part.front())) != 0 || part.find('=') != std::string::npos;
 }
 
@@ -57,10 +59,10 @@ std::unique_ptr<Pass> parse_pass(const std::string& text) {
   const PassKind& kind = kind_of(parts.front());
   std::string what;
   for (size_t i = 1; i < parts.size(); ++i)
-    if (!is_option(parts[i])) what += (what.empty() ? "" : ":") + parts[i];
+    if (!is_option(kind, parts[i])) what += (what.empty() ? "" : ":") + parts[i];
   OptionValues values = what.empty() ? OptionValues::object() : kind.short_form(what);
   for (size_t i = 1; i < parts.size(); ++i)
-    if (is_option(parts[i])) read_argument(kind, parts[i], values);
+    if (is_option(kind, parts[i])) read_argument(kind, parts[i], values);
   return kind.make(values);
 }
 

@@ -15,6 +15,9 @@
 
 namespace pare {
 
+// Returns whether GGUF has tensors of the encoding.
+bool has_gguf_type(Encoding encoding);
+
 struct GgufFile {
   std::string name;  // name of the file, for messages
   GgufMetadata metadata;

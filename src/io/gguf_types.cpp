@@ -51,11 +51,16 @@ std::optional<Encoding> encoding_of(uint32_t tensor_type) {
   return type == nullptr ? std::nullopt : type->encoding;
 }
 
+std::optional<uint32_t> find_tensor_type(Encoding encoding) {
+  const auto* it = std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
+                                [&](const TensorType& type) { return type.encoding == encoding; });
+  return it == std::end(kTensorTypes) ? std::nullopt : std::optional(it->number);
+}
+
 uint32_t tensor_type_of(Encoding encoding) {
-  const auto it = std::find_if(std::begin(kTensorTypes), std::end(kTensorTypes),
-                               [&](const TensorType& type) { return type.encoding == encoding; });
-  PARE_CHECK(it != std::end(kTensorTypes));
-  return it->number;
+  const std::optional<uint32_t> type = find_tensor_type(encoding);
+  PARE_CHECK(type.has_value());
+  return *type;
 }
 
 std::string_view tensor_type_name(uint32_t tensor_type) {
@@ -71,3 +76,9 @@ std::string readable_types() {
 }
 
 }  // namespace pare::gguf
+
+namespace pare {
+
+bool has_gguf_type(Encoding encoding) { return gguf::find_tensor_type(encoding).has_value(); }
+
+}  // namespace pare

@@ -25,6 +25,9 @@ uint64_t alignment(const GgufMetadata& metadata);
 
 // The encoding of a ggml tensor type, nothing for the types that pare does not have.
 std::optional<Encoding> encoding_of(uint32_t tensor_type);
+// The ggml tensor type of an encoding, nothing where ggml has none.
+std::optional<uint32_t> find_tensor_type(Encoding encoding);
+// The ggml tensor type of an encoding that has one.
 uint32_t tensor_type_of(Encoding encoding);
 // ggml's name of a tensor type ("Q4_K"), or "unknown".
 std::string_view tensor_type_name(uint32_t tensor_type);

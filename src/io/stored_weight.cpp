@@ -69,10 +69,14 @@ class PartReader {
   std::vector<std::shared_ptr<const void>> owners_;
 };
 
+// Returns whether the tensors of a matrix do not tell its format, so that it has to be stated: what they are
+// made of is bytes.
+bool lies_in_bytes(Encoding encoding) { return encoding == Encoding::kInt4 || is_block_encoding(encoding); }
+
 // The type and shape in which values lie in a file, which knows nothing smaller than a byte.
 TensorPlan values_plan(const std::string& name, int64_t rows, int64_t cols, const WeightFormat& format) {
   const int64_t stored = Weight::stored_cols(cols, format.pattern);
-  if (format.encoding != Encoding::kInt4) return {name, format.encoding, {rows, stored}};
+  if (!lies_in_bytes(format.encoding)) return {name, format.encoding, {rows, stored}};
   return {name, Encoding::kU8, {rows, row_bytes(format.encoding, stored)}};
 }
 
@@ -100,7 +104,8 @@ std::vector<PartPlan> plan_parts(StorageFormat storage, const std::string& name,
                                  const WeightFormat& format) {
   const Pattern pattern = format.pattern;
   const bool codes = is_code(format.encoding);
-  if (pattern.dense() && !codes) return {{{name, format.encoding, {rows, cols}}, PartKind::kWhole}};
+  if (pattern.dense() && is_float(format.encoding))
+    return {{{name, format.encoding, {rows, cols}}, PartKind::kWhole}};
   const int64_t mask = Weight::mask_row_bytes(cols);
   if (storage == StorageFormat::kSparse24Bitmask) {
     PARE_CHECK(pattern == k2of4 && !codes);
@@ -145,16 +150,17 @@ Weight packed_matrix(const PartSource& source, const std::string& name, int64_t 
                      const WeightFormat& stated, std::set<std::string>& used) {
   PartReader reader(source, used);
   reader.require_fit(name, cols, stated);
-  const bool codes = is_code(stated.encoding);
+  const bool is_stated = !is_float(stated.encoding);
   const TensorPlan plan = values_plan(name + ".values", rows, cols, stated);
   const TensorInfo& values =
-      codes ? reader.find(plan.name, plan.shape, plan.encoding) : reader.find(plan.name, plan.shape);
+      is_stated ? reader.find(plan.name, plan.shape, plan.encoding) : reader.find(plan.name, plan.shape);
   Weight weight{stated, rows, cols, values.bytes.data(), nullptr, true};
-  if (!codes) weight.format.encoding = values.encoding;
+  if (!is_stated) weight.format.encoding = values.encoding;
   const bool scaled = is_code(weight.format.encoding);
   if (is_whole_numbers(weight.format.encoding) && !scaled)
     reader.wrong_type(values, "f32, f16, bf16 or int8");
-  if (stated.pattern.dense() && !scaled) reader.wrong_type(values, "int8, since the matrix is dense");
+  if (stated.pattern.dense() && !is_stated && !scaled)
+    reader.wrong_type(values, "int8, since the matrix is dense");
   if (!stated.pattern.dense())
     weight.mask =
         reader.find(name + ".mask", {rows, Weight::mask_row_bytes(cols)}, Encoding::kU8).bytes.data();

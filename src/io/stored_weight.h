@@ -40,11 +40,12 @@ struct PartSource {
   std::span<const SkippedTensor> skipped;
 };
 
-// Reads a matrix (rows, cols) of the packed storage: codes, or of an N:M pattern. Stated codes must be those
-// of the file; without stated codes the type of the values says what they are: floats, or int8 with a
-// scale a row. Shares the mapped bytes. Adds the names of its tensors to `used`. Throws kNotFound for a
-// tensor that is not there, kUnsupported for a type that pare does not read, kFormat when the format does not
-// fit the columns, or when shapes, mask, scales or zero points are not what they must be.
+// Reads a matrix (rows, cols) of the packed storage: codes, blocks, or of an N:M pattern. A stated encoding
+// of codes or blocks must be that of the file; where floats are stated, the type of the values says what they
+// are: floats, or int8 with a scale a row. Shares the mapped bytes. Adds the names of its tensors to `used`.
+// Throws kNotFound for a tensor that is not there, kUnsupported for a type that pare does not read, kFormat
+// when the format does not fit the columns, or when shapes, mask, scales or zero points are not what they
+// must be.
 Weight packed_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                      const WeightFormat& stated, std::set<std::string>& used);
 // Reads a matrix (rows, cols) of sparse-24-bitmask, as packed_matrix does.

@@ -122,6 +122,12 @@ const Codec& codec(Encoding encoding) { return kCodecs[static_cast<size_t>(encod
 
 const EncodingInfo& encoding_info(Encoding encoding) { return codec(encoding).info; }
 
+std::vector<Encoding> all_encodings() {
+  std::vector<Encoding> all;
+  for (const Codec& codec : kCodecs) all.push_back(codec.encoding);
+  return all;
+}
+
 std::optional<Encoding> find_encoding(std::string_view name) {
   const auto* it = std::find_if(std::begin(kCodecs), std::end(kCodecs),
                                 [&](const Codec& codec) { return codec.info.name == name; });

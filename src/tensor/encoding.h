@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <optional>
 #include <string_view>
+#include <vector>
 
 namespace pare {
 
@@ -59,6 +60,7 @@ struct EncodingInfo {
 };
 
 const EncodingInfo& encoding_info(Encoding encoding);
+std::vector<Encoding> all_encodings();
 // Returns the encoding of that name, nothing for other texts.
 std::optional<Encoding> find_encoding(std::string_view name);
 inline bool is_float(Encoding encoding) { return encoding_info(encoding).kind == EncodingKind::kFloat; }

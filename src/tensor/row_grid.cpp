@@ -59,8 +59,8 @@ RowGrid::RowGrid(Encoding encoding, int64_t cols)
       affine_(true),
       last_((1 << layout_.bits) - 1),
       per_superblock_((layout_.superblock == 0 ? cols : layout_.superblock) / layout_.block),
-      span_(layout_.superblock == 0 ? layout_.block : layout_.superblock) {
-  PARE_CHECK(can_round_to(encoding) && cols % span_ == 0);
+      superblock_(layout_.superblock == 0 ? layout_.block : layout_.superblock) {
+  PARE_CHECK(can_round_to(encoding) && cols % superblock_ == 0);
   for (int32_t i = 0; i < last_; ++i) {
     middles_.push_back((layout_.levels[i] + layout_.levels[i + 1]) / 2.0);
     affine_ = affine_ && layout_.levels[i + 1] - layout_.levels[i] == 1;
@@ -262,23 +262,23 @@ void RowGrid::store_nearby(int64_t block, const double* w, const double* h, cons
   update(block);
 }
 
+RowGrid::Fit RowGrid::fit(const double* w, const double* h, int64_t first) const {
+  return has_minima_ ? fit_range(w + first, h + first) : fit_scale(w + first, h + first);
+}
+
 void RowGrid::begin(const double* w, const double* h) {
-  if (layout_.superblock != 0) return;
+  if (layout_.superblock == 0) choose_factors(w, h, 0);
+}
+
+void RowGrid::choose_factors(const double* w, const double* h, int64_t first) {
   for (int64_t b = 0; b < per_superblock_; ++b)
-    fits_[static_cast<size_t>(b)] = fit_scale(w + b * layout_.block, h + b * layout_.block);
-  set_factors(0, fits_.data(), per_superblock_);
+    fits_[static_cast<size_t>(b)] = fit(w, h, first + b * layout_.block);
+  set_factors(superblock_of(first / layout_.block), fits_.data(), per_superblock_);
 }
 
 void RowGrid::choose(const double* w, const double* h, int64_t first) {
-  const int64_t count = span_ / layout_.block;
-  const int64_t block = first / layout_.block;
-  const auto at = [&](const double* values, int64_t i) { return values + first + i * layout_.block; };
-  for (int64_t i = 0; i < count; ++i)
-    fits_[static_cast<size_t>(i)] =
-        has_minima_ ? fit_range(at(w, i), at(h, i)) : fit_scale(at(w, i), at(h, i));
-  if (layout_.superblock != 0 && !own_factors()) set_factors(superblock_of(block), fits_.data(), count);
-  for (int64_t i = 0; i < count; ++i)
-    store_nearby(block + i, at(w, i), at(h, i), fits_[static_cast<size_t>(i)]);
+  if (layout_.superblock != 0 && !own_factors() && first % superblock_ == 0) choose_factors(w, h, first);
+  store_nearby(first / layout_.block, w + first, h + first, fit(w, h, first));
 }
 
 double RowGrid::round(int64_t c, double value) {
@@ -304,7 +304,7 @@ void encode_to_grid(Encoding encoding, const float* source, int64_t cols, std::b
   const std::vector<double> h(w.size(), 1.0);
   grid.begin(w.data(), h.data());
   for (int64_t c = 0; c < cols; ++c) {
-    if (c % grid.span() == 0) grid.choose(w.data(), h.data(), c);
+    if (c % grid.block() == 0) grid.choose(w.data(), h.data(), c);
     grid.round(c, w[static_cast<size_t>(c)]);
   }
   put_row_codes(encoding, grid.codes(), destination);

@@ -18,13 +18,15 @@ class RowGrid {
   // `encoding`: one that can_round_to() allows; `cols`: whole superblocks of it.
   RowGrid(Encoding encoding, int64_t cols);
 
-  // Columns whose scales are chosen at once.
-  int64_t span() const { return span_; }
+  // Columns of a block, whose scale is chosen at once, and of a superblock, whose blocks share a factor.
+  int64_t block() const { return layout_.block; }
+  int64_t superblock() const { return superblock_; }
   // Begins a row: chooses what its blocks share, from the whole row w (cols) and importances h (cols), finite
   // and not negative.
   void begin(const double* w, const double* h);
-  // Chooses scales and minima of the columns from `first`, a multiple of span(), to `first` + span(), for
-  // values w (cols) and importances h (cols) of the whole row.
+  // Chooses scale and minimum of the block that begins at column `first`, for values w (cols) and importances
+  // h (cols) of the whole row; at the first block of a superblock, before that, what its blocks share. Blocks
+  // come in order, and values may change in between.
   void choose(const double* w, const double* h, int64_t first);
   // Rounds a value of column c: sets its code and returns what the code means.
   double round(int64_t c, double value);
@@ -57,9 +59,11 @@ class RowGrid {
   Sums sums_of(const double* w, const double* h, const double* levels) const;
   Fit fit_scale(const double* w, const double* h) const;
   Fit fit_range(const double* w, const double* h) const;
+  Fit fit(const double* w, const double* h, int64_t first) const;
   double error(const double* w, const double* h, const Fit& fit) const;
   void store(int64_t block, const Fit& fit);
   void store_nearby(int64_t block, const double* w, const double* h, const Fit& fit);
+  void choose_factors(const double* w, const double* h, int64_t first);
   void set_factors(int64_t superblock, const Fit* fits, int64_t count);
   void update(int64_t block);
 
@@ -68,12 +72,12 @@ class RowGrid {
   bool affine_;   // levels are neighbouring whole numbers
   int32_t last_;  // the largest code
   int64_t per_superblock_;
-  int64_t span_;
+  int64_t superblock_;           // columns, those of a block where a factor is for the whole row
   std::vector<double> middles_;  // (last_): between neighbouring levels
   RowCodes row_;
   std::vector<double> scales_;  // (blocks): as stored
   std::vector<double> minima_;  // (blocks)
-  std::vector<Fit> fits_;       // scratch of choose(), one a block
+  std::vector<Fit> fits_;       // scratch of choose_factors(), one a block
 };
 
 // Rounds a row, all values of equal importance, and writes it as the encoding has it.

@@ -202,6 +202,45 @@ TEST(Storage, Int4IsThatOfTheLinears) {
   }
 }
 
+// Blocks are for all linears of the layers, and for embedding and head.
+TEST(Storage, BlocksAreThoseOfEveryTableAndLinear) {
+  for (const Encoding encoding : {Encoding::kQ4N, Encoding::kQ3N, Encoding::kIQ4_NL, Encoding::kQ8_0}) {
+    SCOPED_TRACE(encoding_info(encoding).name);
+    TinyModelOptions options = wide_options();
+    options.tied = encoding == Encoding::kQ3N;
+    const Model model = make_tiny_model(options);
+    const TempDir packed;
+    save_hf(model, packed.path(), {.dtype = encoding, .format = StorageFormat::kPacked});
+    const SavedCheck check = verify_saved(model, packed.path());
+    EXPECT_GT(check.rounding, 1e-3);
+    EXPECT_LT(check.rounding, 0.2);
+    const Model read = load_model(packed.path());
+    EXPECT_EQ(linears_of(read, kDense, encoding), options.tied ? 15 : 16);
+    const Json storage = config_of(packed)["quantization_config"];
+    EXPECT_EQ(storage["version"], 2);
+    EXPECT_EQ(storage["tensors"]["model.embed_tokens.weight"], encoding_info(encoding).name);
+    const TempDir again;
+    save_hf(read, again.path(), {.format = StorageFormat::kPacked});
+    EXPECT_TRUE(weights_of(again) == weights_of(packed));
+    EXPECT_EQ(config_of(again), config_of(packed));
+    const TempDir f32;
+    save_hf(read, f32.path(), {.dtype = Encoding::kF32});
+    EXPECT_EQ(largest_difference(logits(read), logits(load_model(f32.path()))), 0.0);
+    const TempDir plain;
+    save_hf(read, plain.path());
+    EXPECT_EQ(linears_of(load_model(plain.path()), kDense, Encoding::kBF16), options.tied ? 15 : 16);
+  }
+}
+
+TEST(Storage, RowsThatDoNotDivideIntoBlocksStayFloats) {
+  const Model model = make_tiny_model();  // down has rows of 48 values
+  const TempDir packed;
+  save_hf(model, packed.path(), {.dtype = Encoding::kQ4N, .format = StorageFormat::kPacked});
+  const Model read = load_model(packed.path());
+  EXPECT_EQ(linears_of(read, kDense, Encoding::kQ4N), 13);
+  EXPECT_EQ(linears_of(read, kDense, Encoding::kF32), 2);
+}
+
 TEST(Storage, BitmaskAndBackIsTheSameFile) {
   const Model model = sparse_model(k2of4, Encoding::kBF16);
   const TempDir dense;
@@ -300,8 +339,7 @@ TEST(Storage, RefusesWhatCannotBe) {
       save({.dtype = WeightFormat(kDense, Encoding::kInt4, 32), .format = StorageFormat::kPacked}),
       ErrorCode::kInvalid, "mlp.down_proj.weight\" cannot be int4-g32: its rows of 48 values do not divide");
   EXPECT_PARE_ERROR(save({.pattern = k2of4}), ErrorCode::kUsage, "a pattern needs the format packed");
-  EXPECT_PARE_ERROR(save({.dtype = Encoding::kQ8_0, .format = StorageFormat::kPacked}), ErrorCode::kUsage,
-                    "q8_0");
+  EXPECT_PARE_ERROR(save({.dtype = Encoding::kQ8_0}), ErrorCode::kUsage, "q8_0 needs the format packed");
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 

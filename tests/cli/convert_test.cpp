@@ -246,8 +246,9 @@ TEST(Convert, RefusesWithoutATrace) {
   const TempDir folder;
   const std::string out = (folder / "out").string();
   expect_failure({"convert", kTinyModel, "-o", out, "--dtype", "q8_0"}, 2,
-                 "--dtype q8_0 needs a .gguf output");
-  expect_failure({"convert", kTinyModel, "-o", out, "--dtype", "q4_k"}, 2, "--dtype");
+                 "--dtype q8_0 needs --to packed or a .gguf output");
+  expect_failure({"convert", kTinyModel, "-o", out + ".gguf", "--dtype", "q4n"}, 2, "GGUF has no such type");
+  expect_failure({"convert", kTinyModel, "-o", out, "--dtype", "q4_k_m"}, 2, "--dtype");
   expect_failure({"convert", kTinyModel, "-o", out, "--shard-size", "0"}, 2, "--shard-size");
   expect_failure({"convert", kTinyModel, "-o", out, "--shard-size", "-1"}, 2, "--shard-size");
   const TinyModelCopy model;

@@ -203,7 +203,7 @@ TEST(Errors, AWordThatIsNoChoiceNamesTheChoices) {
   expect_failure({"generate", kTinyModel, "-p", "x", "--dtype", "fp16"}, 2,
                  "fp16 is not one of bf16, f32, int8");
   expect_failure({"convert", kTinyModel, "-o", "x", "--dtype", "q4_k_m"}, 2,
-                 "q4_k_m is not one of same, f32, f16, bf16, int8, q8_0, q4_0");
+                 "q4_k_m is not one of same, f32, f16, bf16, int8, q8_0, q6_k");
 }
 
 TEST(Errors, AnEmptyItemOfAListIsRefused) {

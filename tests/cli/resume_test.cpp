@@ -39,7 +39,10 @@ INSTANTIATE_TEST_SUITE_P(
         Arguments{"sparsify", "--method", "sparsegpt", "--match", "model", "--shuffle", "both", "--calib",
                   kCalibration},
         Arguments{"sparsify", "--calib", kCalibration},
-        Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--calib", kCalibration}));
+        Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--calib", kCalibration},
+        Arguments{"quantize", "--calib", kCalibration},
+        Arguments{"compress", "--recipe", "slice:0.1:streams=hidden:round_interval=32,quantize:iq4_nl",
+                  "--calib", kCalibration}));
 
 // Kills the run at random moments, a little later every time so that the test ends, and continues it.
 TEST_P(Interrupted, EndsWithTheSameBytes) {

@@ -75,8 +75,9 @@ INSTANTIATE_TEST_SUITE_P(Types, WrittenEncodings, ::testing::Values("q8_0", "q4_
 TEST(WrittenEncodings, OthersAreRefused) {
   const GgufFile file = golden();
   const test::TempDir folder;
-  GgufWriter writer(folder / "x.gguf", {{"w", Encoding::kQ5_0, {12, 96}}}, {});
-  EXPECT_PARE_ERROR(writer.write("w", as_weight(file.tensors.at("source"))), ErrorCode::kUnsupported, "q5_0");
+  GgufWriter writer(folder / "x.gguf", {{"w", Encoding::kMXFP4, {12, 96}}}, {});
+  EXPECT_PARE_ERROR(writer.write("w", as_weight(file.tensors.at("source"))), ErrorCode::kUnsupported,
+                    "mxfp4");
 }
 
 }  // namespace

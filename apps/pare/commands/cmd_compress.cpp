@@ -17,7 +17,7 @@ void add_pass(CLI::App& app, Comm& comm, const PassKind& kind) {
   CLI::App* command = app.add_subcommand(kind.name, kind.help);
   add_compression_paths(*command, *request);
   add_pass_options(*command, kind, *values);
-  add_compression_options(*command, *request);
+  add_compression_options(*command, *request, !kind.chooses_storage);
   command->callback([request, values, &kind, &comm] {
     Passes passes;
     passes.push_back(kind.make(*values));

@@ -46,7 +46,19 @@ constexpr TypeName kTypes[] = {{"same", std::nullopt},
                                {"bf16", Encoding::kBF16},
                                {"int8", Encoding::kInt8},
                                {"q8_0", Encoding::kQ8_0},
+                               {"q6_k", Encoding::kQ6_K},
+                               {"q5_k", Encoding::kQ5_K},
+                               {"q5_1", Encoding::kQ5_1},
+                               {"q5_0", Encoding::kQ5_0},
+                               {"q4_k", Encoding::kQ4_K},
+                               {"q4_1", Encoding::kQ4_1},
                                {"q4_0", Encoding::kQ4_0},
+                               {"iq4_nl", Encoding::kIQ4_NL},
+                               {"iq4_xs", Encoding::kIQ4_XS},
+                               {"q3_k", Encoding::kQ3_K},
+                               {"q2_k", Encoding::kQ2_K},
+                               {"q4n", Encoding::kQ4N},
+                               {"q3n", Encoding::kQ3N},
                                {"int4-g32", WeightFormat(kDense, Encoding::kInt4, 32)},
                                {"int4-g64", WeightFormat(kDense, Encoding::kInt4, 64)},
                                {"int4-g128", WeightFormat(kDense, Encoding::kInt4, 128)},
@@ -114,15 +126,15 @@ void convert_to_folder(const Options& options, std::optional<Pattern> pattern, c
 void run(const Options& options) {
   const bool gguf = fs::path(options.out).extension() == ".gguf";
   const auto values = options.values();
-  if (!gguf && values && is_block_encoding(values->encoding))
-    fail(ErrorCode::kUsage,
-         "--dtype {} needs a .gguf output: a Hugging Face folder is f32, f16, bf16, int8 or int4",
-         options.dtype);
   const StorageFormat format = options.format();
   if (gguf && format != StorageFormat::kPlain)
     fail(ErrorCode::kUsage, "--to {} needs a Hugging Face folder: a .gguf file is dense", options.to);
-  if (values && is_code(values->encoding) && format != StorageFormat::kPacked)
-    fail(ErrorCode::kUsage, "--dtype {} needs --to packed", options.dtype);
+  const bool floats = !values || is_float(values->encoding);
+  if (gguf && values && !has_gguf_type(values->encoding))
+    fail(ErrorCode::kUsage, "--dtype {} needs --to packed: GGUF has no such type", options.dtype);
+  if (!gguf && !floats && format != StorageFormat::kPacked)
+    fail(ErrorCode::kUsage, "--dtype {} needs --to packed{}", options.dtype,
+         has_gguf_type(values->encoding) ? " or a .gguf output" : "");
   if (!options.pattern.empty() && format != StorageFormat::kPacked)
     fail(ErrorCode::kUsage, "--pattern needs --to packed");
   std::optional<Pattern> pattern;
@@ -151,13 +163,16 @@ void add_convert(CLI::App& app) {
   command->add_option("--pattern", options->pattern,
                       "N:M that --to packed stores linears in (default: the smallest that loses nothing)");
   command
-      ->add_option(
-          "--dtype", options->dtype,
-          "Type of the matrices: f32, f16, bf16; for --to packed, of the linears in the layers, int8 (one "
-          "scale a row) or int4-g32, int4-g64, int4-g128 (one scale for so many columns; with -z also a zero "
-          "point); for a .gguf q8_0 or q4_0, while q4_k_m and the like are what llama-quantize makes "
-          "of "
-          "a bf16 .gguf (default: same; where that cannot be, bf16). Norms and biases keep full precision")
+      ->add_option("--dtype", options->dtype,
+                   "Type of the matrices, each value rounded to the nearest (`pare quantize` loses less): "
+                   "f32, f16, bf16; "
+                   "for a .gguf or --to packed q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, "
+                   "iq4_xs, q3_k or "
+                   "q2_k; for --to packed also q4n or q3n, and, of the linears in the layers, int8 (one "
+                   "scale a row) or "
+                   "int4-g32, int4-g64, int4-g128 (one scale for so many columns; with -z also a zero point) "
+                   "(default: "
+                   "same; where that cannot be, bf16). Norms and biases keep full precision")
       ->check(one_of(names));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,

@@ -7,7 +7,7 @@
 namespace pare {
 
 std::string linear_name(int64_t block, Role role) {
-  return fmt::format("layers.{}.{}", block, role_name(role));
+  return block < 0 ? std::string(role_name(role)) : fmt::format("layers.{}.{}", block, role_name(role));
 }
 
 std::vector<InputGroup> input_groups(const Stage& stage) {

@@ -11,7 +11,7 @@
 
 namespace pare {
 
-// Returns the name of a linear: "layers.3.down".
+// Returns the name of a linear: "layers.3.down"; "embedding" or "head" of one that belongs to no block (-1).
 std::string linear_name(int64_t block, Role role);
 
 // Linears that read the same signal.

@@ -1,6 +1,7 @@
 #include "compress/calibrate/linear_calibration.h"
 
 #include <algorithm>
+#include <cmath>
 #include <optional>
 
 #include "compress/calibrate/wanted_output.h"
@@ -31,6 +32,26 @@ void add_to_diagonal(Matrix<double>& m, double value) {
 }
 
 }  // namespace
+
+const std::map<std::string, MatchOutput> kMatchWords = {{"layer", MatchOutput::kLayer},
+                                                        {"model", MatchOutput::kModel}};
+
+void validate(const LinearCalibrationOptions& o) {
+  if (!(o.damping > 0.0) || !std::isfinite(o.damping))
+    fail(ErrorCode::kUsage, "`damping` is {}, expected more than 0", o.damping);
+  if (!(o.match_damping > 0.0) || !std::isfinite(o.match_damping))
+    fail(ErrorCode::kUsage, "`match_damping` is {}, expected more than 0", o.match_damping);
+  if (o.match == MatchOutput::kModel && !o.sequential)
+    fail(ErrorCode::kUsage,
+         "`match model` needs `sequential yes`: there are no earlier errors to make up for");
+}
+
+double add_damping(Matrix<double>& gram, double relative) {
+  const double mean = mean_diagonal(std::as_const(gram).view());
+  const double damping = mean > 0.0 ? relative * mean : 1.0;
+  add_to_diagonal(gram, damping);
+  return damping;
+}
 
 LinearCalibration::LinearCalibration(std::unique_ptr<LinearSolver> solver,
                                      const LinearCalibrationOptions& options, const Model& model,
@@ -101,8 +122,7 @@ std::vector<int64_t> LinearCalibration::reorder(Stage& stage, CalibratedInput& i
 
 void LinearCalibration::solve(Stage& stage, CalibratedInput& input, Report& report) {
   const double mean = mean_diagonal(std::as_const(input.gram).view());
-  const double damping = mean > 0.0 ? options_.damping * mean : 1.0;
-  add_to_diagonal(input.gram, damping);
+  const double damping = add_damping(input.gram, options_.damping);
   InputGram gram(std::move(input.gram));
   std::optional<MatchingWeights> matching;
   if (!input.cross.empty()) {

@@ -2,6 +2,7 @@
 // solver find its new weights.
 #pragma once
 
+#include <map>
 #include <memory>
 #include <string>
 
@@ -27,6 +28,15 @@ struct LinearCalibrationOptions {
   // calibration tokens more closely than is good for other text.
   double match_damping = 0.3;
 };
+
+// Words that options and reports use for these values.
+extern const std::map<std::string, MatchOutput> kMatchWords;
+
+// Throws kUsage naming the option that is out of range or does not go with another.
+void validate(const LinearCalibrationOptions& options);
+
+// Adds to the diagonal of a Gram matrix `relative` times its mean, 1 where that is 0. Returns what was added.
+double add_damping(Matrix<double>& gram, double relative);
 
 // A stage is run once for every linear that writes the stream, the readers of the stream need only its norm.
 // After the last of these runs the walk is behind the stage: its output is corrected by the change of the

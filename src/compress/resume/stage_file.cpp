@@ -1,8 +1,12 @@
 #include "compress/resume/stage_file.h"
 
+#include <algorithm>
+#include <set>
 #include <utility>
 
+#include "base/json.h"
 #include "io/safetensors.h"
+#include "io/stored_weight.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -20,23 +24,38 @@ Weight vector_weight(const std::vector<float>& values) {
   return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
 }
 
-using NamedWeights = std::vector<std::pair<TensorPlan, Weight>>;
+// What a file is made of: tensors, and the formats of matrices that take several.
+struct Contents {
+  std::vector<std::pair<TensorPlan, Weight>> tensors;
+  SafetensorsMetadata formats;
+};
 
-void write(const std::filesystem::path& path, const NamedWeights& tensors) {
+void write(const std::filesystem::path& path, const Contents& contents) {
   std::vector<TensorPlan> plan;
-  for (const auto& tensor : tensors) plan.push_back(tensor.first);
-  SafetensorsWriter writer(path, plan);
-  for (const auto& [tensor, weight] : tensors) writer.write(tensor.name, weight);
+  for (const auto& tensor : contents.tensors) plan.push_back(tensor.first);
+  SafetensorsWriter writer(path, plan, contents.formats);
+  for (const auto& [tensor, weight] : contents.tensors) writer.write(tensor.name, weight);
   writer.commit();
 }
 
-void add(NamedWeights& tensors, const std::string& name, const Weight& weight, Encoding dtype) {
-  if (!weight.empty()) tensors.push_back({{name, dtype, {weight.rows, weight.cols}}, weight});
+// Adds a matrix: floats in `dtype`, codes and blocks as they are.
+void add(Contents& contents, const std::string& name, const Weight& weight, Encoding dtype) {
+  if (weight.empty()) return;
+  if (is_float(weight.format.encoding)) {
+    contents.tensors.push_back({{name, dtype, {weight.rows, weight.cols}}, weight});
+    return;
+  }
+  for (const PartPlan& part :
+       plan_parts(StorageFormat::kPacked, name, weight.rows, weight.cols, weight.format))
+    contents.tensors.emplace_back(part.tensor, part_of(weight, part.kind));
+  const Json format = {{"format", format_name(weight.format)}, {"rows", weight.rows}, {"cols", weight.cols}};
+  contents.formats.emplace_back(name, format.dump());
 }
 
-void add(NamedWeights& tensors, const std::string& name, const std::vector<float>& values) {
+void add(Contents& contents, const std::string& name, const std::vector<float>& values) {
   if (values.empty()) return;
-  tensors.push_back({{name, Encoding::kF32, {static_cast<int64_t>(values.size())}}, vector_weight(values)});
+  contents.tensors.push_back(
+      {{name, Encoding::kF32, {static_cast<int64_t>(values.size())}}, vector_weight(values)});
 }
 
 // The tensors of one file.
@@ -48,9 +67,26 @@ struct Source {
     const auto it = file.tensors.find(name);
     return it == file.tensors.end() ? nullptr : &it->second;
   }
+  // Returns the format of a matrix of several tensors; null for one of a single tensor.
+  const std::string* find_format(const std::string& name) const {
+    const auto it = std::find_if(file.metadata.begin(), file.metadata.end(),
+                                 [&](const auto& entry) { return entry.first == name; });
+    return it == file.metadata.end() ? nullptr : &it->second;
+  }
+  bool has_matrix(const std::string& name) const {
+    return find(name) != nullptr || find_format(name) != nullptr;
+  }
   Weight matrix(const std::string& name) const {
-    const TensorInfo& tensor = find_tensor(file.tensors, file.skipped, name, path.string());
-    if (tensor.shape.size() != 2) fail(ErrorCode::kFormat, "{}: \"{}\" is no matrix", path.string(), name);
+    const std::string what = path.string();
+    if (const std::string* text = find_format(name)) {
+      const Json format = parse_json(*text, what);
+      std::set<std::string> used;
+      return packed_matrix({what, file.tensors, file.skipped}, name, json_get<int64_t>(format, "rows", what),
+                           json_get<int64_t>(format, "cols", what),
+                           parse_format(json_get<std::string>(format, "format", what)), used);
+    }
+    const TensorInfo& tensor = find_tensor(file.tensors, file.skipped, name, what);
+    if (tensor.shape.size() != 2) fail(ErrorCode::kFormat, "{}: \"{}\" is no matrix", what, name);
     return as_weight(tensor, tensor.shape[0], tensor.shape[1]);
   }
   std::vector<float> vector(const std::string& name) const {
@@ -64,15 +100,15 @@ struct Source {
 }  // namespace
 
 void write_stage(const std::filesystem::path& path, const Stage& stage, Encoding dtype) {
-  NamedWeights tensors;
-  add(tensors, kNorm, stage.norm.weight);
-  add(tensors, kNormBias, stage.norm.bias);
+  Contents contents;
+  add(contents, kNorm, stage.norm.weight);
+  add(contents, kNormBias, stage.norm.bias);
   for_each_linear(stage, [&](Role role, const Linear& linear) {
-    add(tensors, std::string(role_name(role)), linear.weight, dtype);
-    add(tensors, bias_name(role), linear.bias);
+    add(contents, std::string(role_name(role)), linear.weight, dtype);
+    add(contents, bias_name(role), linear.bias);
   });
-  add(tensors, kSkip, stage.skip, dtype);
-  write(path, tensors);
+  add(contents, kSkip, stage.skip, dtype);
+  write(path, contents);
 }
 
 Stage read_stage(const std::filesystem::path& path, const Stage& like) {
@@ -86,14 +122,14 @@ Stage read_stage(const std::filesystem::path& path, const Stage& like) {
   });
   for (Branch& branch : stage.branches)
     if (auto* a = std::get_if<Attention>(&branch)) a->value_head_dim = a->v.weight.rows / a->kv_heads;
-  stage.skip = source.find(kSkip) == nullptr ? Weight{} : source.matrix(kSkip);
+  stage.skip = source.has_matrix(kSkip) ? source.matrix(kSkip) : Weight{};
   return stage;
 }
 
 void write_weight(const std::filesystem::path& path, const Weight& weight, Encoding dtype) {
-  NamedWeights tensors;
-  add(tensors, kMatrix, weight, dtype);
-  write(path, tensors);
+  Contents contents;
+  add(contents, kMatrix, weight, dtype);
+  write(path, contents);
 }
 
 Weight read_weight(const std::filesystem::path& path) { return Source{path}.matrix(kMatrix); }

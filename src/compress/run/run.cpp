@@ -37,9 +37,10 @@ struct Job {
   Comm& comm;
   Model model;
   CalibrationPlan plan;
-  // Type of matrices that are worked with, kept on the way and written; int8 is made at the very end.
+  // Type of matrices of floats that are worked with and kept on the way.
   Encoding dtype;
-  Encoding written;
+  // Storage of the result. int8 is made at the very end; codes of a pass are written as they are.
+  SaveOptions written;
 };
 
 // Refuses, before anything is written, what cannot be done with this model.
@@ -52,13 +53,15 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   require_order(model, passes);
   if (comm.is_first()) {
     warn_of_lost_patterns(model, passes);
-    warn_of_lost_storage(options, model);
+    if (!makes_codes(passes)) warn_of_lost_storage(options, model);
   }
   const Encoding own = model.embedding.format.encoding;
   const bool int8 = options.dtype == Encoding::kInt8;
   const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
   CalibrationPlan plan = plan_of(options, model.config, comm.size());
-  return {options, passes, comm, std::move(model), plan, dtype, int8 ? Encoding::kInt8 : dtype};
+  SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
+  if (makes_codes(passes)) written = {.dtype = {}, .format = StorageFormat::kPacked};
+  return {options, passes, comm, std::move(model), plan, dtype, written};
 }
 
 // Returns the path of the result, without a separator at its end.
@@ -99,8 +102,8 @@ Json run_parts(const Job& job, const std::vector<CalibrationSet>& sets) {
   Json own = {{"nsamples", options.nsamples},
               {"seqlen", job.plan.seqlen},
               {"seed", options.seed},
-              {"dtype", encoding_info(job.written).name},
-              {"format", storage_format_name(options.format)}};
+              {"dtype", job.written.dtype ? format_name(*job.written.dtype) : encoding_info(job.dtype).name},
+              {"format", storage_format_name(job.written.format)}};
   own.update(options_of(job.passes));
   Json parts = {{"pare", version()},
                 {"instruction set", default_backend().detail()},
@@ -163,8 +166,7 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
   const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress);
   result.report.recipe["seed"] = options.seed;
   if (job.comm.is_first())
-    write_compressed(compressed, options.model, output, {.dtype = job.written, .format = options.format}, set,
-                     result.report);
+    write_compressed(compressed, options.model, output, job.written, set, result.report);
   result.manifest = result.report.to_json();
   return result;
 }

@@ -15,6 +15,12 @@ namespace pare {
 
 void require_storable(const CompressionOptions& options, const Passes& passes, const Model& model) {
   const bool int8 = options.dtype == Encoding::kInt8;
+  if (makes_codes(passes)) {
+    if (int8 || options.format != StorageFormat::kPlain)
+      fail(ErrorCode::kUsage,
+           "a pass makes codes, which are stored packed: `format` and `dtype int8` say otherwise");
+    return;
+  }
   if (int8 && options.format != StorageFormat::kPacked)
     fail(ErrorCode::kUsage, "`dtype int8` needs `format packed`");
   if (options.format == StorageFormat::kPlain) return;

@@ -16,6 +16,11 @@ class SlicePass final : public Pass {
   bool loses_pattern(const Model&, int64_t, Role role, Pattern) const override {
     return mixes_columns(options_, role);
   }
+  int64_t width_step() const override {
+    // Value streams get any width.
+    const bool any = !options_.residual && options_.value && !options_.uniform;
+    return any ? 1 : options_.round_interval;
+  }
   std::string how_to_keep_patterns() const override {
     return "`streams hidden` keeps it, or slice the dense model and make that sparse";
   }

@@ -5,8 +5,8 @@
 #include <set>
 
 #include "compress/calibrate/input_group.h"
+#include "compress/calibrate/selection.h"
 #include "compress/pass_options.h"
-#include "compress/sparsify/selection.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
 
@@ -22,8 +22,6 @@ const std::map<std::string, NormScale> kNormWords = {
     {"sum", NormScale::kSum}, {"rms", NormScale::kRms}, {"relative", NormScale::kRelative}};
 const std::map<std::string, WeightUpdate> kUpdateWords = {
     {"none", WeightUpdate::kNone}, {"obs", WeightUpdate::kObs}, {"refit", WeightUpdate::kRefit}};
-const std::map<std::string, MatchOutput> kMatchWords = {{"layer", MatchOutput::kLayer},
-                                                        {"model", MatchOutput::kModel}};
 
 namespace {
 
@@ -68,13 +66,7 @@ void validate(const SparsifyOptions& o) {
   if (o.prune.score.bins < 1) fail(ErrorCode::kUsage, "`bins` is {}, expected 1 or more", o.prune.score.bins);
   if (!(o.prune.score.alpha >= 0.0) || !std::isfinite(o.prune.score.alpha))
     fail(ErrorCode::kUsage, "`alpha` is {}, expected 0 or more", o.prune.score.alpha);
-  if (!(o.damping > 0.0) || !std::isfinite(o.damping))
-    fail(ErrorCode::kUsage, "`damping` is {}, expected more than 0", o.damping);
-  if (!(o.match_damping > 0.0) || !std::isfinite(o.match_damping))
-    fail(ErrorCode::kUsage, "`match_damping` is {}, expected more than 0", o.match_damping);
-  if (o.match == MatchOutput::kModel && !o.sequential)
-    fail(ErrorCode::kUsage,
-         "`match model` needs `sequential yes`: there are no earlier errors to make up for");
+  validate(static_cast<const LinearCalibrationOptions&>(o));
   if (o.shuffle.block < 2)
     fail(ErrorCode::kUsage, "`shuffle_block` is {}, expected 2 or more", o.shuffle.block);
   if (o.target_bytes && !(*o.target_bytes > 0.0 && *o.target_bytes <= 1.0))

@@ -19,7 +19,6 @@ namespace pare {
 extern const std::map<std::string, SparseMethod> kMethodWords;
 extern const std::map<std::string, NormScale> kNormWords;
 extern const std::map<std::string, WeightUpdate> kUpdateWords;
-extern const std::map<std::string, MatchOutput> kMatchWords;
 
 struct SparsifyOptions : LinearCalibrationOptions {
   PruneOptions prune;

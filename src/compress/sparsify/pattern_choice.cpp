@@ -4,7 +4,7 @@
 
 #include "compress/budget.h"
 #include "compress/calibrate/linear_calibration.h"
-#include "compress/sparsify/selection.h"
+#include "compress/calibrate/selection.h"
 #include "compress/sparsify/sparse_solver.h"
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/stage_loop.h"

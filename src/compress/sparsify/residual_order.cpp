@@ -5,9 +5,9 @@
 #include <optional>
 
 #include "compress/calibrate/input_sums.h"
+#include "compress/calibrate/selection.h"
 #include "compress/exactness.h"
 #include "compress/sparsify/permute.h"
-#include "compress/sparsify/selection.h"
 #include "compress/walk/calibration_walk.h"
 #include "model/visit.h"
 

@@ -5,8 +5,8 @@
 #include <vector>
 
 #include "compress/calibrate/linear_solver.h"
+#include "compress/calibrate/selection.h"
 #include "compress/sparsify/options.h"
-#include "compress/sparsify/selection.h"
 
 namespace pare {
 

@@ -1,4 +1,4 @@
-#include "compress/sparsify/selection.h"
+#include "compress/calibrate/selection.h"
 
 #include <algorithm>
 

@@ -1,0 +1,52 @@
+// Options of rounding weights to few bits.
+#pragma once
+
+#include <cstdint>
+#include <map>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "base/json.h"
+#include "compress/calibrate/linear_calibration.h"
+#include "model/model.h"
+
+namespace pare {
+
+// Ways to choose codes.
+enum class RoundingMethod {
+  kNearest,   // the nearest codes, with scales of least squared error
+  kWeighted,  // the nearest codes, with scales whose errors are weighted by the inputs' energy
+  // The codes of least output error: error feedback (GPTQ, arXiv 2210.17323), then descent of codes and
+  // scales.
+  kFeedback,
+};
+extern const std::map<std::string, RoundingMethod> kRoundingWords;
+
+struct QuantizeOptions : LinearCalibrationOptions {
+  Encoding format = Encoding::kQ4N;   // a block encoding that values can be rounded to
+  std::optional<Encoding> embedding;  // encoding of embedding and head; not set: `format`
+  bool keep_embedding = false;        // embedding and head stay as they are
+  RoundingMethod method = RoundingMethod::kFeedback;
+  int64_t sweeps = 2;  // kFeedback: rounds of descent behind the feedback
+  // As those of Selection: linears to round. Embedding and head are none of them.
+  std::vector<std::string> targets;
+  std::vector<std::string> ignore;
+
+  // Returns the encoding of embedding and head; nothing where they stay.
+  std::optional<Encoding> table_format() const {
+    return keep_embedding ? std::nullopt : std::optional(embedding.value_or(format));
+  }
+};
+
+// Encodings that weights are rounded to, by name.
+std::map<std::string, Encoding> rounded_encodings();
+
+// Throws kUsage naming the option that is out of range or does not go with another.
+void validate(const QuantizeOptions& options);
+// Throws kInvalid naming a matrix whose rows do not divide into blocks, or that nothing is selected.
+void require_applicable(const Model& model, const QuantizeOptions& options);
+// Returns the options that decide the result, by their names.
+Json to_json(const QuantizeOptions& options);
+
+}  // namespace pare

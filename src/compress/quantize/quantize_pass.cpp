@@ -1,0 +1,155 @@
+#include "compress/quantize/quantize_pass.h"
+
+#include "compress/calibrate/calibration_cost.h"
+#include "compress/calibrate/linear_solver.h"
+#include "compress/calibrate/selection.h"
+#include "compress/quantize/quantize.h"
+
+namespace pare {
+namespace {
+
+class QuantizePass final : public Pass {
+ public:
+  explicit QuantizePass(QuantizeOptions options) : options_(std::move(options)) { validate(options_); }
+
+  std::string name() const override { return "quantize"; }
+  void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
+  bool makes_codes() const override { return true; }
+  int64_t needs_width_step() const override { return encoding_info(options_.format).block_values; }
+  bool loses_pattern(const Model& model, int64_t block, Role role, Pattern) const override {
+    return Selection(options_.targets, options_.ignore).selects(model.config, block, role);
+  }
+  Json options() const override { return to_json(options_); }
+  Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
+    // Solving takes the Gram matrix and its factor in f64, where the model is matched another factor and the
+    // wanted outputs, the matrix in f32; and of the rows that are solved at once five copies and their codes.
+    const int64_t width = calibration_widths(model).widest;
+    const int64_t matrices = options_.match == MatchOutput::kModel ? 4 : 2;
+    return calibration_needs(model, options_, plan, dtype,
+                             width * width * (8 * matrices + 4) + 6 * kRowsAtOnce * width * 8);
+  }
+  double seconds(const Model& model, const CalibrationPlan& plan) const override {
+    QuantizeOptions linears = options_;
+    linears.keep_embedding = true;
+    linears.embedding.reset();
+    const LayerSeconds layer = seconds_of_layer(
+        model, plan, [&](Model& first, const CalibrationSet& set, WorkArea& area, Report& report) {
+          return quantize(first, set, linears, area, report);
+        });
+    double total = layer.of_model(model, plan);
+    if (!options_.table_format()) return total;
+    // Reading the head's input takes a walk without solving, rounding the tables as long as their values take
+    // in the layers.
+    const double values = static_cast<double>(model.embedding.values() + model.head.values());
+    const double of_layers = static_cast<double>(model_size(model).dense_parameters) - values;
+    return total + layer.sequence * static_cast<double>(model.blocks.size() * plan.own_samples()) / 3.0 +
+           layer.fixed * static_cast<double>(model.blocks.size()) * values / of_layers;
+  }
+  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
+                                       Report& report, const PassProgress& progress) const override {
+    return quantize(model, set, options_, area, report, progress);
+  }
+  // Embedding and head are rounded for the model that the passes before have made.
+  bool can_join() const override { return false; }
+
+ private:
+  QuantizeOptions options_;
+};
+
+const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
+
+std::vector<PassOption> quantize_options() {
+  using enum OptionKind;
+  const std::vector<std::string> encodings = names_of(rounded_encodings());
+  return {
+      {.name = "format",
+       .kind = kWord,
+       .help = "Format of the weights: q4n and q3n are pare's own (4.2 and 3.2 bits), all others are GGUF's "
+               "(default q4n)",
+       .choices = encodings},
+      {.name = "embedding",
+       .kind = kWord,
+       .help = "Another format for embedding and head",
+       .choices = encodings},
+      {.name = "keep_embedding", .kind = kFlag, .help = "Embedding and head stay as they are"},
+      {.name = "method",
+       .kind = kWord,
+       .help = "How codes are chosen: nearest, weighted (scales by the energy of the inputs) or feedback "
+               "(default: columns make up for the errors of those before, then codes and scales descend)",
+       .choices = names_of(kRoundingWords)},
+      {.name = "sweeps",
+       .kind = kCount,
+       .help = "`method feedback`: rounds of descent over codes and scales (default 2)"},
+      {.name = "sequential",
+       .kind = kWord,
+       .help =
+           "yes: each linear is calibrated behind all that are already rounded; no: in the model as it was",
+       .choices = names_of(kYesNo)},
+      {.name = "match",
+       .kind = kWord,
+       .help = "What outputs are compared with: layer (the linear as it was, on the same input) or model "
+               "(default: o and down bring the residual stream back to where the model had it)",
+       .choices = names_of(kMatchWords)},
+      {.name = "damping", .kind = kNumber, .help = "Of the Gram matrices, relative (default 0.01)"},
+      {.name = "match_damping",
+       .kind = kNumber,
+       .help = "`match model`: how strongly weights hold on to what they were, relative (default 0.3)"},
+      {.name = "targets",
+       .kind = kTexts,
+       .help = "Regular expression of linears to round, by role (down), name (layers.3.down) or tensor name; "
+               "may be given several times (default: all linears of the blocks)"},
+      {.name = "ignore",
+       .kind = kTexts,
+       .help = "Regular expression of linears that stay as they are; may be given several times"},
+  };
+}
+
+std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
+  const std::map<std::string, Encoding> encodings = rounded_encodings();
+  QuantizeOptions options;
+  options.match = MatchOutput::kModel;
+  take_option(values, "format", encodings, options.format);
+  if (values.contains("embedding"))
+    options.embedding = encodings.at(values.at("embedding").get<std::string>());
+  take_option(values, "keep_embedding", options.keep_embedding);
+  take_option(values, "method", kRoundingWords, options.method);
+  take_option(values, "sweeps", options.sweeps);
+  take_option(values, "sequential", kYesNo, options.sequential);
+  if (!options.sequential) options.match = MatchOutput::kLayer;
+  take_option(values, "match", kMatchWords, options.match);
+  take_option(values, "damping", options.damping);
+  take_option(values, "match_damping", options.match_damping);
+  take_option(values, "targets", options.targets);
+  take_option(values, "ignore", options.ignore);
+  return quantize_pass(options);
+}
+
+std::string mean_error(const std::vector<Json>& entries) {
+  double error = 0.0;
+  for (const Json& entry : entries) error += entry.at("relative_error").get<double>();
+  return fmt::format("{} matrices rounded, mean relative output error {:.4f}", entries.size(),
+                     error / static_cast<double>(entries.size()));
+}
+
+}  // namespace
+
+std::unique_ptr<Pass> quantize_pass(QuantizeOptions options) {
+  return std::make_unique<QuantizePass>(std::move(options));
+}
+
+PassKind quantize_kind() {
+  return {.name = "quantize",
+          .help = "Round a model's weights to few bits, as calibration text shows what matters",
+          .options = quantize_options(),
+          .make = make_quantize,
+          .short_form =
+              [](const std::string& text) {
+                return OptionValues{{"format", text}};
+              },
+          .short_words = names_of(rounded_encodings()),
+          .chooses_storage = true,
+          .entries = "quantization",
+          .summary = mean_error};
+}
+
+}  // namespace pare

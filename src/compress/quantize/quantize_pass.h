@@ -1,0 +1,14 @@
+// Rounding to few bits as a pass.
+#pragma once
+
+#include <memory>
+
+#include "compress/passes.h"
+#include "compress/quantize/options.h"
+
+namespace pare {
+
+std::unique_ptr<Pass> quantize_pass(QuantizeOptions options);
+PassKind quantize_kind();
+
+}  // namespace pare

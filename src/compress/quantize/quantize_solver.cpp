@@ -1,0 +1,38 @@
+#include "compress/quantize/quantize_solver.h"
+
+#include "base/aligned_buffer.h"
+#include "compress/quantize/round_rows.h"
+
+namespace pare {
+
+Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, Encoding encoding,
+               Report& report) {
+  const Weight& weight = linear.weight();
+  Json entry = {{"name", linear.name()}, {"format", encoding_info(encoding).name}, {"relative_error", 0.0}};
+  if (weight.format == WeightFormat(encoding)) {
+    report.add("quantization", std::move(entry));
+    return weight;
+  }
+  const int64_t stride = row_bytes(encoding, weight.cols);
+  const auto buffer = std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(weight.rows * stride));
+  OutputError error = linear.output_error();
+  linear.for_each_rows([&](const LinearRows& rows) {
+    error.add(rows.target, round_rows(rows.target, linear.gram(), options, encoding,
+                                      buffer->data() + rows.first * stride));
+  });
+  entry["relative_error"] = error.relative();
+  report.add("quantization", std::move(entry));
+  Weight result;
+  result.format = encoding;
+  result.rows = weight.rows;
+  result.cols = weight.cols;
+  result.data = buffer->data();
+  result.owner = buffer;
+  return result;
+}
+
+Weight QuantizeSolver::solve(const CalibratedLinear& linear, Report& report) {
+  return rounded(linear, options_, options_.format, report);
+}
+
+}  // namespace pare

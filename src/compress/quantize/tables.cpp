@@ -1,0 +1,90 @@
+#include "compress/quantize/tables.h"
+
+#include "compress/calibrate/input_sums.h"
+#include "compress/quantize/quantize_solver.h"
+#include "compress/solve/gram.h"
+#include "compress/walk/calibration_walk.h"
+#include "compress/walk/stage_at.h"
+#include "compress/walk/stage_loop.h"
+
+namespace pare {
+namespace {
+
+constexpr const char* kStep = "tables";
+constexpr const char* kEmbedding = "embedding";
+constexpr const char* kHead = "head";
+
+// Returns the Gram matrix of the head's input, on every rank.
+Matrix<double> head_gram(const Model& model, const CalibrationSet& set, WorkArea& area,
+                         const PassProgress& progress) {
+  CalibrationWalk walk(set, model.config, area, "head-walk");
+  StageLoop loop(area, "head-stages", {{"walk", walk}});
+  if (loop.is_new()) {
+    walk.start(model);
+    loop.begin();
+  }
+  const size_t per_block = model.blocks.front().stages.size();
+  const size_t count = model.blocks.size() * per_block;
+  for (size_t s = 0; s < count; ++s) {
+    if (loop.finished(s) != nullptr) continue;
+    if (progress) progress("reading the head's input", static_cast<int64_t>(s), static_cast<int64_t>(count));
+    const Stage& stage = stage_at(model, s);
+    walk.run(stage, fmt::format("layer {}", s / per_block));
+    release_pages(stage);
+    loop.record(s);
+  }
+  const Backend& on = default_backend();
+  PackedHead head;  // without its last matrix
+  head.backend = &on;
+  head.norm = on.pack_norm(model.final_norm);
+  if (!model.head_transform.empty())
+    head.transform = on.pack_linear(std::span(&model.head_transform, 1), {}, calibration_compute());
+  InputSum sum(Signal::kNormed, model.head_weight().cols, walk.split());
+  for (int64_t i = 0; i < walk.sequences(); ++i) sum.add(head_input(head, on.borrow(walk.stream(i))));
+  return std::move(sum).gram();
+}
+
+Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const QuantizeOptions& options,
+                     Report& report) {
+  const double damping = add_damping(gram, options.damping);
+  InputGram input(std::move(gram));
+  const CalibratedLinear linear({0, -1}, role, table, input, damping, nullptr);
+  Weight result = rounded(linear, options, *options.table_format(), report);
+  release_pages(table);
+  return result;
+}
+
+Matrix<double> identity(int64_t n) {
+  Matrix<double> m = Matrix<double>::zeros(n, n);
+  for (int64_t i = 0; i < n; ++i) m(i, i) = 1.0;
+  return m;
+}
+
+}  // namespace
+
+void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions& options, WorkArea& area,
+                  Report& report, const PassProgress& progress) {
+  const bool tied = model.head.empty();
+  StageLoop loop(area, kStep, {}, &report);
+  if (loop.is_new()) loop.begin();
+  if (loop.finished(0) != nullptr) {
+    model.embedding = area.kept(kEmbedding);
+    if (!tied) model.head = area.kept(kHead);
+    return;
+  }
+  Matrix<double> gram = head_gram(model, set, area, progress);
+  area.forget_stream("head-walk");
+  if (progress) progress("rounding the embedding", 0, 1);
+  const auto round = [&](const char* name, Weight& table, Role role, Matrix<double> input) {
+    table = area.keep(name, rounded_table(table, role, std::move(input), options, report));
+  };
+  if (tied) {
+    round(kEmbedding, model.embedding, Role::kEmbedding, std::move(gram));
+  } else {
+    round(kHead, model.head, Role::kHead, std::move(gram));
+    round(kEmbedding, model.embedding, Role::kEmbedding, identity(model.embedding.cols));
+  }
+  loop.record(0);
+}
+
+}  // namespace pare

@@ -1,0 +1,85 @@
+// pare quantize: what it writes, and what reads it.
+#include "checkpoint/load.h"
+#include "cli/pare_command.h"
+#include "model/visit.h"
+
+namespace pare::test {
+namespace {
+
+using Arguments = std::vector<std::string>;
+namespace fs = std::filesystem;
+
+const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
+
+Arguments command_line(const fs::path& out, const Arguments& options) {
+  Arguments arguments = {"quantize",   kTinyModel,   "-o", out.string(), "--calib",
+                         kCalibration, "--nsamples", "8",  "--seqlen",   "64"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  return arguments;
+}
+
+double perplexity(const fs::path& model) {
+  const Json eval =
+      pare_json({"eval", model.string(), "--ppl", kTestText, "--seqlen", "64", "--windows", "8"});
+  return eval["models"][0]["perplexity"].get<double>();
+}
+
+TEST(QuantizeCommand, WritesCodesThatEveryCommandReads) {
+  const TempDir folder;
+  for (const char* format : {"q4n", "q3n", "iq4_nl", "q5_1"}) {
+    SCOPED_TRACE(format);
+    const fs::path out = folder / format;
+    const Json report = pare_json(command_line(out, {"--format", format}));
+    EXPECT_EQ(report["quantization"].size(), 29u);
+    EXPECT_LT(report["after"]["bytes"], report["before"]["bytes"]);
+    const double dense = perplexity(kTinyModel);
+    EXPECT_LT(perplexity(out), 1.3 * dense);
+    EXPECT_EQ(pare({"generate", out.string(), "-p", "a", "-n", "3"}).status, 0);
+    EXPECT_EQ(pare({"inspect", out.string()}).status, 0);
+  }
+}
+
+TEST(QuantizeCommand, CodesGoIntoGgufAsTheyAre) {
+  const TempDir folder;
+  pare_json(command_line(folder / "out", {"--format", "iq4_nl"}));
+  const std::string gguf = (folder / "out.gguf").string();
+  const CommandResult result = pare({"convert", (folder / "out").string(), "-o", gguf});
+  ASSERT_EQ(result.status, 0) << result.err;
+  EXPECT_THAT(result.out, testing::HasSubstr("logits identical"));
+  int64_t blocks = 0;
+  const Model model = load_model(gguf);
+  for_each_tensor(
+      model, [&](const TensorPlace&, const Weight& w) { blocks += w.format == Encoding::kIQ4_NL ? 1 : 0; },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  EXPECT_EQ(blocks, 29);
+}
+
+TEST(QuantizeCommand, ComesBehindSlicingInARecipe) {
+  const TempDir folder;
+  const Json report = pare_json({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib",
+                                 kCalibration, "--nsamples", "8", "--seqlen", "64", "--recipe",
+                                 "slice:0.2:streams=hidden:round_interval=32,quantize:q4n"});
+  EXPECT_EQ(report["quantization"].size(), 29u);
+  for (const char* slice : {"slice:0.2:streams=hidden", "slice:0.2:round_interval=32"})
+    expect_failure({"compress", kTinyModel, "-o", (folder / "x").string(), "--recipe",
+                    fmt::format("{},quantize:q4n", slice)},
+                   2, "--streams hidden --round-interval 32");
+  expect_failure(
+      {"compress", kTinyModel, "-o", (folder / "x").string(), "--recipe", "quantize:q4n,sparsify:2:4"}, 2,
+      "has to be the last");
+  expect_failure({"compress", kTinyModel, "-o", (folder / "x").string(), "--recipe", "quantize:q4n",
+                  "--dtype", "int8", "--format", "packed"},
+                 2, "makes codes");
+}
+
+TEST(QuantizeCommand, RefusesWithoutATrace) {
+  const TempDir folder;
+  expect_failure(command_line(folder / "out", {"--format", "q9"}), 2, "--format");
+  expect_failure(command_line(folder / "out", {"--format", "q4_k"}), 1, "cannot be q4_k");
+  expect_failure(command_line(folder / "out", {"--sweeps", "-1"}), 2, "--sweeps");
+  expect_failure(command_line(folder / "out", {"--sequential", "no", "--match", "model"}), 2, "--sequential");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace pare::test
