@@ -165,7 +165,10 @@ void add_storage(CLI::App& command, CompressionRequest& request) {
 
 void add_compression_paths(CLI::App& command, CompressionRequest& request) {
   add_model(command, request.options.model);
-  command.add_option("-o,--output", request.options.out, "A new folder for the compressed model")->required();
+  command
+      .add_option("-o,--output", request.options.out,
+                  "A new folder for the compressed model, or a new .gguf file")
+      ->required();
 }
 
 void add_compression_options(CLI::App& command, CompressionRequest& request, bool storage) {

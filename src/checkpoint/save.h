@@ -2,6 +2,7 @@
 #pragma once
 
 #include <filesystem>
+#include <functional>
 #include <optional>
 #include <span>
 #include <string>
@@ -45,6 +46,14 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
                std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {},
                std::span<const GgufEntry> further = {});
+
+// Writes a model that was made of the one at `input` as GGUF, with the tokenizer, the chat template and the
+// metadata of that one. `manifest`: makes the text of pare.json, for the size that the model has in the file.
+// Returns the model as written: value streams that are narrower than llama.cpp wants are made whole. Throws as
+// save_gguf does.
+Model save_gguf_of(const std::filesystem::path& input, const Model& model, const std::filesystem::path& path,
+                   std::optional<Encoding> dtype,
+                   const std::function<std::string(const ModelSize& size)>& manifest);
 
 // Returns whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code):
 // all of `pare`, and a way in beside compressed-tensors for its format.

@@ -5,12 +5,17 @@
 #include "base/checked_math.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "checkpoint/about.h"
 #include "checkpoint/build.h"
 #include "checkpoint/copy_files.h"
 #include "checkpoint/end_tokens.h"
+#include "checkpoint/generation_config.h"
 #include "checkpoint/gguf_tokenizer.h"
+#include "checkpoint/load.h"
+#include "checkpoint/other_keys.h"
 #include "checkpoint/save.h"
 #include "checkpoint/tensor_table.h"
+#include "checkpoint/whole_values.h"
 #include "io/gguf.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
@@ -147,6 +152,16 @@ void add_template_tokens(const ModelConfig& config, const TokenizerSpec& spec, c
   for (GgufEntry& entry : gguf_end_entries(ends, tokens)) entries.push_back(std::move(entry));
 }
 
+// Returns the input's metadata beside its weights, shapes and tokenizer.
+std::vector<GgufEntry> further_metadata(const std::filesystem::path& input) {
+  std::vector<GgufEntry> entries = gguf_sampling_entries(read_generation_config(input));
+  for (GgufEntry& entry : general_entries(input)) entries.push_back(std::move(entry));
+  if (is_gguf_path(input))
+    for (GgufEntry& entry : other_gguf_entries(read_gguf(input).metadata))
+      entries.push_back(std::move(entry));
+  return entries;
+}
+
 }  // namespace
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
@@ -180,6 +195,19 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
     release_pages(weight);
   }
   writer.commit();
+}
+
+Model save_gguf_of(const std::filesystem::path& input, const Model& model, const std::filesystem::path& path,
+                   std::optional<Encoding> dtype,
+                   const std::function<std::string(const ModelSize& size)>& manifest) {
+  Model whole = with_whole_values(model);
+  ModelSize size = model_size(whole);
+  size.bytes = static_cast<int64_t>(
+      planned_bytes(gguf_table(gguf_writing_architecture(whole.config), whole, dtype).plan()));
+  const Tokenizer tokenizer = load_tokenizer(input);
+  save_gguf(whole, tokenizer, path, dtype, read_chat_info(input, tokenizer), manifest(size),
+            further_metadata(input));
+  return whole;
 }
 
 }  // namespace pare

@@ -53,7 +53,7 @@ std::map<std::string, int64_t> linears_by_pattern(const Model& model) {
 
 void require_order(const Model& model, const Passes& passes) {
   for (size_t i = 0; i + 1 < passes.size(); ++i)
-    if (passes[i]->makes_codes())
+    if (!passes[i]->codes().empty())
       fail(ErrorCode::kUsage, "pass {} ({}) has to be the last: {} behind it would undo its rounding", i + 1,
            passes[i]->name(), passes[i + 1]->name());
   for (size_t later = 1; later < passes.size(); ++later)

@@ -58,9 +58,11 @@ class Pass {
   virtual int64_t width_step() const { return 0; }
   // Returns a number that has to divide the columns of the matrices that the pass works on.
   virtual int64_t needs_width_step() const { return 1; }
-  // Returns whether the pass leaves weights as codes, which are written as they are and which no later pass
-  // may change.
-  virtual bool makes_codes() const { return false; }
+  // Returns the encodings of codes that the pass leaves weights in, which are written as they are and which
+  // no later pass may change; none: it leaves floats.
+  virtual std::vector<Encoding> codes() const { return {}; }
+  // Returns why a model that the pass has made cannot be a GGUF file; empty when it can be one.
+  virtual std::string no_gguf() const { return ""; }
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
   // Returns the options that decide the result, by their names.
@@ -84,7 +86,7 @@ using Passes = std::vector<std::unique_ptr<Pass>>;
 
 // Returns whether one of the passes makes codes.
 inline bool makes_codes(const Passes& passes) {
-  return std::any_of(passes.begin(), passes.end(), [](const auto& pass) { return pass->makes_codes(); });
+  return std::any_of(passes.begin(), passes.end(), [](const auto& pass) { return !pass->codes().empty(); });
 }
 
 }  // namespace pare

@@ -109,8 +109,9 @@ fs::path OutputFolder::partial_of(const fs::path& final_path) {
   return partial;
 }
 
-OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Leftover leftover)
-    : final_(resolve(final_path)), partial_(partial_of(final_path)) {
+OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Leftover leftover,
+                           OutputKind kind)
+    : kind_(kind), final_(resolve(final_path)), partial_(partial_of(final_path)) {
   if (!input.empty()) {
     const fs::path source = resolve(input);
     if (source == final_) fail(ErrorCode::kInvalid, "the output {} is the input", final_.string());
@@ -118,7 +119,9 @@ OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Le
       fail(ErrorCode::kInvalid, "the input is inside {}, which the output needs", partial_.string());
   }
   const fs::file_type type = type_of(final_);
-  if (type != fs::file_type::not_found && type != fs::file_type::directory)
+  if (kind == OutputKind::kFile && type != fs::file_type::not_found && !was_moved(leftover))
+    fail(ErrorCode::kInvalid, "the output {} exists", final_.string());
+  if (kind == OutputKind::kFolder && type != fs::file_type::not_found && type != fs::file_type::directory)
     fail(ErrorCode::kInvalid, "the output {} exists and is not a folder", final_.string());
   if (type == fs::file_type::directory && leftover == Leftover::kContinue &&
       state_of(final_) == kComplete) {  // the interrupted run had even renamed it
@@ -158,6 +161,12 @@ OutputFolder::OutputFolder(const fs::path& final_path, const fs::path& input, Le
   if (lock_ < 0) fail(ErrorCode::kIo, "cannot write in {}: {}", partial_.string(), std::strerror(errno));
 }
 
+// Returns whether the interrupted run had even moved its file, and only its folder is left.
+bool OutputFolder::was_moved(Leftover leftover) const {
+  return leftover == Leftover::kContinue && state_of(partial_) == kComplete &&
+         type_of(file()) == fs::file_type::not_found;
+}
+
 OutputFolder::~OutputFolder() {
   if (lock_ < 0) return;
   std::error_code ignored;
@@ -178,21 +187,31 @@ void OutputFolder::keep_unfinished() {
   kept_ = true;
 }
 
+void OutputFolder::move(const fs::path& from) const {
+  if (::rename(from.c_str(), final_.c_str()) != 0)
+    fail(ErrorCode::kIo, "cannot rename {} to {}: {}; the finished files stay there", from.string(),
+         final_.string(), std::strerror(errno));
+  sync_folder(final_.parent_path());
+}
+
 void OutputFolder::commit() {
   const bool resumable = kept_;  // leftovers that cannot be resumed are simply written again
   kept_ = true;
+  std::error_code error;
   if (partial_ != final_) {
     sync_folder(partial_);
     if (resumable) mark(kComplete);
-    std::error_code error;
     fs::remove_all(work(), error);
     if (error) fail(ErrorCode::kIo, "cannot remove {}: {}", work().string(), error.message());
-    if (::rename(partial_.c_str(), final_.c_str()) != 0)
-      fail(ErrorCode::kIo, "cannot rename {} to {}: {}; the finished files stay there", partial_.string(),
-           final_.string(), std::strerror(errno));
-    sync_folder(final_.parent_path());
+    if (kind_ == OutputKind::kFolder)
+      move(partial_);
+    else if (type_of(file()) != fs::file_type::not_found)
+      move(file());
   }
-  ::unlink((final_ / kMarker).c_str());
+  if (kind_ == OutputKind::kFolder)
+    ::unlink((final_ / kMarker).c_str());
+  else
+    fs::remove_all(partial_, error);
   ::close(lock_);
   lock_ = -1;
 }

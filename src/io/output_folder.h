@@ -12,15 +12,21 @@ enum class Leftover {
   kDiscard,   // replace it
 };
 
-// Files go to path(), the sibling FOLDER.partial; commit() renames it to FOLDER. Destroyed without commit():
-// the partial folder is removed, unless keep_unfinished() was called.
+// Kinds of results.
+enum class OutputKind {
+  kFolder,  // the folder as a whole
+  kFile     // the file in it that has the final name
+};
+
+// Files go to path(), the sibling NAME.partial; commit() renames it, or the file in it, to NAME. Destroyed
+// without commit(): the partial folder is removed, unless keep_unfinished() was called.
 class OutputFolder {
  public:
-  // Throws kInvalid when `final_path` is `input` (which may be empty: none) or is neither absent nor an empty
-  // folder, and when an interrupted run's work is in the way; kIo when its parent is missing or not writable
-  // or another process is writing there. A FOLDER.partial that no run of pare made is refused.
+  // Throws kInvalid when `final_path` is `input` (which may be empty: none) or is neither absent nor, of a
+  // folder, empty, and when an interrupted run's work is in the way; kIo when its parent is missing or not writable
+  // or another process is writing there. A NAME.partial that no run of pare made is refused.
   OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input,
-               Leftover leftover = Leftover::kRefuse);
+               Leftover leftover = Leftover::kRefuse, OutputKind kind = OutputKind::kFolder);
   // Returns where the files of an output of that name are until it is complete.
   static std::filesystem::path partial_of(const std::filesystem::path& final_path);
   ~OutputFolder();
@@ -28,6 +34,8 @@ class OutputFolder {
   OutputFolder& operator=(const OutputFolder&) = delete;
 
   const std::filesystem::path& path() const { return partial_; }
+  // kFile: the path at which the result has to be at commit().
+  std::filesystem::path file() const { return partial_ / final_.filename(); }
   // A folder inside path() for what must survive an interruption; not there until somebody creates it,
   // removed by commit().
   std::filesystem::path work() const;
@@ -39,12 +47,16 @@ class OutputFolder {
   void keep_unfinished();
   // Marks that there is nothing to keep any more.
   void discard() { kept_ = false; }
-  // Renames the folder. Throws kIo; the complete partial folder then stays and the message names it.
+  // Renames the folder or the file, which takes the rest of the folder away. Throws kIo; the complete partial
+  // folder then stays and the message names it.
   void commit();
 
  private:
   void mark(const char* state);
+  bool was_moved(Leftover leftover) const;
+  void move(const std::filesystem::path& from) const;
 
+  OutputKind kind_;
   std::filesystem::path final_;
   std::filesystem::path partial_;
   int lock_ = -1;  // the marker file, locked

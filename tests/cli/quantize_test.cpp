@@ -54,6 +54,25 @@ TEST(QuantizeCommand, CodesGoIntoGgufAsTheyAre) {
   EXPECT_EQ(blocks, 29);
 }
 
+TEST(QuantizeCommand, WritesGgufAtOnce) {
+  const TempDir folder;
+  const std::string gguf = (folder / "out.gguf").string();
+  const Json report = pare_json(command_line(gguf, {"--format", "q4_1", "--embedding", "q8_0"}));
+  EXPECT_EQ(std::distance(fs::directory_iterator(folder.path()), {}), 1);
+  const Model model = load_model(gguf);
+  EXPECT_EQ(model.embedding.format, Encoding::kQ8_0);
+  EXPECT_EQ(report["after"]["bytes"], model_size(model).bytes);
+  pare_json(command_line(folder / "out", {"--format", "q4_1", "--embedding", "q8_0"}));
+  EXPECT_EQ(perplexity(folder / "out"), perplexity(gguf));
+  expect_failure(command_line(gguf, {}), 2, "GGUF has no type q4n");
+  expect_failure(command_line(gguf, {"--format", "q4_1"}), 1, "out.gguf exists");
+  EXPECT_EQ(pare({"slice", kTinyModel, "-o", (folder / "s.gguf").string(), "--target-params", "0.9",
+                  "--calib", kCalibration, "--nsamples", "8", "--seqlen", "64"})
+                .status,
+            0);
+  EXPECT_LT(perplexity(folder / "s.gguf"), 384.0);
+}
+
 TEST(QuantizeCommand, ComesBehindSlicingInARecipe) {
   const TempDir folder;
   const Json report = pare_json({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib",

@@ -64,6 +64,38 @@ TEST(OutputFolder, RefusesWhatIsInTheWay) {
   EXPECT_TRUE(fs::exists(dir / "out.partial/mine"));
 }
 
+TEST(OutputFolder, AFileAppearsWithoutTheRest) {
+  const TempDir dir;
+  {
+    OutputFolder output(dir / "out.x", "", Leftover::kRefuse, OutputKind::kFile);
+    EXPECT_EQ(output.file(), output.path() / "out.x");
+    touch(output.file());
+    touch(output.path() / "other");
+    output.keep_unfinished();
+    EXPECT_FALSE(fs::exists(dir / "out.x"));
+    output.commit();
+  }
+  EXPECT_TRUE(fs::is_regular_file(dir / "out.x"));
+  EXPECT_FALSE(fs::exists(dir / "out.x.partial"));
+  for (const Leftover leftover : {Leftover::kRefuse, Leftover::kContinue, Leftover::kDiscard})
+    EXPECT_PARE_ERROR(OutputFolder(dir / "out.x", "", leftover, OutputKind::kFile), ErrorCode::kInvalid,
+                      "out.x exists");
+}
+
+TEST(OutputFolder, AFileThatWasMovedIsFinishedByTheNextRun) {
+  const TempDir dir;
+  fs::create_directory(dir / "out.x.partial");
+  std::ofstream(dir / "out.x.partial/.pare-partial") << "complete!!\n";
+  touch(dir / "out.x");
+  EXPECT_PARE_ERROR(OutputFolder(dir / "out.x", "", Leftover::kRefuse, OutputKind::kFile),
+                    ErrorCode::kInvalid, "exists");
+  OutputFolder output(dir / "out.x", "", Leftover::kContinue, OutputKind::kFile);
+  EXPECT_TRUE(output.is_complete());
+  output.commit();
+  EXPECT_TRUE(fs::is_regular_file(dir / "out.x"));
+  EXPECT_FALSE(fs::exists(dir / "out.x.partial"));
+}
+
 TEST(OutputFolder, RefusesTheInput) {
   const TempDir dir;
   fs::create_directory(dir / "in");

@@ -4,15 +4,11 @@
 #include "base/atomic_file.h"
 #include "base/json.h"
 #include "base/quantities.h"
-#include "checkpoint/about.h"
 #include "checkpoint/copy_files.h"
-#include "checkpoint/generation_config.h"
 #include "checkpoint/load.h"
 #include "checkpoint/model_card.h"
-#include "checkpoint/other_keys.h"
 #include "checkpoint/save.h"
 #include "checkpoint/verify_saved.h"
-#include "checkpoint/whole_values.h"
 #include "commands/commands.h"
 #include "io/output_file.h"
 #include "io/output_folder.h"
@@ -85,25 +81,13 @@ void print_check(const SavedCheck& check) {
   print_line("{}", text);
 }
 
-// Returns the input's metadata beside its weights, shapes and tokenizer.
-std::vector<GgufEntry> further_metadata(const std::string& model) {
-  std::vector<GgufEntry> entries = gguf_sampling_entries(read_generation_config(model));
-  for (GgufEntry& entry : general_entries(model)) entries.push_back(std::move(entry));
-  if (is_gguf_path(model))
-    for (GgufEntry& entry : other_gguf_entries(read_gguf(model).metadata))
-      entries.push_back(std::move(entry));
-  return entries;
-}
-
-void convert_to_gguf(const Options& options, const Model& original) {
-  const Model model = with_whole_values(original);
+void convert_to_gguf(const Options& options, const Model& model) {
   OutputFile file(options.out, options.model);
-  const Tokenizer tokenizer = load_tokenizer(options.model);
   std::optional<Encoding> dtype;
   if (const auto values = options.values()) dtype = values->encoding;
-  save_gguf(model, tokenizer, file.path(), dtype, read_chat_info(options.model, tokenizer),
-            read_manifest(options.model), further_metadata(options.model));
-  print_check(verify_saved(model, file.path()));
+  const Model written = save_gguf_of(options.model, model, file.path(), dtype,
+                                     [&](const ModelSize&) { return read_manifest(options.model); });
+  print_check(verify_saved(written, file.path()));
   file.commit();
 }
 

@@ -4,6 +4,7 @@
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
 #include "compress/quantize/quantize.h"
+#include "io/gguf.h"
 
 namespace pare {
 namespace {
@@ -14,7 +15,16 @@ class QuantizePass final : public Pass {
 
   std::string name() const override { return "quantize"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
-  bool makes_codes() const override { return true; }
+  std::vector<Encoding> codes() const override {
+    std::vector<Encoding> encodings = {options_.format};
+    if (const std::optional<Encoding> table = options_.table_format()) encodings.push_back(*table);
+    return encodings;
+  }
+  std::string no_gguf() const override {
+    for (const Encoding encoding : codes())
+      if (!has_gguf_type(encoding)) return fmt::format("GGUF has no type {}", encoding_info(encoding).name);
+    return "";
+  }
   int64_t needs_width_step() const override { return encoding_info(options_.format).block_values; }
   bool loses_pattern(const Model& model, int64_t block, Role role, Pattern) const override {
     return Selection(options_.targets, options_.ignore).selects(model.config, block, role);

@@ -9,23 +9,57 @@
 #include "compress/kept_patterns.h"
 
 namespace pare {
-void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
-                      const SaveOptions& options, const CalibrationSet& set, Report& report) {
-  copy_tokenizer_files(input, output.path());
-  save_hf(model, output.path(), options);
-  const Model reloaded = load_model(output.path());
+namespace {
+
+void require_read_back(const Model& model, const Model& reloaded, const CalibrationSet& set, Report& report) {
   check_finite(reloaded);
   require_exact("read back", probe_logits(model, set, rounded_like(reloaded)).view(),
                 probe_logits(reloaded, set).view(), report, 1e-5);
+}
+
+// Writes the model as output.file(), with the manifest inside. Returns the manifest.
+Json write_gguf(const Model& model, const std::filesystem::path& input, const OutputFolder& output,
+                std::optional<Encoding> dtype, const CalibrationSet& set, Report& report) {
+  Json manifest;
+  report.linears = linears_by_pattern(model);
+  const Model written = save_gguf_of(input, model, output.file(), dtype, [&](const ModelSize& size) {
+    report.after = size;
+    manifest = report.to_json();
+    return manifest.dump(2);
+  });
+  require_read_back(written, load_model(output.file()), set, report);
+  return manifest;
+}
+
+// Writes the model as a folder. Returns the manifest.
+Json write_folder(const Model& model, const std::filesystem::path& input, const OutputFolder& output,
+                  const SaveOptions& options, const CalibrationSet& set, Report& report) {
+  copy_tokenizer_files(input, output.path());
+  save_hf(model, output.path(), options);
+  const Model reloaded = load_model(output.path());
+  require_read_back(model, reloaded, set, report);
   report.after = model_size(reloaded);
   report.linears = linears_by_pattern(reloaded);
-  const Json manifest = report.to_json();
-  write_file(output.path() / kManifestFile, manifest.dump(2) + "\n");
+  Json manifest = report.to_json();
   write_documents(input, output.path(),
                   {.manifest = manifest,
                    .size = report.after,
                    .format = options.format,
                    .own_code = needs_own_code(model, options.format)});
+  return manifest;
+}
+
+}  // namespace
+
+void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
+                      const SaveOptions& options, const CalibrationSet& set, Report& report) {
+  std::optional<Encoding> dtype;
+  if (options.dtype) dtype = options.dtype->encoding;
+  const Json manifest = is_gguf_path(output.file())
+                            ? write_gguf(model, input, output, dtype, set, report)
+                            : write_folder(model, input, output, options, set, report);
+  // A run that is interrupted now reads it when it goes on, whatever it has written.
+  write_file(output.path() / kManifestFile, manifest.dump(2) + "\n");
   output.commit();
 }
 

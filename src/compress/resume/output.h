@@ -1,4 +1,4 @@
-// A compressed model as a folder that other programs load.
+// A compressed model as a folder or a GGUF file that other programs load.
 #pragma once
 
 #include <filesystem>
@@ -11,7 +11,7 @@
 namespace pare {
 
 // Writes weights, config, tokenizer files, pare.json (the manifest: recipe, sizes, errors) and documents to
-// `output`, reads the weights back and compares logits on the probe before the folder gets its name. `input`:
+// `output`, or all of it but the documents to one GGUF file where its name is that of one, reads the weights back and compares logits on the probe before the folder gets its name. `input`:
 // the original model's path. `options` as for save_hf. Throws kIo when it cannot be written, kNumeric when
 // the written model does not compute the same. Sets report.after and report.linears to what was
 // written.

@@ -186,7 +186,10 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
                                   const RunWatch& watch) {
   const Job job = checked_job(options, passes, comm);
   std::unique_ptr<OutputFolder> output;
-  if (comm.is_first()) output = std::make_unique<OutputFolder>(options.out, options.model, options.leftover);
+  if (comm.is_first())
+    output =
+        std::make_unique<OutputFolder>(options.out, options.model, options.leftover,
+                                       is_gguf_path(options.out) ? OutputKind::kFile : OutputKind::kFolder);
   const Found found = found_by_first(output.get(), comm);
   if (found == Found::kComplete) {
     if (comm.is_first()) return finish_complete(*output);

@@ -7,6 +7,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
+#include "checkpoint/arch/architecture.h"
+#include "checkpoint/load.h"
 #include "compress/kept_patterns.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
@@ -15,6 +17,15 @@ namespace pare {
 
 void require_storable(const CompressionOptions& options, const Passes& passes, const Model& model) {
   const bool int8 = options.dtype == Encoding::kInt8;
+  if (is_gguf_path(options.out)) {
+    if (int8 || options.format != StorageFormat::kPlain)
+      fail(ErrorCode::kUsage, "a .gguf file is dense: `format` and `dtype int8` need a folder");
+    for (const auto& pass : passes)
+      if (const std::string reason = pass->no_gguf(); !reason.empty())
+        fail(ErrorCode::kUsage, "{} needs a folder as output: {}", pass->name(), reason);
+    gguf_writing_architecture(model.config);
+    return;
+  }
   if (makes_codes(passes)) {
     if (int8 || options.format != StorageFormat::kPlain)
       fail(ErrorCode::kUsage,

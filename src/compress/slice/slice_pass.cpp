@@ -21,6 +21,11 @@ class SlicePass final : public Pass {
     const bool any = !options_.residual && options_.value && !options_.uniform;
     return any ? 1 : options_.round_interval;
   }
+  std::string no_gguf() const override {
+    const bool blocks = options_.residual && options_.rotation == Rotation::kBlock;
+    return blocks ? "`rotation block` puts matrices into the residual stream, which GGUF has no place for"
+                  : "";
+  }
   std::string how_to_keep_patterns() const override {
     return "`streams hidden` keeps it, or slice the dense model and make that sparse";
   }
