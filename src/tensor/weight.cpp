@@ -167,13 +167,6 @@ void spread(const Weight& weight, int64_t r, const float* next, float* out) noex
   std::fill(out + c, out + weight.cols, 0.0f);
 }
 
-// Returns the weight of a stack that holds its row r, which becomes the row of that weight.
-const Weight& weight_of_row(std::span<const Weight> stack, int64_t& r) noexcept {
-  size_t i = 0;
-  for (; r >= stack[i].rows; ++i) r -= stack[i].rows;
-  return stack[i];
-}
-
 }  // namespace
 
 int64_t Weight::stored_cols(int64_t cols, Pattern pattern) {
@@ -270,6 +263,12 @@ int64_t stacked_rows(std::span<const Weight> stack) {
   int64_t rows = 0;
   for (const Weight& weight : stack) rows += weight.rows;
   return rows;
+}
+
+const Weight& weight_of_row(std::span<const Weight> stack, int64_t& r) noexcept {
+  size_t i = 0;
+  for (; r >= stack[i].rows; ++i) r -= stack[i].rows;
+  return stack[i];
 }
 
 void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept {

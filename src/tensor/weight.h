@@ -71,6 +71,8 @@ Weight gather_rows(const Weight& weight, std::span<const int64_t> order);
 void decode_row(const Weight& weight, int64_t r, float* out) noexcept;
 // Number of rows of all weights of a stack.
 int64_t stacked_rows(std::span<const Weight> stack);
+// Returns the weight of a stack that holds its row r, which becomes the row of that weight.
+const Weight& weight_of_row(std::span<const Weight> stack, int64_t& r) noexcept;
 // Decodes row r of weights on top of each other: the rows of the first, then of the second, ...
 void decode_row(std::span<const Weight> stack, int64_t r, float* out) noexcept;
 // Row r of a stack as whole numbers of -128..127, kept as f32, and the scale that brings them back, which is
