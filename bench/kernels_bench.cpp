@@ -53,8 +53,7 @@ void tile_product_peak(benchmark::State& state) {
 // Weights that the kernel runs: whatever, or with two zeros in four where it takes nothing else.
 Matrix<float> weights_for(const LinearImpl& impl, int64_t out, int64_t in) {
   Matrix<float> m = random_matrix(out, in);
-  for (const ComputeType compute : {ComputeType::kF32, ComputeType::kBF16, ComputeType::kInt8})
-    if (impl.accepts({kDense, compute})) return m;
+  if (impl.pattern.dense()) return m;
   Rng rng(2);
   for (int64_t i = 0; i + 4 <= m.size(); i += 4) {
     const auto first = static_cast<int64_t>(rng.below(4));
@@ -64,15 +63,16 @@ Matrix<float> weights_for(const LinearImpl& impl, int64_t out, int64_t in) {
   return m;
 }
 
-// Copies of one packed linear: enough that no cache holds them.
-const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl, int64_t out, int64_t in) {
+// Copies of one packed linear of weights that are stored as `encoding`: enough that no cache holds them.
+const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl, Encoding encoding,
+                                                         int64_t out, int64_t in) {
   static std::string held;
   static std::vector<std::unique_ptr<PackedLinear>> copies;
-  const std::string key = fmt::format("{} {} {}", impl.name, out, in);
+  const std::string key = fmt::format("{} {} {} {}", impl.name, encoding_info(encoding).name, out, in);
   if (held == key) return copies;
   copies.clear();
   const Matrix<float> values = weights_for(impl, out, in);
-  const Weight weight = Weight::from_matrix(values.view());
+  const Weight weight = Weight::from_matrix(values.view(), encoding);
   int64_t bytes = 0;
   while (bytes < kBeyondCache) {
     copies.push_back(impl.pack(std::span(&weight, 1)));
@@ -82,11 +82,11 @@ const std::vector<std::unique_ptr<PackedLinear>>& packed(const LinearImpl& impl,
   return copies;
 }
 
-void linear(benchmark::State& state, const LinearImpl& impl) {
+void linear(benchmark::State& state, const LinearImpl& impl, Encoding encoding) {
   const int64_t tokens = state.range(0);
   const int64_t out = state.range(1);
   const int64_t in = state.range(2);
-  const auto& copies = packed(impl, out, in);
+  const auto& copies = packed(impl, encoding, out, in);
   const Matrix<float> x = random_matrix(tokens, in);
   Matrix<float> y(tokens, out);
   size_t next = 0;
@@ -152,6 +152,15 @@ void dgemm(benchmark::State& state) {
   set_rate(state, "GF/s", 2.0 * static_cast<double>(n * n * n));
 }
 
+void register_linear(const std::string& name, const LinearImpl& impl, Encoding encoding) {
+  auto* registered = benchmark::RegisterBenchmark(
+      name.c_str(), [&impl, encoding](benchmark::State& state) { linear(state, impl, encoding); });
+  registered->ArgNames({"tokens", "out", "in"});
+  const int64_t narrow = encoding_info(encoding).block_values == 256 ? 512 : 576;
+  for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64, 128, 512}) registered->Args({tokens, 4096, 4096});
+  for (const int64_t tokens : {1, 512}) registered->Args({tokens, 1536, narrow});
+}
+
 void register_all() {
   benchmark::RegisterBenchmark("peak/memory_read", memory_read)->UseManualTime();
   if (detected_isa() >= Isa::kAvx2)
@@ -161,12 +170,12 @@ void register_all() {
   if (detected_isa() >= Isa::kAmx) benchmark::RegisterBenchmark("peak/tile_product_bf16", tile_product_peak);
   for (const LinearImpl& impl : linear_impls()) {
     if (impl.needs > detected_isa() || impl.needs == Isa::kReference) continue;
-    auto* registered =
-        benchmark::RegisterBenchmark(fmt::format("linear/{}", impl.name).c_str(),
-                                     [&impl](benchmark::State& state) { linear(state, impl); });
-    registered->ArgNames({"tokens", "out", "in"});
-    for (const int64_t tokens : {1, 2, 4, 8, 16, 32, 64, 128, 512}) registered->Args({tokens, 4096, 4096});
-    for (const int64_t tokens : {1, 512}) registered->Args({tokens, 1536, 576});
+    if (impl.compute != ComputeType::kStored) {
+      register_linear(fmt::format("linear/{}", impl.name), impl, Encoding::kF32);
+      continue;
+    }
+    for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ4_K, Encoding::kQ6_K})
+      register_linear(fmt::format("linear/{}/{}", impl.name, encoding_info(encoding).name), impl, encoding);
   }
   for (const int64_t m : {1, 3, 4, 9, 64}) {
     benchmark::RegisterBenchmark("attention/scores/f32", attention<true, float>)->Args({m, 256, 64});

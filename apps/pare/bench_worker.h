@@ -15,7 +15,7 @@ namespace pare {
 
 struct BenchModel {
   std::string path;
-  ComputeType compute = ComputeType::kBF16;
+  ComputeType compute = ComputeType::kStored;
   SpeedOptions speed;
   bool profile = false;  // measure the time in linears, too
 };

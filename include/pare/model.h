@@ -17,6 +17,9 @@ enum class Precision {
   kF32,   ///< 32-bit weights and activations.
   kBF16,  ///< Weights and activations rounded to bfloat16, 32-bit sums.
   kInt8,  ///< Weights rounded to 8 bits with one scale a row, activations to bfloat16, 32-bit sums.
+  /// Weights of 2 to 8 bits as the files have them, activations of 13 bits or more for few tokens and
+  /// rounded to bfloat16 for many, 32-bit sums. Other weights as kBF16.
+  kStored,
 };
 
 /// Facts about a model. Sizes are counts of tokens, channels or values.
@@ -42,7 +45,7 @@ class Model {
   ///
   /// Throws Error kNotFound, kFormat or kUnsupported naming the file, key or tensor, kNumeric naming a tensor
   /// with a NaN or an infinity, kMemory.
-  static Model load(const std::string& path, Precision precision = Precision::kBF16);
+  static Model load(const std::string& path, Precision precision = Precision::kStored);
 
   Model(Model&& other) noexcept;
   Model& operator=(Model&& other) noexcept;

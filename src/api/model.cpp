@@ -41,8 +41,17 @@ Finish finish_of(FinishReason reason) {
 }  // namespace
 
 ComputeType compute_type(Precision precision) {
-  if (precision == Precision::kF32) return ComputeType::kF32;
-  return precision == Precision::kInt8 ? ComputeType::kInt8 : ComputeType::kBF16;
+  switch (precision) {
+    case Precision::kF32:
+      return ComputeType::kF32;
+    case Precision::kBF16:
+      return ComputeType::kBF16;
+    case Precision::kInt8:
+      return ComputeType::kInt8;
+    case Precision::kStored:
+      break;
+  }
+  return ComputeType::kStored;
 }
 
 struct Model::Impl {

@@ -68,7 +68,8 @@ class Backend {
   virtual std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, std::vector<float> bias,
                                                     ComputeType compute) const = 0;
   // Returns the kernel that pack_linear takes for one weight whose values follow a pattern.
-  virtual std::string_view linear_kernel(Pattern pattern, ComputeType compute) const = 0;
+  virtual std::string_view linear_kernel(const Weight& weight, Pattern pattern,
+                                         ComputeType compute) const = 0;
   // y = x·Mᵀ for M (out, in), within 2⁻¹⁶ of the largest product: as exact as f32 for sums of many terms, by
   // the fastest means.
   virtual std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const = 0;

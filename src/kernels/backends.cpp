@@ -20,7 +20,7 @@ const Backend& reference_backend() {
 }  // namespace
 
 std::string_view compute_type_name(ComputeType type) {
-  constexpr std::string_view kNames[] = {"f32", "bf16", "int8"};
+  constexpr std::string_view kNames[] = {"f32", "bf16", "int8", "stored"};
   return kNames[static_cast<size_t>(type)];
 }
 

@@ -1,8 +1,26 @@
 #include "kernels/host_backend.h"
 
 #include "kernels/kv_rows.h"
+#include "tensor/code_rows.h"
 
 namespace pare {
+
+ComputeType compute_of(const Weight& weight, ComputeType compute) {
+  if (compute != ComputeType::kStored || code_format(weight)) return compute;
+  return weight.format.encoding == Encoding::kInt8 ? ComputeType::kInt8 : ComputeType::kBF16;
+}
+
+std::vector<StackPart> parts_of(std::span<const Weight> stack, ComputeType compute) {
+  std::vector<StackPart> parts;
+  for (size_t i = 0; i < stack.size(); ++i) {
+    const ComputeType own = compute_of(stack[i], compute);
+    const bool alike = i > 0 && parts.back().compute == own &&
+                       (own != ComputeType::kStored || code_format(stack[i]) == code_format(stack[i - 1]));
+    if (!alike) parts.push_back({stack.subspan(i, 0), own});
+    parts.back().weights = {parts.back().weights.data(), parts.back().weights.size() + 1};
+  }
+  return parts;
+}
 
 MatrixView<float> HostBackend::rows_of(const Activation& x) const {
   PARE_CHECK(&x.backend() == this);

@@ -16,6 +16,17 @@ struct HostRowTable final : RowTable {
   Weight weight;
 };
 
+// Returns the type that products of a weight are computed with: `compute`, or what kStored means for it.
+ComputeType compute_of(const Weight& weight, ComputeType compute);
+
+// Neighbouring weights of a stack that products see alike: of one type and, for kStored, one low-bit format.
+struct StackPart {
+  std::span<const Weight> weights;
+  ComputeType compute;
+};
+// Cuts a stack into parts. Each has the type of the whole, or what kStored means for its weights.
+std::vector<StackPart> parts_of(std::span<const Weight> stack, ComputeType compute);
+
 class HostBackend : public Backend {
  public:
   Activation allocate(int64_t rows, int64_t cols) const final;

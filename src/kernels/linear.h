@@ -11,8 +11,10 @@ namespace pare {
 // Number types of products. kF32: f32 × f32. kBF16: weights and activations rounded to bf16 (nearest even),
 // f32 accumulation. kInt8: weights of 8 bits with one scale a row, activations rounded to bf16, f32
 // accumulation; an int8 weight with one scale a row keeps its codes, any other is rounded (round_to_int8).
-// Inputs and outputs are f32 in memory in any case.
-enum class ComputeType { kF32, kBF16, kInt8 };
+// kStored: a low-bit weight (code_format) runs as it is stored: few tokens with activations of 13 bits or
+// more beside their largest of 256, more of them as kBF16; an int8 weight with one scale a row as kInt8, any
+// other weight as kBF16. Inputs and outputs are f32 in memory in any case.
+enum class ComputeType { kF32, kBF16, kInt8, kStored };
 std::string_view compute_type_name(ComputeType type);
 
 // An opaque packed linear of out × in, bias included. Immutable; apply() may be called from one thread at a

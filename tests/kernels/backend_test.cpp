@@ -15,6 +15,7 @@
 #include "kernels/cpu/split_linear.h"
 #include "kernels/reference/reference_backend.h"
 #include "support/expect_error.h"
+#include "support/low_bit_weight.h"
 
 namespace pare::test {
 namespace {
@@ -120,6 +121,21 @@ TEST_F(BackendTest, Linears) {
               return download(y).matrix();
             });
         }
+}
+
+// Parts of a stack that differ in format: low-bit ones, floats, int8 with a scale a row. Many tokens of
+// low-bit weights are rounded to bf16, 2^-9 of each factor.
+TEST_F(BackendTest, StoredLinears) {
+  const Weight stack[] = {random_blocks(Encoding::kQ4_K, 33, 512, 1), weight_of(random_rows(5, 512, 2, 0.02)),
+                          random_blocks(Encoding::kQ6_K, 16, 512, 3),
+                          weight_of(random_rows(7, 512, 4, 0.02), Encoding::kInt8)};
+  for (const int64_t tokens : {1, 7, 40})
+    compare(0x1p-8, [&](const Backend& on) {
+      const auto linear = on.pack_linear(stack, std::vector<float>(61, 0.25f), ComputeType::kStored);
+      const Activation y = on.allocate(tokens, 61);
+      linear->apply(on.upload(random_rows(tokens, 512, 6)), y);
+      return download(y).matrix();
+    });
 }
 
 TEST_F(BackendTest, LinearsOnTheHost) {

@@ -14,6 +14,14 @@ namespace {
 
 using test::Guarded;
 
+// Implementations that run any weight. The others have tests of their own (stored_linear_test.cpp).
+std::vector<LinearImpl> any_weight_impls() {
+  std::vector<LinearImpl> result;
+  for (const LinearImpl& impl : linear_impls())
+    if (impl.compute != ComputeType::kStored) result.push_back(impl);
+  return result;
+}
+
 ComputeType compute_type(const LinearImpl& impl) {
   for (const ComputeType type : {ComputeType::kF32, ComputeType::kBF16})
     if (impl.accepts({k2of4, type})) return type;  // dense kernels take it too
@@ -56,7 +64,7 @@ void fill_weights(Guarded& w, uint64_t seed, Pattern pattern) {
 }
 
 std::unique_ptr<PackedLinear> pack_specification(const Weight& weight, ComputeType compute) {
-  for (const LinearImpl& impl : linear_impls())
+  for (const LinearImpl& impl : any_weight_impls())
     if (impl.needs == Isa::kReference && impl.accepts({weight.format.pattern, compute}))
       return impl.pack(std::span(&weight, 1));
   ADD_FAILURE() << "no reference";
@@ -133,7 +141,7 @@ TEST(Linear, EveryImplementationIsExactOnIntegers) {
       Guarded all_tokens(counts.back(), shape.in, test::kPoison);
       all_tokens.fill_integers(8, 8);
       const Matrix<float> expected = product(all_tokens, w);
-      for (const LinearImpl& impl : linear_impls()) {
+      for (const LinearImpl& impl : any_weight_impls()) {
         if (impl.needs > detected_isa() || pattern_of(impl) != pattern) continue;
         covered.emplace(impl.needs, pattern.dense());
         const auto packed = impl.pack(std::span(&weight, 1));
@@ -171,7 +179,7 @@ double fixed_point_tolerance(const LinearImpl& impl, const float* x, int64_t n, 
 }
 
 TEST(Linear, EveryImplementationRoundsLikeTheReference) {
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa()) continue;
     for (const Shape shape : {Shape{65, 300}, Shape{33, 4097}, Shape{4097, 65}}) {
       Guarded w(shape.out, shape.in, test::kPoison);
@@ -201,7 +209,7 @@ TEST(Linear, EveryImplementationRoundsLikeTheReference) {
 }
 
 TEST(Linear, ThreadsDoNotChangeResults) {
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa()) continue;
     Guarded w(1037, 555, test::kPoison);
     w.fill_normal(3);
@@ -225,7 +233,7 @@ TEST(Linear, ThreadsDoNotChangeResults) {
 // Weights on top of each other give the outputs that each gives alone.
 TEST(Linear, StacksWeights) {
   constexpr int64_t kIn = 70;
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa()) continue;
     std::vector<Weight> stack;
     for (const int64_t rows : {5, 40, 19}) {
@@ -255,7 +263,7 @@ TEST(Linear, StacksWeights) {
 // A token has the same bits alone and in a batch. It differs by rounding through tile products, and where
 // many tokens take a widened panel of another kernel.
 TEST(Linear, ATokenDoesNotDependOnItsBatch) {
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa()) continue;
     SCOPED_TRACE(impl.name);
     constexpr int64_t kIn = 777;
@@ -287,7 +295,7 @@ TEST(Linear, ATokenDoesNotDependOnItsBatch) {
 
 // A NaN or an infinity in a token shows in its outputs, and in those of no other token.
 TEST(Linear, WhatIsNotFiniteStaysVisible) {
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa()) continue;
     constexpr int64_t kIn = 300;
     Guarded w(70, kIn, test::kPoison);
@@ -313,7 +321,7 @@ TEST(Linear, WhatIsNotFiniteStaysVisible) {
 
 // bf16 products: weights and activations are rounded to nearest even before they are multiplied.
 TEST(Linear, Bf16RoundsBothOperandsToNearestEven) {
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa() || compute_type(impl) != ComputeType::kBF16) continue;
     SCOPED_TRACE(impl.name);
     // 1 + 2^-8 is halfway between 1 and 1 + 2^-7: even is 1. 1 + 3·2^-8 is halfway too: even is 1 + 2^-6.
@@ -364,7 +372,7 @@ TEST(Linear, PacksEveryEncoding) {
       }
     }
     const Matrix<float> values = decode(weight);
-    for (const LinearImpl& impl : linear_impls()) {
+    for (const LinearImpl& impl : any_weight_impls()) {
       if (impl.needs > detected_isa() || pattern_of(impl) != kDense) continue;
       SCOPED_TRACE(testing::Message() << impl.name << " " << encoding_info(encoding).name);
       const auto packed = impl.pack(std::span(&weight, 1));
@@ -406,7 +414,7 @@ TEST(Linear, KeepsTheCodesOfInt8Weights) {
   }
   Weight weight{Encoding::kInt8, kRows, kCols, reinterpret_cast<const std::byte*>(codes.data()), nullptr};
   weight.scales = reinterpret_cast<const std::byte*>(scales.data());
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa() || compute_type(impl) != ComputeType::kInt8) continue;
     const auto packed = impl.pack(std::span(&weight, 1));
     // A token that is 1 in one column takes that column out: the code times the scale, rounded once.
@@ -430,7 +438,7 @@ TEST(Linear, KeepsTheCodesOfInt8Weights) {
 // Every way two of four places may be filled, in every group of a block, gives what the zeros give.
 TEST(Linear, KeepsEveryPlaceOfAGroup) {
   constexpr int64_t kCols = 64;  // two blocks
-  for (const LinearImpl& impl : linear_impls()) {
+  for (const LinearImpl& impl : any_weight_impls()) {
     if (impl.needs > detected_isa() || pattern_of(impl) != k2of4) continue;
     for (int64_t group = 0; group < kCols / 4; ++group)
       for (unsigned mask = 0; mask < 16; ++mask) {

@@ -20,7 +20,7 @@ struct Options {
   SpeedOptions speed;
   std::optional<int64_t> depth;
   int64_t repeats = 5;
-  ComputeType compute = ComputeType::kBF16;
+  ComputeType compute = ComputeType::kStored;
   bool profile = false;
   bool json = false;
 };

@@ -25,7 +25,7 @@ struct Options {
   std::string variables;
   ChatOptions chat;  // all but the options in `generate`
   GenerationChoice generate;
-  ComputeType compute = ComputeType::kBF16;
+  ComputeType compute = ComputeType::kStored;
 };
 
 void report(const ChatTurn& turn) {

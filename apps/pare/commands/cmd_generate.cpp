@@ -19,7 +19,7 @@ struct Options {
   std::string prompt;
   GenerationChoice generate;
   bool ignore_eos = false;
-  ComputeType compute = ComputeType::kBF16;
+  ComputeType compute = ComputeType::kStored;
   bool json = false;
 };
 

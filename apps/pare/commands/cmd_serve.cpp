@@ -32,7 +32,7 @@ struct Options {
   std::string template_name;
   ServeOptions serve;
   SamplingChoice sampling;
-  ComputeType compute = ComputeType::kBF16;
+  ComputeType compute = ComputeType::kStored;
 };
 
 // Everything a served model points to.

@@ -56,13 +56,16 @@ void add_models(CLI::App& command, std::vector<std::string>& paths, const std::s
 }
 
 void add_compute(CLI::App& command, ComputeType& compute) {
-  static const std::map<std::string, ComputeType> kTypes = {
-      {"f32", ComputeType::kF32}, {"bf16", ComputeType::kBF16}, {"int8", ComputeType::kInt8}};
+  static const std::map<std::string, ComputeType> kTypes = {{"f32", ComputeType::kF32},
+                                                            {"bf16", ComputeType::kBF16},
+                                                            {"int8", ComputeType::kInt8},
+                                                            {"stored", ComputeType::kStored}};
   command
       .add_option(
           "--dtype", compute,
           fmt::format(
-              "What products are made of: f32, bf16 or int8 weights with bf16 activations (default {})",
+              "What products are made of: stored (weights of 2 to 8 bits as the file has them, others in "
+              "bf16), f32, bf16, or int8 weights with bf16 activations (default {})",
               compute_type_name(compute)))
       ->transform(one_of(kTypes));
 }

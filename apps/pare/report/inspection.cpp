@@ -61,17 +61,18 @@ Patterns patterns_of(const Model& model) {
 
 void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const Weight& weight,
                 Pattern pattern) {
+  const auto kernel = [&](ComputeType compute) {
+    return std::string(default_backend().linear_kernel(weight, pattern, compute));
+  };
   for (LinearGroup& group : groups) {
-    if (group.role != role || group.out != weight.rows || group.in != weight.cols || group.pattern != pattern)
+    if (group.role != role || group.out != weight.rows || group.in != weight.cols ||
+        group.pattern != pattern || group.kernel_stored != kernel(ComputeType::kStored))
       continue;
     ++group.count;
     return;
   }
-  const auto kernel = [&](ComputeType compute) {
-    return std::string(default_backend().linear_kernel(pattern, compute));
-  };
   groups.push_back({std::string(role), weight.rows, weight.cols, pattern, 1, kernel(ComputeType::kF32),
-                    kernel(ComputeType::kBF16), kernel(ComputeType::kInt8)});
+                    kernel(ComputeType::kBF16), kernel(ComputeType::kInt8), kernel(ComputeType::kStored)});
 }
 
 // Opens the tokenizer, and describes it or why there is none.

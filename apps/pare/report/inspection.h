@@ -27,6 +27,7 @@ struct LinearGroup {
   std::string kernel_f32;
   std::string kernel_bf16;
   std::string kernel_int8;
+  std::string kernel_stored;
 };
 
 struct MatrixFacts {

@@ -168,13 +168,16 @@ Json to_json(const Inspection& i) {
   }
   Json linears = Json::array();
   for (const LinearGroup& group : i.linears)
-    linears.push_back(
-        {{"role", group.role},
-         {"out", group.out},
-         {"in", group.in},
-         {"pattern", pattern_name(group.pattern)},
-         {"count", group.count},
-         {"kernels", {{"f32", group.kernel_f32}, {"bf16", group.kernel_bf16}, {"int8", group.kernel_int8}}}});
+    linears.push_back({{"role", group.role},
+                       {"out", group.out},
+                       {"in", group.in},
+                       {"pattern", pattern_name(group.pattern)},
+                       {"count", group.count},
+                       {"kernels",
+                        {{"f32", group.kernel_f32},
+                         {"bf16", group.kernel_bf16},
+                         {"int8", group.kernel_int8},
+                         {"stored", group.kernel_stored}}}});
   return {{"path", i.path},
           {"architecture", i.config.architecture},
           {"parameters", i.size.parameters},
@@ -242,10 +245,11 @@ std::string to_text(const Inspection& i) {
     encodings.add({name, fmt::format("{}", use.matrices), fmt::format("{}", use.vectors),
                    format_count(use.values), format_bytes(use.bytes),
                    fmt::format("{:.3f}", bits_per_weight(use.bytes, use.values))});
-  Table linears({"linear", "out", "in", "pattern", "count", "f32 kernel", "bf16 kernel", "int8 kernel"});
+  Table linears({"linear", "out", "in", "pattern", "count", "f32 kernel", "bf16 kernel", "int8 kernel",
+                 "stored kernel"});
   for (const LinearGroup& g : i.linears)
     linears.add({g.role, fmt::format("{}", g.out), fmt::format("{}", g.in), pattern_name(g.pattern),
-                 fmt::format("{}", g.count), g.kernel_f32, g.kernel_bf16, g.kernel_int8});
+                 fmt::format("{}", g.count), g.kernel_f32, g.kernel_bf16, g.kernel_int8, g.kernel_stored});
   return out + "\n" + encodings.text() + "\n" + blocks.text() + "\n" + linears.text() + "\n" +
          matrices_text(i.matrices);
 }

@@ -8,6 +8,7 @@
 #include "kernels/cpu/attention.h"
 #include "kernels/cpu/gram.h"
 #include "kernels/cpu/linear_impls.h"
+#include "kernels/cpu/parts_linear.h"
 #include "kernels/cpu/split_linear.h"
 
 namespace pare {
@@ -66,9 +67,12 @@ bool row_finite(const float* row, int64_t n) {
 CpuBackend::CpuBackend(Isa isa) : isa_(isa), ops_(vector_ops(isa)) { PARE_CHECK(isa <= detected_isa()); }
 
 std::unique_ptr<HostLinear> CpuBackend::pack(std::span<const Weight> stack, ComputeType compute) const {
-  auto packed = select_linear(stack, compute, isa_).pack(stack);
+  std::vector<std::unique_ptr<HostLinear>> parts;
+  for (const StackPart& part : parts_of(stack, compute))
+    parts.push_back(select_linear(part.weights, part.compute, isa_).pack(part.weights));
   for (const Weight& weight : stack) release_pages(weight);
-  return packed;
+  if (parts.size() == 1) return std::move(parts.front());
+  return std::make_unique<PartsLinear>(std::move(parts));
 }
 
 std::unique_ptr<PackedLinear> CpuBackend::pack_linear(std::span<const Weight> stack, std::vector<float> bias,
@@ -78,8 +82,8 @@ std::unique_ptr<PackedLinear> CpuBackend::pack_linear(std::span<const Weight> st
   return packed;
 }
 
-std::string_view CpuBackend::linear_kernel(Pattern pattern, ComputeType compute) const {
-  return select_linear({pattern, compute}, isa_).name;
+std::string_view CpuBackend::linear_kernel(const Weight& weight, Pattern pattern, ComputeType compute) const {
+  return select_linear({pattern, compute_of(weight, compute)}, isa_).name;
 }
 
 std::unique_ptr<PackedLinear> CpuBackend::pack_product(MatrixView<const double> m) const {

@@ -17,7 +17,7 @@ class CpuBackend final : public HostBackend {
   std::string_view detail() const override { return isa_name(isa_); }
   std::unique_ptr<PackedLinear> pack_linear(std::span<const Weight> stack, std::vector<float> bias,
                                             ComputeType compute) const override;
-  std::string_view linear_kernel(Pattern pattern, ComputeType compute) const override;
+  std::string_view linear_kernel(const Weight& weight, Pattern pattern, ComputeType compute) const override;
   std::unique_ptr<PackedLinear> pack_product(MatrixView<const double> m) const override;
   void norm(const PackedNorm& norm, const Activation& x, const Activation& y, int64_t width) const override;
   void rotate(const RotaryTable& table, const Activation& x, int64_t head_dim) const override;

@@ -51,8 +51,8 @@ Isa detect() {
   constexpr uint64_t kTiles = kZmm | 0x60000;
   if ((states & kYmm) != kYmm) return Isa::kReference;
   const bool avx512 = has_bit(extended.b, 16) && has_bit(extended.b, 17) && has_bit(extended.b, 30) &&
-                      has_bit(extended.b, 31) && has_bit(extended.c, 6) && has_bit(extended.c, 11) &&
-                      has_bit(extended1.a, 5);
+                      has_bit(extended.b, 31) && has_bit(extended.c, 1) && has_bit(extended.c, 6) &&
+                      has_bit(extended.c, 11) && has_bit(extended1.a, 5);
   if (!avx512 || (states & kZmm) != kZmm) return Isa::kAvx2;
   const bool amx = has_bit(extended.d, 22) && has_bit(extended.d, 24) && has_bit(extended.d, 25);
   if (!amx || (states & kTiles) != kTiles || !request_tile_permission()) return Isa::kAvx512;

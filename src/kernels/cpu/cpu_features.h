@@ -5,8 +5,8 @@
 
 namespace pare {
 
-// Instruction sets in order: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI2, VNNI
-// (vpdpwssd) and BF16 (vdpbf16ps).
+// Instruction sets in order: each level includes the ones before it. kAvx512 means F, BW, DQ, VL, VBMI,
+// VBMI2, VNNI and BF16.
 enum class Isa { kReference, kAvx2, kAvx512, kAmx };
 
 std::string_view isa_name(Isa isa);

@@ -23,7 +23,7 @@ struct LinearImpl {
   Isa needs;
   ComputeType compute;
   Pattern pattern;              // pattern that values must follow; dense: any
-  const PanelKernels* kernels;  // null: the reference
+  const PanelKernels* kernels;  // kStored: those of all low-bit formats; null: the reference
   const AmxKernels* amx;        // kernels for larger batches; null: none
 
   bool accepts(const LinearSpec& spec) const {

@@ -1,11 +1,13 @@
 #include "kernels/cpu/panel_linear.h"
 
 #include <algorithm>
+#include <array>
 #include <cstddef>
 #include <vector>
 
 #include "base/bf16.h"
 #include "base/parallel.h"
+#include "kernels/cpu/pack_codes.h"
 
 namespace pare {
 namespace {
@@ -68,7 +70,14 @@ class PanelLinear final : public HostLinear {
         columns_(round_up(in_features(), block_.columns)),
         packed_(static_cast<size_t>(panels_ * panel_bytes())) {
     if (block_.scales) scales_ = AlignedBuffer<float>(static_cast<size_t>(panels_ * kPanelRows));
-    parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
+    if (has_codes(kernels.format)) {
+      const std::array<int8_t, 64> levels = code_format(stack[0])->levels;
+      std::transform(levels.begin(), levels.end(), levels_.begin(),
+                     [](int8_t level) { return static_cast<unsigned char>(level + kLevelBias); });
+      parallel_for(panels_, [&](int64_t p) { pack_panel_codes(stack, p); });
+    } else {
+      parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
+    }
   }
 
   int64_t weight_bytes() const override {
@@ -78,7 +87,7 @@ class PanelLinear final : public HostLinear {
   void multiply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     for (int64_t t = 0; t < x.rows; t += kTokenBlock) {
       const int64_t n = std::min(kTokenBlock, x.rows - t);
-      if (amx_ != nullptr && n >= kAmxTokens)
+      if (amx_ != nullptr && n >= (has_codes(kernels_.format) ? kernels_.wide_tokens : kAmxTokens))
         apply_amx(x.rows_of(t, n), y.rows_of(t, n));
       else if (n <= kernels_.gemv_tokens)
         apply_gemv(x.rows_of(t, n), y.rows_of(t, n));
@@ -115,6 +124,16 @@ class PanelLinear final : public HostLinear {
     kernels_.pack(rows, columns_, packed_.data() + p * panel_bytes());
   }
 
+  void pack_panel_codes(std::span<const Weight> stack, int64_t p) {
+    const int64_t first = p * kPanelRows;
+    std::vector<RowCodes> rows(static_cast<size_t>(outputs(p, 1)));
+    float* factors = scales_.data() + first;
+    std::fill_n(factors, kPanelRows, 0.0f);
+    for (size_t lane = 0; lane < rows.size(); ++lane)
+      factors[lane] = take_codes(stack, first + static_cast<int64_t>(lane), rows[lane]);
+    pack_codes(kernels_.format, rows, columns_, packed_.data() + p * panel_bytes());
+  }
+
   // Packs columns [k0, k1) of tokens [t0, t0 + n) as PanelJob::x of `kernels`. Columns past the input are 0.
   void pack_tokens(const PanelKernels& kernels, MatrixView<const float> x, int64_t t0, int64_t n, int64_t k0,
                    int64_t k1, float* out) const {
@@ -141,19 +160,23 @@ class PanelLinear final : public HostLinear {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
       kernels_.run({panel(first), panel_bytes(), count, columns_, packed, x.rows, y.data + first * kPanelRows,
-                    y.stride, outputs(first, count), false, scales(first)});
+                    y.stride, outputs(first, count), false, scales(first), levels()});
     });
   }
 
-  // Puts widened panels in the place of the job's.
-  void widen(PanelJob& job) const {
+  // Bytes of `columns` columns of a widened panel.
+  int64_t wide_bytes(int64_t columns) const {
     const PanelBlock block = panel_block(kernels_.wide->format);
-    const int64_t bytes = job.inputs / block.columns * block.bytes;
-    unsigned char* out = scratch<unsigned char, 4>(bytes * job.panels);
-    for (int64_t p = 0; p < job.panels; ++p)
-      kernels_.widen(job.w + p * job.panel_bytes, job.inputs, out + p * bytes);
-    job.w = out;
-    job.panel_bytes = bytes;
+    return columns / block.columns * block.bytes;
+  }
+
+  // Returns `count` panels, `columns` columns of each from w on, as panels of the widened format.
+  const unsigned char* widened(const unsigned char* w, int64_t count, int64_t columns) const {
+    const int64_t bytes = wide_bytes(columns);
+    unsigned char* out = scratch<unsigned char, 4>(bytes * count);
+    for (int64_t p = 0; p < count; ++p)
+      kernels_.widen(w + p * panel_bytes(), columns, levels(), out + p * bytes);
+    return out;
   }
 
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
@@ -188,8 +211,12 @@ class PanelLinear final : public HostLinear {
                    y.stride,
                    outputs(p, count),
                    pass > 0,
-                   pass + 1 == passes ? scales(p) : nullptr};
-      if (wide) widen(job);
+                   pass + 1 == passes ? scales(p) : nullptr,
+                   levels()};
+      if (wide) {
+        job.w = widened(job.w, count, length);
+        job.panel_bytes = wide_bytes(length);
+      }
       for (int64_t tile = 0; tile < tiles; ++tile) {
         const int64_t t = tile_start(tile);
         job.x = packed_at(k, length, t);
@@ -223,10 +250,22 @@ class PanelLinear final : public HostLinear {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
       unsigned char* scratch_bytes = scratch<unsigned char, 3>(amx_->scratch_bytes(x.rows, count));
-      amx_->run({kernels_.format, panel(first), panel_bytes(), count, k_tiles, packed, x.rows,
-                 y.data + first * kPanelRows, y.stride, outputs(first, count), scales(first), scratch_bytes});
+      AmxJob job{kernels_.format, panel(first),
+                 panel_bytes(),   count,
+                 k_tiles,         packed,
+                 x.rows,          y.data + first * kPanelRows,
+                 y.stride,        outputs(first, count),
+                 scales(first),   scratch_bytes};
+      if (has_codes(kernels_.format)) {
+        job.format = kernels_.wide->format;
+        job.w = widened(job.w, count, columns_);
+        job.panel_bytes = wide_bytes(columns_);
+      }
+      amx_->run(job);
     });
   }
+
+  const unsigned char* levels() const { return has_codes(kernels_.format) ? levels_.data() : nullptr; }
 
   const PanelKernels& kernels_;
   const AmxKernels* amx_;
@@ -234,7 +273,8 @@ class PanelLinear final : public HostLinear {
   int64_t panels_;
   int64_t columns_;  // columns of a panel, padding included
   AlignedBuffer<unsigned char> packed_;
-  AlignedBuffer<float> scales_;  // scale of every row of every panel; int8 only
+  AlignedBuffer<float> scales_;  // scale of every row of every panel; int8 and low-bit formats only
+  std::array<unsigned char, 64> levels_ = {};  // PanelJob::levels
 };
 
 }  // namespace

@@ -13,11 +13,13 @@ namespace {
 // Weights are rounded as the compute type says and kept in f64 with their scales.
 class ReferenceProduct final : public PackedLinear {
  public:
-  ReferenceProduct(Matrix<double> weights, std::vector<float> bias, bool round_inputs, int64_t bytes)
+  // `round_inputs` (out) says which outputs are of inputs that are rounded to bf16.
+  ReferenceProduct(Matrix<double> weights, std::vector<float> bias, std::vector<bool> round_inputs,
+                   int64_t bytes)
       : PackedLinear(weights.rows(), weights.cols(), "reference"),
         weights_(std::move(weights)),
         bias_(std::move(bias)),
-        round_inputs_(round_inputs),
+        round_inputs_(std::move(round_inputs)),
         bytes_(bytes) {}
 
   void apply(const Activation& x, const Activation& y) const noexcept override {
@@ -26,9 +28,10 @@ class ReferenceProduct final : public PackedLinear {
   void apply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
     for (int64_t t = 0; t < x.rows; ++t)
       for (int64_t r = 0; r < weights_.rows(); ++r) {
+        const bool round = round_inputs_[static_cast<size_t>(r)];
         double sum = bias_.empty() ? 0.0 : bias_[static_cast<size_t>(r)];
         for (int64_t k = 0; k < x.cols; ++k)
-          sum += static_cast<double>(round_inputs_ ? nearest_bf16(x(t, k)) : x(t, k)) * weights_(r, k);
+          sum += static_cast<double>(round ? nearest_bf16(x(t, k)) : x(t, k)) * weights_(r, k);
         y(t, r) = static_cast<float>(sum);
       }
   }
@@ -37,7 +40,7 @@ class ReferenceProduct final : public PackedLinear {
  private:
   Matrix<double> weights_;
   std::vector<float> bias_;
-  bool round_inputs_;
+  std::vector<bool> round_inputs_;
   int64_t bytes_;
 };
 
@@ -133,20 +136,30 @@ std::unique_ptr<PackedLinear> ReferenceBackend::pack_linear(std::span<const Weig
   auto bytes = static_cast<int64_t>(bias.size() * sizeof(float));
   for (const Weight& weight : stack) bytes += weight.bytes();
   std::vector<float> row(static_cast<size_t>(cols));
-  for (int64_t r = 0; r < weights.rows(); ++r) rounded_row(stack, r, compute, row, weights.row(r));
+  std::vector<bool> round_inputs;
+  for (const StackPart& part : parts_of(stack, compute)) {
+    const bool round = part.compute == ComputeType::kBF16 || part.compute == ComputeType::kInt8;
+    for (int64_t r = 0; r < stacked_rows(part.weights); ++r) {
+      rounded_row(part.weights, r, part.compute, row, weights.row(static_cast<int64_t>(round_inputs.size())));
+      round_inputs.push_back(round);
+    }
+  }
   for (const Weight& weight : stack) release_pages(weight);
-  return std::make_unique<ReferenceProduct>(std::move(weights), std::move(bias), compute != ComputeType::kF32,
+  return std::make_unique<ReferenceProduct>(std::move(weights), std::move(bias), std::move(round_inputs),
                                             bytes);
 }
 
-std::string_view ReferenceBackend::linear_kernel(Pattern /*pattern*/, ComputeType /*compute*/) const {
+std::string_view ReferenceBackend::linear_kernel(const Weight& /*weight*/, Pattern /*pattern*/,
+                                                 ComputeType /*compute*/) const {
   return "reference";
 }
 
 std::unique_ptr<PackedLinear> ReferenceBackend::pack_product(MatrixView<const double> m) const {
   Matrix<double> weights = copy_of(m);
   const int64_t bytes = weights.size() * static_cast<int64_t>(sizeof(double));
-  return std::make_unique<ReferenceProduct>(std::move(weights), std::vector<float>(), false, bytes);
+  std::vector<bool> round_inputs(static_cast<size_t>(weights.rows()), false);
+  return std::make_unique<ReferenceProduct>(std::move(weights), std::vector<float>(), std::move(round_inputs),
+                                            bytes);
 }
 
 void ReferenceBackend::norm(const PackedNorm& norm, const Activation& x, const Activation& y,

@@ -110,7 +110,8 @@ void pack_int8(float* rows, int64_t columns, unsigned char* panel) {
         out[s * kStepBytes + 4 * r + j] = static_cast<signed char>(rows[r * columns + 4 * s + j]);
 }
 
-void widen_int8(const unsigned char* panel, int64_t columns, unsigned char* out_bytes) {
+void widen_int8(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/,
+                unsigned char* out_bytes) {
   float* out = reinterpret_cast<float*>(out_bytes);
   const __m256 unit = _mm256_set1_ps(1.0f / kUnit<PanelFormat::kInt8>);
   for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes)

@@ -3,6 +3,7 @@
 
 #include "kernels/cpu/avx512/bf16_pairs.h"
 #include "kernels/cpu/avx512/column_mask.h"
+#include "kernels/cpu/avx512/fixed_point.h"
 #include "kernels/cpu/avx512/transpose.h"
 #include "kernels/cpu/panel.h"
 
@@ -12,7 +13,6 @@ namespace {
 constexpr int kMaxTokens = 14;    // 14 × 2 accumulators, 2 weight vectors
 constexpr int kStreamTokens = 8;  // up to here the weights come from memory and are fetched ahead
 constexpr int64_t kPrefetchBytes = 32768;
-constexpr int64_t kFixedColumns = 256;  // int8 columns whose x has one unit
 
 // A product of a step and an input of x, added up: f32 × f32, or two bf16 × two bf16 of neighbouring columns.
 template <PanelFormat kFormat>
@@ -216,24 +216,6 @@ void pack_pairs(const float* x, int64_t stride, int64_t tokens, int64_t known, i
   }
 }
 
-// Unit of a token's block of columns: x in bf16 becomes a multiple of a power of two that keeps the largest
-// below 2^15. Values down to 2^-7 of it stay exact, below that 2^-16 of the largest is lost.
-// The unit is NaN if a value is, which whole numbers could not show.
-inline __m512 unit_of(const float* row, int64_t known, int64_t columns) {
-  __m512 largest = _mm512_setzero_ps();
-  __mmask16 nan = 0;
-  for (int64_t k = 0; k < columns; k += 16) {
-    const __m512 x = _mm512_maskz_loadu_ps(column_mask(known - k), row + k);
-    largest = _mm512_max_ps(largest, _mm512_abs_ps(x));
-    nan = static_cast<__mmask16>(nan | _mm512_cmp_ps_mask(x, x, _CMP_UNORD_Q));
-  }
-  if (nan != 0) return _mm512_set1_ps(__builtin_nanf(""));
-  // 2^(e + 1 - 15), e the exponent of the largest; rounding to bf16 may reach 2^(e + 1), which is clamped.
-  const __m512 exponent = _mm512_getexp_ps(_mm512_set1_ps(_mm512_reduce_max_ps(largest)));
-  return _mm512_scalef_ps(_mm512_set1_ps(1.0f), _mm512_max_ps(_mm512_add_ps(exponent, _mm512_set1_ps(-14.0f)),
-                                                              _mm512_set1_ps(-110.0f)));
-}
-
 // Words of two numbers of 16 bits, for each block of columns: the units (tokens), then for every four columns
 // those of the even and those of the odd ones, (columns / 4, 2, tokens).
 void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, int64_t columns, float* out) {
@@ -242,7 +224,8 @@ void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, i
     float* words = out + tokens;
     for (int64_t t = 0; t < tokens; ++t) {
       const float* row = x + t * stride + first;
-      const __m512 unit = unit_of(row, known - first, width);
+      // Rounding to bf16 may reach 2^15, which is clamped. Values down to 2^-7 of the largest stay exact.
+      const __m512 unit = unit_of(row, known - first, width, 15);
       const __m512 inverse = _mm512_div_ps(_mm512_set1_ps(1.0f), unit);
       out[t] = _mm512_cvtss_f32(unit);
       for (int64_t k = 0; k < width; k += 16) {
@@ -274,7 +257,8 @@ void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, i
 }
 
 // Each value a lane becomes the same value in bf16, which holds whole numbers of eight bits exactly.
-void widen_int8(const unsigned char* panel, int64_t columns, unsigned char* out) {
+void widen_int8(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/,
+                unsigned char* out) {
   for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes, out += 2 * kStepBytes) {
     const __m512i raw = _mm512_loadu_si512(panel);
     __m512 v[4];

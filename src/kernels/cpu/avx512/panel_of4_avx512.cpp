@@ -134,7 +134,7 @@ inline void spread(__m512i kept, __m512i places, unsigned char* out) {
 
 // Widens a 2:4 panel to a dense one of bf16.
 template <PanelFormat kFormat>
-void widen(const unsigned char* panel, int64_t columns, unsigned char* out) {
+void widen(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/, unsigned char* out) {
   for (int64_t k = 0; k < columns; k += kGroupsOfBlock * kGroup) {
     __m512i places = _mm512_loadu_si512(panel);
     panel += kStepBytes;

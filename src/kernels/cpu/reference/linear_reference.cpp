@@ -25,7 +25,7 @@ class ReferenceLinear final : public HostLinear {
   }
 
   void multiply(MatrixView<const float> x, MatrixView<float> y) const noexcept override {
-    const bool round = compute_ != ComputeType::kF32;
+    const bool round = compute_ == ComputeType::kBF16 || compute_ == ComputeType::kInt8;
     const int64_t rows = out_features();
     parallel_for((rows + kPieceRows - 1) / kPieceRows, [&](int64_t piece) {
       AlignedBuffer<float> row(static_cast<size_t>(in_features()));
