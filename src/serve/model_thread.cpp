@@ -1,6 +1,7 @@
 #include "serve/model_thread.h"
 
 #include <algorithm>
+#include <utility>
 
 namespace pare {
 
@@ -49,6 +50,28 @@ bool ModelThread::idle() const {
                      [](const ModelLoad& load) { return load.running + load.waiting == 0; });
 }
 
+BatchRequest ModelThread::ending_later(BatchRequest request) {
+  request.done = [this, done = std::move(request.done)](const Generation& generation) {
+    ends_.push_back([done, generation] { done(generation); });
+  };
+  request.failed = [this, failed = std::move(request.failed)](const Error& error) {
+    ends_.push_back([failed, error] { failed(error); });
+  };
+  return request;
+}
+
+void ModelThread::step(size_t model) {
+  BatchGenerator& batch = batches_[model];
+  batch.step();
+  {
+    const std::lock_guard<std::mutex> lock(mutex_);
+    const int64_t waiting = std::count_if(arrivals_.begin(), arrivals_.end(),
+                                          [&](const Arrival& arrival) { return arrival.model == model; });
+    load_[model] = {batch.running(), batch.unfinished() - batch.running() + waiting, batch.fullness()};
+  }
+  for (const auto& end : std::exchange(ends_, {})) end();
+}
+
 void ModelThread::loop() {
   while (true) {
     std::vector<Arrival> arrivals;
@@ -58,14 +81,8 @@ void ModelThread::loop() {
       if (stop_) return;
       arrivals.swap(arrivals_);
     }
-    for (Arrival& arrival : arrivals) batches_[arrival.model].add(std::move(arrival.request));
-    for (BatchGenerator& batch : batches_) batch.step();
-    const std::lock_guard<std::mutex> lock(mutex_);
-    for (size_t i = 0; i < batches_.size(); ++i) {
-      const int64_t running = batches_[i].running();
-      load_[i] = {running, batches_[i].unfinished() - running, batches_[i].fullness()};
-    }
-    for (const Arrival& arrival : arrivals_) ++load_[arrival.model].waiting;
+    for (Arrival& arrival : arrivals) batches_[arrival.model].add(ending_later(std::move(arrival.request)));
+    for (size_t model = 0; model < batches_.size(); ++model) step(model);
   }
 }
 

@@ -3,6 +3,7 @@
 
 #include <condition_variable>
 #include <deque>
+#include <functional>
 #include <mutex>
 #include <thread>
 #include <vector>
@@ -38,8 +39,9 @@ class ModelThread {
   ModelThread(const ModelThread&) = delete;
   ModelThread& operator=(const ModelThread&) = delete;
 
-  // Hands sequences to a model; their functions are called on the model thread. Returns false, and takes
-  // none of them, when too many wait already. Safe to call from several threads.
+  // Hands sequences to a model; their functions are called on the model thread. load() no longer counts a
+  // sequence when its done() or failed() is called. Returns false, and takes none of them, when too many wait
+  // already. Safe to call from several threads.
   bool submit(size_t model, std::vector<BatchRequest> requests);
   // The load of each model, as of the last step. Safe to call from several threads.
   std::vector<ModelLoad> load();
@@ -52,9 +54,14 @@ class ModelThread {
 
   void loop();
   bool idle() const;  // mutex_ is held
+  // Returns the request with done() and failed() that only add to ends_.
+  BatchRequest ending_later(BatchRequest request);
+  // Does a step of a model's batch, updates the model's load, then calls what the step has put into ends_.
+  void step(size_t model);
 
-  int64_t most_;                        // unfinished sequences of a model that leave no room for more
-  std::deque<BatchGenerator> batches_;  // by model; used on the model thread only
+  int64_t most_;                             // unfinished sequences of a model that leave no room for more
+  std::deque<BatchGenerator> batches_;       // by model; used on the model thread only
+  std::vector<std::function<void()>> ends_;  // done() and failed() of a step; used on the model thread only
   std::mutex mutex_;
   std::condition_variable arrived_;
   std::vector<Arrival> arrivals_;  // guarded by mutex_
