@@ -230,17 +230,20 @@ TEST(LinearCalibration, LeavesTheWalkWhereItIsOrUnchangedIfWanted) {
   }
 }
 
+// Gives the channels of a hidden stream another order; returns it, as LinearSolver::reorder does.
+std::vector<int64_t> reorder_hidden(Stage& stage, const CalibratedInput& input) {
+  if (input.group.signal != Signal::kHiddenStream) return {};
+  std::vector<int64_t> order(static_cast<size_t>(input.group.width));
+  for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>((5 * i + 1) % order.size());
+  permute_hidden(stage, order);
+  return order;
+}
+
 TEST(LinearCalibration, CarriesAnotherOrderOfChannelsThrough) {
   Script script;
   Matrix<double> gram;
   script.see = [&](const CalibratedInput& input) { gram = input.gram.clone(); };
-  script.reorder = [](Stage& stage, const CalibratedInput& input) {
-    if (input.group.signal != Signal::kHiddenStream) return std::vector<int64_t>();
-    std::vector<int64_t> order(static_cast<size_t>(input.group.width));
-    for (size_t i = 0; i < order.size(); ++i) order[i] = static_cast<int64_t>((5 * i + 1) % order.size());
-    permute_hidden(stage, order);
-    return order;
-  };
+  script.reorder = reorder_hidden;
   script.solve = [&](const CalibratedLinear& linear) {
     if (linear.role() == Role::kDown) {
       const MatrixView<const double> h = linear.gram().matrix();
@@ -282,13 +285,29 @@ Weight from_rows(const CalibratedLinear& linear,
   return Weight::from_matrix(std::as_const(values).view());
 }
 
+// Returns the model with a skip matrix in every stage.
+Model with_skips(Model model) {
+  Rng rng(9);
+  Matrix<float> skip(model.config.stream_width(), model.config.stream_width());
+  for (size_t s = 0; s < model.blocks.size() * model.blocks.front().stages.size(); ++s) {
+    for (int64_t r = 0; r < skip.rows(); ++r)
+      for (int64_t c = 0; c < skip.cols(); ++c)
+        skip(r, c) = static_cast<float>((r == c ? 0.8 : 0.0) + 0.05 * rng.normal());
+    stage_at(model, s).skip = Weight::from_matrix(std::as_const(skip).view());
+  }
+  return model;
+}
+
 TEST(LinearCalibration, TargetsAreTheWeightsAsLongAsNothingWasLost) {
-  for (const TinyModelOptions& like : every_design()) {
-    SCOPED_TRACE(like.architecture);
-    const Model model = make_tiny_model(like);
+  std::vector<Model> models = {with_skips(make_tiny_model())};
+  for (const TinyModelOptions& like : every_design()) models.push_back(make_tiny_model(like));
+  for (size_t m = 0; m < models.size(); ++m) {
+    SCOPED_TRACE(m);
+    const Model& model = models[m];
     const CalibrationSet set = random_calibration(16, 32);
     for (const MatchOutput match : {MatchOutput::kLayer, MatchOutput::kModel}) {
       Script script;
+      script.reorder = reorder_hidden;
       script.solve = [&](const CalibratedLinear& linear) {
         linear.for_each_rows([&](const LinearRows& rows) {
           const bool matched = match == MatchOutput::kModel && writes_residual(linear.role());
@@ -307,6 +326,22 @@ TEST(LinearCalibration, TargetsAreTheWeightsAsLongAsNothingWasLost) {
       edit_stages(model, set, editors, area, report);
     }
   }
+}
+
+TEST(LinearCalibration, ReportsDampingThatHadToBeRaised) {
+  Model model = make_tiny_model();
+  stage_at(model, 0).norm.weight.front() = 0.0f;  // a channel that is always 0
+  Script script;
+  script.roles = {Role::kKey, Role::kDown};
+  script.solve = [](const CalibratedLinear& linear) {
+    linear.gram().obs();
+    return linear.weight();
+  };
+  Rehearsal rehearsal(model, script, {.damping = 0.0});
+  rehearsal.edit(0);
+  EXPECT_EQ(rehearsal.report.fallbacks, std::vector<std::string>{"layers.0.k: damping raised 1 times"});
+  rehearsal.edit(1);
+  EXPECT_EQ(rehearsal.report.fallbacks.size(), 1u);
 }
 
 TEST(LinearCalibration, TargetsBringTheStreamBack) {
@@ -410,6 +445,31 @@ TEST(CalibratedLinear, GivesAllRowsInPieces) {
   EXPECT_EQ(pieces, (std::vector<std::pair<int64_t, int64_t>>{{0, 512}, {512, 512}, {1024, 76}}));
   const Matrix<float> got = decode(whole);
   EXPECT_TRUE(std::equal(values.data(), values.data() + values.size(), got.data()));
+}
+
+TEST(CalibratedLinear, GivesTheTargetsOfTheRowsOfEachPiece) {
+  Matrix<float> values(1100, 8);
+  Matrix<double> cross(1100, 8);
+  Rng rng(3);
+  for (int64_t i = 0; i < values.size(); ++i) {
+    values.data()[i] = static_cast<float>(rng.normal());
+    cross.data()[i] = rng.normal();
+  }
+  const Weight weight = Weight::from_matrix(std::as_const(values).view());
+  // With H = 1 and λ = 3, (C + λW)·(H + λ)⁻¹ is (C + 3W)/4.
+  Matrix<double> damped = Matrix<double>::identity(8);
+  for (int64_t i = 0; i < 8; ++i) damped(i, i) = 4.0;
+  const MatchingWeights matching(cross.clone(), std::move(damped), 3.0);
+  InputGram gram(Matrix<double>::identity(8));
+  const CalibratedLinear linear({0, 0}, Role::kDown, weight, gram, 0.0, &matching);
+  linear.for_each_rows([&](const LinearRows& rows) {
+    for (int64_t r = 0; r < rows.target.rows; ++r)
+      for (int64_t c = 0; c < 8; ++c) {
+        const double w = values(rows.first + r, c);
+        EXPECT_EQ(rows.weight(r, c), w);
+        EXPECT_DOUBLE_EQ(rows.target(r, c), (cross(rows.first + r, c) + 3.0 * w) / 4.0);
+      }
+  });
 }
 
 TEST(OutputError, IsTheShareOfTheOutputThatIsLost) {

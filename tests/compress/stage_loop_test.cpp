@@ -95,9 +95,11 @@ TEST(StageLoop, BeginsAgainWhenActivationsDidNotSurvive) {
   Report interrupted;
   run_loop(area, first, second, interrupted, 2);
   second.survives = false;
+  EXPECT_EQ(run_loop(area, first, second, interrupted, 0), (Deeds{"start", "work 0"}));
+  // Nothing that the first run has recorded counts for a third one.
+  second.survives = true;
   Report report;
-  const Deeds expected = {"start", "work 0", "work 1", "work 2", "work 3"};
-  EXPECT_EQ(run_loop(area, first, second, report, kStages), expected);
+  EXPECT_EQ(run_loop(area, first, second, report, kStages), (Deeds{"work 0", "work 1", "work 2", "work 3"}));
   EXPECT_EQ(first.value, 31);
   EXPECT_EQ(report.fallbacks, kEntries);
 }
