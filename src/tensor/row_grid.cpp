@@ -107,25 +107,76 @@ RowGrid::Sums RowGrid::sums_of(const double* w, const double* h, const double* l
 }
 
 // Finds the scale of a block without a minimum: of some ranges of either sign, the one whose levels leave the
-// least error with the scale that is best for them.
+// least error with the scale that is best for them. First every third range is tried, then those around the
+// best one.
 RowGrid::Fit RowGrid::fit_scale(const double* w, const double* h) const {
   double largest = 0.0;
   for (int64_t i = 0; i < layout_.block; ++i) largest = std::max(largest, std::abs(w[i]));
   const double unit = largest / -static_cast<double>(layout_.levels[0]);
-  std::array<double, kMaxBlock> levels;
+  const double inverse = inverse_of(unit);
+  std::array<float, kMaxBlock> units;  // values in units, which keeps the smallest ones in the range of f32
+  std::array<float, kMaxBlock> importances;
+  for (int64_t i = 0; i < layout_.block; ++i) {
+    units[static_cast<size_t>(i)] = static_cast<float>(w[i] * inverse);
+    importances[static_cast<size_t>(i)] = static_cast<float>(h[i]);
+  }
   double gain = 0.0;  // the most that levels take off Σ h·w², with their best scale
-  Fit best;
+  double scale = 0.0;
+  int best = 0;
+  double best_sign = 1.0;
+  const auto attempt = [&](int range, double sign) {
+    const Sums sums = unit_sums(units.data(), importances.data(), static_cast<float>(sign * kWhole / range));
+    if (!(sums.products * sums.products > gain * sums.squares)) return;
+    gain = sums.products * sums.products / sums.squares;
+    scale = sums.products / sums.squares;
+    best = range;
+    best_sign = sign;
+  };
+  constexpr int kStep = 3;
   const int smallest = layout_.bits <= kFewBits ? kSmallestRange : kSmallestOfManyBits;
-  for (int range = smallest; range <= kLargestRange; ++range)
-    for (const double sign : {1.0, -1.0}) {
-      round_levels(w, {sign * unit * range / kWhole, 0.0}, levels.data());
-      const Sums sums = sums_of(w, h, levels.data());
-      if (sums.products * sums.products > gain * sums.squares) {
-        gain = sums.products * sums.products / sums.squares;
-        best.scale = sums.products / sums.squares;
+  for (int range = smallest; range <= kLargestRange; range += kStep)
+    for (const double sign : {1.0, -1.0}) attempt(range, sign);
+  const int middle = best;
+  const double sign = best_sign;
+  for (int range = middle - kStep + 1; middle > 0 && range < middle + kStep; ++range)
+    if (range != middle) attempt(range, sign);
+  return {scale * unit, 0.0};
+}
+
+// Returns the sums of products and squares for the levels nearest to `factor` times the values.
+RowGrid::Sums RowGrid::unit_sums(const float* w, const float* h, float factor) const {
+  constexpr int64_t kLanes = 8;
+  float products[kLanes] = {};
+  float squares[kLanes] = {};
+  const auto first = static_cast<float>(layout_.levels[0]);
+  const auto last = static_cast<float>(layout_.levels[last_]);
+  for (int64_t i = 0; i < layout_.block; i += kLanes) {
+    float scaled[kLanes];
+    float levels[kLanes];
+    for (int64_t j = 0; j < kLanes; ++j) scaled[j] = w[i + j] * factor;
+    if (affine_) {
+      constexpr float kRound = 0x1.8p23f;  // adding and subtracting it rounds to nearest even
+      for (int64_t j = 0; j < kLanes; ++j) levels[j] = std::clamp((scaled[j] + kRound) - kRound, first, last);
+    } else {
+      for (int64_t j = 0; j < kLanes; ++j) levels[j] = first;
+      for (int32_t k = 0; k < last_; ++k) {
+        const auto middle = static_cast<float>(middles_[static_cast<size_t>(k)]);
+        const auto step = static_cast<float>(layout_.levels[k + 1] - layout_.levels[k]);
+        for (int64_t j = 0; j < kLanes; ++j) levels[j] += scaled[j] > middle ? step : 0.0f;
       }
     }
-  return best;
+    for (int64_t j = 0; j < kLanes; ++j) {
+      const float weighted = h[i + j] * levels[j];
+      products[j] += weighted * w[i + j];
+      squares[j] += weighted * levels[j];
+    }
+  }
+  Sums sums;
+  for (int64_t j = 0; j < kLanes; ++j) {
+    sums.products += static_cast<double>(products[j]);
+    sums.squares += static_cast<double>(squares[j]);
+  }
+  return sums;
 }
 
 // Finds scale and minimum of a block. Levels begin at 0.

@@ -57,6 +57,7 @@ class RowGrid {
   bool own_factors() const { return layout_.least_scale == layout_.largest_scale; }
   void round_levels(const double* w, const Fit& fit, double* levels) const;
   Sums sums_of(const double* w, const double* h, const double* levels) const;
+  Sums unit_sums(const float* w, const float* h, float factor) const;
   Fit fit_scale(const double* w, const double* h) const;
   Fit fit_range(const double* w, const double* h) const;
   Fit fit(const double* w, const double* h, int64_t first) const;
