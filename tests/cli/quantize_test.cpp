@@ -26,7 +26,7 @@ double perplexity(const fs::path& model) {
 
 TEST(QuantizeCommand, WritesCodesThatEveryCommandReads) {
   const TempDir folder;
-  for (const char* format : {"q4n", "q3n", "iq4_nl", "q5_1"}) {
+  for (const char* format : {"q4n", "q3n", "iq4_nl", "q5_1", "q4_k_m"}) {
     SCOPED_TRACE(format);
     const fs::path out = folder / format;
     const Json report = pare_json(command_line(out, {"--format", format}));

@@ -28,24 +28,25 @@ TinyModelOptions wide(TinyModelOptions options = {}) {
   return options;
 }
 
-QuantizeOptions with(RoundingMethod method, Encoding format = Encoding::kQ4N, int64_t sweeps = 2) {
+QuantizeOptions with(RoundingMethod method, const char* format = "q4n", int64_t sweeps = 2) {
   QuantizeOptions options;
   options.method = method;
-  options.format = format;
+  options.format = QuantizeScheme(format);
   options.sweeps = sweeps;
   return options;
 }
 
 // tr((V − T)·H·(V − T)ᵀ) of rounded random rows.
 double rounding_error(const QuantizeOptions& options, int64_t n, std::vector<std::byte>* bytes = nullptr) {
+  const Encoding encoding = options.format.encodings().front();
   const Matrix<double> target = random_f64(24, n, 3);
   const Matrix<double> h = random_gram(n, 5);
   InputGram gram(h.clone());
-  std::vector<std::byte> written(static_cast<size_t>(24 * row_bytes(options.format, n)));
-  const Matrix<double> values = round_rows(target.view(), gram, options, options.format, written.data());
+  std::vector<std::byte> written(static_cast<size_t>(24 * row_bytes(encoding, n)));
+  const Matrix<double> values = round_rows(target.view(), gram, options, encoding, written.data());
   std::vector<float> decoded(static_cast<size_t>(n));
   for (int64_t r = 0; r < 24; ++r) {
-    decode_values(options.format, written.data() + r * row_bytes(options.format, n), n, decoded.data());
+    decode_values(encoding, written.data() + r * row_bytes(encoding, n), n, decoded.data());
     for (int64_t c = 0; c < n; ++c)
       EXPECT_NEAR(decoded[static_cast<size_t>(c)], values(r, c), 1e-5 * (1.0 + std::abs(values(r, c))));
   }
@@ -54,9 +55,12 @@ double rounding_error(const QuantizeOptions& options, int64_t n, std::vector<std
 }
 
 TEST(RoundRows, EachMethodLosesLessThanTheOneBefore) {
-  for (const auto& [name, encoding] : rounded_encodings()) {
+  for (const std::string& name : QuantizeScheme::names()) {
+    const QuantizeScheme scheme(name);
+    if (scheme.is_mixture()) continue;
     SCOPED_TRACE(name);
-    const int64_t n = encoding_info(encoding).block_values == 32 ? 160 : 512;
+    const char* encoding = name.c_str();
+    const int64_t n = encoding_info(scheme.encodings().front()).block_values == 32 ? 160 : 512;
     const double nearest = rounding_error(with(RoundingMethod::kNearest, encoding), n);
     const double weighted = rounding_error(with(RoundingMethod::kWeighted, encoding), n);
     const double feedback = rounding_error(with(RoundingMethod::kFeedback, encoding, 0), n);
@@ -70,7 +74,7 @@ TEST(RoundRows, EachMethodLosesLessThanTheOneBefore) {
 }
 
 TEST(RoundRows, DoNotDependOnTheNumberOfThreads) {
-  for (const Encoding encoding : {Encoding::kQ3N, Encoding::kQ4_K}) {
+  for (const char* encoding : {"q3n", "q4_k"}) {
     std::vector<std::byte> one;
     std::vector<std::byte> three;
     {
@@ -129,7 +133,7 @@ TEST(Quantize, FeedbackKeepsOutputsCloserThanNearestCodes) {
   const Model model = make_tiny_model(wide({.layers = 3}));
   const auto error = [&](RoundingMethod method) {
     Report report;
-    rounded_model(model, set, with(method, Encoding::kQ3N), report);
+    rounded_model(model, set, with(method, "q3n"), report);
     double sum = 0.0;
     for (const Json& entry : report.of("quantization")) sum += entry["relative_error"].get<double>();
     return sum;
@@ -140,8 +144,8 @@ TEST(Quantize, FeedbackKeepsOutputsCloserThanNearestCodes) {
 TEST(Quantize, EmbeddingAndLinearsMayDifferOrStay) {
   const CalibrationSet set = random_calibration(4, 32);
   const Model model = make_tiny_model(wide());
-  QuantizeOptions options = with(RoundingMethod::kWeighted, Encoding::kQ3N);
-  options.embedding = Encoding::kQ8_0;
+  QuantizeOptions options = with(RoundingMethod::kWeighted, "q3n");
+  options.embedding = QuantizeScheme("q8_0");
   options.ignore = {"down", "layers\\.0\\..*"};
   Report report;
   Model rounded = rounded_model(model, set, options, report);
@@ -186,8 +190,20 @@ TEST(Quantize, RefusesWhatDoesNotFit) {
   options.ignore = {".*"};
   options.keep_embedding = true;
   EXPECT_PARE_ERROR(run(make_tiny_model(wide()), options), ErrorCode::kInvalid, "leave nothing to work on");
-  options.embedding = Encoding::kQ8_0;
+  options.embedding = QuantizeScheme("q8_0");
   EXPECT_PARE_ERROR(validate(options), ErrorCode::kUsage, "`keep_embedding` excludes `embedding`");
+}
+
+TEST(QuantizeScheme, MixturesGiveSensitiveMatricesMoreBits) {
+  const QuantizeScheme scheme("q4_k_m");
+  EXPECT_EQ(scheme.encoding_of(Role::kQuery, 0, 16, 512), Encoding::kQ4_K);
+  EXPECT_EQ(scheme.encoding_of(Role::kDown, 0, 16, 512), Encoding::kQ6_K);
+  EXPECT_EQ(scheme.encoding_of(Role::kDown, 3, 16, 512), Encoding::kQ4_K);
+  EXPECT_EQ(scheme.encoding_of(Role::kValue, 15, 16, 512), Encoding::kQ6_K);
+  EXPECT_EQ(scheme.encoding_of(Role::kEmbedding, -1, 0, 512), Encoding::kQ6_K);
+  EXPECT_EQ(scheme.encoding_of(Role::kQuery, 0, 16, 576), Encoding::kIQ4_NL);
+  EXPECT_EQ(scheme.encoding_of(Role::kHead, -1, 0, 576), Encoding::kQ8_0);
+  EXPECT_PARE_ERROR(QuantizeScheme("bf16"), ErrorCode::kUsage, "'bf16'");
 }
 
 TEST(Quantize, IsTheLastPass) {

@@ -9,6 +9,7 @@
 
 #include "base/json.h"
 #include "compress/calibrate/linear_calibration.h"
+#include "compress/quantize/scheme.h"
 #include "model/model.h"
 
 namespace pare {
@@ -24,23 +25,20 @@ enum class RoundingMethod {
 extern const std::map<std::string, RoundingMethod> kRoundingWords;
 
 struct QuantizeOptions : LinearCalibrationOptions {
-  Encoding format = Encoding::kQ4N;   // a block encoding that values can be rounded to
-  std::optional<Encoding> embedding;  // encoding of embedding and head; not set: `format`
-  bool keep_embedding = false;        // embedding and head stay as they are
+  QuantizeScheme format;
+  std::optional<QuantizeScheme> embedding;  // that of embedding and head; not set: `format`
+  bool keep_embedding = false;              // embedding and head stay as they are
   RoundingMethod method = RoundingMethod::kFeedback;
   int64_t sweeps = 2;  // kFeedback: rounds of descent behind the feedback
   // As those of Selection: linears to round. Embedding and head are none of them.
   std::vector<std::string> targets;
   std::vector<std::string> ignore;
 
-  // Returns the encoding of embedding and head; nothing where they stay.
-  std::optional<Encoding> table_format() const {
+  // Returns the scheme of embedding and head; nothing where they stay.
+  std::optional<QuantizeScheme> table_format() const {
     return keep_embedding ? std::nullopt : std::optional(embedding.value_or(format));
   }
 };
-
-// Encodings that weights are rounded to, by name.
-std::map<std::string, Encoding> rounded_encodings();
 
 // Throws kUsage naming the option that is out of range or does not go with another.
 void validate(const QuantizeOptions& options);

@@ -1,5 +1,7 @@
 #include "compress/quantize/quantize_pass.h"
 
+#include <algorithm>
+
 #include "compress/calibrate/calibration_cost.h"
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
@@ -16,8 +18,9 @@ class QuantizePass final : public Pass {
   std::string name() const override { return "quantize"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
   std::vector<Encoding> codes() const override {
-    std::vector<Encoding> encodings = {options_.format};
-    if (const std::optional<Encoding> table = options_.table_format()) encodings.push_back(*table);
+    std::vector<Encoding> encodings = options_.format.encodings();
+    if (const std::optional<QuantizeScheme> table = options_.table_format())
+      for (const Encoding encoding : table->encodings()) encodings.push_back(encoding);
     return encodings;
   }
   std::string no_gguf() const override {
@@ -25,7 +28,12 @@ class QuantizePass final : public Pass {
       if (!has_gguf_type(encoding)) return fmt::format("GGUF has no type {}", encoding_info(encoding).name);
     return "";
   }
-  int64_t needs_width_step() const override { return encoding_info(options_.format).block_values; }
+  int64_t needs_width_step() const override {
+    const auto block_of = [](Encoding encoding) { return encoding_info(encoding).block_values; };
+    const std::vector<Encoding> encodings = options_.format.encodings();
+    return block_of(*std::min_element(encodings.begin(), encodings.end(),
+                                      [&](Encoding a, Encoding b) { return block_of(a) < block_of(b); }));
+  }
   bool loses_pattern(const Model& model, int64_t block, Role role, Pattern) const override {
     return Selection(options_.targets, options_.ignore).selects(model.config, block, role);
   }
@@ -70,17 +78,15 @@ const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
 
 std::vector<PassOption> quantize_options() {
   using enum OptionKind;
-  const std::vector<std::string> encodings = names_of(rounded_encodings());
+  const std::vector<std::string> names = QuantizeScheme::names();
   return {
       {.name = "format",
        .kind = kWord,
-       .help = "Format of the weights: q4n and q3n are pare's own (4.2 and 3.2 bits), all others are GGUF's "
-               "(default q4n)",
-       .choices = encodings},
-      {.name = "embedding",
-       .kind = kWord,
-       .help = "Another format for embedding and head",
-       .choices = encodings},
+       .help = "Format of the weights: q4n and q3n are pare's own (4.2 and 3.2 bits), all others are GGUF's; "
+               "q4_k_m and the like give embedding, head, and v and down of some layers more bits (default "
+               "q4n)",
+       .choices = names},
+      {.name = "embedding", .kind = kWord, .help = "Another format for embedding and head", .choices = names},
       {.name = "keep_embedding", .kind = kFlag, .help = "Embedding and head stay as they are"},
       {.name = "method",
        .kind = kWord,
@@ -115,12 +121,11 @@ std::vector<PassOption> quantize_options() {
 }
 
 std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
-  const std::map<std::string, Encoding> encodings = rounded_encodings();
   QuantizeOptions options;
   options.match = MatchOutput::kModel;
-  take_option(values, "format", encodings, options.format);
+  if (values.contains("format")) options.format = QuantizeScheme(values.at("format").get<std::string>());
   if (values.contains("embedding"))
-    options.embedding = encodings.at(values.at("embedding").get<std::string>());
+    options.embedding = QuantizeScheme(values.at("embedding").get<std::string>());
   take_option(values, "keep_embedding", options.keep_embedding);
   take_option(values, "method", kRoundingWords, options.method);
   take_option(values, "sweeps", options.sweeps);
@@ -156,7 +161,7 @@ PassKind quantize_kind() {
               [](const std::string& text) {
                 return OptionValues{{"format", text}};
               },
-          .short_words = names_of(rounded_encodings()),
+          .short_words = QuantizeScheme::names(),
           .chooses_storage = true,
           .entries = "quantization",
           .summary = mean_error};

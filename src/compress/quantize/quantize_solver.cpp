@@ -32,7 +32,10 @@ Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, E
 }
 
 Weight QuantizeSolver::solve(const CalibratedLinear& linear, Report& report) {
-  return rounded(linear, options_, options_.format, report);
+  const Encoding encoding =
+      options_.format.encoding_of(linear.role(), linear.position().block,
+                                  static_cast<int64_t>(config_.blocks.size()), linear.weight().cols);
+  return rounded(linear, options_, encoding, report);
 }
 
 }  // namespace pare

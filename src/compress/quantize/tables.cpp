@@ -49,7 +49,9 @@ Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const 
   const double damping = add_damping(gram, options.damping);
   InputGram input(std::move(gram));
   const CalibratedLinear linear({0, -1}, role, table, input, damping, nullptr);
-  Weight result = rounded(linear, options, *options.table_format(), report);
+  // Embedding and head belong to no layer.
+  const Encoding encoding = options.table_format()->encoding_of(role, -1, 0, table.cols);
+  Weight result = rounded(linear, options, encoding, report);
   release_pages(table);
   return result;
 }
