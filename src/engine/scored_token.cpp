@@ -9,8 +9,7 @@ namespace pare {
 
 ScoredToken score_token(std::span<const float> logits, int32_t id, int64_t top) {
   const auto logit = [&](int32_t token) { return logits[static_cast<size_t>(token)]; };
-  std::vector<float> scratch(logits.begin(), logits.end());
-  const double normaliser = log_sum_exp(scratch, *std::max_element(scratch.begin(), scratch.end()));
+  const double normaliser = log_sum_exp(logits);
   const auto logprob = [&](int32_t token) { return static_cast<double>(logit(token)) - normaliser; };
   ScoredToken scored = {.id = id, .logprob = logprob(id), .top = {}};
   if (top == 0) return scored;

@@ -28,16 +28,15 @@ std::vector<RowTargets> by_row(std::span<const Target> targets) {
   return rows;
 }
 
-// Computes ln p of each target of a row, given its logits, which are overwritten.
-void score_row(RowTargets targets, std::span<float> logits, Loglikelihood* scores) {
+// Computes ln p of each target of a row, given its logits.
+void score_row(RowTargets targets, std::span<const float> logits, Loglikelihood* scores) {
   const float max = vector_ops().max(logits.data(), static_cast<int64_t>(logits.size()));
+  const double log_sum = log_sum_exp(logits);
   for (size_t t = 0; t < targets.size(); ++t) {
     const auto token = logits.begin() + targets[t].token;
-    scores[t].sum = static_cast<double>(*token);
+    scores[t].sum = static_cast<double>(*token) - log_sum;
     scores[t].greedy = *token == max && std::find(logits.begin(), token, max) == token;
   }
-  const double log_sum = log_sum_exp(logits, max);
-  for (size_t t = 0; t < targets.size(); ++t) scores[t].sum -= log_sum;
 }
 
 void score_piece(const PackedModel& model, const Activation& hidden, std::span<const RowTargets> rows) {
@@ -49,7 +48,7 @@ void score_piece(const PackedModel& model, const Activation& hidden, std::span<c
     read.push_back(targets.front().row);
     scores.emplace_back(targets.size());
   }
-  Matrix<float> logits = logits_of(model, pick_rows(hidden, read));
+  const Matrix<float> logits = logits_of(model, pick_rows(hidden, read));
   parallel_for(count, [&](int64_t r) {
     score_row(rows[static_cast<size_t>(r)], {logits.row(r), static_cast<size_t>(logits.cols())},
               scores[static_cast<size_t>(r)].data());

@@ -1,20 +1,29 @@
-// The normaliser of a softmax, as exact as figures that people compare need it.
+// Softmax over rows of logits, as exact as figures that people compare need it.
 #pragma once
 
-#include <cstdint>
 #include <span>
+#include <vector>
 
 namespace pare {
 
-// Vector operations sum in f32: short pieces of so many values, added in f64, keep the error of a whole
-// vocabulary small.
-inline constexpr int64_t kSumPiece = 1024;
+// ln Σ e^value, of one value or more. Exponentials in f32, their sum in f64.
+double log_sum_exp(std::span<const float> values);
 
-// Replaces values by e^(value − max), max being the largest of them; returns the sum of these. Exponentials
-// in f32, their sum in f64.
-double exp_sum(std::span<float> values, float max);
+// A row of logits whose softmax that of other rows is compared with.
+class ReferenceRow {
+ public:
+  // Keeps a view of the logits, (vocab).
+  explicit ReferenceRow(std::span<const float> logits);
 
-// ln Σ e^value, max being the largest of them. Overwrites the values.
-double log_sum_exp(std::span<float> values, float max);
+  double log_sum() const { return log_sum_; }  // log_sum_exp of the row
+  // Returns KL(softmax of the row || softmax of `other`) in nats; `log_sum` is log_sum_exp(other).
+  double kl(std::span<const float> other, double log_sum) const;
+
+ private:
+  std::span<const float> logits_;
+  std::vector<float> exps_;  // e^(logit − max)
+  double sum_ = 0.0;         // sum of these
+  double log_sum_;
+};
 
 }  // namespace pare

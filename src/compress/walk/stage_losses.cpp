@@ -1,43 +1,16 @@
 #include "compress/walk/stage_losses.h"
 
 #include <algorithm>
-#include <cmath>
+#include <optional>
 
 #include "base/parallel.h"
 #include "compress/walk/sample_split.h"
-#include "kernels/cpu/vector_ops.h"
+#include "kernels/log_sum_exp.h"
 
 namespace pare {
 namespace {
 
 int64_t sequences_of(const CalibrationSet& set) { return static_cast<int64_t>(set.sequences.size()); }
-
-// softmax(x), and the values that comparing another row of logits with it takes.
-struct DenseRow {
-  std::vector<float> p;
-  double p_dot_x = 0.0;  // Σ p·x
-  double log_sum = 0.0;  // ln Σ e^x
-};
-
-DenseRow dense_row(const float* x, int64_t n) {
-  const VectorOps& ops = vector_ops();
-  DenseRow row{std::vector<float>(x, x + n)};
-  const float max = ops.max(x, n);
-  const double sum = ops.exp_sum(row.p.data(), max, n);
-  ops.scale(static_cast<float>(1.0 / sum), row.p.data(), n);
-  row.p_dot_x = ops.dot(row.p.data(), x, n);
-  row.log_sum = max + std::log(sum);
-  return row;
-}
-
-// KL(p || softmax(y)) = Σ p·(x − y) − ln Σ e^x + ln Σ e^y; y is overwritten.
-double kl(const DenseRow& dense, float* y, int64_t n) {
-  const VectorOps& ops = vector_ops();
-  const double p_dot_y = ops.dot(dense.p.data(), y, n);
-  const float max = ops.max(y, n);
-  const double log_sum = max + std::log(ops.exp_sum(y, max, n));
-  return dense.p_dot_x - p_dot_y - dense.log_sum + log_sum;
-}
 
 }  // namespace
 
@@ -111,6 +84,9 @@ std::vector<double> StageLosses::own_losses() const {
   const PackedHead head(model_, ComputeType::kBF16);
   const int64_t positions = (set_.tokens() + kProbeStride - 1) / kProbeStride;
   const int64_t vocab = head.logits->out_features();
+  const auto row_of = [&](const Matrix<float>& m, int64_t r) {
+    return std::span<const float>(m.row(r), static_cast<size_t>(vocab));
+  };
   const auto logits = [&](int64_t copy, int64_t first, int64_t count) {
     const Activation hidden = head_input(head, head.backend->upload(probed_rows(copy, first, count)));
     const Activation result = head.backend->allocate(count, vocab);
@@ -121,13 +97,14 @@ std::vector<double> StageLosses::own_losses() const {
   for (int64_t first = 0; first < positions; first += kProbeRowsAtOnce) {
     const int64_t count = std::min(kProbeRowsAtOnce, positions - first);
     const Matrix<float> x = logits(0, first, count);
-    std::vector<DenseRow> dense(static_cast<size_t>(count));
-    parallel_for(count, [&](int64_t r) { dense[static_cast<size_t>(r)] = dense_row(x.row(r), vocab); });
+    std::vector<std::optional<ReferenceRow>> dense(static_cast<size_t>(count));
+    parallel_for(count, [&](int64_t r) { dense[static_cast<size_t>(r)].emplace(row_of(x, r)); });
     std::vector<double> rows(static_cast<size_t>(count));
     for (int64_t copy = 1; copy < copies(); ++copy) {
-      Matrix<float> y = logits(copy, first, count);
+      const Matrix<float> y = logits(copy, first, count);
       parallel_for(count, [&](int64_t r) {
-        rows[static_cast<size_t>(r)] = kl(dense[static_cast<size_t>(r)], y.row(r), vocab);
+        rows[static_cast<size_t>(r)] =
+            dense[static_cast<size_t>(r)]->kl(row_of(y, r), log_sum_exp(row_of(y, r)));
       });
       for (const double row : rows) sums[static_cast<size_t>(copy - 1)] += row;
     }
