@@ -10,7 +10,7 @@ namespace {
 
 constexpr int kMaxTokens = 4;
 constexpr int64_t kFixedColumns = 256;  // columns of x that have one unit
-constexpr int64_t kPrefetchBytes = 32768;
+constexpr int64_t kPrefetchBytes = 4096;
 constexpr int kSliceSteps = kSliceColumns / 4;
 constexpr int kHalves = 2;  // vectors of a step
 

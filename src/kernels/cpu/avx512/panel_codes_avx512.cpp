@@ -11,7 +11,7 @@ namespace {
 
 constexpr int kMaxTokens = 8;
 constexpr int kInputBits = 14;  // |x| <= 2^14 units, so that its upper byte has no overflow
-constexpr int64_t kPrefetchBytes = 32768;
+constexpr int64_t kPrefetchBytes = 4096;
 constexpr int kSliceSteps = kSliceColumns / 4;
 
 template <PanelFormat kF>
