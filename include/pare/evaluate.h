@@ -27,6 +27,9 @@ struct TaskScore {
   std::string name = {};  ///< File name without .jsonl and .gz.
   double accuracy = 0.0;  ///< Accuracy, 0 to 1; normalised by length for tasks that are judged so.
   std::optional<double> standard_error = {};
+  /// Share of items that are answered otherwise than by the first model, 0 to 1; nothing for TruthfulQA's
+  /// mc2.
+  std::optional<double> flips = {};
 };
 
 struct Quality {
@@ -36,8 +39,9 @@ struct Quality {
   /// exp of the mean negative log-likelihood of a token, in nats, over tokens 1 to seqlen − 1 of each window.
   std::optional<double> perplexity = {};
   std::optional<double> perplexity_error = {};  ///< Standard error; needs two windows.
-  double kl = 0.0;    ///< Mean KL divergence of the predictions from the first model's, in nats.
-  double top1 = 0.0;  ///< Share of tokens whose most probable prediction is the first model's, 0 to 1.
+  double kl = 0.0;     ///< Mean KL divergence of the predictions from the first model's, in nats.
+  double kl_99 = 0.0;  ///< 99th percentile over tokens of that divergence, in nats.
+  double top1 = 0.0;   ///< Share of tokens whose most probable prediction is the first model's, 0 to 1.
   std::vector<TaskScore> tasks = {};
 };
 

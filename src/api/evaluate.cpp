@@ -43,17 +43,28 @@ void measure_text(const std::vector<const PackedModel*>& packed, const std::vect
     results[m].perplexity = found[m].perplexity();
     results[m].perplexity_error = found[m].standard_error();
     results[m].kl = found[m].kl;
+    results[m].kl_99 = found[m].kl_99;
     results[m].top1 = found[m].top1;
   }
 }
 
-TaskScore score_of(const PackedModel& packed, const Tokenizer& tokenizer, const Task& task,
-                   const Progress& progress) {
-  const auto told = [&](int64_t done, int64_t total) {
-    if (progress) progress(task.name, done, total);
-  };
-  const Estimate found = measure_task(packed, tokenizer, task, told).main();
-  return {.name = task.name, .accuracy = found.value, .standard_error = found.standard_error};
+// Scores a model on each task. `first` holds the results of the first model, which are added where it is
+// empty.
+void measure_tasks(const PackedModel& packed, const std::vector<Task>& tasks, const Progress& progress,
+                   std::vector<TaskResult>& first, Quality& quality) {
+  const Tokenizer tokenizer = load_tokenizer(quality.model);
+  for (size_t t = 0; t < tasks.size(); ++t) {
+    const Task& task = tasks[t];
+    const auto told = [&](int64_t done, int64_t total) {
+      if (progress) progress(task.name, done, total);
+    };
+    const TaskResult found = measure_task(packed, tokenizer, task, told);
+    if (first.size() == t) first.push_back(found);
+    quality.tasks.push_back({.name = task.name,
+                             .accuracy = found.main().value,
+                             .standard_error = found.main().standard_error,
+                             .flips = flips(task, first[t], found)});
+  }
 }
 
 }  // namespace
@@ -71,11 +82,9 @@ std::vector<Quality> evaluate(const std::vector<std::string>& models, const Eval
     }
     if (!measurement.ids.empty())
       measure_text(packed_models(opened), measurement.ids, options, progress, results);
-    for (size_t m = 0; m < models.size() && !measurement.tasks.empty(); ++m) {
-      const Tokenizer tokenizer = load_tokenizer(models[m]);
-      for (const Task& task : measurement.tasks)
-        results[m].tasks.push_back(score_of(opened[m].packed, tokenizer, task, progress));
-    }
+    std::vector<TaskResult> first;
+    for (size_t m = 0; m < models.size() && !measurement.tasks.empty(); ++m)
+      measure_tasks(opened[m].packed, measurement.tasks, progress, first, results[m]);
     return results;
   });
 }

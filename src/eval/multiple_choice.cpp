@@ -91,6 +91,17 @@ size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_
   return best;
 }
 
+std::optional<double> flips(const Task& task, const TaskResult& first, const TaskResult& other) {
+  if (task.metrics == TaskMetrics::kTrueMass) return std::nullopt;
+  const auto answer = [&](const TaskResult& result, size_t i) -> size_t {
+    const std::vector<Loglikelihood>& scores = result.items[i];
+    if (task.metrics == TaskMetrics::kLastWord) return scores.front().greedy ? 1 : 0;
+    if (task.metrics == TaskMetrics::kNormalized) return best_choice(scores, task.items[i].lengths);
+    return best_choice(scores);
+  };
+  return mean_over(task, [&](size_t i) { return answer(first, i) != answer(other, i); }).value;
+}
+
 double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>& truths) {
   double largest = scores.front().sum;
   for (const Loglikelihood& score : scores) largest = std::max(largest, score.sum);

@@ -43,6 +43,11 @@ Estimate mean_of(std::span<const TaskResult> results);
 // the first of equal ones.
 size_t best_choice(std::span<const Loglikelihood> scores, std::span<const int64_t> lengths = {});
 
+// Returns the share of a task's items that two models answer differently, be the answers right or wrong: by
+// another choice where choices are judged, else by finding the last word and not. Nothing for kTrueMass,
+// which has no answers.
+std::optional<double> flips(const Task& task, const TaskResult& first, const TaskResult& other);
+
 // Returns the share of the choices' probability that the true ones have.
 double true_mass(std::span<const Loglikelihood> scores, const std::vector<bool>& truths);
 

@@ -1,5 +1,6 @@
 #include "eval/perplexity.h"
 
+#include <algorithm>
 #include <chrono>
 #include <cmath>
 #include <numeric>
@@ -39,8 +40,8 @@ void check_models(std::span<const PackedModel* const> models, int64_t seqlen) {
 class WindowRun {
  public:
   WindowRun(std::span<const PackedModel* const> models, std::span<const int32_t> window,
-            std::span<KvCache> caches, std::span<PerplexityResult> results)
-      : models_(models), window_(window), results_(results), nll_(models.size()) {
+            std::span<KvCache> caches, std::span<PerplexityResult> results, std::span<std::vector<float>> kls)
+      : models_(models), window_(window), results_(results), kls_(kls), nll_(models.size()) {
     for (size_t m = 0; m < models.size(); ++m) {
       const Stopwatch watch(results[m].seconds);
       caches[m].truncate(0);
@@ -71,6 +72,7 @@ class WindowRun {
     for (size_t i = 0; i < scores.size(); ++i) {
       nll_[i % count] += scores[i].nll;
       results_[i % count].kl += scores[i].kl;
+      kls_[i % count].push_back(static_cast<float>(scores[i].kl));
       results_[i % count].top1 += scores[i].top1 ? 1.0 : 0.0;
     }
   }
@@ -78,7 +80,8 @@ class WindowRun {
   std::span<const PackedModel* const> models_;
   std::span<const int32_t> window_;
   std::span<PerplexityResult> results_;
-  std::vector<double> nll_;  // by model
+  std::span<std::vector<float>> kls_;  // KL of each target so far, by model
+  std::vector<double> nll_;            // by model
   std::vector<Activation> hidden_;
 };
 
@@ -97,6 +100,16 @@ std::optional<double> PerplexityResult::standard_error() const {
   double squares = 0.0;
   for (const double nll : window_nll) squares += (nll - mean) * (nll - mean);
   return std::exp(mean) * std::sqrt(squares / (n - 1) / n);
+}
+
+double percentile(std::vector<float>& values, double fraction) {
+  PARE_CHECK(!values.empty() && fraction >= 0.0 && fraction <= 1.0);
+  const double rank = fraction * static_cast<double>(values.size() - 1);
+  const auto below = values.begin() + static_cast<int64_t>(rank);
+  std::nth_element(values.begin(), below, values.end());
+  const double share = rank - std::floor(rank);
+  const auto above = share > 0.0 ? std::min_element(below + 1, values.end()) : below;
+  return (1.0 - share) * static_cast<double>(*below) + share * static_cast<double>(*above);
 }
 
 int64_t window_count(int64_t tokens, const PerplexityOptions& options) {
@@ -118,16 +131,18 @@ std::vector<PerplexityResult> measure_perplexity(std::span<const PackedModel* co
   std::vector<KvCache> caches;
   for (const PackedModel* model : models) caches.emplace_back(*model, options.seqlen);
   std::vector<PerplexityResult> results(models.size());
+  std::vector<std::vector<float>> kls(models.size());
   for (int64_t w = 0; w < windows; ++w) {
     const WindowRun run(
         models, tokens.subspan(static_cast<size_t>(w * options.seqlen), static_cast<size_t>(options.seqlen)),
-        caches, results);
+        caches, results, kls);
     if (progress) progress(w + 1, windows);
   }
   const double targets = static_cast<double>(windows * (options.seqlen - 1));
-  for (PerplexityResult& result : results) {
-    result.kl /= targets;
-    result.top1 /= targets;
+  for (size_t m = 0; m < results.size(); ++m) {
+    results[m].kl /= targets;
+    results[m].kl_99 = percentile(kls[m], 0.99);
+    results[m].top1 /= targets;
   }
   return results;
 }

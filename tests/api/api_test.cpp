@@ -106,6 +106,7 @@ TEST(Api, CompressesAndEvaluates) {
   EXPECT_EQ(measured[0].parameters, result.parameters_before);
   EXPECT_EQ(measured[1].parameters, result.parameters_after);
   EXPECT_GT(measured[1].kl, 0.0);
+  EXPECT_GT(measured[1].kl_99, measured[1].kl);
   EXPECT_GT(*measured[1].perplexity, 1.0);
   EXPECT_GT(*measured[1].perplexity_error, 0.0);
 }

@@ -132,6 +132,7 @@ TEST(Commands, EvalComparesModels) {
       pare_json({"eval", kTinyModel, kTinyModel, "--ppl", kTestText, "--seqlen", "64", "--windows", "4"});
   ASSERT_EQ(json["models"].size(), 2u);
   EXPECT_EQ(json["models"][1]["kl"], 0.0);
+  EXPECT_EQ(json["models"][1]["kl_99"], 0.0);
   EXPECT_EQ(json["models"][1]["top1"], 1.0);
   EXPECT_EQ(json["models"][0]["perplexity"], json["models"][1]["perplexity"]);
   EXPECT_EQ(json["text"]["windows"], 4);

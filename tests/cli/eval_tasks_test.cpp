@@ -44,6 +44,8 @@ TEST_F(EvalTasks, JsonHoldsEveryFigure) {
                                                        model["tasks"]["words"]["acc"].get<double>()) /
                                                           2.0);
   EXPECT_EQ(model["tasks_kept"], 1.0);
+  EXPECT_EQ(model["tasks"]["choices"]["flips"], 0.0);
+  EXPECT_EQ(model["tasks_flips"], 0.0);
 }
 
 TEST_F(EvalTasks, EachTaskIsSaidWhenItIsDone) {
@@ -76,17 +78,18 @@ TEST_F(EvalTasks, TablesOfTextAndTasks) {
   std::vector<std::string> arguments = both;
   arguments.emplace_back("--markdown");
   const std::string markdown = pare(arguments).out;
-  EXPECT_THAT(markdown, testing::HasSubstr("| model | choices | mean | kept | seconds |\n|---|---:|"));
+  EXPECT_THAT(markdown,
+              testing::HasSubstr("| model | choices | mean | kept | flips | seconds |\n|---|---:|"));
   EXPECT_THAT(markdown, testing::HasSubstr("| model | perplexity |"));
 
   arguments.back() = "--csv";
   const std::string csv = pare(arguments).out;
-  EXPECT_THAT(csv,
-              testing::StartsWith("model,perplexity,perplexity_stderr,kl,top1,parameters,parameter_ratio,"
-                                  "bytes,choices,choices_stderr,choices_kind,tasks_mean,tasks_mean_stderr,"
-                                  "tasks_kept\n"));
+  EXPECT_THAT(
+      csv, testing::StartsWith("model,perplexity,perplexity_stderr,kl,kl_99,top1,parameters,parameter_ratio,"
+                               "bytes,choices,choices_stderr,choices_flips,choices_kind,tasks_mean,"
+                               "tasks_mean_stderr,tasks_kept,tasks_flips\n"));
   EXPECT_EQ(std::count(csv.begin(), csv.end(), '\n'), 2);
-  EXPECT_EQ(std::count(csv.begin(), csv.end(), ','), 2 * 13);
+  EXPECT_EQ(std::count(csv.begin(), csv.end(), ','), 2 * 16);
 }
 
 TEST_F(EvalTasks, TheKindStandsInEveryHeading) {
@@ -99,9 +102,13 @@ TEST_F(EvalTasks, TheKindStandsInEveryHeading) {
   EXPECT_THAT(text.out, testing::HasSubstr("): TruthfulQA mc1, 1 items, acc in %"));
   EXPECT_THAT(text.out, testing::HasSubstr("truthful_mc2 (TruthfulQA mc2)"));
   EXPECT_THAT(pare({"eval", kTinyModel, "--tasks", file, "--csv"}).out,
-              testing::HasSubstr(",truthful_mc1,truthful_mc1_stderr,truthful_mc1_kind,truthful_mc2,"));
+              testing::HasSubstr(
+                  ",truthful_mc1,truthful_mc1_stderr,truthful_mc1_flips,truthful_mc1_kind,truthful_mc2,"));
   const Json json = pare_json({"eval", kTinyModel, "--tasks", file});
   EXPECT_EQ(json["tasks"][1]["kind"], "TruthfulQA mc2");
+  EXPECT_EQ(json["models"][0]["tasks"]["truthful_mc1"]["flips"], 0.0);
+  EXPECT_TRUE(json["models"][0]["tasks"]["truthful_mc2"]["flips"].is_null());
+  EXPECT_EQ(json["models"][0]["tasks_flips"], 0.0);
   const double mass = json["models"][0]["tasks"]["truthful_mc2"]["acc"].get<double>();
   EXPECT_GT(mass, 0.0);
   EXPECT_LT(mass, 1.0);
@@ -136,7 +143,8 @@ TEST_F(EvalTasks, SubjectsHaveTheirOwnFigures) {
 TEST_F(EvalTasks, CsvOfPerplexityAlone) {
   const CommandResult result =
       pare({"eval", kTinyModel, "--ppl", kTestText, "--seqlen", "64", "--windows", "2", "--csv"});
-  EXPECT_THAT(result.out, testing::StartsWith("model,perplexity,perplexity_stderr,kl,top1,parameters,"));
+  EXPECT_THAT(result.out,
+              testing::StartsWith("model,perplexity,perplexity_stderr,kl,kl_99,top1,parameters,"));
   EXPECT_THAT(result.out, testing::HasSubstr("\n" + kTinyModel + ","));
 }
 

@@ -114,6 +114,31 @@ TEST(MultipleChoice, LastWordsHaveAPerplexity) {
   EXPECT_EQ(&result.main(), &result.accuracy);
 }
 
+// Results of two items with the log-likelihoods of two choices each.
+TaskResult scored(double a, double b, double c, double d) {
+  TaskResult result;
+  result.items = {{{a, a > b}, {b, true}}, {{c, c > d}, {d, true}}};
+  return result;
+}
+
+TEST(MultipleChoice, FlipsAreAnswersThatChange) {
+  Task task;
+  task.metrics = TaskMetrics::kAccuracy;
+  task.items.resize(2);
+  for (TaskItem& item : task.items) item.lengths = {1, 4};
+  const TaskResult first = scored(-1.0, -2.0, -1.0, -2.0);
+  EXPECT_EQ(flips(task, first, first), 0.0);
+  EXPECT_EQ(flips(task, first, scored(-3.0, -2.0, -1.5, -2.0)), 0.5);
+  // By character, the second choice of both items is the better one for both models.
+  task.metrics = TaskMetrics::kNormalized;
+  EXPECT_EQ(flips(task, first, scored(-3.0, -2.0, -1.5, -2.0)), 0.0);
+  EXPECT_EQ(flips(task, first, scored(-0.1, -2.0, -0.1, -2.0)), 1.0);
+  task.metrics = TaskMetrics::kLastWord;
+  EXPECT_EQ(flips(task, first, scored(-3.0, -2.0, -1.5, -2.0)), 0.5);
+  task.metrics = TaskMetrics::kTrueMass;
+  EXPECT_EQ(flips(task, first, first), std::nullopt);
+}
+
 TEST(MultipleChoice, TheMassOfTrueChoices) {
   const std::vector<Loglikelihood> scores = {
       {std::log(0.1), true}, {std::log(0.3), true}, {std::log(0.4), true}};

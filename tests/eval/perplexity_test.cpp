@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <numeric>
 
 #include "base/rng.h"
 #include "runtime/forward.h"
@@ -51,7 +52,7 @@ TEST(Perplexity, MatchesTheDefinition) {
   const PackedModel* models[] = {&first, &second};
   const std::vector<int32_t> tokens = random_tokens(2 * kSeqlen + 40);
   const auto results = measure_perplexity(models, tokens, {.seqlen = kSeqlen});
-  double kl = 0.0;
+  std::vector<double> kls;
   int64_t same = 0;
   ASSERT_EQ(results[0].window_nll.size(), 2u);
   for (size_t w = 0; w < 2; ++w) {
@@ -62,17 +63,23 @@ TEST(Perplexity, MatchesTheDefinition) {
     for (size_t t = 0; t + 1 < window.size(); ++t) {
       nll[0] -= p[t][static_cast<size_t>(window[t + 1])];
       nll[1] -= q[t][static_cast<size_t>(window[t + 1])];
-      for (size_t c = 0; c < kVocab; ++c) kl += std::exp(p[t][c]) * (p[t][c] - q[t][c]);
+      kls.push_back(0.0);
+      for (size_t c = 0; c < kVocab; ++c) kls.back() += std::exp(p[t][c]) * (p[t][c] - q[t][c]);
       same += std::max_element(p[t].begin(), p[t].end()) - p[t].begin() ==
               std::max_element(q[t].begin(), q[t].end()) - q[t].begin();
     }
     for (size_t m = 0; m < 2; ++m) EXPECT_NEAR(results[m].window_nll[w], nll[m] / (kSeqlen - 1), kTolerance);
   }
   const double targets = 2 * (kSeqlen - 1);
-  EXPECT_NEAR(results[1].kl, kl / targets, kTolerance);
+  EXPECT_NEAR(results[1].kl, std::accumulate(kls.begin(), kls.end(), 0.0) / targets, kTolerance);
   EXPECT_GT(results[1].kl, 0.1);
+  // Of 298 values, 0.99 · 297 = 294.03 of the way.
+  std::sort(kls.begin(), kls.end());
+  EXPECT_NEAR(results[1].kl_99, 0.97 * kls[294] + 0.03 * kls[295], kTolerance);
+  EXPECT_GT(results[1].kl_99, 1.2 * results[1].kl);
   EXPECT_DOUBLE_EQ(results[1].top1, static_cast<double>(same) / targets);
   EXPECT_EQ(results[0].kl, 0.0);
+  EXPECT_EQ(results[0].kl_99, 0.0);
   EXPECT_EQ(results[0].top1, 1.0);
 }
 
@@ -84,6 +91,16 @@ TEST(Perplexity, AModelDoesNotDifferFromItself) {
   EXPECT_EQ(results[1].kl, 0.0);
   EXPECT_EQ(results[1].top1, 1.0);
   EXPECT_EQ(results[1].window_nll, results[0].window_nll);
+}
+
+TEST(Perplexity, PercentilesLieBetweenValues) {
+  std::vector<float> values = {4.0f, 1.0f, 3.0f, 2.0f, 9.0f};
+  EXPECT_EQ(percentile(values, 0.0), 1.0);
+  EXPECT_EQ(percentile(values, 0.5), 3.0);
+  EXPECT_DOUBLE_EQ(percentile(values, 0.875), 6.5);
+  EXPECT_EQ(percentile(values, 1.0), 9.0);
+  std::vector<float> one = {5.0f};
+  EXPECT_EQ(percentile(one, 0.99), 5.0);
 }
 
 TEST(Perplexity, MeansAreOverWindows) {

@@ -17,9 +17,10 @@ Json model_json(const EvalReport& report, const EvalReport::Entry& entry) {
   if (entry.perplexity) {
     const PerplexityResult& r = *entry.perplexity;
     model.update({{"perplexity", r.perplexity()},
-                  {"standard_error", error_json(r.standard_error())},
+                  {"standard_error", optional_json(r.standard_error())},
                   {"nll", r.mean_nll()},
                   {"kl", r.kl},
+                  {"kl_99", r.kl_99},
                   {"top1", r.top1}});
   }
   model.update({{"parameters", entry.size.parameters},
@@ -31,21 +32,23 @@ Json model_json(const EvalReport& report, const EvalReport::Entry& entry) {
 }
 
 Table perplexity_table(const EvalReport& report) {
-  Table table({"model", "perplexity", "±", "KL", "top-1", "parameters", "ratio", "bytes", "seconds"});
+  Table table(
+      {"model", "perplexity", "±", "KL", "KL 99 %", "top-1", "parameters", "ratio", "bytes", "seconds"});
   for (const EvalReport::Entry& entry : report.models) {
     const PerplexityResult& r = *entry.perplexity;
     table.add({entry.path, fmt::format("{:.3f}", r.perplexity()),
                r.standard_error() ? fmt::format("{:.3f}", *r.standard_error()) : "-",
-               fmt::format("{:.5f}", r.kl), fmt::format("{:.2f} %", 100.0 * r.top1),
-               format_count(entry.size.parameters), fmt::format("{:.4f}", parameter_ratio(report, entry)),
-               format_bytes(entry.size.bytes), fmt::format("{:.1f}", r.seconds)});
+               fmt::format("{:.5f}", r.kl), fmt::format("{:.5f}", r.kl_99),
+               fmt::format("{:.2f} %", 100.0 * r.top1), format_count(entry.size.parameters),
+               fmt::format("{:.4f}", parameter_ratio(report, entry)), format_bytes(entry.size.bytes),
+               fmt::format("{:.1f}", r.seconds)});
   }
   return table;
 }
 
 std::string csv(const EvalReport& report) {
   std::vector<std::string> header = {"model"};
-  if (report.text) header.insert(header.end(), {"perplexity", "perplexity_stderr", "kl", "top1"});
+  if (report.text) header.insert(header.end(), {"perplexity", "perplexity_stderr", "kl", "kl_99", "top1"});
   header.insert(header.end(), {"parameters", "parameter_ratio", "bytes"});
   const auto task_header = report.tasks.empty() ? std::vector<std::string>() : task_csv_header(report);
   header.insert(header.end(), task_header.begin(), task_header.end());
@@ -55,8 +58,9 @@ std::string csv(const EvalReport& report) {
     const auto add = [&](auto value) { cells.push_back(fmt::format("{}", value)); };
     if (entry.perplexity) {
       add(entry.perplexity->perplexity());
-      cells.push_back(error_cell(entry.perplexity->standard_error()));
+      cells.push_back(optional_cell(entry.perplexity->standard_error()));
       add(entry.perplexity->kl);
+      add(entry.perplexity->kl_99);
       add(entry.perplexity->top1);
     }
     add(entry.size.parameters);
@@ -71,9 +75,11 @@ std::string csv(const EvalReport& report) {
 
 }  // namespace
 
-Json error_json(const std::optional<double>& error) { return error ? Json(*error) : Json(); }
+Json optional_json(const std::optional<double>& figure) { return figure ? Json(*figure) : Json(); }
 
-std::string error_cell(const std::optional<double>& error) { return error ? fmt::format("{}", *error) : ""; }
+std::string optional_cell(const std::optional<double>& figure) {
+  return figure ? fmt::format("{}", *figure) : "";
+}
 
 Json to_json(const EvalReport& report) {
   Json json = Json::object();

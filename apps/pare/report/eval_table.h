@@ -33,10 +33,10 @@ struct EvalReport {
   std::vector<Entry> models;  // the first is the baseline
 };
 
-// A standard error as JSON; null where it is not known.
-Json error_json(const std::optional<double>& error);
-// A standard error as a cell of CSV; empty where it is not known.
-std::string error_cell(const std::optional<double>& error);
+// A figure as JSON; null where it is not known.
+Json optional_json(const std::optional<double>& figure);
+// A figure as a cell of CSV; empty where it is not known.
+std::string optional_cell(const std::optional<double>& figure);
 
 enum class TableFormat { kText, kMarkdown, kCsv };
 

@@ -24,14 +24,27 @@ std::optional<double> kept(const EvalReport& report, const Estimate& mean) {
   return first > 0.0 ? std::optional(mean.value / first) : std::nullopt;
 }
 
+// Returns the flips of a model from the first on one task.
+std::optional<double> flips_of(const EvalReport& report, const EvalReport::Entry& entry, size_t task) {
+  return flips(report.tasks[task], report.models.front().tasks[task], entry.tasks[task]);
+}
+
+// Returns the mean of the flips over the tasks that have them; nothing when none has.
+std::optional<double> mean_flips(const EvalReport& report, const EvalReport::Entry& entry) {
+  std::vector<double> shares;
+  for (size_t t = 0; t < report.tasks.size(); ++t)
+    if (const auto share = flips_of(report, entry, t)) shares.push_back(*share);
+  return shares.empty() ? std::nullopt : std::optional(mean_of(shares).value);
+}
+
 void add_estimate(Json& object, const std::string& name, const Estimate& estimate) {
   object[name] = estimate.value;
-  object[name + "_stderr"] = error_json(estimate.standard_error);
+  object[name + "_stderr"] = optional_json(estimate.standard_error);
 }
 
 void add_csv(std::vector<std::string>& cells, const Estimate& estimate) {
   cells.push_back(fmt::format("{}", estimate.value));
-  cells.push_back(error_cell(estimate.standard_error));
+  cells.push_back(optional_cell(estimate.standard_error));
 }
 
 Json sample_json(const Task& task, const TaskResult& result, size_t index) {
@@ -90,6 +103,7 @@ void add_task_figures(Json& model, const EvalReport& report, const EvalReport::E
     if (result.perplexity) add_estimate(figures, "perplexity", *result.perplexity);
     for (const auto& [subject, estimate] : result.subjects)
       add_estimate(figures["subjects"][subject], "acc", estimate);
+    figures["flips"] = optional_json(flips_of(report, entry, t));
     figures["items"] = result.items.size();
     figures["tokens"] = result.tokens;
     figures["seconds"] = result.seconds;
@@ -98,8 +112,8 @@ void add_task_figures(Json& model, const EvalReport& report, const EvalReport::E
   const Estimate mean = mean_of(entry.tasks);
   model["tasks"] = tasks;
   add_estimate(model, "tasks_mean", mean);
-  const auto share = kept(report, mean);
-  model["tasks_kept"] = share ? Json(*share) : Json();
+  model["tasks_kept"] = optional_json(kept(report, mean));
+  model["tasks_flips"] = optional_json(mean_flips(report, entry));
 }
 
 Table task_table(const EvalReport& report) {
@@ -108,7 +122,7 @@ Table task_table(const EvalReport& report) {
     header.push_back(column_name(task));
     if (task.metrics == TaskMetrics::kLastWord) header.push_back(task.name + " ppl");
   }
-  header.insert(header.end(), {"mean", "kept", "seconds"});
+  header.insert(header.end(), {"mean", "kept", "flips", "seconds"});
   Table table(header);
   for (const EvalReport::Entry& entry : report.models) {
     std::vector<std::string> cells = {entry.path};
@@ -123,6 +137,8 @@ Table task_table(const EvalReport& report) {
     cells.push_back(percent(mean));
     const auto share = kept(report, mean);
     cells.push_back(share ? fmt::format("{:.1f} %", 100.0 * *share) : "-");
+    const auto flipped = mean_flips(report, entry);
+    cells.push_back(flipped ? fmt::format("{:.2f} %", 100.0 * *flipped) : "-");
     cells.push_back(fmt::format("{:.1f}", seconds));
     table.add(std::move(cells));
   }
@@ -138,10 +154,11 @@ std::vector<std::string> task_csv_header(const EvalReport& report) {
   for (const Task& task : report.tasks) {
     add(task.name);
     if (task.metrics == TaskMetrics::kLastWord) add(task.name + "_ppl");
+    header.push_back(task.name + "_flips");
     header.push_back(task.name + "_kind");
   }
   add("tasks_mean");
-  header.emplace_back("tasks_kept");
+  header.insert(header.end(), {"tasks_kept", "tasks_flips"});
   return header;
 }
 
@@ -151,12 +168,13 @@ std::vector<std::string> task_csv_cells(const EvalReport& report, const EvalRepo
     const TaskResult& result = entry.tasks[t];
     add_csv(cells, result.main());
     if (result.perplexity) add_csv(cells, *result.perplexity);
+    cells.push_back(optional_cell(flips_of(report, entry, t)));
     cells.push_back(report.tasks[t].kind);
   }
   const Estimate mean = mean_of(entry.tasks);
   add_csv(cells, mean);
-  const auto share = kept(report, mean);
-  cells.push_back(share ? fmt::format("{}", *share) : "");
+  cells.push_back(optional_cell(kept(report, mean)));
+  cells.push_back(optional_cell(mean_flips(report, entry)));
   return cells;
 }
 
