@@ -3,14 +3,14 @@
 
 For each case of modeling_cases.py a random sliced model is written with the modeling files beside it, loaded by stock
 transformers with trust_remote_code, and compared with the f64 numpy forward pass of modeling_reference.py: logits, padded
-batches, the KV cache, generate(), gradients, save_pretrained(). Then the same model with packed linears, in each way that
-pare packs them: logits must be those of the dense model, and without trust_remote_code nothing may load. Exit 1 when
-anything differs.
+batches, the KV cache, generate(), gradients, save_pretrained(). Then the same model with packed matrices, in each way that
+pare packs them: logits must be those of the dense model, and without trust_remote_code nothing may load. Blocks of GGUF
+are decoded as tests/golden/encodings/blocks.gguf says, to the bit. Exit 1 when anything differs.
 
 usage: check_modeling.py [--golden DIR]
   --golden DIR   also write the cases as DIR/NAME/{config.json, model.safetensors, golden.safetensors} and DIR/README.md
                  (tests/golden/sliced of this checkout)
-Needs numpy, torch, transformers, safetensors.
+Needs numpy, torch, transformers, safetensors, gguf.
 """
 
 import argparse
@@ -25,15 +25,17 @@ import safetensors
 import torch
 import transformers
 from safetensors.numpy import load_file, save_file
+from gguf import GGUFReader
 from transformers import AutoModelForCausalLM
 
-from modeling_cases import CASES, LONGROPE_ORIGINAL
+from modeling_cases import BLOCK_CASES, CASES, LONGROPE_ORIGINAL
 from modeling_reference import VOCAB, full_config, numpy_logits, random_tensors
 from modeling_storage import STORAGES, stored
 
 SEED = 20240301
 LENGTH = 40
-HF_FILES = Path(__file__).resolve().parent.parent.parent / "share/pare/hf"
+ROOT = Path(__file__).resolve().parent.parent.parent
+HF_FILES = ROOT / "share/pare/hf"
 
 
 def write_model(directory, config, tensors):
@@ -156,7 +158,7 @@ def check_stored(name, scratch, config, tensors):
                 failures.append(f"{what}: save_pretrained() writes other tensors")
             unexpanded = type(model)(type(model.config).from_pretrained(scratch / "packed"))
             state = {key: torch.tensor(value) for key, value in packed.items()}
-            if config["tie_word_embeddings"]:
+            if config["tie_word_embeddings"] and "model.embed_tokens.weight" in packed:
                 state["lm_head.weight"] = state["model.embed_tokens.weight"]
             unexpanded.load_state_dict(state)
             difference = max(difference, (unexpanded.eval()(ids).logits - logits).abs().max().item())
@@ -174,6 +176,20 @@ def check_stored(name, scratch, config, tensors):
     return failures
 
 
+def check_blocks():
+    """What of the block encodings of GGUF is decoded to other values than the package gguf says."""
+    sys.path.insert(0, str(HF_FILES.parent))
+    from hf import modeling_pare
+
+    tensors = {t.name: t.data for t in GGUFReader(ROOT / "tests/golden/encodings/blocks.gguf").tensors}
+    failures = []
+    for name in modeling_pare.BLOCKS:
+        values = modeling_pare.decode_blocks(name, torch.tensor(tensors[name + ".blocks"])).numpy()
+        if not np.array_equal(values.view(np.uint32), tensors[name + ".values"].view(np.uint32)):
+            failures.append(f"{name}: other values than the golden ones")
+    return failures
+
+
 def main():
     parser = argparse.ArgumentParser(
         description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
@@ -183,7 +199,7 @@ def main():
     torch.set_num_threads(1)
     transformers.utils.logging.set_verbosity_error()
     transformers.utils.logging.disable_progress_bar()
-    rows, failures = [], []
+    rows, failures = [], check_blocks()
     with tempfile.TemporaryDirectory() as scratch:
         out = args.golden or Path(scratch)
         for i, (name, (about, keys, pare)) in enumerate(CASES.items()):
@@ -199,6 +215,10 @@ def main():
             rows.append(f"| {name} | {about} | {logits.std():.2f} | {off:.1e} |\n")
             for file in (out / name).iterdir():
                 file.chmod(0o644)
+        for i, (name, (keys, pare)) in enumerate(BLOCK_CASES.items()):
+            config = full_config(keys, pare)
+            tensors = random_tensors(config, np.random.default_rng(SEED - 1 - i))
+            failures += check_stored(name, Path(scratch) / "stored", config, tensors)
         (out / "README.md").write_text(
             "# Tiny random sliced models and their logits\n\n"
             f"Written by `tools/compare/check_modeling.py --golden` (seed {SEED} + index of the case; torch {torch.__version__}, "

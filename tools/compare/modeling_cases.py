@@ -326,3 +326,21 @@ CASES = {
         dict(norm_width=24, embedding_width=16, head_transform=True, layers=[layer(16, 16, 15, 5, 26)]),
     ),
 }
+
+
+def _block_case(tied):
+    return (
+        dict(
+            num_attention_heads=4,
+            num_key_value_heads=2,
+            head_dim=8,
+            rms_norm_eps=1e-5,
+            tie_word_embeddings=tied,
+            rope_parameters=dict(rope_type="default", rope_theta=10000.0),
+        ),
+        dict(norm_width=32, embedding_width=32, layers=[layer(32, 32, 32, 8, 64), layer(32, 32, 32, 8, 50)]),
+    )
+
+
+# Models whose embedding and head are packed too, in blocks of 32; one linear does not divide into them.
+BLOCK_CASES = {"tied blocks": _block_case(True), "untied blocks": _block_case(False)}

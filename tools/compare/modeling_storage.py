@@ -1,11 +1,11 @@
-"""The ways in which pare packs the linears of a model, written with numpy alone: docs/file_format.md."""
+"""The ways in which pare packs the matrices of a model, written with numpy alone: docs/file_format.md."""
 
 import re
 
 import numpy as np
 
 # Pattern, and what the values are: floats, int8 with a scale a row, or int4 with a scale for so many columns (None: a row)
-# and perhaps zero points.
+# and perhaps zero points; or the name of a block encoding.
 STORAGES = {
     "packed 2:4": ("2:4", "float"),
     "packed 1:2": ("1:2", "float"),
@@ -15,9 +15,16 @@ STORAGES = {
     "packed int4 2:4": ("2:4", "int4", None, True),
     "packed int4-g32": ("dense", "int4", 32, True),
     "packed int4-g32 2:4": ("2:4", "int4", 32, False),
+    "packed q8_0": ("dense", "q8_0"),
+    "packed q4n": ("dense", "q4n"),
+    "packed q3n": ("dense", "q3n"),
     "sparse-24-bitmask": ("2:4", "float"),
 }
+_BLOCKS = ("q8_0", "q4n", "q3n")
 _PACKED = re.compile(r".*_proj\.weight")
+_IN_BLOCKS = re.compile(r".*_proj\.weight|model\.embed_tokens\.weight|lm_head\.weight")
+_Q4N_LEVELS = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+_Q3N_LEVELS = (-63, -40, -23, -10, 1, 13, 28, 47)
 
 
 def _kept(weight, n, m):
@@ -46,6 +53,54 @@ def _int4(weight, group, zero_points):
     return codes.astype(np.uint8).reshape(weight.shape), scale, zero.astype(np.uint8), values
 
 
+def _half(value):
+    return np.frombuffer(np.float16(value).tobytes(), np.uint8)
+
+
+def _row_in_blocks(encoding, columns, rng):
+    """Random bytes of a row and the values that they mean, one by one."""
+    blocks = columns // 32
+    values = np.zeros(columns, np.float32)
+    if encoding == "q8_0":
+        codes = rng.integers(-128, 128, (blocks, 32), dtype=np.int8)
+        factors = rng.uniform(-0.01, 0.01, blocks).astype(np.float16)
+        rows = [np.concatenate((_half(f), c.view(np.uint8))) for f, c in zip(factors, codes)]
+        return np.concatenate(rows), (codes * factors[:, None].astype(np.float32)).reshape(-1)
+    factor = np.float16(rng.uniform(1e-4, 4e-4))
+    scales = rng.integers(0, 256, (6 * blocks + 7) // 8, dtype=np.uint8)
+    stream = int.from_bytes(scales.tobytes(), "little")
+    codes = rng.integers(0, 256, (blocks, 16 if encoding == "q4n" else 12), dtype=np.uint8)
+    for b, code in enumerate(codes.tolist()):
+        scale = np.float32(factor) * np.float32((stream >> 6 * b & 63) - 32)
+        for i in range(32):
+            if encoding == "q4n":
+                level = _Q4N_LEVELS[code[i % 16] >> 4 * (i // 16) & 15]
+            else:
+                level = _Q3N_LEVELS[code[i % 8] >> 2 * (i // 8) & 3 | (code[8 + i // 8] >> i % 8 & 1) << 2]
+            values[32 * b + i] = scale * np.float32(level)
+    return np.concatenate((_half(factor), scales, codes.reshape(-1))), values
+
+
+def _in_blocks(encoding, shape, rng):
+    """A random matrix: its bytes (rows, bytes of a row) and values."""
+    rows = [_row_in_blocks(encoding, shape[1], rng) for _ in range(shape[0])]
+    return np.stack([data for data, _ in rows]), np.stack([values for _, values in rows])
+
+
+def _stored_in_blocks(encoding, config, tensors):
+    dense, packed, names, rng = {}, {}, {}, np.random.default_rng(1)
+    for name, weight in tensors.items():
+        if not _IN_BLOCKS.fullmatch(name) or weight.shape[1] % 32:
+            dense[name] = packed[name] = weight
+            continue
+        packed[name + ".values"], dense[name] = _in_blocks(encoding, weight.shape, rng)
+        names[name] = encoding
+    if not names:
+        return dense, None, None
+    quantization = {"quant_method": "pare", "format": "packed", "version": 2, "tensors": names, "int8": []}
+    return dense, packed, {**config, "quantization_config": quantization}
+
+
 def _format_text(pattern, group, zero_points):
     text = "int4" if pattern == "dense" else f"{pattern}-int4"
     return text + (f"-g{group}" if group else "") + ("-z" if zero_points else "")
@@ -54,6 +109,8 @@ def _format_text(pattern, group, zero_points):
 def stored(storage, config, tensors):
     """(dense tensors, packed tensors, config of the packed ones); the last two are None where no linear fits."""
     pattern, encoding, *grid = STORAGES[storage]
+    if encoding in _BLOCKS:
+        return _stored_in_blocks(encoding, config, tensors)
     int8, int4 = encoding == "int8", encoding == "int4"
     group, zero_points = grid if int4 else (None, False)
     bitmask = storage == "sparse-24-bitmask"

@@ -116,10 +116,156 @@ def unpack_int4(codes):
     return torch.stack((codes & 15, codes >> 4), dim=-1).flatten(1)
 
 
+# Levels of iq4_nl, iq4_xs and q4n, of q3n, and twice those of mxfp4.
+IQ4_LEVELS = (-127, -104, -83, -65, -49, -35, -22, -10, 1, 13, 25, 38, 53, 69, 89, 113)
+Q3N_LEVELS = (-63, -40, -23, -10, 1, 13, 28, 47)
+TWICE_MXFP4_LEVELS = (0, 1, 2, 3, 4, 6, 8, 12, 0, -1, -2, -3, -4, -6, -8, -12)
+
+
+def planes(data, group, bits):
+    """Numbers of so many bits, (..., bytes · 8 / bits): number k · group + j of a group of bytes is the k-th lowest of
+    byte j."""
+    shifts = torch.arange(0, 8, bits, dtype=torch.uint8, device=data.device)
+    return ((data.unflatten(-1, (-1, 1, group)) >> shifts[:, None]) & (1 << bits) - 1).flatten(-3).int()
+
+
+def half(data, byte):
+    """The float of 16 bits that begins at a byte of each block: (..., 1)."""
+    return data[..., byte : byte + 2].contiguous().view(torch.float16).float()
+
+
+def level(values, codes):
+    return torch.tensor(values, dtype=torch.float32, device=codes.device)[codes.long()]
+
+
+def times(scales, numbers):
+    """Numbers (..., n) in as many parts as there are scales (..., parts)."""
+    return (scales[..., None] * numbers.unflatten(-1, (scales.shape[-1], -1))).flatten(-2)
+
+
+def k_scales(data):
+    """Scales and minima (..., 8) of q4_k and q5_k, six bits each in 12 bytes."""
+    first, second, rest = data[..., :4].int(), data[..., 4:8].int(), data[..., 8:].int()
+    scales = torch.cat((first & 63, rest & 15 | first >> 6 << 4), -1)
+    return scales, torch.cat((second & 63, rest >> 4 | second >> 6 << 4), -1)
+
+
+def ternary(data, digits):
+    """Digits of bytes to the base 3, less 1: number n · bytes + j is digit n of byte j."""
+    powers = 3 ** torch.arange(digits, dtype=torch.int32, device=data.device)
+    return ((data.int()[..., None, :] * powers[:, None] & 255) * 3 >> 8).flatten(-2) - 1
+
+
+def decode_mxfp4(data):
+    half_scale = (2.0 ** (data[..., :1].double() - 128)).float()
+    return half_scale * level(TWICE_MXFP4_LEVELS, planes(data[..., 1:], 16, 4))
+
+
+def decode_q2_k(data):
+    scales, minima = half(data, 80) * (data[..., :16] & 15), half(data, 82) * (data[..., :16] >> 4)
+    return times(scales, planes(data[..., 16:80], 32, 2)) - minima.repeat_interleave(16, -1)
+
+
+def decode_q3_k(data):
+    scales = (planes(data[..., 96:104], 8, 4) | planes(data[..., 104:108], 4, 2) << 4) - 32
+    codes = planes(data[..., 32:96], 32, 2) | planes(data[..., :32], 32, 1) << 2
+    return times(half(data, 108) * scales, codes - 4)
+
+
+def decode_q4_k(data, codes=None):
+    scales, minima = k_scales(data[..., 4:16])
+    codes = planes(data[..., 16:], 32, 4) if codes is None else codes
+    return times(half(data, 0) * scales, codes) - (half(data, 2) * minima).repeat_interleave(32, -1)
+
+
+def decode_q5_k(data):
+    return decode_q4_k(data, planes(data[..., 48:], 32, 4) | planes(data[..., 16:48], 32, 1) << 4)
+
+
+def decode_q6_k(data):
+    codes = planes(data[..., :128], 64, 4) | planes(data[..., 128:192], 32, 2) << 4
+    return times(half(data, 208) * data[..., 192:208].view(torch.int8), codes - 32)
+
+
+def decode_iq4_xs(data):
+    scales = (planes(data[..., 4:8], 1, 4) | planes(data[..., 2:4], 1, 2) << 4) - 32
+    return times(half(data, 0) * scales, level(IQ4_LEVELS, planes(data[..., 8:], 16, 4)))
+
+
+def decode_tq1_0(data):
+    parts = (ternary(data[..., :32], 5), ternary(data[..., 32:48], 5), ternary(data[..., 48:52], 4))
+    return half(data, 52) * torch.cat(parts, -1)
+
+
+# Block encodings of GGUF: values and bytes of a block, and the values (..., values) in f32 of its bytes (..., bytes).
+BLOCKS = {
+    "q8_0": (32, 34, lambda data: half(data, 0) * data[..., 2:].view(torch.int8)),
+    "q4_0": (32, 18, lambda data: half(data, 0) * (planes(data[..., 2:], 16, 4) - 8)),
+    "q4_1": (32, 20, lambda data: half(data, 0) * planes(data[..., 4:], 16, 4) + half(data, 2)),
+    "q5_0": (
+        32,
+        22,
+        lambda data: half(data, 0) * ((planes(data[..., 6:], 16, 4) | planes(data[..., 2:6], 1, 1) << 4) - 16),
+    ),
+    "q5_1": (
+        32,
+        24,
+        lambda data: half(data, 0) * (planes(data[..., 8:], 16, 4) | planes(data[..., 4:8], 1, 1) << 4) + half(data, 2),
+    ),
+    "iq4_nl": (32, 18, lambda data: half(data, 0) * level(IQ4_LEVELS, planes(data[..., 2:], 16, 4))),
+    "mxfp4": (32, 17, decode_mxfp4),
+    "q2_k": (256, 84, decode_q2_k),
+    "q3_k": (256, 110, decode_q3_k),
+    "q4_k": (256, 144, decode_q4_k),
+    "q5_k": (256, 176, decode_q5_k),
+    "q6_k": (256, 210, decode_q6_k),
+    "iq4_xs": (256, 136, decode_iq4_xs),
+    "tq1_0": (256, 54, decode_tq1_0),
+    "tq2_0": (256, 66, lambda data: half(data, 64) * (planes(data[..., :64], 32, 2) - 1)),
+}
+# Types of scales that a format names; all others are f32.
+SCALE_TYPES = {"f16": torch.float16, "bf16": torch.bfloat16}
+# Bytes of the codes of 32 values in pare's own encodings, whose rows begin with a factor and a scale for each block.
+OWN_BLOCKS = {"q4n": 16, "q3n": 12}
+
+
+def bytes_of_row(encoding, columns):
+    if encoding in OWN_BLOCKS:
+        blocks = columns // 32
+        return 2 + (6 * blocks + 7) // 8 + blocks * OWN_BLOCKS[encoding]
+    values, size, _ = BLOCKS[encoding]
+    return columns // values * size
+
+
+def decode_own(encoding, data):
+    """Rows (rows, bytes) of q4n or q3n: (rows, columns) in f32."""
+    size = OWN_BLOCKS[encoding]
+    blocks = (data.shape[1] - 2) * 8 // (6 + 8 * size)
+    codes_at = 2 + (6 * blocks + 7) // 8
+    powers = 1 << torch.arange(6, dtype=torch.int32, device=data.device)
+    scales = (planes(data[:, 2:codes_at], 1, 1)[:, : 6 * blocks].unflatten(1, (-1, 6)) * powers).sum(2) - 32
+    data, factor = data[:, codes_at:].unflatten(1, (-1, size)), half(data, 0)
+    if encoding == "q4n":
+        values = level(IQ4_LEVELS, planes(data, 16, 4))
+    else:
+        values = level(Q3N_LEVELS, planes(data[..., :8], 8, 2) | planes(data[..., 8:], 1, 1) << 2)
+    return times(factor * scales, values.flatten(1))
+
+
+def decode_blocks(encoding, data):
+    """Rows of a block encoding (rows, bytes): (rows, columns) in f32."""
+    if encoding in OWN_BLOCKS:
+        return decode_own(encoding, data)
+    _, size, decode = BLOCKS[encoding]
+    return decode(data.unflatten(1, (-1, size))).flatten(1)
+
+
 class PackedWeight(nn.Module):
-    """A matrix (rows, columns) without its zeros, or as codes with scales, or both: pare's format `packed`. `text` is
-    "dense", "2:4", "int4-g32", "2:4-int4-g128-z", …; `int8` says that the values are codes of 8 bits with a scale a row,
-    although the text is a pattern."""
+    """A matrix (rows, columns) without its zeros, or as codes with scales, or both, or in blocks: pare's format `packed`.
+    `text` is "dense", "2:4", "int4-g32", "2:4-int4-g128-z", "q4n", …; `int8` says that the values are codes of 8 bits with
+    a scale a row, although the text is a pattern."""
+
+    ROWS_AT_ONCE = 4096  # of blocks, whose decoding takes some times their values
 
     def __init__(self, rows, columns, text, int8):
         super().__init__()
@@ -136,19 +282,23 @@ class PackedWeight(nn.Module):
             n, m = map(int, pattern.split(":"))
             kept = columns // m * n
             self.mask = torch.zeros(rows, (columns + 7) // 8, dtype=torch.uint8)
-        if self.encoding != "float":
+        if self.encoding in ("int8", "int4"):
             grid = (rows,) if group is None else (rows, columns // group)
-            self.scale = torch.zeros(grid, dtype=torch.float32)
+            self.scale = torch.zeros(grid, dtype=SCALE_TYPES.get(words[-1] if words else "", torch.float32))
             if "z" in words:
                 self.zero_point = torch.zeros(grid, dtype=torch.uint8)
         if self.encoding == "int4":
             values = torch.zeros(rows, kept // 2, dtype=torch.uint8)
+        elif self.encoding in BLOCKS or self.encoding in OWN_BLOCKS:
+            values = torch.zeros(rows, bytes_of_row(self.encoding, columns), dtype=torch.uint8)
         else:
             values = torch.zeros(rows, kept, dtype=torch.int8 if self.encoding == "int8" else torch.get_default_dtype())
         self.register_buffer("values", values)
 
     def expand(self, dtype):
         values = self.values
+        if self.encoding in BLOCKS or self.encoding in OWN_BLOCKS:
+            return torch.cat([decode_blocks(self.encoding, rows).to(dtype) for rows in values.split(self.ROWS_AT_ONCE)])
         if self.scale is not None:
             codes = (unpack_int4(values) if self.encoding == "int4" else values).float()
             rows, kept = codes.shape
@@ -176,6 +326,34 @@ class PackedLinear(nn.Module):
         return nn.functional.linear(x, self.expanded_weight(x.dtype), self.bias)
 
 
+class TiedHead(nn.Module):
+    """A head whose weight is that of a packed embedding, which alone holds it."""
+
+    def __init__(self, model, linear):
+        super().__init__()
+        self.model = [model]  # a list hides the module, which has its place elsewhere
+        self.bias = linear.bias
+
+    @property
+    def embedding(self):
+        return self.model[0].embed_tokens
+
+    def forward(self, x):
+        return nn.functional.linear(x, self.embedding.weight.expand(x.dtype).to(x.device), self.bias)
+
+
+class PackedEmbedding(nn.Module):
+    """An embedding whose weight is packed; its rows are f32. from_pretrained() makes an ordinary nn.Embedding of it."""
+
+    def __init__(self, embedding, text, int8):
+        super().__init__()
+        self.weight = PackedWeight(embedding.num_embeddings, embedding.embedding_dim, text, int8)
+        self.padding_idx = embedding.padding_idx
+
+    def forward(self, ids):
+        return nn.functional.embedding(ids, self.weight.expand(torch.float32))
+
+
 class BitmaskLinear(PackedLinear):
     """The same for `sparse-24-bitmask` of compressed-tensors, whose tensors have other names."""
 
@@ -197,43 +375,52 @@ def replace_module(root, name, module):
     setattr(root.get_submodule(parent), child, module)
 
 
-def pack_linears(module, config, prefix=""):
-    """Puts a packed linear in the place of each nn.Linear of `module` that config.storage says is stored so. `prefix`
-    stands before the module's own names in the checkpoint."""
+def pack_modules(module, config, prefix=""):
+    """Puts a packed linear or embedding in the place of each one of `module` that config.storage says is stored so.
+    `prefix` stands before the module's own names in the checkpoint."""
     storage = config.storage
     if storage is None:
         return
-    for name, linear in list(module.named_modules()):
-        if not isinstance(linear, nn.Linear):
-            continue
+    for name, plain in list(module.named_modules()):
         if storage["quant_method"] == "pare":
             tensor = f"{prefix}{name}.weight"
-            if tensor not in storage["tensors"]:
+            if not isinstance(plain, (nn.Linear, nn.Embedding)) or tensor not in storage["tensors"]:
                 continue
-            packed = PackedLinear(linear, storage["tensors"][tensor], tensor in storage.get("int8", []))
-        elif prefix + name in storage["sparsity_config"].get("ignore", []):
+            kind = PackedLinear if isinstance(plain, nn.Linear) else PackedEmbedding
+            packed = kind(plain, storage["tensors"][tensor], tensor in storage.get("int8", []))
+        elif not isinstance(plain, nn.Linear) or prefix + name in storage["sparsity_config"].get("ignore", []):
             continue
         else:
-            packed = BitmaskLinear(linear)
+            packed = BitmaskLinear(plain)
         replace_module(module, name, packed)
 
 
-def expand_linears(module):
-    """Makes an nn.Linear of each packed linear, one after the other. Returns whether none is left: those that accelerate
-    moves between devices stay as they are."""
+def expanded(packed, dtype):
+    """The ordinary module that a packed one stands for."""
+    if isinstance(packed, PackedEmbedding):
+        weight = nn.Parameter(packed.weight.expand(dtype))
+        module = nn.Embedding(*weight.shape, packed.padding_idx, device="meta")
+    else:
+        tied = isinstance(packed, TiedHead)
+        weight = packed.embedding.weight if tied else nn.Parameter(packed.expanded_weight(dtype))
+        module = nn.Linear(weight.shape[1], weight.shape[0], bias=packed.bias is not None, device="meta")
+        module.bias = packed.bias
+    module.weight = weight
+    return module.train(packed.training)
+
+
+def expand_modules(root):
+    """Makes an ordinary module of each packed one, one after the other. Returns whether none is left: those that
+    accelerate moves between devices stay as they are."""
     left = 0
-    for name, packed in list(module.named_modules()):
-        if not isinstance(packed, PackedLinear):
+    for name, packed in list(root.named_modules()):
+        if not isinstance(packed, (PackedLinear, PackedEmbedding, TiedHead)):
             continue
-        if any(hasattr(part, "_hf_hook") for part in packed.modules()):
+        waits = isinstance(packed, TiedHead) and isinstance(packed.embedding, PackedEmbedding)
+        if waits or any(hasattr(part, "_hf_hook") for part in packed.modules()):
             left += 1
             continue
-        weight = packed.expanded_weight(module.dtype)
-        linear = nn.Linear(weight.shape[1], weight.shape[0], bias=packed.bias is not None, device="meta")
-        linear.weight = nn.Parameter(weight)
-        linear.bias = packed.bias
-        linear.train(packed.training)
-        replace_module(module, name, linear)
+        replace_module(root, name, expanded(packed, root.dtype))
     return left == 0
 
 
@@ -358,8 +545,10 @@ class ParePreTrainedModel(PreTrainedModel):
     def from_pretrained(cls, *args, **kwargs):
         result = super().from_pretrained(*args, **kwargs)
         model = result[0] if isinstance(result, tuple) else result
-        if model.config.storage is not None and expand_linears(model):
+        if model.config.storage is not None and expand_modules(model):
             model.config.storage = None
+            vars(model).pop("_tied_weights_keys", None)  # of a tied head that was packed
+            model.tie_weights()
         return result
 
     def _init_weights(self, module):
@@ -392,7 +581,7 @@ class PareModel(ParePreTrainedModel):
         self.head_transform = None
         if config.pare.get("head_transform", False):
             self.head_transform = nn.Linear(width, config.head_width, bias=False)
-        pack_linears(self, config, "model.")
+        pack_modules(self, config, "model.")
         self.gradient_checkpointing = False
         self.post_init()
 
@@ -434,7 +623,7 @@ class PareModel(ParePreTrainedModel):
         """`cache` and `past_key_values` are one: transformers 5.24 renamed it."""
         if (input_ids is None) == (inputs_embeds is None):
             raise ValueError("give exactly one of input_ids and inputs_embeds")
-        x = self.embed_tokens(input_ids) if inputs_embeds is None else inputs_embeds
+        x = self.embed_tokens(input_ids).to(self.dtype) if inputs_embeds is None else inputs_embeds
         if self.embedding_transform is not None:
             x = self.embedding_transform(x)
         checkpointing = self.gradient_checkpointing and self.training
@@ -488,8 +677,16 @@ class PareForCausalLM(ParePreTrainedModel, GenerationMixin):
                 f"the tied head reads {config.pare['embedding_width']} values, the last width is {width}"
             )
         self.lm_head = nn.Linear(width, config.vocab_size, bias=config.pare.get("head_bias", False))
-        pack_linears(self, config)
+        pack_modules(self, config)
+        if config.tie_word_embeddings and isinstance(self.model.embed_tokens, PackedEmbedding):
+            self.lm_head = TiedHead(self.model, self.lm_head)
+            self._tied_weights_keys = None
         self.post_init()
+
+    def tie_weights(self, *args, **kwargs):
+        if isinstance(self.lm_head, TiedHead):
+            return None
+        return super().tie_weights(*args, **kwargs)
 
     def get_input_embeddings(self):
         return self.model.embed_tokens
