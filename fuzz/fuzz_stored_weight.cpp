@@ -64,6 +64,12 @@ extern "C" int LLVMFuzzerTestOneInput(const uint8_t* data, size_t size) {
         check(
             [&] { return packed_matrix(source, name.substr(0, name.size() - 7), rows, cols, format, used); });
       }
+    if (name.ends_with(".weight_packed"))
+      for (const int32_t group : {0, 32})
+        check([&] {
+          return pack_quantized_matrix(source, name.substr(0, name.size() - 7), rows, 8 * tensor.shape[1],
+                                       {kDense, Encoding::kInt4, group}, used);
+        });
     if (name.ends_with(".compressed"))
       check([&] {
         return bitmask_matrix(source, name.substr(0, name.size() - 11) + ".weight", rows, 2 * tensor.shape[1],

@@ -158,7 +158,7 @@ void add_storage(CLI::App& command, CompressionRequest& request) {
                   "Type of the written matrices: f32, f16 or bf16, with --format packed also int8 (of the "
                   "linears in the layers, one scale a row); default: the model's, quantised ones become bf16")
       ->transform(one_of(kTypes));
-  add_storage_format(command, "--format", request.format);
+  add_storage_format(command, "--format", request.format, false);
 }
 
 }  // namespace

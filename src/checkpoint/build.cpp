@@ -113,6 +113,8 @@ class Builder {
       packed_.insert(full);
     } else if (storage.format == StorageFormat::kSparse24Bitmask && !source_.tensors.contains(full)) {
       weight = bitmask_matrix(parts, full, rows, cols, used_);
+    } else if (storage.format == StorageFormat::kPackQuantized && !source_.tensors.contains(full)) {
+      weight = pack_quantized_matrix(parts, full, rows, cols, storage.quantized, used_);
     } else {
       return as_weight(find(place), rows, cols);
     }

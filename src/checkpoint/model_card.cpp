@@ -158,7 +158,11 @@ std::string loading_text(const CardFacts& facts) {
         "ones do not, and\nleave these linears random: with `trust_remote_code=True` the code beside the "
         "weights "
         "reads them, with any version.\n\n";
-  else if (facts.own_code)
+  else if (facts.format == StorageFormat::kPackQuantized)
+    text +=
+        "The linears are stored in 4 bits as `pack-quantized`, which transformers reads where "
+        "compressed-tensors is installed.\n\n";
+  if (facts.own_code && facts.format != StorageFormat::kSparse24Bitmask)
     text +=
         "transformers loads it with the code that lies beside the weights, which `trust_remote_code=True` "
         "allows.\n\n";

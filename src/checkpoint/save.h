@@ -18,9 +18,12 @@ namespace pare {
 
 // Storage of a model in a Hugging Face folder.
 struct SaveOptions {
-  // Format of the values of every matrix, dense. Not set: each keeps its own, but codes and blocks become bf16
-  // outside kPacked. Codes (kPacked only) are those of the linears of the layers, blocks (kPacked only) also
-  // of embedding and head where their rows divide into blocks; all else is written as if it were not set.
+  // Format of the values of every matrix, dense. Not set: each keeps its own, but codes and blocks become
+  // bf16 outside kPacked. Codes (kPacked; int4 without zero points also kPackQuantized) are those of the
+  // linears of the layers, blocks (kPacked only) also of embedding and head where their rows divide into
+  // blocks; all else is written as if it were not set. kPackQuantized: int4 with a group, which a model whose
+  // linears all have it need not be told; its scales get the type of the embedding, bf16 where that is no
+  // float.
   std::optional<WeightFormat> dtype = {};
   StorageFormat format = StorageFormat::kPlain;
   // kPacked: pattern of the linears of the layers. Linears that do not fit it stay dense, which is logged.
@@ -33,8 +36,8 @@ struct SaveOptions {
 // needs_own_code says so, the Python files with which transformers loads it. Tensors are converted one at a
 // time. Norms and biases get the type of the embedding when it holds them exactly, else f32. Zeros of
 // matrices that are or were in an N:M pattern are +0.0. Throws kUsage for a type that the format does not
-// hold and for a pattern without kPacked, kInvalid when no linear fits it, when there is nothing to pack, or
-// when the rows of a linear do not divide into the groups of `dtype`.
+// hold or that it lacks, and for a pattern without kPacked, kInvalid when no linear fits it, when there is
+// nothing to pack, or when the rows of a linear do not divide into the groups of `dtype`.
 void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options = {});
 
 // `dtype`: an encodable type for every matrix; none keeps the encoding of each, but codes become bf16; N:M

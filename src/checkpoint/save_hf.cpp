@@ -31,16 +31,18 @@ bool takes(const WeightFormat& dtype, const Weight& weight, Role role) {
 // Chooses the format of a matrix's values, dense.
 WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& options) {
   const std::optional<WeightFormat>& dtype = options.dtype;
-  const bool packs = options.format == StorageFormat::kPacked && (!dtype || !is_float(dtype->encoding));
-  if (packs && dtype && takes(*dtype, weight, role)) return *dtype;
-  if (packs && !is_float(weight.format.encoding)) return weight.format.in(kDense);
+  const bool packed = options.format == StorageFormat::kPacked;
+  if (dtype && !is_float(dtype->encoding) && takes(*dtype, weight, role)) return *dtype;
+  if (packed && !is_float(weight.format.encoding) && (!dtype || !is_float(dtype->encoding)))
+    return weight.format.in(kDense);
   return float_encoding(weight.format.encoding, dtype);
 }
 
 // Chooses the format in which a matrix is written.
 WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options) {
   const WeightFormat dense = choose_values(weight, role, options);
-  if (options.format == StorageFormat::kPlain) return dense;
+  if (options.format == StorageFormat::kPlain || options.format == StorageFormat::kPackQuantized)
+    return dense;
   const bool linear = is_block_linear(role);
   const auto if_storable = [&](Pattern wanted) { return can_store(weight, wanted) ? wanted : kDense; };
   Pattern pattern = weight.format.pattern;
@@ -82,10 +84,11 @@ std::string module_name(const std::string& tensor) {
 
 // Chooses the architecture that the folder names. Other programs would take a plain family member without its
 // matrices for one with random weights, so that packed ones are `pare`, which only pare's own code
-// loads. compressed-tensors needs to find the family, as far as pare's code can load it under its names too.
+// loads. compressed-tensors needs to find the family; of sparse-24-bitmask as far as pare's code can load it
+// under its names too.
 const Architecture& folder_architecture(const Model& model, StorageFormat format) {
   const Architecture& own = architecture_of(model);
-  if (format == StorageFormat::kPlain) return own;
+  if (format == StorageFormat::kPlain || format == StorageFormat::kPackQuantized) return own;
   const bool common_names = own.names.data() == pare_architecture().names.data();
   return format == StorageFormat::kSparse24Bitmask && common_names ? own : pare_architecture();
 }
@@ -96,7 +99,7 @@ struct Layout {
   TensorTable table = {};
   std::map<std::string, WeightFormat> packed = {};  // matrices that are stored in parts
   std::vector<std::string> int8 = {};               // packed matrices that are int8 with a scale a row
-  std::vector<std::string> dense = {};              // linear layers that are not sparse, as modules
+  std::vector<std::string> dense = {};              // linear layers that are one tensor, as modules
 };
 
 Layout lay_out(const Model& model, const SaveOptions& options) {
@@ -119,8 +122,8 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
       layout.packed[name] = target;
       if (target.in(kDense) == WeightFormat(Encoding::kInt8)) layout.int8.push_back(name);
     }
-    if (target.pattern.dense() && place.role != Role::kEmbedding && place.role != Role::kPositions)
-      layout.dense.push_back(module_name(name));
+    const bool table = place.role == Role::kEmbedding || place.role == Role::kPositions;
+    if (parts.front().kind == PartKind::kWhole && !table) layout.dense.push_back(module_name(name));
   };
   for_each_tensor(model, add_matrix, [&](const TensorPlace& place, const std::vector<float>& values) {
     layout.table.add(hf_name(architecture, place), {static_cast<int64_t>(values.size())},
@@ -151,9 +154,38 @@ void warn_of_misfits(const Model& model, const Layout& layout, const SaveOptions
                 format_name(*options.dtype), names, count > kShown ? ", ..." : "");
 }
 
+// Returns the format that all linears of the layers have; nothing when they differ.
+std::optional<WeightFormat> format_of_linears(const Model& model) {
+  std::optional<WeightFormat> format;
+  bool alike = true;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        if (!is_block_linear(place.role)) return;
+        alike = alike && format.value_or(weight.format) == weight.format;
+        format = weight.format;
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  return alike ? format : std::nullopt;
+}
+
+// The options with the one format of int4 that the linears of a pack-quantized folder have.
+SaveOptions with_one_format(const Model& model, SaveOptions options) {
+  if (options.format != StorageFormat::kPackQuantized) return options;
+  if (!options.dtype) options.dtype = format_of_linears(model);
+  const WeightFormat format = options.dtype.value_or(Encoding::kF32);
+  if (format.encoding != Encoding::kInt4 || !format.pattern.dense() || format.zero_points ||
+      format.group == 0)
+    fail(ErrorCode::kUsage, "the format {} needs a type: int4-g32, int4-g64 or int4-g128",
+         storage_format_name(options.format));
+  options.dtype->scale_type = main_type(model, options);
+  return options;
+}
+
 void check_options(const SaveOptions& options) {
   const bool packed = options.format == StorageFormat::kPacked;
-  if (options.dtype && !is_float(options.dtype->encoding) && !packed)
+  const bool quantized = options.format == StorageFormat::kPackQuantized;
+  if (options.dtype && !is_float(options.dtype->encoding) && !packed && !quantized)
     fail(ErrorCode::kUsage, "{} needs the format packed: {} folders are f32, f16 or bf16",
          format_name(*options.dtype), storage_format_name(options.format));
   if (options.pattern && !packed)
@@ -162,7 +194,7 @@ void check_options(const SaveOptions& options) {
 
 // Reports linears that were to be packed and stay dense: none may do so unnoticed.
 void report_packed(const Model& model, const Layout& layout, const SaveOptions& options) {
-  if (options.format == StorageFormat::kPlain) return;
+  if (options.format == StorageFormat::kPlain || options.format == StorageFormat::kPackQuantized) return;
   std::string dense;
   int64_t count = 0;
   int64_t linears = 0;
@@ -200,8 +232,9 @@ bool is_plain(const Model& model) {
   return architecture_named(model.config.architecture).is_plain(model.config);
 }
 
-void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options) {
-  check_options(options);
+void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& wanted) {
+  check_options(wanted);
+  const SaveOptions options = with_one_format(original, wanted);
   Model model = original;
   add_missing_norms(model);
   Layout layout = lay_out(model, options);
@@ -223,6 +256,8 @@ void save_hf(const Model& original, const std::filesystem::path& folder, const S
                                                    : "bfloat16";
   if (options.format == StorageFormat::kPacked)
     config["quantization_config"] = packed_config(layout.packed, layout.int8);
+  if (options.format == StorageFormat::kPackQuantized)
+    config["quantization_config"] = pack_quantized_config(*options.dtype, layout.dense);
   if (options.format == StorageFormat::kSparse24Bitmask) {
     config["quantization_config"] = bitmask_config(layout.dense);
     log_info(

@@ -1,5 +1,9 @@
 #include "checkpoint/storage.h"
 
+#include <algorithm>
+#include <iterator>
+#include <optional>
+
 #include "io/checks.h"
 
 namespace pare {
@@ -46,18 +50,67 @@ Storage read_packed(const Json& object) {
     fail(ErrorCode::kUnsupported,
          "{}: format \"{}\" of version {}; this pare reads \"packed\" of version {} and {}", kWhat,
          printable(format), version, kPatterns, kFormats);
-  Storage storage{StorageFormat::kPacked, {}};
+  Storage storage{StorageFormat::kPacked, {}, {}};
   const Json* tensors = find_object(object, "tensors", kWhat);
   if (tensors == nullptr) fail(ErrorCode::kFormat, "{}: \"tensors\" is missing or empty", kWhat);
   for (const auto& [name, text] : tensors->items()) storage.packed[name] = read_format(name, text);
   return storage;
 }
 
+// Throws kUnsupported unless a key has a value: null stands for a missing one.
+void require_value(const Json& object, const char* key, const Json& wanted, std::string_view what) {
+  const Json value = object.value(key, Json());
+  if (value != wanted)
+    fail(ErrorCode::kUnsupported, "{}: \"{}\" is {}; pare reads pack-quantized weights where it is {}", what,
+         key, printable(value.dump()), wanted.dump());
+}
+
+// Reads how the weights of one of "config_groups" are quantised.
+WeightFormat read_group(const Json& group, const std::string& what) {
+  for (const char* key : {"input_activations", "output_activations"})
+    require_value(group, key, nullptr, what);
+  const Json* weights = find_object(group, "weights", what);
+  if (weights == nullptr) fail(ErrorCode::kFormat, "{}: \"weights\" is missing or empty", what);
+  const std::string own = what + ": weights";
+  require_value(*weights, "num_bits", 4, own);
+  require_value(*weights, "type", "int", own);
+  require_value(*weights, "symmetric", true, own);
+  const auto strategy = json_get<std::string>(*weights, "strategy", own);
+  if (strategy == "channel") return Encoding::kInt4;
+  if (strategy != "group")
+    fail(ErrorCode::kUnsupported, "{}: the strategy \"{}\" is not supported, only group and channel", own,
+         printable(strategy));
+  const auto size = json_get<int64_t>(*weights, "group_size", own);
+  if (std::find(std::begin(kScaleGroups), std::end(kScaleGroups), size) == std::end(kScaleGroups))
+    fail(ErrorCode::kUnsupported, "{}: groups of {} columns are not supported, only of {}", own, size,
+         fmt::join(kScaleGroups, ", "));
+  return {kDense, Encoding::kInt4, static_cast<int32_t>(size)};
+}
+
+// Reads quantised weights of compressed-tensors.
+Storage read_quantized(const Json& object, const Json& groups) {
+  require_value(object, "format", storage_format_name(StorageFormat::kPackQuantized), kWhat);
+  require_value(object, "kv_cache_scheme", nullptr, kWhat);
+  if (const Json* sparsity = find_object(object, "sparsity_config", kWhat))
+    require_value(*sparsity, "format", storage_format_name(StorageFormat::kPlain), kWhat);
+  std::optional<WeightFormat> format;
+  for (const auto& [name, group] : groups.items()) {
+    const std::string what = fmt::format("{}: {}", kWhat, printable(name));
+    if (!group.is_object()) fail(ErrorCode::kFormat, "{}: expected an object", what);
+    const WeightFormat own = read_group(group, what);
+    if (format.value_or(own) != own)
+      fail(ErrorCode::kUnsupported, "{}: groups of different formats, {} and {}, are not supported", kWhat,
+           format_name(*format), format_name(own));
+    format = own;
+  }
+  return {StorageFormat::kPackQuantized, {}, *format};
+}
+
 Storage read_compressed_tensors(const Json& object) {
-  for (const char* key : {"config_groups", "transform_config"})
-    if (find_object(object, key, kWhat) != nullptr)
-      fail(ErrorCode::kUnsupported,
-           "{}: compressed-tensors with \"{}\" is not supported, only sparse-24-bitmask", kWhat, key);
+  if (find_object(object, "transform_config", kWhat) != nullptr)
+    fail(ErrorCode::kUnsupported, "{}: compressed-tensors with \"transform_config\" is not supported", kWhat);
+  if (const Json* groups = find_object(object, "config_groups", kWhat))
+    return read_quantized(object, *groups);
   const Json* sparsity = find_object(object, "sparsity_config", kWhat);
   if (sparsity == nullptr) return {};
   const auto format = json_get<std::string>(*sparsity, "format", kWhat);
@@ -66,7 +119,7 @@ Storage read_compressed_tensors(const Json& object) {
     fail(ErrorCode::kUnsupported,
          "{}: the sparsity format \"{}\" is not supported, only dense and sparse-24-bitmask", kWhat,
          printable(format));
-  return {StorageFormat::kSparse24Bitmask, {}};
+  return {StorageFormat::kSparse24Bitmask, {}, {}};
 }
 
 // Returns whether MLX wrote the object: it names no method, and stands under "quantization", alone or too.
@@ -119,6 +172,26 @@ Json bitmask_config(const std::vector<std::string>& dense) {
             {"ignore", dense},
             {"global_sparsity", 0.5},
             {"sparsity_structure", pattern_name(k2of4)}}}};
+}
+
+Json pack_quantized_config(const WeightFormat& format, const std::vector<std::string>& dense) {
+  const Json weights = {{"num_bits", 4},
+                        {"type", "int"},
+                        {"symmetric", true},
+                        {"strategy", "group"},
+                        {"group_size", format.group},
+                        {"dynamic", false},
+                        {"actorder", nullptr}};
+  const Json group = {{"targets", Json::array({"Linear"})},
+                      {"weights", weights},
+                      {"input_activations", nullptr},
+                      {"output_activations", nullptr}};
+  return {{"quant_method", kCompressedTensors},
+          {"format", storage_format_name(StorageFormat::kPackQuantized)},
+          {"quantization_status", "compressed"},
+          {"config_groups", {{"group_0", group}}},
+          {"ignore", dense},
+          {"kv_cache_scheme", nullptr}};
 }
 
 }  // namespace pare

@@ -27,7 +27,7 @@ constexpr Dtype kDtypes[] = {
     {"F32", 32, Encoding::kF32},      {"BF16", 16, Encoding::kBF16}, {"F16", 16, Encoding::kF16},
     {"I8", 8, Encoding::kInt8},       {"U8", 8, Encoding::kU8},      {"I64", 64, Encoding::kI64},
     {"F64", 64, std::nullopt},        {"U64", 64, std::nullopt},     {"C64", 64, std::nullopt},
-    {"I32", 32, std::nullopt},        {"U32", 32, std::nullopt},     {"I16", 16, std::nullopt},
+    {"I32", 32, Encoding::kI32},      {"U32", 32, std::nullopt},     {"I16", 16, std::nullopt},
     {"U16", 16, std::nullopt},        {"BOOL", 8, std::nullopt},     {"F8_E4M3", 8, std::nullopt},
     {"F8_E5M2", 8, std::nullopt},     {"F8_E8M0", 8, std::nullopt},  {"F8_E4M3FNUZ", 8, std::nullopt},
     {"F8_E5M2FNUZ", 8, std::nullopt}, {"F6_E2M3", 6, std::nullopt},  {"F6_E3M2", 6, std::nullopt},
@@ -232,7 +232,7 @@ SafetensorsFile read_safetensors(const std::filesystem::path& path) {
 }
 
 void sort_like_safetensors(std::vector<TensorPlan>& plan) {
-  constexpr Encoding kOrder[] = {Encoding::kI64, Encoding::kF32,  Encoding::kBF16,
+  constexpr Encoding kOrder[] = {Encoding::kI64, Encoding::kF32,  Encoding::kI32, Encoding::kBF16,
                                  Encoding::kF16, Encoding::kInt8, Encoding::kU8};
   const auto rank = [&](Encoding e) { return std::find(std::begin(kOrder), std::end(kOrder), e) - kOrder; };
   std::sort(plan.begin(), plan.end(), [&](const TensorPlan& a, const TensorPlan& b) {

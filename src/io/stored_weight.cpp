@@ -11,6 +11,7 @@ namespace pare {
 namespace {
 
 constexpr std::string_view kWeight = ".weight";
+constexpr int64_t kCodesOfWord = 8;  // codes of four bits in an I32, the first in its lowest bits
 
 // Makes names of compressed-tensors: `part` in place of ".weight".
 std::string bitmask_name(const std::string& name, std::string_view part) {
@@ -25,7 +26,7 @@ Weight plain(Encoding encoding, int64_t rows, int64_t cols, const std::byte* dat
 
 // Scales or zero points: (rows), or (rows, groups).
 Weight scale_part(Encoding encoding, const std::byte* data, const Weight& weight) {
-  if (weight.format.group == 0) return plain(encoding, 1, weight.rows, data, weight);
+  if (weight.format.group == 0) return plain(encoding, weight.rows, 1, data, weight);
   return plain(encoding, weight.rows, weight.groups(), data, weight);
 }
 
@@ -54,6 +55,14 @@ class PartReader {
   void require_fit(const std::string& name, int64_t cols, const WeightFormat& format) const {
     if (const std::string reason = misfit(format, cols); !reason.empty())
       fail(ErrorCode::kFormat, "{}: \"{}\" {}", source_.what, name, reason);
+  }
+  // Checks what a tensor of two numbers says of the matrix.
+  void require_shape(const TensorInfo& tensor, int64_t rows, int64_t cols) const {
+    int64_t stated[2];
+    std::memcpy(stated, tensor.bytes.data(), sizeof(stated));
+    if (stated[0] != rows || stated[1] != cols)
+      fail(ErrorCode::kFormat, "{}: tensor \"{}\": expected ({}, {}), got ({}, {})", source_.what,
+           tensor.name, rows, cols, stated[0], stated[1]);
   }
   // Owner of the tensors that were found, which may lie in several files.
   std::shared_ptr<const void> owner() const {
@@ -96,7 +105,7 @@ Weight finished(Weight weight, const PartReader& reader, const PartSource& sourc
 }  // namespace
 
 std::string_view storage_format_name(StorageFormat format) {
-  constexpr std::string_view kNames[] = {"dense", "packed", "sparse-24-bitmask"};
+  constexpr std::string_view kNames[] = {"dense", "packed", "sparse-24-bitmask", "pack-quantized"};
   return kNames[static_cast<size_t>(format)];
 }
 
@@ -113,11 +122,18 @@ std::vector<PartPlan> plan_parts(StorageFormat storage, const std::string& name,
             {{bitmask_name(name, "bitmask"), Encoding::kU8, {rows, mask}}, PartKind::kMask},
             {{bitmask_name(name, "shape"), Encoding::kI64, {2, 1}}, PartKind::kShape}};
   }
+  if (storage == StorageFormat::kPackQuantized) {
+    PARE_CHECK(pattern.dense() && format.encoding == Encoding::kInt4 && !format.zero_points);
+    const std::vector<int64_t> grid = {rows, scales_of_row(format, cols)};
+    return {{{name + "_packed", Encoding::kI32, {rows, cols / kCodesOfWord}}, PartKind::kWords},
+            {{name + "_scale", format.scale_type, grid}, PartKind::kScales},
+            {{name + "_shape", Encoding::kI64, {2}}, PartKind::kShape}};
+  }
   PARE_CHECK(storage == StorageFormat::kPacked);
   std::vector<PartPlan> parts = {{values_plan(name + ".values", rows, cols, format), PartKind::kValues}};
   if (!pattern.dense()) parts.push_back({{name + ".mask", Encoding::kU8, {rows, mask}}, PartKind::kMask});
   const std::vector<int64_t> grid = scale_shape(rows, cols, format);
-  if (codes) parts.push_back({{name + ".scale", Encoding::kF32, grid}, PartKind::kScales});
+  if (codes) parts.push_back({{name + ".scale", format.scale_type, grid}, PartKind::kScales});
   if (format.zero_points)
     parts.push_back({{name + ".zero_point", Encoding::kU8, grid}, PartKind::kZeroPoints});
   return parts;
@@ -131,10 +147,12 @@ Weight part_of(const Weight& weight, PartKind kind) {
       const TensorPlan plan = values_plan({}, weight.rows, weight.cols, weight.format);
       return plain(plan.encoding, plan.shape[0], plan.shape[1], weight.data, weight);
     }
+    case PartKind::kWords:  // bytes do not change: each holds the first of two codes in its lower half
+      return plain(Encoding::kI32, weight.rows, weight.cols / kCodesOfWord, weight.data, weight);
     case PartKind::kMask:
       return plain(Encoding::kU8, weight.rows, Weight::mask_row_bytes(weight.cols), weight.mask, weight);
     case PartKind::kScales:
-      return scale_part(Encoding::kF32, weight.scales, weight);
+      return scale_part(weight.format.scale_type, weight.scales, weight);
     case PartKind::kZeroPoints:
       return scale_part(Encoding::kU8, weight.zero_points, weight);
     case PartKind::kShape: {
@@ -165,7 +183,7 @@ Weight packed_matrix(const PartSource& source, const std::string& name, int64_t 
     weight.mask =
         reader.find(name + ".mask", {rows, Weight::mask_row_bytes(cols)}, Encoding::kU8).bytes.data();
   const std::vector<int64_t> grid = scale_shape(rows, cols, weight.format);
-  if (scaled) weight.scales = reader.find(name + ".scale", grid, Encoding::kF32).bytes.data();
+  if (scaled) weight.scales = reader.find(name + ".scale", grid, weight.format.scale_type).bytes.data();
   if (weight.format.zero_points)
     weight.zero_points = reader.find(name + ".zero_point", grid, Encoding::kU8).bytes.data();
   return finished(std::move(weight), reader, source, name);
@@ -174,12 +192,7 @@ Weight packed_matrix(const PartSource& source, const std::string& name, int64_t 
 Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                       std::set<std::string>& used) {
   PartReader reader(source, used);
-  const TensorInfo& shape = reader.find(bitmask_name(name, "shape"), {2, 1}, Encoding::kI64);
-  int64_t stated[2];
-  std::memcpy(stated, shape.bytes.data(), sizeof(stated));
-  if (stated[0] != rows || stated[1] != cols)
-    fail(ErrorCode::kFormat, "{}: tensor \"{}\": expected ({}, {}), got ({}, {})", source.what, shape.name,
-         rows, cols, stated[0], stated[1]);
+  reader.require_shape(reader.find(bitmask_name(name, "shape"), {2, 1}, Encoding::kI64), rows, cols);
   reader.require_fit(name, cols, {k2of4, Encoding::kF32});
   const TensorInfo& values =
       reader.find(bitmask_name(name, "compressed"), {rows, Weight::stored_cols(cols, k2of4)});
@@ -188,6 +201,28 @@ Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t
   weight.mask =
       reader.find(bitmask_name(name, "bitmask"), {rows, Weight::mask_row_bytes(cols)}, Encoding::kU8)
           .bytes.data();
+  return finished(std::move(weight), reader, source, name);
+}
+
+Weight pack_quantized_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
+                             const WeightFormat& stated, std::set<std::string>& used) {
+  PartReader reader(source, used);
+  const std::string order = name + "_g_idx";
+  if (source.tensors.contains(order))
+    fail(ErrorCode::kUnsupported,
+         "{}: tensor \"{}\" groups the columns in an order of its own, which pare does not read", source.what,
+         order);
+  reader.require_fit(name, cols, stated);
+  if (cols % kCodesOfWord != 0)
+    fail(ErrorCode::kUnsupported, "{}: \"{}\" has rows of {} values, pare reads multiples of {}", source.what,
+         name, cols, kCodesOfWord);
+  reader.require_shape(reader.find(name + "_shape", {2}, Encoding::kI64), rows, cols);
+  const TensorInfo& words = reader.find(name + "_packed", {rows, cols / kCodesOfWord}, Encoding::kI32);
+  const TensorInfo& scales = reader.find(name + "_scale", {rows, scales_of_row(stated, cols)});
+  if (!is_float(scales.encoding)) reader.wrong_type(scales, "f32, f16 or bf16");
+  Weight weight{stated, rows, cols, words.bytes.data(), nullptr, true};
+  weight.format.scale_type = scales.encoding;
+  weight.scales = scales.bytes.data();
   return finished(std::move(weight), reader, source, name);
 }
 

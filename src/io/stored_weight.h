@@ -15,11 +15,12 @@ namespace pare {
 //   kPlain            X.weight
 //   kPacked           X.weight.values, X.weight.mask (N:M), X.weight.scale and X.weight.zero_point (codes)
 //   kSparse24Bitmask  X.compressed, X.bitmask, X.shape of compressed-tensors (2:4)
+//   kPackQuantized    X.weight_packed, X.weight_scale, X.weight_shape of compressed-tensors (int4)
 // In each, a dense matrix of floats is X.weight.
-enum class StorageFormat { kPlain, kPacked, kSparse24Bitmask };
+enum class StorageFormat { kPlain, kPacked, kSparse24Bitmask, kPackQuantized };
 std::string_view storage_format_name(StorageFormat format);
 
-enum class PartKind { kWhole, kValues, kMask, kScales, kZeroPoints, kShape };
+enum class PartKind { kWhole, kValues, kWords, kMask, kScales, kZeroPoints, kShape };
 
 // A tensor to be written, and what of the matrix it holds.
 struct PartPlan {
@@ -51,5 +52,9 @@ Weight packed_matrix(const PartSource& source, const std::string& name, int64_t 
 // Reads a matrix (rows, cols) of sparse-24-bitmask, as packed_matrix does.
 Weight bitmask_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
                       std::set<std::string>& used);
+// Reads a matrix (rows, cols) of pack-quantized, as packed_matrix does. `stated` is int4 without zero points;
+// the type of the scales is that of the file.
+Weight pack_quantized_matrix(const PartSource& source, const std::string& name, int64_t rows, int64_t cols,
+                             const WeightFormat& stated, std::set<std::string>& used);
 
 }  // namespace pare

@@ -105,6 +105,7 @@ constexpr Codec kCodecs[] = {
     {Encoding::kInt4, {"int4", 2, 1, false, kCode, 16}, decode_int4, nullptr},
     {Encoding::kQ4N, {"q4n", 32, 16, true, kBlock, 0, 6}, blocks::decode_q4n, encode_blocks<Encoding::kQ4N>},
     {Encoding::kQ3N, {"q3n", 32, 12, true, kBlock, 0, 6}, blocks::decode_q3n, encode_blocks<Encoding::kQ3N>},
+    {Encoding::kI32, {"i32", 1, 4, false, kTable}, decode_whole<int32_t>, nullptr},
 };
 
 constexpr bool in_order() {

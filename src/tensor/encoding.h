@@ -34,7 +34,8 @@ enum class Encoding {
   kI64,
   kInt4,
   kQ4N,
-  kQ3N
+  kQ3N,
+  kI32
 };
 
 // Kinds of values that encodings have.

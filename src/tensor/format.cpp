@@ -33,7 +33,8 @@ bool is_possible(const WeightFormat& format) {
   const EncodingInfo& info = encoding_info(format.encoding);
   const bool grid = format.group != 0 || format.zero_points;
   return info.kind != EncodingKind::kTable && (format.pattern.dense() || info.kind != EncodingKind::kBlock) &&
-         (!grid || info.kind == EncodingKind::kCode) && (!format.zero_points || info.levels > 0);
+         (!grid || info.kind == EncodingKind::kCode) && (!format.zero_points || info.levels > 0) &&
+         (format.scale_type == Encoding::kF32 || (is_float(format.scale_type) && info.levels > 0));
 }
 
 }  // namespace
@@ -43,6 +44,7 @@ std::string format_name(const WeightFormat& format) {
   name += encoding_info(format.encoding).name;
   if (format.group != 0) name += fmt::format("-g{}", format.group);
   if (format.zero_points) name += "-z";
+  if (format.scale_type != Encoding::kF32) name += fmt::format("-{}", encoding_info(format.scale_type).name);
   return name;
 }
 
@@ -65,6 +67,7 @@ WeightFormat parse_format(std::string_view text) {
     format.zero_points = true;
     part = next_part(rest);
   }
+  if (const std::optional<Encoding> type = find_encoding(part)) format.scale_type = *type;
   // The name is made again, so that each format has one text.
   if (!encoding || !is_possible(format) || format_name(format) != text)
     fail(ErrorCode::kUsage,

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <cstddef>
 
 namespace pare {
 namespace {
@@ -32,9 +33,22 @@ Grid grid_of(double step, double lowest, bool zero_points) {
   return {inverse, -zero, kMaxCode - zero};
 }
 
+Int4Group all_zero(int64_t n, float* codes) {
+  std::fill_n(codes, n, static_cast<float>(kMiddle));
+  return {0.0f, kMiddle};
+}
+
+float rounded(float scale, Encoding type) {
+  float stored = 0.0f;
+  std::byte bytes[sizeof(float)];
+  encode_values(type, &scale, 1, bytes);
+  decode_values(type, bytes, 1, &stored);
+  return stored;
+}
+
 }  // namespace
 
-Int4Group round_to_int4(const float* x, int64_t n, bool zero_points, float* codes) {
+Int4Group round_to_int4(const float* x, int64_t n, bool zero_points, float* codes, Encoding scale_type) {
   float lowest = 0.0f;
   float highest = 0.0f;
   for (int64_t i = 0; i < n; ++i) {
@@ -44,10 +58,7 @@ Int4Group round_to_int4(const float* x, int64_t n, bool zero_points, float* code
   // The step of range 1. In f64 the inverse of a tiny one is finite.
   const double step = zero_points ? (static_cast<double>(highest) - static_cast<double>(lowest)) / kMaxCode
                                   : static_cast<double>(std::max(highest, -lowest)) / (kMiddle - 1);
-  if (!(step > 0.0)) {
-    std::fill_n(codes, n, static_cast<float>(kMiddle));
-    return {0.0f, kMiddle};
-  }
+  if (!(step > 0.0)) return all_zero(n, codes);
   Grid best{};
   double gain = 0.0;  // the most that codes take off the sum of squares, with their best scale
   double scale = 0.0;
@@ -67,8 +78,14 @@ Int4Group round_to_int4(const float* x, int64_t n, bool zero_points, float* code
       best = grid;
     }
   }
+  auto stored = static_cast<float>(scale);
+  if (scale_type != Encoding::kF32) {
+    stored = rounded(stored, scale_type);
+    if (stored == 0.0f) return all_zero(n, codes);
+    best.inverse = 1.0 / static_cast<double>(stored);
+  }
   for (int64_t c = 0; c < n; ++c) codes[c] = static_cast<float>(best.nearest(x[c]) - best.low);
-  return {static_cast<float>(scale), static_cast<int32_t>(-best.low)};
+  return {stored, static_cast<int32_t>(-best.low)};
 }
 
 }  // namespace pare

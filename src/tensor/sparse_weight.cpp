@@ -269,7 +269,7 @@ struct PartBytes {
 PartBytes sizes_of(const Weight& weight) {
   const int64_t scales = weight.rows * weight.groups();
   return {weight.rows * row_bytes(weight.format.encoding, weight.stored_cols()),
-          scales * static_cast<int64_t>(sizeof(float)), weight.format.zero_points ? scales : 0};
+          scales * weight.bytes_of_scale(), weight.format.zero_points ? scales : 0};
 }
 
 template <typename Bits, Bits kMagnitude>

@@ -14,8 +14,6 @@
 namespace pare {
 namespace {
 
-constexpr auto kScaleBytes = static_cast<int64_t>(sizeof(float));
-
 // Number of stored values of `cols` columns of a row, whole groups. The columns were checked before.
 int64_t stored_of(const Weight& weight, int64_t cols) noexcept {
   const Pattern pattern = weight.format.pattern;
@@ -35,7 +33,7 @@ struct Room {
 
 Room make_room(Weight& weight) {
   const int64_t scales = weight.rows * weight.groups();
-  const int64_t scale_bytes = scales * kScaleBytes;
+  const int64_t scale_bytes = scales * weight.bytes_of_scale();
   const int64_t value_bytes = weight.rows * row_bytes(weight.format.encoding, weight.cols);
   const int64_t zero_bytes = weight.format.zero_points ? scales : 0;
   const auto buffer =
@@ -60,14 +58,15 @@ void encode_codes(const Weight& weight, int64_t r, float* row, const Room& room)
       scale = round_to_int8(row, group, row);
       for (int64_t c = 0; c < group; ++c) *codes++ = static_cast<std::byte>(static_cast<int8_t>(row[c]));
     } else {
-      const Int4Group rounded = round_to_int4(row, group, weight.format.zero_points, row);
+      const Int4Group rounded =
+          round_to_int4(row, group, weight.format.zero_points, row, weight.format.scale_type);
       scale = rounded.scale;
       if (weight.format.zero_points) room.zero_points[i] = static_cast<std::byte>(rounded.zero_point);
       for (int64_t c = 0; c < group; c += 2)
         *codes++ =
             static_cast<std::byte>(static_cast<int32_t>(row[c]) | static_cast<int32_t>(row[c + 1]) << 4);
     }
-    std::memcpy(room.scales + i * kScaleBytes, &scale, sizeof(float));
+    encode_values(weight.format.scale_type, &scale, 1, room.scales + i * weight.bytes_of_scale());
   }
 }
 
@@ -182,12 +181,12 @@ std::array<std::span<const std::byte>, 4> Weight::parts() const {
                             : std::span(begin, static_cast<size_t>(rows * row));
   };
   return {part(data, row_bytes(format.encoding, stored_cols())), part(mask, mask_row_bytes(cols)),
-          part(scales, groups() * kScaleBytes), part(zero_points, groups())};
+          part(scales, groups() * bytes_of_scale()), part(zero_points, groups())};
 }
 
 float Weight::scale(int64_t i) const noexcept {
   float scale;
-  std::memcpy(&scale, scales + i * kScaleBytes, sizeof(float));
+  decode_values(format.scale_type, scales + i * bytes_of_scale(), 1, &scale);
   return scale;
 }
 
@@ -226,7 +225,7 @@ Weight rows_of(const Weight& weight, int64_t first, int64_t count) {
   part.rows = count;
   part.data += first * stride_of(weight);
   if (part.mask != nullptr) part.mask += first * Weight::mask_row_bytes(weight.cols);
-  if (part.scales != nullptr) part.scales += first * weight.groups() * kScaleBytes;
+  if (part.scales != nullptr) part.scales += first * weight.groups() * weight.bytes_of_scale();
   if (part.zero_points != nullptr) part.zero_points += first * weight.groups();
   return part;
 }
@@ -247,7 +246,7 @@ Weight gather_rows(const Weight& weight, std::span<const int64_t> order) {
   };
   gather(result.data, stride_of(weight));
   gather(result.mask, Weight::mask_row_bytes(weight.cols));
-  gather(result.scales, weight.groups() * kScaleBytes);
+  gather(result.scales, weight.groups() * weight.bytes_of_scale());
   gather(result.zero_points, weight.groups());
   result.owner = buffer;
   return result;

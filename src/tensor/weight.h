@@ -29,7 +29,7 @@ struct Weight {
   const std::byte* mask =
       nullptr;  // N:M only: (rows, mask_row_bytes(cols)), bit i of byte b is column 8b + i
   const std::byte* scales =
-      nullptr;  // codes only: (rows, groups()) of f32, finite, not negative; not aligned
+      nullptr;  // codes only: (rows, groups()) of format.scale_type, finite, not negative; not aligned
   const std::byte* zero_points = nullptr;  // format.zero_points only: (rows, groups()) of u8, codes
 
   bool empty() const { return data == nullptr; }
@@ -39,6 +39,7 @@ struct Weight {
   int64_t stored_values() const { return rows * stored_cols(); }
   // Groups of columns of a row that have a scale.
   int64_t groups() const { return scales_of_row(format, cols); }
+  int64_t bytes_of_scale() const { return row_bytes(format.scale_type, 1); }
   // Scale number i, row by row, groups() a row.
   float scale(int64_t i) const noexcept;
   // Bytes of all parts.

@@ -259,6 +259,69 @@ TEST(Storage, BitmaskAndBackIsTheSameFile) {
   }
 }
 
+// The format stands in the config once, in the words of compressed-tensors; scales are of the model's type.
+TEST(Storage, PackQuantizedFoldersAreOfTheirFamily) {
+  for (const Encoding type : {Encoding::kF16, Encoding::kBF16, Encoding::kF32})
+    for (const int32_t group : {32, 64}) {
+      SCOPED_TRACE(fmt::format("{} {}", encoding_info(type).name, group));
+      const WeightFormat format = {kDense, Encoding::kInt4, group};
+      const Model model = sparse_model({4, 4}, type, wide_options());
+      const TempDir folder;
+      save_hf(model, folder.path(), {.dtype = format, .format = StorageFormat::kPackQuantized});
+      const SavedCheck check = verify_saved(model, folder.path());
+      EXPECT_GT(check.rounding, 1e-3);
+      EXPECT_LT(check.rounding, 0.15);
+      const Json config = config_of(folder);
+      EXPECT_EQ(config["model_type"], "llama");
+      EXPECT_FALSE(config.contains("auto_map"));
+      EXPECT_FALSE(std::filesystem::exists(folder / "modeling_pare.py"));
+      const Json& storage = config["quantization_config"];
+      EXPECT_EQ(storage["quant_method"], "compressed-tensors");
+      EXPECT_EQ(storage["format"], "pack-quantized");
+      EXPECT_EQ(storage["quantization_status"], "compressed");
+      EXPECT_EQ(storage["ignore"], Json::array({"lm_head"}));
+      const Json& weights = storage["config_groups"]["group_0"]["weights"];
+      EXPECT_EQ(weights["group_size"], group);
+      EXPECT_EQ(weights["num_bits"], 4);
+      const Model read = load_model(folder.path());
+      WeightFormat stored = format;
+      stored.scale_type = type;
+      int64_t linears = 0;
+      for_each_tensor(
+          read, [&](const TensorPlace&, const Weight& w) { linears += w.format == stored; },
+          [](const TensorPlace&, const std::vector<float>&) {});
+      EXPECT_EQ(linears, 14);
+      EXPECT_EQ(read.embedding.format, type);
+      // Read again it needs no type, and packed it stays the same codes.
+      const TempDir again;
+      save_hf(read, again.path(), {.format = StorageFormat::kPackQuantized});
+      EXPECT_TRUE(weights_of(again) == weights_of(folder));
+      EXPECT_EQ(config_of(again), config);
+      const TempDir packed;
+      save_hf(read, packed.path(), {.format = StorageFormat::kPacked});
+      EXPECT_EQ(largest_difference(logits(read), logits(load_model(packed.path()))), 0.0);
+      const TempDir back;
+      save_hf(load_model(packed.path()), back.path(), {.format = StorageFormat::kPackQuantized});
+      EXPECT_TRUE(weights_of(back) == weights_of(folder));
+    }
+}
+
+TEST(Storage, PackQuantizedServesEveryFamily) {
+  for (TinyModelOptions options : {opt_like(), phi_like(), olmo2_like()}) {
+    SCOPED_TRACE(options.architecture);
+    options.width = 64;
+    options.heads = 8;
+    options.kv_heads = 8;
+    options.intermediate = 128;
+    const Model model = sparse_model({4, 4}, Encoding::kBF16, options);
+    const TempDir folder;
+    save_hf(model, folder.path(),
+            {.dtype = WeightFormat(kDense, Encoding::kInt4, 32), .format = StorageFormat::kPackQuantized});
+    EXPECT_EQ(config_of(folder)["model_type"], options.architecture);
+    verify_saved(model, folder.path());
+  }
+}
+
 // What transformers does not find it fills with random numbers: only pare's own code may load such a folder.
 TEST(Storage, PackedFoldersAreLoadedByParesCodeAlone) {
   for (const TinyModelOptions& options : {TinyModelOptions(), opt_like(), phi_like(), olmo2_like()}) {
@@ -340,6 +403,15 @@ TEST(Storage, RefusesWhatCannotBe) {
       ErrorCode::kInvalid, "mlp.down_proj.weight\" cannot be int4-g32: its rows of 48 values do not divide");
   EXPECT_PARE_ERROR(save({.pattern = k2of4}), ErrorCode::kUsage, "a pattern needs the format packed");
   EXPECT_PARE_ERROR(save({.dtype = Encoding::kQ8_0}), ErrorCode::kUsage, "q8_0 needs the format packed");
+  EXPECT_PARE_ERROR(save({.format = StorageFormat::kPackQuantized}), ErrorCode::kUsage,
+                    "pack-quantized needs a type: int4-g32, int4-g64 or int4-g128");
+  for (const WeightFormat& format : {WeightFormat(Encoding::kBF16), WeightFormat(Encoding::kInt8),
+                                     WeightFormat(kDense, Encoding::kInt4, 32, true)})
+    EXPECT_PARE_ERROR(save({.dtype = format, .format = StorageFormat::kPackQuantized}), ErrorCode::kUsage,
+                      "pack-quantized needs a type");
+  EXPECT_PARE_ERROR(
+      save({.dtype = WeightFormat(kDense, Encoding::kInt4, 32), .format = StorageFormat::kPackQuantized}),
+      ErrorCode::kInvalid, "mlp.down_proj.weight\" cannot be int4-g32");
   EXPECT_TRUE(std::filesystem::is_empty(folder.path()));
 }
 
@@ -359,8 +431,12 @@ TEST(Storage, RefusesConfigsItDoesNotKnow) {
       {R"([])", ErrorCode::kFormat, "expected an object"},
       {R"({"bits":4})", ErrorCode::kFormat, "\"quant_method\" is missing"},
       {R"({"quant_method":"gptq"})", ErrorCode::kUnsupported, "quant_method \"gptq\" is not supported"},
+      {R"({"quant_method":"compressed-tensors","transform_config":{"a":1}})", ErrorCode::kUnsupported,
+       "\"transform_config\""},
       {R"({"quant_method":"compressed-tensors","config_groups":{"group_0":{}}})", ErrorCode::kUnsupported,
-       "\"config_groups\""},
+       "\"format\" is null; pare reads pack-quantized weights where it is \"pack-quantized\""},
+      {R"({"quant_method":"compressed-tensors","format":"pack-quantized","config_groups":{"group_0":{}}})",
+       ErrorCode::kFormat, "group_0: \"weights\" is missing"},
       {R"({"quant_method":"compressed-tensors","sparsity_config":{"format":"sparse-bitmask"}})",
        ErrorCode::kUnsupported, "\"sparse-bitmask\" is not supported"},
       {R"({"quant_method":"compressed-tensors","sparsity_config":{"targets":[]}})", ErrorCode::kFormat,
@@ -385,6 +461,51 @@ TEST(Storage, RefusesConfigsItDoesNotKnow) {
     SCOPED_TRACE(text);
     EXPECT_PARE_ERROR(read(text), code, message);
   }
+}
+
+// Quantised weights of compressed-tensors that pare does not read are named for what they are.
+TEST(Storage, RefusesOtherQuantisedWeights) {
+  const auto read = [](auto&& edit) {
+    Json config = pack_quantized_config({kDense, Encoding::kInt4, 128}, {"lm_head"});
+    edit(config, config["config_groups"]["group_0"], config["config_groups"]["group_0"]["weights"]);
+    return read_storage({{"quantization_config", config}});
+  };
+  const Storage good = read([](Json&, Json&, Json&) {});
+  EXPECT_EQ(good.format, StorageFormat::kPackQuantized);
+  EXPECT_EQ(good.quantized, WeightFormat(kDense, Encoding::kInt4, 128));
+  const Storage channels = read([](Json&, Json&, Json& w) {
+    w["strategy"] = "channel";
+    w["group_size"] = nullptr;
+  });
+  EXPECT_EQ(channels.quantized, WeightFormat(Encoding::kInt4));
+  const auto refused = [&](auto&& edit, const char* message) {
+    EXPECT_PARE_ERROR(read(edit), ErrorCode::kUnsupported, message);
+  };
+  refused([](Json& c, Json&, Json&) { c["format"] = "float-quantized"; },
+          "\"format\" is \"float-quantized\"");
+  refused(
+      [](Json& c, Json&, Json&) {
+        c["kv_cache_scheme"] = {{"num_bits", 8}};
+      },
+      "\"kv_cache_scheme\" is {");
+  refused([](Json& c, Json&, Json&) { c["sparsity_config"] = {{"format", "marlin-24"}}; }, "\"marlin-24\"");
+  refused(
+      [](Json&, Json& g, Json&) {
+        g["input_activations"] = {{"num_bits", 8}};
+      },
+      "\"input_activations\" is {");
+  refused([](Json&, Json&, Json& w) { w["num_bits"] = 8; }, "group_0: weights: \"num_bits\" is 8");
+  refused([](Json&, Json&, Json& w) { w["type"] = "float"; }, "\"type\" is \"float\"");
+  refused([](Json&, Json&, Json& w) { w["symmetric"] = false; }, "\"symmetric\" is false");
+  refused([](Json&, Json&, Json& w) { w["strategy"] = "tensor"; },
+          "the strategy \"tensor\" is not supported");
+  refused([](Json&, Json&, Json& w) { w["group_size"] = 16; }, "groups of 16 columns are not supported");
+  refused(
+      [](Json& c, Json& g, Json&) {
+        c["config_groups"]["group_1"] = g;
+        c["config_groups"]["group_1"]["weights"]["group_size"] = 32;
+      },
+      "groups of different formats, int4-g128 and int4-g32");
 }
 
 // What stands in config.json must fit the tensors.

@@ -193,6 +193,17 @@ TEST(Convert, FourBitsWithAScaleForEveryGroup) {
   EXPECT_EQ(pare({"generate", int4, "-p", "a", "-n", "4"}).status, 0);
 }
 
+TEST(Convert, PackQuantizedIsReadBack) {
+  const TempDir folder;
+  const std::string int4 =
+      converted(folder, kTinyModel, "a", {"--to", "pack-quantized", "--dtype", "int4-g32"});
+  EXPECT_EQ(pare_json({"inspect", int4})["encodings"]["int4-g32-bf16"]["matrices"], 28);
+  EXPECT_THAT(file_contents(int4 + "/README.md"), testing::HasSubstr("`pack-quantized`"));
+  const std::string again = converted(folder, int4, "b", {"--to", "pack-quantized"});
+  EXPECT_TRUE(file_contents(again + "/model.safetensors") == file_contents(int4 + "/model.safetensors"));
+  EXPECT_EQ(pare({"generate", int4, "-p", "a", "-n", "4"}).status, 0);
+}
+
 TEST(Convert, RefusesSparseRequestsThatMakeNoSense) {
   const TempDir folder;
   const std::string out = (folder / "out").string();
@@ -209,6 +220,10 @@ TEST(Convert, RefusesSparseRequestsThatMakeNoSense) {
   refused({"--dtype", "int4-g32"}, 2, "--dtype int4-g32 needs --to packed");
   refused({"--to", "sparse-24-bitmask", "--dtype", "int8"}, 2, "--dtype int8 needs --to packed");
   refused({"--to", "blocks"}, 2, "--to");
+  refused({"--to", "pack-quantized"}, 2,
+          "the format pack-quantized needs a type: int4-g32, int4-g64 or int4-g128");
+  for (const char* type : {"int4-g32-z", "int8", "bf16"})
+    refused({"--to", "pack-quantized", "--dtype", type}, 2, "--to pack-quantized takes --dtype int4-g32");
   expect_failure({"convert", kTinyModel, "-o", out + ".gguf", "--to", "packed"}, 2,
                  "needs a Hugging Face folder");
   EXPECT_EQ(files_in(folder), 0u);

@@ -62,6 +62,9 @@ struct Tensors {
   Weight bitmask(int64_t cols = kCols) {
     return bitmask_matrix({"file", map, skipped}, kName, kRows, cols, used);
   }
+  Weight pack_quantized(const WeightFormat& stated, int64_t cols) {
+    return pack_quantized_matrix({"file", map, skipped}, kName, kRows, cols, stated, used);
+  }
 };
 
 void expect_same(const Weight& a, const Weight& b) {
@@ -99,9 +102,44 @@ TEST(StoredWeight, BitmaskPartsMakeTheMatrix) {
   }
 }
 
+TEST(StoredWeight, PackQuantizedPartsMakeTheMatrix) {
+  for (const Encoding type : {Encoding::kF32, Encoding::kF16, Encoding::kBF16})
+    for (const int32_t group : {0, 32, 64}) {
+      SCOPED_TRACE(fmt::format("{} {}", group, encoding_info(type).name));
+      WeightFormat format = {kDense, Encoding::kInt4, group};
+      const WeightFormat stated = format;
+      format.scale_type = type;
+      const Weight weight = make(format, 128);
+      Tensors tensors(StorageFormat::kPackQuantized, weight);
+      EXPECT_EQ(tensors.map.size(), 3u);
+      const TensorInfo& words = tensors.map.at("model.x.weight_packed");
+      EXPECT_EQ(words.encoding, Encoding::kI32);
+      EXPECT_EQ(words.shape, (std::vector<int64_t>{kRows, 16}));
+      const TensorInfo& scales = tensors.map.at("model.x.weight_scale");
+      EXPECT_EQ(scales.encoding, type);
+      EXPECT_EQ(scales.shape, (std::vector<int64_t>{kRows, group == 0 ? 1 : 128 / group}));
+      EXPECT_EQ(tensors.map.at("model.x.weight_shape").shape, std::vector<int64_t>{2});
+      // Column c is four bits of word c / 8, the first column lowest; 8 means zero.
+      const Matrix<float> values = decode(weight);
+      for (int64_t c = 0; c < 128; ++c) {
+        uint32_t word = 0;
+        std::memcpy(&word, words.bytes.data() + c / 8 * 4, 4);
+        const int code = static_cast<int>(word >> (4 * (c % 8)) & 15) - 8;
+        EXPECT_EQ(values(0, c), static_cast<float>(code) * weight.scale(group == 0 ? 0 : c / group));
+      }
+      const Weight got = tensors.pack_quantized(stated, 128);
+      EXPECT_EQ(got.format, format);
+      EXPECT_EQ(got.bytes(), weight.bytes());
+      EXPECT_EQ(tensors.used.size(), 3u);
+      expect_same(got, weight);
+      Tensors packed(StorageFormat::kPacked, weight);
+      expect_same(packed.packed(format, 128), weight);
+    }
+}
+
 TEST(StoredWeight, PlainMatricesAreOneTensor) {
-  for (const StorageFormat format :
-       {StorageFormat::kPlain, StorageFormat::kPacked, StorageFormat::kSparse24Bitmask}) {
+  for (const StorageFormat format : {StorageFormat::kPlain, StorageFormat::kPacked,
+                                     StorageFormat::kSparse24Bitmask, StorageFormat::kPackQuantized}) {
     const auto parts = plan_parts(format, kName, 3, 4, Encoding::kF16);
     ASSERT_EQ(parts.size(), 1u);
     EXPECT_EQ(parts[0].tensor, (TensorPlan{kName, Encoding::kF16, {3, 4}}));
@@ -307,6 +345,45 @@ TEST(StoredWeight, RefusesBrokenBitmaskParts) {
                       t.set({"model.x.bitmask", Encoding::kU8, {5, 3}});
                     }),
                     ErrorCode::kFormat, "file: model.x.weight: the mask of row 0 keeps 0 of columns 0 to 3");
+}
+
+TEST(StoredWeight, RefusesBrokenPackQuantizedParts) {
+  WeightFormat format = {kDense, Encoding::kInt4, 32};
+  format.scale_type = Encoding::kBF16;
+  const Weight weight = make(format, 64);
+  const auto damaged = [&](auto&& edit, const WeightFormat& stated = {kDense, Encoding::kInt4, 32},
+                           int64_t cols = 64) {
+    Tensors tensors(StorageFormat::kPackQuantized, weight);
+    edit(tensors);
+    tensors.pack_quantized(stated, cols);
+  };
+  const auto nothing = [](Tensors&) {};
+  damaged(nothing);
+  for (const char* name : {"model.x.weight_packed", "model.x.weight_scale", "model.x.weight_shape"})
+    EXPECT_PARE_ERROR(damaged([&](Tensors& t) { t.map.erase(name); }), ErrorCode::kNotFound, name);
+  EXPECT_PARE_ERROR(damaged(nothing, {kDense, Encoding::kInt4, 64}), ErrorCode::kFormat,
+                    "tensor \"model.x.weight_scale\": expected shape (5, 1), got (5, 2)");
+  EXPECT_PARE_ERROR(damaged(nothing, {kDense, Encoding::kInt4, 32}, 96), ErrorCode::kFormat,
+                    "tensor \"model.x.weight_shape\": expected (5, 96), got (5, 64)");
+  EXPECT_PARE_ERROR(damaged(nothing, {kDense, Encoding::kInt4, 32}, 80), ErrorCode::kFormat,
+                    "cannot be int4-g32: its rows of 80 values do not divide into groups of 32");
+  EXPECT_PARE_ERROR(damaged(nothing, Encoding::kInt4, 62), ErrorCode::kUnsupported,
+                    "has rows of 62 values, pare reads multiples of 8");
+  EXPECT_PARE_ERROR(damaged([](Tensors& t) {
+                      t.set({"model.x.weight_packed", Encoding::kI32, {5, 16}});
+                    }),
+                    ErrorCode::kFormat, "expected shape (5, 8), got (5, 16)");
+  EXPECT_PARE_ERROR(damaged([](Tensors& t) {
+                      t.set({"model.x.weight_scale", Encoding::kU8, {5, 2}});
+                    }),
+                    ErrorCode::kFormat, "expected type f32, f16 or bf16, got u8");
+  EXPECT_PARE_ERROR(damaged([](Tensors& t) {
+                      t.set({"model.x.weight_g_idx", Encoding::kI32, {64}});
+                    }),
+                    ErrorCode::kUnsupported,
+                    "tensor \"model.x.weight_g_idx\" groups the columns in an order");
+  EXPECT_PARE_ERROR(damaged([](Tensors& t) { t.edit("model.x.weight_scale", 3, uint16_t{0x7f80}); }),
+                    ErrorCode::kFormat, "the scale of row 1, columns 32 to 63 is inf");
 }
 
 }  // namespace

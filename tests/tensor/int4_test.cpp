@@ -1,6 +1,7 @@
 // Four-bit codes with a grid of scales: what they mean, how they are rounded, and that patterns keep them.
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 #include <cstring>
 #include <vector>
@@ -125,6 +126,62 @@ TEST(Int4, RoundsToTheLeastSquaredError) {
       plain += plain_error(x, 32, zero_points);
     }
     EXPECT_LT(sum, 0.9 * plain);
+  }
+}
+
+// A scale of 16 bits is the nearest to the best one, and each code is the nearest for the scale that is
+// stored.
+TEST(Int4, CodesAreChosenForTheScaleThatIsStored) {
+  const Matrix<float> values = normal_values(200, 32);
+  for (const Encoding type : {Encoding::kF16, Encoding::kBF16})
+    for (const bool zero_points : {false, true})
+      for (int64_t r = 0; r < values.rows(); ++r) {
+        const float* x = values.row(r);
+        float codes[32];
+        const float best = round_to_int4(x, 32, zero_points, codes).scale;
+        const Int4Group group = round_to_int4(x, 32, zero_points, codes, type);
+        std::byte bytes[2];
+        float stored = 0.0f;
+        encode_values(type, &best, 1, bytes);
+        decode_values(type, bytes, 1, &stored);
+        ASSERT_EQ(group.scale, stored);
+        for (int64_t i = 0; i < 32; ++i) {
+          const double code = static_cast<double>(x[i]) / static_cast<double>(stored) + group.zero_point;
+          ASSERT_NEAR(static_cast<double>(codes[i]), std::clamp(code, 0.0, 15.0), 0.5 + 1e-9);
+        }
+      }
+}
+
+TEST(Int4, AScaleThatVanishesInItsTypeMeansZeros) {
+  const std::vector<float> x(32, 1e-9f);
+  float codes[32];
+  EXPECT_GT(round_to_int4(x.data(), 32, false, codes, Encoding::kBF16).scale, 0.0f);
+  const Int4Group group = round_to_int4(x.data(), 32, false, codes, Encoding::kF16);
+  EXPECT_EQ(group.scale, 0.0f);
+  for (const float code : codes) EXPECT_EQ(code, static_cast<float>(group.zero_point));
+}
+
+TEST(Int4, ScalesOf16BitsSurviveEveryMove) {
+  for (const Encoding type : {Encoding::kF16, Encoding::kBF16}) {
+    WeightFormat format = {kDense, Encoding::kInt4, 32};
+    format.scale_type = type;
+    const Weight weight = Weight::from_matrix(normal_values(70, 128).view(), format);
+    EXPECT_EQ(weight.bytes(), 70 * 64 + 70 * 4 * 2);
+    check_parts(weight, "w");
+    const Matrix<float> values = decode(weight);
+    const int64_t order[] = {69, 3};
+    const Matrix<float> moved = decode(gather_rows(weight, order));
+    const Matrix<float> part = decode(rows_of(weight, 3, 2));
+    for (int64_t c = 0; c < 128; ++c) {
+      EXPECT_EQ(moved(0, c), values(69, c));
+      EXPECT_EQ(moved(1, c), values(3, c));
+      EXPECT_EQ(part(0, c), values(3, c));
+    }
+    // Stored with a mask and without one again.
+    const Weight sparse = to_pattern(weight, {4, 4}, "w");
+    expect_same_parts(to_pattern(sparse, kDense, "w"), weight);
+    // What is rounded to the same format again stays.
+    expect_same(Weight::from_matrix(values.view(), format), weight);
   }
 }
 

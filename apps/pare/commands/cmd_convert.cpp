@@ -116,7 +116,11 @@ void run(const Options& options) {
   const bool floats = !values || is_float(values->encoding);
   if (gguf && values && !has_gguf_type(values->encoding))
     fail(ErrorCode::kUsage, "--dtype {} needs --to packed: GGUF has no such type", options.dtype);
-  if (!gguf && !floats && format != StorageFormat::kPacked)
+  const bool quantized = format == StorageFormat::kPackQuantized;
+  if (quantized && values && (values->encoding != Encoding::kInt4 || values->zero_points))
+    fail(ErrorCode::kUsage, "--to {} takes --dtype int4-g32, int4-g64 or int4-g128, not {}", options.to,
+         options.dtype);
+  if (!gguf && !floats && format != StorageFormat::kPacked && !quantized)
     fail(ErrorCode::kUsage, "--dtype {} needs --to packed{}", options.dtype,
          has_gguf_type(values->encoding) ? " or a .gguf output" : "");
   if (!options.pattern.empty() && format != StorageFormat::kPacked)
@@ -143,20 +147,22 @@ void add_convert(CLI::App& app) {
       ->add_option("-o,--output", options->out,
                    "A new .gguf file, or a new Hugging Face folder for any other name")
       ->required();
-  add_storage_format(*command, "--to", options->to);
+  add_storage_format(*command, "--to", options->to, true);
   command->add_option("--pattern", options->pattern,
                       "N:M that --to packed stores linears in (default: the smallest that loses nothing)");
   command
-      ->add_option("--dtype", options->dtype,
-                   "Type of the matrices, each value rounded to the nearest (`pare quantize` loses less): "
-                   "f32, f16, bf16; "
-                   "for a .gguf or --to packed q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, "
-                   "iq4_xs, q3_k or "
-                   "q2_k; for --to packed also q4n or q3n, and, of the linears in the layers, int8 (one "
-                   "scale a row) or "
-                   "int4-g32, int4-g64, int4-g128 (one scale for so many columns; with -z also a zero point) "
-                   "(default: "
-                   "same; where that cannot be, bf16). Norms and biases keep full precision")
+      ->add_option(
+          "--dtype", options->dtype,
+          "Type of the matrices, each value rounded to the nearest (`pare quantize` loses less): "
+          "f32, f16, bf16; "
+          "for a .gguf or --to packed q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, "
+          "iq4_xs, q3_k or "
+          "q2_k; for --to packed also q4n or q3n, and, of the linears in the layers, int8 (one "
+          "scale a row) or "
+          "int4-g32, int4-g64, int4-g128 (one scale for so many columns, also for --to pack-quantized; "
+          "with -z also a zero point) "
+          "(default: "
+          "same; where that cannot be, bf16). Norms and biases keep full precision")
       ->check(one_of(names));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,

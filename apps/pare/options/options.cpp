@@ -72,19 +72,24 @@ void add_compute(CLI::App& command, ComputeType& compute) {
 
 namespace {
 constexpr StorageFormat kFormats[] = {StorageFormat::kPlain, StorageFormat::kPacked,
-                                      StorageFormat::kSparse24Bitmask};
+                                      StorageFormat::kSparse24Bitmask, StorageFormat::kPackQuantized};
 }  // namespace
 
-void add_storage_format(CLI::App& command, const std::string& flag, std::string& name) {
+void add_storage_format(CLI::App& command, const std::string& flag, std::string& name, bool converts) {
   std::vector<std::string> formats;
-  for (const StorageFormat format : kFormats) formats.emplace_back(storage_format_name(format));
-  command
-      .add_option(
-          flag, name,
-          "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
-          "values and a mask; for pare, and for transformers with trust_remote_code), sparse-24-bitmask "
-          "(2:4, of compressed-tensors, which reads it in versions 0.9 to 0.14 only)")
-      ->check(one_of(formats));
+  for (const StorageFormat format : kFormats)
+    if (converts || format != StorageFormat::kPackQuantized)
+      formats.emplace_back(storage_format_name(format));
+  std::string help =
+      "How a folder stores N:M sparse linears: dense (any program loads it; default), packed (kept "
+      "values and a mask; for pare, and for transformers with trust_remote_code), sparse-24-bitmask "
+      "(2:4, of compressed-tensors, which reads it in versions 0.9 to 0.14 only)";
+  if (converts)
+    help +=
+        "; or all linears of the layers in 4 bits: pack-quantized (--dtype int4-g32, int4-g64 or int4-g128; "
+        "of "
+        "compressed-tensors, with which transformers loads it)";
+  command.add_option(flag, name, help)->check(one_of(formats));
 }
 
 StorageFormat storage_format(const std::string& name) {

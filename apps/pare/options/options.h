@@ -63,8 +63,9 @@ void add_models(CLI::App& command, std::vector<std::string>& paths, const std::s
 // Adds --dtype f32|bf16: the type of products. `compute` holds the default.
 void add_compute(CLI::App& command, ComputeType& compute);
 
-// Adds `flag` dense|packed|sparse-24-bitmask: the storage of N:M sparse linears in a folder.
-void add_storage_format(CLI::App& command, const std::string& flag, std::string& name);
+// Adds `flag` dense|packed|sparse-24-bitmask: the storage of linears in a folder. `converts`: of a finished
+// model, also pack-quantized.
+void add_storage_format(CLI::App& command, const std::string& flag, std::string& name, bool converts);
 StorageFormat storage_format(const std::string& name);
 
 void add_json(CLI::App& command, bool& json);

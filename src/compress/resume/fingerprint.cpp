@@ -16,7 +16,8 @@ std::string place_text(const TensorPlace& place) {
 
 std::string format_text(const WeightFormat& format) {
   std::string text = fmt::format("{} {}", pattern_name(format.pattern), static_cast<int>(format.encoding));
-  if (format.group != 0 || format.zero_points) text += fmt::format(" {}", format_name(format));
+  if (format.group != 0 || format.zero_points || format.scale_type != Encoding::kF32)
+    text += fmt::format(" {}", format_name(format));
   return text;
 }
 

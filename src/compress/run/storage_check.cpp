@@ -26,6 +26,9 @@ void require_storable(const CompressionOptions& options, const Passes& passes, c
     gguf_writing_architecture(model.config);
     return;
   }
+  if (options.format == StorageFormat::kPackQuantized)
+    fail(ErrorCode::kUsage, "`format {}` is for a conversion of the finished result",
+         storage_format_name(options.format));
   if (makes_codes(passes)) {
     if (int8 || options.format != StorageFormat::kPlain)
       fail(ErrorCode::kUsage,
