@@ -53,7 +53,6 @@ class LinearCalibration final : public StageEditor {
                     const Model& model, const WorkArea& area, int64_t tokens, const std::string& rows);
   std::string activity() const override { return solver_->activity(); }
   bool needs_dense() const override { return options_.match == MatchOutput::kModel; }
-  Model with_original_ends(const Model& model) const override { return solver_->with_original_ends(model); }
   Stage rearranged(const Stage& stage) const override { return solver_->rearranged(stage); }
   // Returns the stage with the weights that the solver finds.
   Stage edit(const Stage& stage, StagePosition position, const StageStreams& streams, bool advance,

@@ -111,8 +111,6 @@ class LinearSolver {
  public:
   virtual ~LinearSolver() = default;
   virtual std::string activity() const = 0;  // phrase for messages: "making sparse"
-  // Does what StageEditor::with_original_ends does.
-  virtual Model with_original_ends(const Model& model) const { return model; }
   // Does what StageEditor::rearranged does.
   virtual Stage rearranged(const Stage& stage) const { return stage; }
   // Returns whether the solver replaces the weight of that linear.

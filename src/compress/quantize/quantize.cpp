@@ -10,11 +10,10 @@ std::unique_ptr<StageEditor> quantize(Model& model, const CalibrationSet& set, c
                                       WorkArea& area, Report& report, const PassProgress& progress) {
   validate(options);
   require_applicable(model, options);
-  auto solver = std::make_unique<QuantizeSolver>(options, model);
   if (options.table_format()) round_tables(model, set, options, area, report, progress);
   report.recipe = {{"method", "quantize"}, {"options", to_json(options)}};
-  return std::make_unique<LinearCalibration>(std::move(solver), options, model, area, own_tokens(set, area),
-                                             "quantize-inputs");
+  return std::make_unique<LinearCalibration>(std::make_unique<QuantizeSolver>(options, model.config), options,
+                                             model, area, own_tokens(set, area), "quantize-inputs");
 }
 
 }  // namespace pare

@@ -9,18 +9,9 @@ namespace pare {
 
 class QuantizeSolver final : public LinearSolver {
  public:
-  // `original`: the model before embedding and head were rounded.
-  QuantizeSolver(const QuantizeOptions& options, const Model& original)
-      : options_(options),
-        selection_(options.targets, options.ignore),
-        config_(original.config),
-        embedding_(original.embedding) {}
+  QuantizeSolver(const QuantizeOptions& options, const ModelConfig& config)
+      : options_(options), selection_(options.targets, options.ignore), config_(config) {}
   std::string activity() const override { return "rounding"; }
-  Model with_original_ends(const Model& model) const override {
-    Model original = model;
-    original.embedding = embedding_;
-    return original;
-  }
   bool takes(StagePosition position, Role role) const override {
     return selection_.selects(config_, position.block, role);
   }
@@ -31,7 +22,6 @@ class QuantizeSolver final : public LinearSolver {
   QuantizeOptions options_;
   Selection selection_;
   ModelConfig config_;
-  Weight embedding_;
 };
 
 // Rounds a matrix for the input that `linear` knows, and adds an entry of kind "quantization" to the report.

@@ -82,11 +82,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   StageLoop loop(area, "stages", std::move(moved), &report);
   if (loop.is_new()) {
     walk.start(model);
-    if (dense) {
-      Model as_it_was = model;
-      for (const auto& editor : editors) as_it_was = editor->with_original_ends(as_it_was);
-      dense->start(as_it_was);
-    }
+    if (dense) dense->start(model);
     loop.begin();
   }
   const std::string activity = activity_of(editors);

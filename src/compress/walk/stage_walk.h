@@ -40,8 +40,6 @@ class StageEditor {
   virtual ~StageEditor() = default;
   virtual std::string activity() const = 0;  // phrase for messages: "cutting"
   virtual bool needs_dense() const { return false; }
-  // Returns the model as it was, of one whose ends (embedding, head) the editor's pass has changed already.
-  virtual Model with_original_ends(const Model& model) const { return model; }
   // Returns the stage with its channels in the order that the editor has given to the rest of the model; the
   // stage computes the same. Is called before all edits.
   virtual Stage rearranged(const Stage& stage) const { return stage; }
