@@ -43,6 +43,7 @@ float take_groups(const Weight& weight, int64_t r, RowCodes& row) {
   one.scales = reinterpret_cast<const std::byte*>(ones.data());
   one.zero_points = nullptr;
   one.format.zero_points = false;
+  one.format.scale_type = Encoding::kF32;
   std::vector<float> levels(static_cast<size_t>(weight.cols));
   decode_row(one, 0, levels.data());
   const int middle = weight.format.encoding == Encoding::kInt8 ? kMiddleOf8 : kMiddleOf4;

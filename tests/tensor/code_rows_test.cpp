@@ -59,6 +59,14 @@ TEST(CodeRows, KeepTheZerosOfAPattern) {
     expect_values(to_format(Weight::from_matrix(std::as_const(values).view()), {k2of4, encoding, 32}, "w"));
 }
 
+TEST(CodeRows, TakeScalesOf16Bits) {
+  Rng rng(13);
+  Matrix<float> values(3, 128);
+  for (int64_t i = 0; i < values.size(); ++i) values.data()[i] = static_cast<float>(rng.normal());
+  for (const char* format : {"int4-g32-bf16", "int4-g64-f16"})
+    expect_values(Weight::from_matrix(std::as_const(values).view(), parse_format(format)));
+}
+
 TEST(CodeRows, ScalesBeyondHalvesMoveIntoTheFactor) {
   for (const float scale : {1e-20f, 1e20f}) {
     Weight weight = random_codes(Encoding::kInt4, 32, true, 1, 64, 3);
