@@ -52,8 +52,8 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
 
 // Writes a model that was made of the one at `input` as GGUF, with the tokenizer, the chat template and the
 // metadata of that one. `manifest`: makes the text of pare.json, for the size that the model has in the file.
-// Returns the model as written: value streams that are narrower than llama.cpp wants are made whole. Throws as
-// save_gguf does.
+// Returns the model as written: value streams that are narrower than llama.cpp wants are made whole. Throws
+// as save_gguf does.
 Model save_gguf_of(const std::filesystem::path& input, const Model& model, const std::filesystem::path& path,
                    std::optional<Encoding> dtype,
                    const std::function<std::string(const ModelSize& size)>& manifest);

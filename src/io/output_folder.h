@@ -23,8 +23,8 @@ enum class OutputKind {
 class OutputFolder {
  public:
   // Throws kInvalid when `final_path` is `input` (which may be empty: none) or is neither absent nor, of a
-  // folder, empty, and when an interrupted run's work is in the way; kIo when its parent is missing or not writable
-  // or another process is writing there. A NAME.partial that no run of pare made is refused.
+  // folder, empty, and when an interrupted run's work is in the way; kIo when its parent is missing or not
+  // writable or another process is writing there. A NAME.partial that no run of pare made is refused.
   OutputFolder(const std::filesystem::path& final_path, const std::filesystem::path& input,
                Leftover leftover = Leftover::kRefuse, OutputKind kind = OutputKind::kFolder);
   // Returns where the files of an output of that name are until it is complete.

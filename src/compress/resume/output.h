@@ -11,10 +11,10 @@
 namespace pare {
 
 // Writes weights, config, tokenizer files, pare.json (the manifest: recipe, sizes, errors) and documents to
-// `output`, or all of it but the documents to one GGUF file where its name is that of one, reads the weights back and compares logits on the probe before the folder gets its name. `input`:
-// the original model's path. `options` as for save_hf. Throws kIo when it cannot be written, kNumeric when
-// the written model does not compute the same. Sets report.after and report.linears to what was
-// written.
+// `output`, or all of it but the documents to one GGUF file where its name is that of one, reads the weights
+// back and compares logits on the probe before the folder gets its name. `input`: the original model's path.
+// `options` as for save_hf. Throws kIo when it cannot be written, kNumeric when the written model does not
+// compute the same. Sets report.after and report.linears to what was written.
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
                       const SaveOptions& options, const CalibrationSet& set, Report& report);
 
