@@ -38,7 +38,7 @@ struct SaveOptions {
 // matrices that are or were in an N:M pattern are +0.0. Throws kUsage for a type that the format does not
 // hold or that it lacks, and for a pattern without kPacked, kInvalid when no linear fits it, when there is
 // nothing to pack, or when the rows of a linear do not divide into the groups of `dtype`.
-void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& options = {});
+void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& wanted = {});
 
 // `dtype`: an encodable type for every matrix; none keeps the encoding of each, but codes become bf16; N:M
 // matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`

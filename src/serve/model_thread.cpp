@@ -52,10 +52,10 @@ bool ModelThread::idle() const {
 
 BatchRequest ModelThread::ending_later(BatchRequest request) {
   request.done = [this, done = std::move(request.done)](const Generation& generation) {
-    ends_.push_back([done, generation] { done(generation); });
+    ends_.emplace_back([done, generation] { done(generation); });
   };
   request.failed = [this, failed = std::move(request.failed)](const Error& error) {
-    ends_.push_back([failed, error] { failed(error); });
+    ends_.emplace_back([failed, error] { failed(error); });
   };
   return request;
 }

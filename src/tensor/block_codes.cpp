@@ -36,7 +36,9 @@ struct Taking {
     value = static_cast<T>(stored - bias);
   }
   // A signed byte.
-  void signed_byte(int16_t& value, int64_t byte) const { value = static_cast<int8_t>(bytes[byte]); }
+  void signed_byte(int16_t& value, int64_t byte) const {
+    value = static_cast<int16_t>((bytes[byte] ^ 0x80) - 0x80);
+  }
   void half(float& value, int64_t byte) const {
     f16 stored;
     std::memcpy(&stored, bytes + byte, sizeof(stored));
