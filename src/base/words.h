@@ -2,6 +2,7 @@
 #pragma once
 
 #include <algorithm>
+#include <cstdint>
 #include <string>
 #include <string_view>
 #include <vector>
@@ -28,5 +29,21 @@ inline std::string listed(const std::vector<std::string>& words) {
   }
   return text;
 }
+
+// The first of some names, for messages: "a, b", or "a, b, ..." of more.
+class FirstNames {
+ public:
+  explicit FirstNames(int64_t shown) : shown_(shown) {}
+  void add(std::string_view name) {
+    if (count_++ < shown_) text_ += (text_.empty() ? "" : ", ") + std::string(name);
+  }
+  int64_t count() const { return count_; }  // number of all names
+  std::string text() const { return text_ + (count_ > shown_ ? ", ..." : ""); }
+
+ private:
+  int64_t shown_;
+  int64_t count_ = 0;
+  std::string text_;
+};
 
 }  // namespace pare

@@ -5,6 +5,7 @@
 #include "base/checked_math.h"
 #include "base/json.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "checkpoint/about.h"
 #include "checkpoint/build.h"
 #include "checkpoint/copy_files.h"
@@ -72,17 +73,13 @@ TensorTable gguf_table(const Architecture& architecture, const Model& model, std
 void warn_of_exceptions(const std::vector<TensorPlan>& plan, Encoding dtype) {
   constexpr int64_t kShown = 8;
   const EncodingInfo& info = encoding_info(dtype);
-  std::string names;
-  int64_t count = 0;
-  for (const TensorPlan& tensor : plan) {
-    if (tensor.shape.size() != 2 || tensor.encoding == dtype) continue;
-    if (count++ < kShown)
-      names += fmt::format("{}{} ({})", names.empty() ? "" : ", ", tensor.name,
-                           encoding_info(tensor.encoding).name);
-  }
-  if (count > 0)
-    log_warning("{} matrices with rows that do not divide into {} blocks of {} are written in 16 bits: {}{}",
-                count, info.name, info.block_values, names, count > kShown ? ", ..." : "");
+  FirstNames names(kShown);
+  for (const TensorPlan& tensor : plan)
+    if (tensor.shape.size() == 2 && tensor.encoding != dtype)
+      names.add(fmt::format("{} ({})", tensor.name, encoding_info(tensor.encoding).name));
+  if (names.count() > 0)
+    log_warning("{} matrices with rows that do not divide into {} blocks of {} are written in 16 bits: {}",
+                names.count(), info.name, info.block_values, names.text());
 }
 
 struct FileType {

@@ -2,6 +2,7 @@
 
 #include "base/atomic_file.h"
 #include "base/log.h"
+#include "base/words.h"
 #include "checkpoint/hf_modeling.h"
 #include "checkpoint/other_keys.h"
 #include "checkpoint/save.h"
@@ -12,6 +13,8 @@
 
 namespace pare {
 namespace {
+
+constexpr int64_t kShown = 4;  // names in a message
 
 // Returns the type in which all but codes and blocks is written.
 Encoding float_encoding(Encoding current, const std::optional<WeightFormat>& dtype) {
@@ -138,20 +141,16 @@ Layout lay_out(const Model& model, const SaveOptions& options) {
 // Says which matrices did not become blocks because their rows do not divide into them.
 void warn_of_misfits(const Model& model, const Layout& layout, const SaveOptions& options) {
   if (!options.dtype || !is_block_encoding(options.dtype->encoding)) return;
-  std::string names;
-  int64_t count = 0;
-  constexpr int64_t kShown = 4;
+  FirstNames names(kShown);
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        if (misfit(*options.dtype, weight.cols).empty()) return;
-        if (count++ < kShown)
-          names += fmt::format("{}{}", names.empty() ? "" : ", ", hf_name(layout.architecture, place));
+        if (!misfit(*options.dtype, weight.cols).empty()) names.add(hf_name(layout.architecture, place));
       },
       [](const TensorPlace&, const std::vector<float>&) {});
-  if (count > 0)
-    log_warning("{} matrices with rows that do not divide into blocks of {} stay floats: {}{}", count,
-                format_name(*options.dtype), names, count > kShown ? ", ..." : "");
+  if (names.count() > 0)
+    log_warning("{} matrices with rows that do not divide into blocks of {} stay floats: {}", names.count(),
+                format_name(*options.dtype), names.text());
 }
 
 // Returns the format that all linears of the layers have; nothing when they differ.
@@ -195,10 +194,8 @@ void check_options(const SaveOptions& options) {
 // Reports linears that were to be packed and stay dense: none may do so unnoticed.
 void report_packed(const Model& model, const Layout& layout, const SaveOptions& options) {
   if (options.format == StorageFormat::kPlain || options.format == StorageFormat::kPackQuantized) return;
-  std::string dense;
-  int64_t count = 0;
+  FirstNames dense(kShown);
   int64_t linears = 0;
-  constexpr int64_t kShown = 4;
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight&) {
@@ -206,19 +203,17 @@ void report_packed(const Model& model, const Layout& layout, const SaveOptions& 
         ++linears;
         const std::string name = hf_name(layout.architecture, place);
         const auto it = layout.packed.find(name);
-        if (it != layout.packed.end() && !it->second.pattern.dense()) return;
-        if (count++ < kShown) dense += fmt::format("{}{}", dense.empty() ? "" : ", ", module_name(name));
+        if (it == layout.packed.end() || it->second.pattern.dense()) dense.add(module_name(name));
       },
       [](const TensorPlace&, const std::vector<float>&) {});
   std::string what = "in an N:M pattern that saves space";
   if (options.format == StorageFormat::kSparse24Bitmask) what = "2:4";
   if (options.pattern) what = pattern_name(*options.pattern);
   const bool needs_pattern = options.pattern || options.format == StorageFormat::kSparse24Bitmask;
-  if (layout.packed.empty() || (needs_pattern && count == linears))
+  if (layout.packed.empty() || (needs_pattern && dense.count() == linears))
     fail(ErrorCode::kInvalid, "nothing to pack: none of the {} linears is {}", linears, what);
-  if (count > 0 && count < linears)
-    log_warning("{} of {} linears are not {} and stay dense: {}{}", count, linears, what, dense,
-                count > kShown ? ", ..." : "");
+  if (dense.count() > 0 && dense.count() < linears)
+    log_warning("{} of {} linears are not {} and stay dense: {}", dense.count(), linears, what, dense.text());
 }
 
 }  // namespace

@@ -51,6 +51,8 @@ bool yes(const PassOption& option, const std::string& text) {
 
 }  // namespace
 
+const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
+
 void read_option(const PassOption& option, const std::string& text, OptionValues& values) {
   Json& value = values[option.name];
   switch (option.kind) {

@@ -37,6 +37,9 @@ using OptionValues = Json;
 // is yes. Throws kUsage naming the option when it does not take the value.
 void read_option(const PassOption& option, const std::string& text, OptionValues& values);
 
+// Words of options that are yes or no.
+extern const std::map<std::string, bool> kYesNo;
+
 // Returns the name of a value that the map has.
 template <typename T>
 const std::string& name_of(const std::map<std::string, T>& values, T value) {

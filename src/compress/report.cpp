@@ -14,6 +14,12 @@ const std::vector<Json>& Report::of(const std::string& kind) const {
   return it == entries.end() ? kNone : it->second;
 }
 
+double mean_relative_error(const std::vector<Json>& entries) {
+  double error = 0.0;
+  for (const Json& entry : entries) error += entry.at("relative_error").get<double>();
+  return error / static_cast<double>(entries.size());
+}
+
 ReportMark mark(const Report& report) {
   ReportMark here{{}, report.checks.size(), report.fallbacks.size()};
   for (const auto& [kind, list] : report.entries) here.entries[kind] = list.size();

@@ -36,6 +36,9 @@ struct Report {
   Json to_json() const;
 };
 
+// Returns the mean of "relative_error" of entries, of which there is at least one.
+double mean_relative_error(const std::vector<Json>& entries);
+
 // A place in a report's lists. Entries added behind it are kept as JSON, for a run that continues after the
 // step.
 struct ReportMark {

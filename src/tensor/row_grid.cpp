@@ -11,6 +11,7 @@ namespace pare {
 namespace {
 
 constexpr int64_t kMaxBlock = 32;
+constexpr int64_t kLanes = 8;  // values that are rounded side by side; they divide a block
 // Ranges that are tried for codes of few bits, in fortieths of that of the values: 0.55 to 1.10 times it.
 // Codes of more bits lose more by a cut range than they gain.
 constexpr int kLargestRange = 44;
@@ -71,25 +72,32 @@ RowGrid::RowGrid(Encoding encoding, int64_t cols)
   fits_.resize(static_cast<size_t>(per_superblock_));
 }
 
-// Sets `levels` to those nearest to the values.
+// Sets kLanes levels to those nearest to values in units of a level.
+template <typename T>
+void RowGrid::nearest_levels(const T* units, T* levels) const {
+  const auto first = static_cast<T>(layout_.levels[0]);
+  if (affine_) {
+    // Adding and subtracting it rounds to nearest even.
+    constexpr auto kRound = static_cast<T>(sizeof(T) == sizeof(double) ? 0x1.8p52 : 0x1.8p23);
+    const auto last = static_cast<T>(layout_.levels[last_]);
+    for (int64_t j = 0; j < kLanes; ++j) levels[j] = std::clamp((units[j] + kRound) - kRound, first, last);
+    return;
+  }
+  for (int64_t j = 0; j < kLanes; ++j) levels[j] = first;
+  for (int32_t k = 0; k < last_; ++k) {
+    const auto middle = static_cast<T>(middles_[static_cast<size_t>(k)]);
+    const auto step = static_cast<T>(layout_.levels[k + 1] - layout_.levels[k]);
+    for (int64_t j = 0; j < kLanes; ++j) levels[j] += units[j] > middle ? step : T{0};
+  }
+}
+
+// Sets `levels` to those nearest to the values of a block.
 void RowGrid::round_levels(const double* w, const Fit& fit, double* levels) const {
   const double inverse = inverse_of(fit.scale);
-  const int64_t n = layout_.block;
-  const double first = layout_.levels[0];
-  const double last = layout_.levels[last_];
-  if (affine_) {
-    constexpr double kRound = 0x1.8p52;  // adding and subtracting it rounds to nearest even
-    for (int64_t i = 0; i < n; ++i)
-      levels[i] = std::clamp(((w[i] - fit.minimum) * inverse + kRound) - kRound, first, last);
-  } else {
-    std::array<double, kMaxBlock> scaled;
-    for (int64_t i = 0; i < n; ++i) scaled[static_cast<size_t>(i)] = (w[i] - fit.minimum) * inverse;
-    std::fill_n(levels, n, first);
-    for (int32_t k = 0; k < last_; ++k) {
-      const double middle = middles_[static_cast<size_t>(k)];
-      const double step = layout_.levels[k + 1] - layout_.levels[k];
-      for (int64_t i = 0; i < n; ++i) levels[i] += scaled[static_cast<size_t>(i)] > middle ? step : 0.0;
-    }
+  for (int64_t i = 0; i < layout_.block; i += kLanes) {
+    double units[kLanes];
+    for (int64_t j = 0; j < kLanes; ++j) units[j] = (w[i + j] - fit.minimum) * inverse;
+    nearest_levels(units, levels + i);
   }
 }
 
@@ -145,26 +153,13 @@ RowGrid::Fit RowGrid::fit_scale(const double* w, const double* h) const {
 
 // Returns the sums of products and squares for the levels nearest to `factor` times the values.
 RowGrid::Sums RowGrid::unit_sums(const float* w, const float* h, float factor) const {
-  constexpr int64_t kLanes = 8;
   float products[kLanes] = {};
   float squares[kLanes] = {};
-  const auto first = static_cast<float>(layout_.levels[0]);
-  const auto last = static_cast<float>(layout_.levels[last_]);
   for (int64_t i = 0; i < layout_.block; i += kLanes) {
-    float scaled[kLanes];
+    float units[kLanes];
     float levels[kLanes];
-    for (int64_t j = 0; j < kLanes; ++j) scaled[j] = w[i + j] * factor;
-    if (affine_) {
-      constexpr float kRound = 0x1.8p23f;  // adding and subtracting it rounds to nearest even
-      for (int64_t j = 0; j < kLanes; ++j) levels[j] = std::clamp((scaled[j] + kRound) - kRound, first, last);
-    } else {
-      for (int64_t j = 0; j < kLanes; ++j) levels[j] = first;
-      for (int32_t k = 0; k < last_; ++k) {
-        const auto middle = static_cast<float>(middles_[static_cast<size_t>(k)]);
-        const auto step = static_cast<float>(layout_.levels[k + 1] - layout_.levels[k]);
-        for (int64_t j = 0; j < kLanes; ++j) levels[j] += scaled[j] > middle ? step : 0.0f;
-      }
-    }
+    for (int64_t j = 0; j < kLanes; ++j) units[j] = w[i + j] * factor;
+    nearest_levels(units, levels);
     for (int64_t j = 0; j < kLanes; ++j) {
       const float weighted = h[i + j] * levels[j];
       products[j] += weighted * w[i + j];

@@ -55,6 +55,8 @@ class RowGrid {
 
   int64_t superblock_of(int64_t block) const { return layout_.superblock == 0 ? 0 : block / per_superblock_; }
   bool own_factors() const { return layout_.least_scale == layout_.largest_scale; }
+  template <typename T>
+  void nearest_levels(const T* units, T* levels) const;
   void round_levels(const double* w, const Fit& fit, double* levels) const;
   Sums sums_of(const double* w, const double* h, const double* levels) const;
   Sums unit_sums(const float* w, const float* h, float factor) const;

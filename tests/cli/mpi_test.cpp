@@ -13,8 +13,6 @@ namespace {
 using Arguments = std::vector<std::string>;
 namespace fs = std::filesystem;
 
-const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
-
 // Ranks on this machine, though it may have fewer cores, and the tests may be run as root.
 Arguments on_ranks(int count, const Arguments& arguments) {
   Arguments all = {PARE_MPIEXEC, "--allow-run-as-root", "--oversubscribe", "--bind-to", "none",

@@ -19,6 +19,17 @@ namespace pare::test {
 inline const std::string kTinyModel = PARE_GOLDEN_DIR "/tiny-model";
 inline const std::string kTestText = PARE_GOLDEN_DIR "/text/test.txt";
 
+inline const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
+
+// The command line of a pass over the tiny model, calibrated on a little text; `options` come last.
+inline std::vector<std::string> pass_command(const std::string& pass, const std::filesystem::path& out,
+                                             const std::vector<std::string>& options) {
+  std::vector<std::string> arguments = {pass,         kTinyModel,   "-o", out.string(), "--calib",
+                                        kCalibration, "--nsamples", "8",  "--seqlen",   "64"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  return arguments;
+}
+
 inline CommandResult pare(std::vector<std::string> arguments, const std::string& input = "") {
   arguments.insert(arguments.begin(), PARE_BINARY);
   return run_command(arguments, input);

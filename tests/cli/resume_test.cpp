@@ -15,8 +15,6 @@ namespace {
 using Arguments = std::vector<std::string>;
 namespace fs = std::filesystem;
 
-const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
-
 // `options` begins with the name of the command.
 Arguments command_line(const fs::path& out, const Arguments& options) {
   const Arguments common = {kTinyModel, "-o", out.string(), "--nsamples", "16", "--seqlen", "128"};

@@ -12,8 +12,6 @@ namespace {
 using Arguments = std::vector<std::string>;
 namespace fs = std::filesystem;
 
-const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
-
 Arguments slice_command(const std::string& model, const fs::path& out, const Arguments& options) {
   Arguments arguments = {"slice", model, "-o", out.string()};
   arguments.insert(arguments.end(), options.begin(), options.end());

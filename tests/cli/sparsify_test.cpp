@@ -9,13 +9,8 @@ namespace {
 using Arguments = std::vector<std::string>;
 namespace fs = std::filesystem;
 
-const std::string kCalibration = PARE_GOLDEN_DIR "/text/calibration.txt";
-
 Arguments command_line(const fs::path& out, const Arguments& options) {
-  Arguments arguments = {"sparsify",   kTinyModel,   "-o", out.string(), "--calib",
-                         kCalibration, "--nsamples", "8",  "--seqlen",   "64"};
-  arguments.insert(arguments.end(), options.begin(), options.end());
-  return arguments;
+  return pass_command("sparsify", out, options);
 }
 
 // Values of the linears of the blocks that are not zero, and how many bytes hold a negative zero.

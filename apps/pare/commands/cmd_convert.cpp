@@ -153,16 +153,12 @@ void add_convert(CLI::App& app) {
   command
       ->add_option(
           "--dtype", options->dtype,
-          "Type of the matrices, each value rounded to the nearest (`pare quantize` loses less): "
-          "f32, f16, bf16; "
-          "for a .gguf or --to packed q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, "
-          "iq4_xs, q3_k or "
-          "q2_k; for --to packed also q4n or q3n, and, of the linears in the layers, int8 (one "
-          "scale a row) or "
-          "int4-g32, int4-g64, int4-g128 (one scale for so many columns, also for --to pack-quantized; "
-          "with -z also a zero point) "
-          "(default: "
-          "same; where that cannot be, bf16). Norms and biases keep full precision")
+          "Type of the matrices, each value rounded to the nearest (`pare quantize` loses less): f32, f16, "
+          "bf16; for a .gguf or --to packed q8_0, q6_k, q5_k, q5_1, q5_0, q4_k, q4_1, q4_0, iq4_nl, iq4_xs, "
+          "q3_k or q2_k; for --to packed also q4n or q3n, and, of the linears in the layers, int8 (one scale "
+          "a row) or int4-g32, int4-g64, int4-g128 (one scale for so many columns, also for --to "
+          "pack-quantized; with -z also a zero point) (default: same; where that cannot be, bf16). Norms and "
+          "biases keep full precision")
       ->check(one_of(names));
   command
       ->add_option("--shard-size,--max-shard-size", options->max_shard_bytes,

@@ -87,8 +87,7 @@ void add_storage_format(CLI::App& command, const std::string& flag, std::string&
   if (converts)
     help +=
         "; or all linears of the layers in 4 bits: pack-quantized (--dtype int4-g32, int4-g64 or int4-g128; "
-        "of "
-        "compressed-tensors, with which transformers loads it)";
+        "of compressed-tensors, with which transformers loads it)";
   command.add_option(flag, name, help)->check(one_of(formats));
 }
 

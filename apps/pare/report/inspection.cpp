@@ -64,15 +64,16 @@ void add_linear(std::vector<LinearGroup>& groups, std::string_view role, const W
   const auto kernel = [&](ComputeType compute) {
     return std::string(default_backend().linear_kernel(weight, pattern, compute));
   };
+  const std::string stored = kernel(ComputeType::kStored);
   for (LinearGroup& group : groups) {
     if (group.role != role || group.out != weight.rows || group.in != weight.cols ||
-        group.pattern != pattern || group.kernel_stored != kernel(ComputeType::kStored))
+        group.pattern != pattern || group.kernel_stored != stored)
       continue;
     ++group.count;
     return;
   }
   groups.push_back({std::string(role), weight.rows, weight.cols, pattern, 1, kernel(ComputeType::kF32),
-                    kernel(ComputeType::kBF16), kernel(ComputeType::kInt8), kernel(ComputeType::kStored)});
+                    kernel(ComputeType::kBF16), kernel(ComputeType::kInt8), stored});
 }
 
 // Opens the tokenizer, and describes it or why there is none.

@@ -9,10 +9,9 @@
 namespace pare {
 namespace {
 
-// Bytes of a weight as stored, and in another order: floats as they are, all else in f32.
+// Bytes of a weight as stored, and in another order.
 int64_t bytes_twice(const Weight& weight) {
-  const Encoding own = weight.format.encoding;
-  return weight.bytes() + weight.rows * row_bytes(is_float(own) ? own : Encoding::kF32, weight.cols);
+  return weight.bytes() + weight.rows * row_bytes(permuted_encoding(weight), weight.cols);
 }
 
 }  // namespace

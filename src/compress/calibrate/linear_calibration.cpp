@@ -27,10 +27,6 @@ Matrix<double> with_rows_and_columns(const Matrix<double>& m, std::span<const in
   return result;
 }
 
-void add_to_diagonal(Matrix<double>& m, double value) {
-  for (int64_t i = 0; i < m.rows(); ++i) m(i, i) += value;
-}
-
 }  // namespace
 
 const std::map<std::string, MatchOutput> kMatchWords = {{"layer", MatchOutput::kLayer},
@@ -46,11 +42,20 @@ void validate(const LinearCalibrationOptions& o) {
          "`match model` needs `sequential yes`: there are no earlier errors to make up for");
 }
 
-double add_damping(Matrix<double>& gram, double relative) {
-  const double mean = mean_diagonal(std::as_const(gram).view());
-  const double damping = mean > 0.0 ? relative * mean : 1.0;
-  add_to_diagonal(gram, damping);
-  return damping;
+void take_options(const OptionValues& values, LinearCalibrationOptions& options) {
+  take_option(values, "sequential", kYesNo, options.sequential);
+  take_option(values, "match", kMatchWords, options.match);
+  take_option(values, "damping", options.damping);
+  take_option(values, "match_damping", options.match_damping);
+}
+
+double damping_of(const Matrix<double>& gram, double relative) {
+  const double mean = mean_diagonal(gram.view());
+  return mean > 0.0 ? relative * mean : 1.0;
+}
+
+void add_to_diagonal(Matrix<double>& m, double value) {
+  for (int64_t i = 0; i < m.rows(); ++i) m(i, i) += value;
 }
 
 LinearCalibration::LinearCalibration(std::unique_ptr<LinearSolver> solver,
@@ -121,12 +126,12 @@ std::vector<int64_t> LinearCalibration::reorder(Stage& stage, CalibratedInput& i
 }
 
 void LinearCalibration::solve(Stage& stage, CalibratedInput& input, Report& report) {
-  const double mean = mean_diagonal(std::as_const(input.gram).view());
-  const double damping = add_damping(input.gram, options_.damping);
+  const double damping = damping_of(input.gram, options_.damping);
+  const double match_damping = damping_of(input.gram, options_.match_damping);
+  add_to_diagonal(input.gram, damping);
   InputGram gram(std::move(input.gram));
   std::optional<MatchingWeights> matching;
   if (!input.cross.empty()) {
-    const double match_damping = mean > 0.0 ? options_.match_damping * mean : 1.0;
     Matrix<double> strongly_damped = copy_of(gram.matrix());
     add_to_diagonal(strongly_damped, match_damping - damping);
     matching.emplace(std::move(input.cross), std::move(strongly_damped), match_damping);

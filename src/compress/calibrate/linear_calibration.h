@@ -7,6 +7,7 @@
 #include <string>
 
 #include "compress/calibrate/linear_solver.h"
+#include "compress/pass_options.h"
 #include "compress/walk/stage_walk.h"
 
 namespace pare {
@@ -35,8 +36,12 @@ extern const std::map<std::string, MatchOutput> kMatchWords;
 // Throws kUsage naming the option that is out of range or does not go with another.
 void validate(const LinearCalibrationOptions& options);
 
-// Adds to the diagonal of a Gram matrix `relative` times its mean, 1 where that is 0. Returns what was added.
-double add_damping(Matrix<double>& gram, double relative);
+// Sets what is given of sequential, match, damping and match_damping.
+void take_options(const OptionValues& values, LinearCalibrationOptions& options);
+
+// Returns `relative` times the mean of a Gram matrix's diagonal, 1 where that is 0.
+double damping_of(const Matrix<double>& gram, double relative);
+void add_to_diagonal(Matrix<double>& m, double value);
 
 // A stage is run once for every linear that writes the stream, the readers of the stream need only its norm.
 // After the last of these runs the walk is behind the stage: its output is corrected by the change of the

@@ -40,4 +40,9 @@ void CalibratedLinear::for_each_rows(const std::function<void(const LinearRows&)
   }
 }
 
+Encoding permuted_encoding(const Weight& weight) {
+  const Encoding own = weight.format.encoding;
+  return is_float(own) ? own : Encoding::kF32;
+}
+
 }  // namespace pare

@@ -104,6 +104,9 @@ class CalibratedLinear {
   const MatchingWeights* matching_;
 };
 
+// Returns the encoding of a weight whose columns get another order: blocks do not survive that.
+Encoding permuted_encoding(const Weight& weight);
+
 // Finds new weights for the linears of a model, stage by stage. An input is shown by see() before anything is
 // asked about the linears that read it; then reorder() comes for the streams inside the stage, and solve()
 // for each of the linears that the solver takes.

@@ -74,8 +74,6 @@ class QuantizePass final : public Pass {
   QuantizeOptions options_;
 };
 
-const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
-
 std::vector<PassOption> quantize_options() {
   using enum OptionKind;
   const std::vector<std::string> names = QuantizeScheme::names();
@@ -122,28 +120,23 @@ std::vector<PassOption> quantize_options() {
 
 std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
   QuantizeOptions options;
-  options.match = MatchOutput::kModel;
   if (values.contains("format")) options.format = QuantizeScheme(values.at("format").get<std::string>());
   if (values.contains("embedding"))
     options.embedding = QuantizeScheme(values.at("embedding").get<std::string>());
   take_option(values, "keep_embedding", options.keep_embedding);
   take_option(values, "method", kRoundingWords, options.method);
   take_option(values, "sweeps", options.sweeps);
-  take_option(values, "sequential", kYesNo, options.sequential);
-  if (!options.sequential) options.match = MatchOutput::kLayer;
-  take_option(values, "match", kMatchWords, options.match);
-  take_option(values, "damping", options.damping);
-  take_option(values, "match_damping", options.match_damping);
+  take_options(values, options);
+  if (!values.contains("match"))
+    options.match = options.sequential ? MatchOutput::kModel : MatchOutput::kLayer;
   take_option(values, "targets", options.targets);
   take_option(values, "ignore", options.ignore);
   return quantize_pass(options);
 }
 
 std::string mean_error(const std::vector<Json>& entries) {
-  double error = 0.0;
-  for (const Json& entry : entries) error += entry.at("relative_error").get<double>();
   return fmt::format("{} matrices rounded, mean relative output error {:.4f}", entries.size(),
-                     error / static_cast<double>(entries.size()));
+                     mean_relative_error(entries));
 }
 
 }  // namespace

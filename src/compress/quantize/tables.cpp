@@ -46,7 +46,8 @@ Matrix<double> head_gram(const Model& model, const CalibrationSet& set, WorkArea
 
 Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const QuantizeOptions& options,
                      Report& report) {
-  const double damping = add_damping(gram, options.damping);
+  const double damping = damping_of(gram, options.damping);
+  add_to_diagonal(gram, damping);
   InputGram input(std::move(gram));
   const CalibratedLinear linear({0, -1}, role, table, input, damping, nullptr);
   // Embedding and head belong to no layer.
@@ -54,12 +55,6 @@ Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const 
   Weight result = rounded(linear, options, encoding, report);
   release_pages(table);
   return result;
-}
-
-Matrix<double> identity(int64_t n) {
-  Matrix<double> m = Matrix<double>::zeros(n, n);
-  for (int64_t i = 0; i < n; ++i) m(i, i) = 1.0;
-  return m;
 }
 
 }  // namespace
@@ -84,7 +79,7 @@ void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions
     round(kEmbedding, model.embedding, Role::kEmbedding, std::move(gram));
   } else {
     round(kHead, model.head, Role::kHead, std::move(gram));
-    round(kEmbedding, model.embedding, Role::kEmbedding, identity(model.embedding.cols));
+    round(kEmbedding, model.embedding, Role::kEmbedding, Matrix<double>::identity(model.embedding.cols));
   }
   loop.record(0);
 }

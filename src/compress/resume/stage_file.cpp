@@ -24,7 +24,7 @@ Weight vector_weight(const std::vector<float>& values) {
   return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
 }
 
-// What a file is made of: tensors, and the formats of matrices that take several.
+// The contents of a file: tensors, and the formats of matrices that take several.
 struct Contents {
   std::vector<std::pair<TensorPlan, Weight>> tensors;
   SafetensorsMetadata formats;

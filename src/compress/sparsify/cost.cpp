@@ -39,6 +39,7 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
   const int64_t shuffled = options.shuffle.any() ? 3 * w.largest * 8 : 0;  // weights and scores, f64
   const int64_t solving = solving_bytes(options, w.widest, shuffled) + 9 * kRowsAtOnce * w.widest * 8;
   Needs needs = calibration_needs(model, options, plan, dtype, solving);
+  const int64_t files = needs.disk - needs.activations;
   if (options.shuffle.any() &&
       options.shuffle_residual)  // the ends, and one of them in f32 while it is permuted
     needs.memory += model.embedding.values() * 4 + model.head.values() * 2;
@@ -53,7 +54,7 @@ Needs sparsify_needs(const Model& model, const SparsifyOptions& options, const C
                       kMeasuring.probe_tokens * width) *
                      4);
   }
-  needs.disk = needs.activations + 2 * model_size(model).dense_parameters * row_bytes(dtype, 1);
+  needs.disk = needs.activations + files;
   return needs;
 }
 

@@ -3,6 +3,7 @@
 #include <numeric>
 
 #include "base/parallel.h"
+#include "compress/calibrate/linear_solver.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -53,11 +54,6 @@ std::vector<int64_t> within(int64_t total, int64_t first, std::span<const int64_
 }
 
 }  // namespace
-
-Encoding permuted_encoding(const Weight& weight) {
-  const Encoding own = weight.format.encoding;
-  return is_float(own) ? own : Encoding::kF32;
-}
 
 void permute_hidden(Stage& stage, std::span<const int64_t> order) {
   for (Branch& branch : stage.branches) {

@@ -11,9 +11,6 @@ namespace pare {
 
 // In every order, channel i becomes what was channel order[i].
 
-// Returns the encoding of a weight whose columns get another order: blocks do not survive that.
-Encoding permuted_encoding(const Weight& weight);
-
 // Reorders neurons of the stage's MLP: rows of gate (where there is one) and up, columns of down.
 void permute_hidden(Stage& stage, std::span<const int64_t> order);
 // Reorders value dimensions of one KV head: rows of v, columns of o for every query head that shares it.

@@ -39,7 +39,6 @@ class SparsifyPass final : public Pass {
   SparsifyOptions options_;
 };
 
-const std::map<std::string, bool> kYesNo = {{"yes", true}, {"no", false}};
 const std::map<std::string, bool> kObjectives = {{"score", false}, {"error", true}};
 // Options that `best` sets.
 constexpr const char* kChosenByBest[] = {"method", "update", "swaps", "match"};
@@ -181,10 +180,7 @@ std::unique_ptr<Pass> make_sparsify(const OptionValues& values) {
   take_option(values, "norm", kNormWords, prune.score.norm);
   take_option(values, "update", kUpdateWords, prune.update);
   take_option(values, "swaps", prune.swap_rounds);
-  take_option(values, "sequential", kYesNo, options.sequential);
-  take_option(values, "match", kMatchWords, options.match);
-  take_option(values, "damping", options.damping);
-  take_option(values, "match_damping", options.match_damping);
+  take_options(values, options);
   take_option(values, "targets", options.targets);
   take_option(values, "ignore", options.ignore);
   if (values.value("best", false)) choose_best(values, options);
@@ -193,10 +189,8 @@ std::unique_ptr<Pass> make_sparsify(const OptionValues& values) {
 }
 
 std::string mean_error(const std::vector<Json>& entries) {
-  double error = 0.0;
-  for (const Json& entry : entries) error += entry.at("relative_error").get<double>();
   return fmt::format("{} linears made sparse, mean relative output error {:.3f}", entries.size(),
-                     error / static_cast<double>(entries.size()));
+                     mean_relative_error(entries));
 }
 
 }  // namespace
