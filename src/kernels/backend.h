@@ -117,6 +117,9 @@ class Backend {
   // Returns the type that calibration computes products with: bf16 where the machine is made for it. Its
   // rounding is far below what a stream of thousands of tokens leaves undetermined.
   virtual ComputeType calibration_compute() const = 0;
+  // Returns the share of the largest eigenvalue of H below which eigenvalues are rounding of
+  // gram_accumulate().
+  virtual double gram_rounding() const = 0;
 };
 
 // Every backend of this machine, best first; "reference" is the last.

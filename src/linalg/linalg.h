@@ -54,6 +54,8 @@ Matrix<double> matmul_tn(MatrixView<const double> a, MatrixView<const double> b)
 // of the diagonal is left undefined; mirror_lower fills it. `row_weights` (tokens), if given,
 // multiplies each token's contribution.
 void gram_accumulate_f32(MatrixView<const float> x, const double* row_weights, MatrixView<double> h);
+// Share of the largest eigenvalue below which eigenvalues of such sums are rounding.
+inline constexpr double kGramRoundingF32 = 1e-6;
 // Returns ⟨XᵀX, H⟩, summed as gram_accumulate_f32 does, for H (n, n) symmetric.
 double gram_inner_product_f32(MatrixView<const float> x, MatrixView<const double> h);
 // C += XᵀY, summed as gram_accumulate_f32 does, for X (tokens, n), Y (tokens, m) in f32, C (n, m).

@@ -6,6 +6,7 @@
 
 #include "compress/calibrate/input_group.h"
 #include "compress/slice/masked_refit.h"
+#include "kernels/backend.h"
 #include "tensor/sparse_weight.h"
 
 namespace pare {
@@ -53,8 +54,7 @@ struct SquareRoot {
 };
 SquareRoot square_root(const Matrix<double>& m) {
   const Eigen e = eigh(m.view());
-  // Gram matrices are sums in f32 pieces: eigenvalues below this are rounding.
-  const double floor = std::max(e.values.front(), 0.0) * 1e-6;
+  const double floor = std::max(e.values.front(), 0.0) * default_backend().gram_rounding();
   Matrix<double> scaled = e.vectors.clone();
   Matrix<double> scaled_inverse = e.vectors.clone();
   for (int64_t j = 0; j < m.cols(); ++j) {

@@ -169,4 +169,6 @@ ComputeType CpuBackend::calibration_compute() const {
   return has_tiles() ? ComputeType::kBF16 : ComputeType::kF32;
 }
 
+double CpuBackend::gram_rounding() const { return pare::gram_rounding(isa_); }
+
 }  // namespace pare

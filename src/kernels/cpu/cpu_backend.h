@@ -31,6 +31,7 @@ class CpuBackend final : public HostBackend {
                         MatrixView<double> c) const override;
   double gram_inner_product(const Activation& x, MatrixView<const double> h) const override;
   ComputeType calibration_compute() const override;
+  double gram_rounding() const override;
 
  private:
   bool has_tiles() const { return isa_ >= Isa::kAmx; }

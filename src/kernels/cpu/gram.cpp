@@ -21,6 +21,8 @@ constexpr int64_t kSquare = 8 * kStripChannels;  // width of a square: its sums 
 constexpr int64_t kFewestChannels = 64;
 constexpr int64_t kFewestTokens = 32;
 
+constexpr double kRoundingOnTiles = 0x1p-14;  // 2⁻¹⁷ of the magnitudes of products, which may add up
+
 int64_t ceil_div(int64_t a, int64_t b) { return (a + b - 1) / b; }
 
 bool use_tiles(Isa isa, int64_t tokens, int64_t channels) {
@@ -155,6 +157,8 @@ double inner_product(MatrixView<const float> x, MatrixView<const double> h) {
 }
 
 }  // namespace
+
+double gram_rounding(Isa isa) { return isa >= Isa::kAmx ? kRoundingOnTiles : kGramRoundingF32; }
 
 void add_gram(Isa isa, MatrixView<const float> x, const double* row_weights, MatrixView<double> h) {
   PARE_CHECK(h.rows == x.cols && h.cols == x.cols);

@@ -2,6 +2,7 @@
 #pragma once
 
 #include "kernels/host_backend.h"
+#include "linalg/linalg.h"
 
 namespace pare {
 
@@ -25,6 +26,7 @@ class ReferenceBackend final : public HostBackend {
                         MatrixView<double> c) const override;
   double gram_inner_product(const Activation& x, MatrixView<const double> h) const override;
   ComputeType calibration_compute() const override { return ComputeType::kF32; }
+  double gram_rounding() const override { return kGramRoundingF32; }
 };
 
 }  // namespace pare
