@@ -51,7 +51,7 @@ enum class PanelFormat {
 };
 
 inline constexpr int kLevelBias = 128;        // added to levels, so that bytes without sign hold them
-inline constexpr int64_t kSliceColumns = 32;  // columns of a slice of codes
+inline constexpr int64_t kSliceColumns = 32;  // columns of a slice
 
 // Where the parts of a block of codes are, in bytes.
 struct PanelCodes {
@@ -156,6 +156,10 @@ struct PanelJob {
   const unsigned char* levels;  // low-bit formats: levels plus kLevelBias of codes, repeated to 64; else null
 };
 
+// See PanelKernels::widen.
+using WidenSlice = void (*)(const unsigned char* panel, int64_t slice, const unsigned char* levels,
+                            unsigned char* out);
+
 // Sums run over k in order, one f32 accumulator per output, so a token's result does not depend on the tile
 // it lands in.
 struct PanelKernels {
@@ -168,13 +172,12 @@ struct PanelKernels {
   // at most two values other than zero a group. May overwrite the rows. Null for low-bit formats
   // (pack_codes).
   void (*pack)(float* rows, int64_t columns, unsigned char* panel);
-  // Conversion for many tokens, where converting values takes long: a panel's first columns, whole blocks,
-  // become those of a panel of `wide`'s once, which `wide` runs. `levels` are those of PanelJob. Null:
-  // nothing is gained.
+  // Conversion for many tokens, where converting values takes long: `widen` makes the 32 columns from
+  // 32 · `slice` on of a panel those of a panel of `wide`'s once, which `wide` runs. `levels` are those of
+  // PanelJob. Null: nothing is gained.
   int64_t wide_tokens = 0;  // tokens from which it pays
   const PanelKernels* wide = nullptr;
-  void (*widen)(const unsigned char* panel, int64_t columns, const unsigned char* levels,
-                unsigned char* out) = nullptr;
+  WidenSlice widen = nullptr;
   // Makes PanelJob::x where these kernels take x in a form of their own: at most `columns` floats a token,
   // of x (tokens, known) in f32, whose columns from `known` on are zeros. Null: x is f32, as the format says.
   void (*pack_x)(const float* x, int64_t stride, int64_t tokens, int64_t known, int64_t columns,
@@ -201,9 +204,8 @@ void pack_int8_of4(float* rows, int64_t columns, unsigned char* panel);
 
 // Token tiles of the AMX product: 16 tokens × 32 columns of bf16, 1 KB each.
 struct AmxJob {
-  PanelFormat format;      // bf16, int8 or 2:4
-  const unsigned char* w;  // first tile of the first panel
-  int64_t panel_bytes;
+  const unsigned char* w;  // first panel: bf16, or what `widen` makes bf16 of
+  int64_t panel_bytes;     // bytes from a panel to the next
   int64_t panels;
   int64_t k_tiles;         // 32-column tiles of the tokens and of a panel
   const unsigned char* x;  // packed by amx_pack_tokens
@@ -211,8 +213,10 @@ struct AmxJob {
   float* y;
   int64_t y_stride;
   int64_t columns;
-  const float* scales;     // one an output, multiplied into the sums; null: none
-  unsigned char* scratch;  // scratch_bytes(), 64-byte aligned
+  const float* scales;          // one an output, multiplied into the sums; null: none
+  WidenSlice widen;             // makes a tile of a panel; null: panels consist of tiles
+  const unsigned char* levels;  // PanelJob::levels
+  unsigned char* scratch;       // scratch_bytes(), 64-byte aligned
 };
 
 struct AmxKernels {
@@ -221,7 +225,7 @@ struct AmxKernels {
   // zero.
   void (*pack_tokens)(const float* x, int64_t x_stride, int64_t tokens, int64_t in, int64_t k_tiles,
                       int64_t first, int64_t last, unsigned char* packed);
-  int64_t (*scratch_bytes)(int64_t tokens, int64_t panels);
+  int64_t (*scratch_bytes)(int64_t tokens, int64_t panels, int64_t k_tiles);
   void (*run)(const AmxJob& job);
 };
 extern const AmxKernels kPanelAmx;

@@ -78,6 +78,7 @@ class PanelLinear final : public HostLinear {
     } else {
       parallel_for(panels_, [&](int64_t p) { pack_panel(stack, p); });
     }
+    scaled_ = std::any_of(scales_.data(), scales_.data() + scales_.size(), [](float s) { return s != 1.0f; });
   }
 
   int64_t weight_bytes() const override {
@@ -170,13 +171,15 @@ class PanelLinear final : public HostLinear {
     return columns / block.columns * block.bytes;
   }
 
-  // Returns `count` panels, `columns` columns of each from w on, as panels of the widened format.
-  const unsigned char* widened(const unsigned char* w, int64_t count, int64_t columns) const {
-    const int64_t bytes = wide_bytes(columns);
-    unsigned char* out = scratch<unsigned char, 4>(bytes * count);
+  // Returns `count` panels from w on, `columns` columns of each from k on, as panels of the widened format.
+  const unsigned char* widened(const unsigned char* w, int64_t count, int64_t k, int64_t columns) const {
+    const int64_t slice_bytes = wide_bytes(kSliceColumns);
+    unsigned char* const wide = scratch<unsigned char, 4>(wide_bytes(columns) * count);
+    unsigned char* out = wide;
     for (int64_t p = 0; p < count; ++p)
-      kernels_.widen(w + p * panel_bytes(), columns, levels(), out + p * bytes);
-    return out;
+      for (int64_t c = k; c < k + columns; c += kSliceColumns, out += slice_bytes)
+        kernels_.widen(w + p * panel_bytes(), c / kSliceColumns, levels(), out);
+    return wide;
   }
 
   void apply_gemm(MatrixView<const float> x, MatrixView<float> y) const {
@@ -214,7 +217,7 @@ class PanelLinear final : public HostLinear {
                    pass + 1 == passes ? scales(p) : nullptr,
                    levels()};
       if (wide) {
-        job.w = widened(job.w, count, length);
+        job.w = widened(panel(p), count, k, length);
         job.panel_bytes = wide_bytes(length);
       }
       for (int64_t tile = 0; tile < tiles; ++tile) {
@@ -249,18 +252,19 @@ class PanelLinear final : public HostLinear {
     parallel_for(ceil_div(panels_, piece), [&](int64_t i) {
       const int64_t first = i * piece;
       const int64_t count = std::min(piece, panels_ - first);
-      unsigned char* scratch_bytes = scratch<unsigned char, 3>(amx_->scratch_bytes(x.rows, count));
-      AmxJob job{kernels_.format, panel(first),
-                 panel_bytes(),   count,
-                 k_tiles,         packed,
-                 x.rows,          y.data + first * kPanelRows,
-                 y.stride,        outputs(first, count),
-                 scales(first),   scratch_bytes};
-      if (has_codes(kernels_.format)) {
-        job.format = kernels_.wide->format;
-        job.w = widened(job.w, count, columns_);
-        job.panel_bytes = wide_bytes(columns_);
-      }
+      const AmxJob job{panel(first),
+                       panel_bytes(),
+                       count,
+                       k_tiles,
+                       packed,
+                       x.rows,
+                       y.data + first * kPanelRows,
+                       y.stride,
+                       outputs(first, count),
+                       scaled_ ? scales(first) : nullptr,
+                       kernels_.widen,
+                       levels(),
+                       scratch<unsigned char, 3>(amx_->scratch_bytes(x.rows, count, k_tiles))};
       amx_->run(job);
     });
   }
@@ -274,6 +278,7 @@ class PanelLinear final : public HostLinear {
   int64_t columns_;  // columns of a panel, padding included
   AlignedBuffer<unsigned char> packed_;
   AlignedBuffer<float> scales_;  // scale of every row of every panel; int8 and low-bit formats only
+  bool scaled_ = false;          // a scale is not 1
   std::array<unsigned char, 64> levels_ = {};  // PanelJob::levels
 };
 

@@ -1,56 +1,47 @@
 // Tile products of few tokens: every panel is read once, from end to end, several side by side.
-#include "kernels/cpu/amx/expand.h"
 #include "kernels/cpu/amx/tiles.h"
 
 namespace pare {
 namespace {
 
 constexpr int64_t kPrefetchBytes = 32768;
-constexpr int64_t kRing = 4;  // expanded tiles of a panel that are held
-constexpr int64_t kLead = 2;  // tiles by which expansion runs ahead of the products
+constexpr int64_t kRing = 4;  // widened tiles of a panel that are held
+constexpr int64_t kLead = 2;  // tiles by which widening runs ahead of the products
 constexpr int64_t kMaxPanels = 4;
 
-// The panels of a pass: first, first + apart, ...
-struct Streams {
-  const unsigned char* w;
-  int64_t apart;  // bytes
-};
-
-// kTokens token tiles × kPanels panels in tile registers over all columns. Dense bf16 is read in place.
-template <PanelFormat kFormat, int kTokens, int kPanels>
-void multiply(const AmxJob& job, Streams streams, unsigned char* ring, float* sums) {
-  constexpr bool kExpand = kFormat != PanelFormat::kBF16;
-  const int64_t bytes = packed_tile_bytes(kFormat);
-  const Spread spread;
-  const auto packed = [&](int64_t k, int64_t p) { return streams.w + p * streams.apart + k * bytes; };
-  const auto expanded = [&](int64_t k, int64_t p) {
-    return ring + (k % kRing * kMaxPanels + p) * kTileBytes;
+// kTokens token tiles × kPanels panels in tile registers over all columns: panels first, first + apart, ...
+template <bool kWiden, int kTokens, int kPanels>
+void multiply(const AmxJob& job, int64_t first, int64_t apart, unsigned char* ring, float* sums) {
+  const int64_t bytes = job.panel_bytes / job.k_tiles;  // bytes of the columns of a tile, about
+  const auto packed = [&](int64_t k, int64_t p) {
+    return job.w + (first + p * apart) * job.panel_bytes + k * bytes;
   };
+  const auto wide = [&](int64_t k, int64_t p) { return ring + (k % kRing * kMaxPanels + p) * kTileBytes; };
   const auto prepare = [&](int64_t k) {
 #pragma GCC unroll 4
     for (int64_t p = 0; p < kPanels; ++p) {
       for (int64_t i = 0; i < bytes; i += 64)
         _mm_prefetch(reinterpret_cast<const char*>(packed(k, p) + kPrefetchBytes + i), _MM_HINT_T1);
-      if (kExpand) expand(kFormat, spread, packed(k, p), expanded(k, p));
+      if (kWiden) widen_tile(job, first + p * apart, k, wide(k, p));
     }
   };
   const auto weights = [&](int64_t k, int64_t p) -> const unsigned char* {
-    return kExpand ? expanded(k, p) : packed(k, p);
+    return kWiden ? wide(k, p) : packed(k, p);
   };
   _tile_zero(0);
   if (kTokens * kPanels > 1) _tile_zero(1);
   if (kTokens * kPanels > 2) _tile_zero(2);
   if (kTokens * kPanels > 2) _tile_zero(3);
-  const int64_t lead = kExpand ? kLead : 0;
+  const int64_t lead = kWiden ? kLead : 0;
   for (int64_t k = 0; k < lead && k < job.k_tiles; ++k) prepare(k);
   for (int64_t k = 0; k < job.k_tiles; ++k) {
     if (k + lead < job.k_tiles) prepare(k + lead);
-    const unsigned char* x = job.x + token_tile_offset(kTokens, job.k_tiles, k, 0);
+    const unsigned char* x = job.x + k * kTileBytes;
     _tile_loadd(4, x, 64);
     _tile_loadd(6, weights(k, 0), 64);
     _tile_dpbf16ps(0, 4, 6);
     if (kTokens == 2) {
-      _tile_loadd(5, job.x + token_tile_offset(kTokens, job.k_tiles, k, 1), 64);
+      _tile_loadd(5, x + job.k_tiles * kTileBytes, 64);
       if (kPanels == 2)
         _tile_dpbf16ps(2, 5, 6);
       else
@@ -74,37 +65,27 @@ void multiply(const AmxJob& job, Streams streams, unsigned char* ring, float* su
   if (kTokens * kPanels > 2) _tile_stored(3, sums + 3 * kTileFloats, 64);
 }
 
-template <PanelFormat kFormat, int kTokens, int kPanels>
+template <bool kWiden, int kTokens, int kPanels>
 void pass(const AmxJob& job, int64_t first, int64_t apart) {
   float* sums = reinterpret_cast<float*>(job.scratch);
   unsigned char* ring = job.scratch + 4 * kTileBytes;
-  multiply<kFormat, kTokens, kPanels>(job, {job.w + first * job.panel_bytes, apart * job.panel_bytes}, ring,
-                                      sums);
+  multiply<kWiden, kTokens, kPanels>(job, first, apart, ring, sums);
   for (int64_t m = 0; m < kTokens; ++m)
     for (int64_t p = 0; p < kPanels; ++p)
       copy_out(job, m, first + p * apart, sums + (m * kPanels + p) * kTileFloats);
 }
 
-template <PanelFormat kFormat, int kTokens>
+template <bool kWiden, int kTokens>
 void all_panels(const AmxJob& job) {
   constexpr int kPanels = kTokens == 1 ? 4 : 2;
   const int64_t apart = job.panels / kPanels;
-  for (int64_t p = 0; p < apart; ++p) pass<kFormat, kTokens, kPanels>(job, p, apart);
-  for (int64_t p = apart * kPanels; p < job.panels; ++p) pass<kFormat, kTokens, 1>(job, p, 0);
+  for (int64_t p = 0; p < apart; ++p) pass<kWiden, kTokens, kPanels>(job, p, apart);
+  for (int64_t p = apart * kPanels; p < job.panels; ++p) pass<kWiden, kTokens, 1>(job, p, 0);
 }
 
 template <int kTokens>
 void run(const AmxJob& job) {
-  switch (job.format) {
-    case PanelFormat::kInt8:
-      return all_panels<PanelFormat::kInt8, kTokens>(job);
-    case PanelFormat::kBF16Of4:
-      return all_panels<PanelFormat::kBF16Of4, kTokens>(job);
-    case PanelFormat::kInt8Of4:
-      return all_panels<PanelFormat::kInt8Of4, kTokens>(job);
-    default:
-      return all_panels<PanelFormat::kBF16, kTokens>(job);
-  }
+  return job.widen == nullptr ? all_panels<false, kTokens>(job) : all_panels<true, kTokens>(job);
 }
 
 }  // namespace

@@ -110,14 +110,15 @@ void pack_int8(float* rows, int64_t columns, unsigned char* panel) {
         out[s * kStepBytes + 4 * r + j] = static_cast<signed char>(rows[r * columns + 4 * s + j]);
 }
 
-void widen_int8(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/,
+void widen_int8(const unsigned char* panel, int64_t slice, const unsigned char* /*levels*/,
                 unsigned char* out_bytes) {
+  const unsigned char* step = panel + slice * kTileBytes / 2;
   float* out = reinterpret_cast<float*>(out_bytes);
   const __m256 unit = _mm256_set1_ps(1.0f / kUnit<PanelFormat::kInt8>);
-  for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes)
+  for (int64_t s = 0; s < kSliceColumns / 4; ++s, step += kStepBytes)
 #pragma GCC unroll 2
     for (int h = 0; h < 2; ++h) {
-      const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(panel + 32 * h));
+      const __m256i raw = _mm256_loadu_si256(reinterpret_cast<const __m256i*>(step + 32 * h));
 #pragma GCC unroll 4
       for (int j = 0; j < 4; ++j)
         _mm256_storeu_ps(out + (4 * s + j) * kPanelRows + 8 * h,

@@ -305,28 +305,28 @@ inline void widen_steps(const unsigned char* slice, __m256i table, const __m256*
 }
 
 template <PanelFormat kF>
-void widen(const unsigned char* panel, int64_t columns, const unsigned char* levels, unsigned char* out) {
+void widen(const unsigned char* panel, int64_t slice, const unsigned char* levels, unsigned char* out) {
   constexpr PanelCodes kAt = kLayout<kF>;
   constexpr bool kSuper = kShape<kF>.form == ScaleForm::kSuper;
+  constexpr int64_t kSlices = kAt.columns / kSliceColumns;
   const __m256i table = level_table<kF>(levels);
-  for (int64_t k = 0; k < columns; k += kAt.columns, panel += kAt.bytes)
-    for (int64_t s = 0; s < kAt.columns / kSliceColumns; ++s, out += kSliceColumns * kStepBytes)
-      for (int h = 0; h < kHalves; ++h) {
-        __m256 scales[kSliceParts<kF>];
-        __m256 minima[kSliceParts<kF>];
-        for (int64_t i = 0; i < kSliceParts<kF>; ++i) {
-          const int64_t at = (s * kSliceParts<kF> + i) * kAt.scale_bytes;
-          scales[i] = numbers<kF>(panel + kAt.scales + at, h);
-          if (kSuper) scales[i] = _mm256_mul_ps(scales[i], halves(panel + kAt.units + 16 * h));
-          minima[i] = _mm256_setzero_ps();
-          if (!kShape<kF>.minima) continue;
-          minima[i] = numbers<kF>(panel + kAt.minima + at, h);
-          if (kSuper)
-            minima[i] = _mm256_mul_ps(minima[i], halves(panel + kAt.units + 2 * kPanelRows + 16 * h));
-        }
-        widen_steps<kF, 0>(panel + s * kAt.slice + 32 * h, table, scales, minima,
-                           reinterpret_cast<float*>(out) + 8 * h);
-      }
+  const unsigned char* block = panel + slice / kSlices * kAt.bytes;
+  const int64_t s = slice % kSlices;
+  for (int h = 0; h < kHalves; ++h) {
+    __m256 scales[kSliceParts<kF>];
+    __m256 minima[kSliceParts<kF>];
+    for (int64_t i = 0; i < kSliceParts<kF>; ++i) {
+      const int64_t at = (s * kSliceParts<kF> + i) * kAt.scale_bytes;
+      scales[i] = numbers<kF>(block + kAt.scales + at, h);
+      if (kSuper) scales[i] = _mm256_mul_ps(scales[i], halves(block + kAt.units + 16 * h));
+      minima[i] = _mm256_setzero_ps();
+      if (!kShape<kF>.minima) continue;
+      minima[i] = numbers<kF>(block + kAt.minima + at, h);
+      if (kSuper) minima[i] = _mm256_mul_ps(minima[i], halves(block + kAt.units + 2 * kPanelRows + 16 * h));
+    }
+    widen_steps<kF, 0>(block + s * kAt.slice + 32 * h, table, scales, minima,
+                       reinterpret_cast<float*>(out) + 8 * h);
+  }
 }
 
 template <PanelFormat kF>

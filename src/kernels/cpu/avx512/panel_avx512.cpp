@@ -257,10 +257,11 @@ void pack_fixed(const float* x, int64_t stride, int64_t tokens, int64_t known, i
 }
 
 // Each value a lane becomes the same value in bf16, which holds whole numbers of eight bits exactly.
-void widen_int8(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/,
+void widen_int8(const unsigned char* panel, int64_t slice, const unsigned char* /*levels*/,
                 unsigned char* out) {
-  for (int64_t s = 0; s < columns / 4; ++s, panel += kStepBytes, out += 2 * kStepBytes) {
-    const __m512i raw = _mm512_loadu_si512(panel);
+  const unsigned char* step = panel + slice * kTileBytes / 2;
+  for (int64_t k = 0; k < kSliceColumns; k += 4, step += kStepBytes, out += 2 * kStepBytes) {
+    const __m512i raw = _mm512_loadu_si512(step);
     __m512 v[4];
 #pragma GCC unroll 4
     for (int j = 0; j < 4; ++j)

@@ -320,26 +320,26 @@ inline void widen_steps(const unsigned char* slice, __m512i table, const __m512*
 }
 
 template <PanelFormat kF>
-void widen(const unsigned char* panel, int64_t columns, const unsigned char* levels, unsigned char* out) {
+void widen(const unsigned char* panel, int64_t slice, const unsigned char* levels, unsigned char* out) {
   constexpr PanelCodes kAt = kLayout<kF>;
   constexpr bool kSuper = kShape<kF>.form == ScaleForm::kSuper;
+  constexpr int64_t kSlices = kAt.columns / kSliceColumns;
   const __m512i table = kShape<kF>.bits == 8 ? _mm512_setzero_si512() : _mm512_loadu_si512(levels);
-  for (int64_t k = 0; k < columns; k += kAt.columns, panel += kAt.bytes)
-    for (int64_t s = 0; s < kAt.columns / kSliceColumns; ++s, out += kTileBytes) {
-      __m512 scales[kSliceParts<kF>];
-      __m512 offsets[kSliceParts<kF>];
-      for (int64_t i = 0; i < kSliceParts<kF>; ++i) {
-        const int64_t at = (s * kSliceParts<kF> + i) * kAt.scale_bytes;
-        scales[i] = numbers<kF>(panel + kAt.scales + at);
-        if (kSuper) scales[i] = _mm512_mul_ps(scales[i], halves(panel + kAt.units));
-        offsets[i] = _mm512_mul_ps(scales[i], _mm512_set1_ps(-kLevelBias));
-        if (!kShape<kF>.minima) continue;
-        __m512 minimum = numbers<kF>(panel + kAt.minima + at);
-        if (kSuper) minimum = _mm512_mul_ps(minimum, halves(panel + kAt.units + 2 * kPanelRows));
-        offsets[i] = _mm512_add_ps(offsets[i], minimum);
-      }
-      widen_steps<kF, 0>(panel + s * kAt.slice, table, scales, offsets, out);
-    }
+  const unsigned char* block = panel + slice / kSlices * kAt.bytes;
+  const int64_t s = slice % kSlices;
+  __m512 scales[kSliceParts<kF>];
+  __m512 offsets[kSliceParts<kF>];
+  for (int64_t i = 0; i < kSliceParts<kF>; ++i) {
+    const int64_t at = (s * kSliceParts<kF> + i) * kAt.scale_bytes;
+    scales[i] = numbers<kF>(block + kAt.scales + at);
+    if (kSuper) scales[i] = _mm512_mul_ps(scales[i], halves(block + kAt.units));
+    offsets[i] = _mm512_mul_ps(scales[i], _mm512_set1_ps(-kLevelBias));
+    if (!kShape<kF>.minima) continue;
+    __m512 minimum = numbers<kF>(block + kAt.minima + at);
+    if (kSuper) minimum = _mm512_mul_ps(minimum, halves(block + kAt.units + 2 * kPanelRows));
+    offsets[i] = _mm512_add_ps(offsets[i], minimum);
+  }
+  widen_steps<kF, 0>(block + s * kAt.slice, table, scales, offsets, out);
 }
 
 template <PanelFormat kF>

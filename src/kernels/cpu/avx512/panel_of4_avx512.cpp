@@ -117,41 +117,62 @@ void run(const PanelJob& job) {
   kTable[job.tokens - 1](job);
 }
 
-// The two kept bf16 values of a group, low and high half of a lane, at their places among its four columns:
-// two words of two columns. A shift by 32 and more, as of a negative count, leaves nothing.
-inline void spread(__m512i kept, __m512i places, unsigned char* out) {
-  const __m512i low = _mm512_and_si512(kept, _mm512_set1_epi32(0xffff));
-  const __m512i high = _mm512_srli_epi32(kept, 16);
-  const __m512i low_bit = _mm512_slli_epi32(_mm512_and_si512(places, _mm512_set1_epi32(3)), 4);
-  const __m512i high_bit = _mm512_slli_epi32(_mm512_and_si512(places, _mm512_set1_epi32(12)), 2);
-  const __m512i word = _mm512_set1_epi32(32);
-  _mm512_storeu_si512(out,
-                      _mm512_or_si512(_mm512_sllv_epi32(low, low_bit), _mm512_sllv_epi32(high, high_bit)));
-  _mm512_storeu_si512(out + kStepBytes,
-                      _mm512_or_si512(_mm512_sllv_epi32(low, _mm512_sub_epi32(low_bit, word)),
-                                      _mm512_sllv_epi32(high, _mm512_sub_epi32(high_bit, word))));
+// Byte selectors by place code that bring the two kept values of a group, in the lanes of a step, to two
+// steps of two columns, before the lane's own offset is added. Those of the second step follow the first's.
+struct Selectors {
+  alignas(64) uint32_t of[2][16];
+};
+constexpr Selectors make_selectors() {
+  Selectors s{};
+  for (uint32_t code = 0; code < 16; ++code)
+    for (uint32_t column = 0; column < 4; ++column) {
+      // Bytes 0, 1: the lower kept value; 2, 3: the higher one; 0x80: zero.
+      const uint32_t bytes = column == (code & 3) ? 0x0100u : column == code >> 2 ? 0x0302u : 0x8080u;
+      s.of[column / 2][code] |= bytes << (16 * (column % 2));
+    }
+  return s;
 }
+constexpr Selectors kSelectors = make_selectors();
 
-// Widens a 2:4 panel to a dense one of bf16.
+class Spread {
+ public:
+  // Writes two steps, 128 bytes, from the pairs of a group and their places in the lowest four bits of lanes.
+  void operator()(__m512i pairs, __m512i places, unsigned char* out) const {
+    const __m512i first = _mm512_or_si512(_mm512_permutexvar_epi32(places, first_), lane_);
+    const __m512i second = _mm512_or_si512(_mm512_permutexvar_epi32(places, second_), lane_);
+    _mm512_storeu_si512(out, _mm512_shuffle_epi8(pairs, first));
+    _mm512_storeu_si512(out + kStepBytes, _mm512_shuffle_epi8(pairs, second));
+  }
+
+ private:
+  __m512i first_ = _mm512_load_si512(kSelectors.of[0]);
+  __m512i second_ = _mm512_load_si512(kSelectors.of[1]);
+  __m512i lane_ = _mm512_set4_epi32(0x0c0c0c0c, 0x08080808, 0x04040404, 0);
+};
+
+// Widens a block of a 2:4 panel to a dense one of bf16.
 template <PanelFormat kFormat>
-void widen(const unsigned char* panel, int64_t columns, const unsigned char* /*levels*/, unsigned char* out) {
-  for (int64_t k = 0; k < columns; k += kGroupsOfBlock * kGroup) {
-    __m512i places = _mm512_loadu_si512(panel);
-    panel += kStepBytes;
-    for (int s = 0; s < kGroupsOfBlock / kGroupsOfStep<kFormat>; ++s, panel += kStepBytes) {
-      const __m512i raw = _mm512_loadu_si512(panel);
+void widen(const unsigned char* panel, int64_t slice, const unsigned char* /*levels*/, unsigned char* out) {
+  constexpr PanelBlock kBlock = panel_block(kFormat);
+  static_assert(kBlock.columns == kSliceColumns);
+  const Spread spread;
+  const unsigned char* step = panel + slice * kBlock.bytes;
+  __m512i places = _mm512_loadu_si512(step);
 #pragma GCC unroll 2
-      for (int g = 0; g < kGroupsOfStep<kFormat>; ++g, out += 2 * kStepBytes) {
-        __m512i kept = raw;
-        if constexpr (kFormat == PanelFormat::kInt8Of4) {
-          const auto number = [&](int j) {
-            return _mm512_cvtepi32_ps(_mm512_srai_epi32(byte_on_top(raw, j), 24));
-          };
-          kept = exact_pairs(number(2 * g), number(2 * g + 1));
-        }
-        spread(kept, places, out);
-        places = _mm512_srli_epi32(places, 4);
+  for (int s = 0; s < kGroupsOfBlock / kGroupsOfStep<kFormat>; ++s) {
+    step += kStepBytes;
+    const __m512i raw = _mm512_loadu_si512(step);
+#pragma GCC unroll 2
+    for (int g = 0; g < kGroupsOfStep<kFormat>; ++g, out += 2 * kStepBytes) {
+      __m512i kept = raw;
+      if constexpr (kFormat == PanelFormat::kInt8Of4) {
+        const auto number = [&](int j) {
+          return _mm512_cvtepi32_ps(_mm512_srai_epi32(byte_on_top(raw, j), 24));
+        };
+        kept = exact_pairs(number(2 * g), number(2 * g + 1));
       }
+      spread(kept, places, out);
+      places = _mm512_srli_epi32(places, 4);
     }
   }
 }
