@@ -1,8 +1,11 @@
 #!/usr/bin/env python3
 """The scripts in tools/ that the demo relies on."""
 
+import importlib.util
 import os
+import pathlib
 import random
+import struct
 import sys
 import tempfile
 import unittest
@@ -12,6 +15,11 @@ sys.path.insert(0, os.path.join(os.path.dirname(os.path.abspath(__file__)), ".."
 import demo_table  # noqa: E402
 import html_to_text  # noqa: E402
 import make_random_model  # noqa: E402
+
+NUMPY = importlib.util.find_spec("numpy") is not None
+if NUMPY:
+    import make_off_lattice  # noqa: E402
+    import numpy  # noqa: E402
 
 
 class HtmlToText(unittest.TestCase):
@@ -54,6 +62,49 @@ class RandomModel(unittest.TestCase):
         self.assertEqual({sum(v) for v in values}, {2})
         self.assertEqual(len(set(values)), 6)
         self.assertTrue(all(g.count(0) == 4 for g in groups))
+
+
+@unittest.skipUnless(NUMPY, "numpy is not installed")
+class OffLattice(unittest.TestCase):
+    MODEL = pathlib.Path(__file__).resolve().parents[1] / "golden" / "tiny-model"
+
+    def test_rotation_is_orthogonal_and_turns_pairs(self):
+        for width in (64, 65):
+            turn = make_off_lattice.rotation(width, 1, 30, 3)
+            numpy.testing.assert_allclose(turn @ turn.T, numpy.eye(width), atol=1e-14)
+            self.assertGreaterEqual(turn.diagonal().min(), numpy.cos(numpy.radians(30)))
+            self.assertEqual(numpy.count_nonzero(turn), width // 2 * 4 + width % 2)
+        mixed = make_off_lattice.rotation(64, 20, 180, 3)
+        self.assertLess(abs(mixed).max(), 0.7)
+
+    def test_products_through_the_stream_stay(self):
+        with tempfile.TemporaryDirectory() as folder:
+            out = pathlib.Path(folder) / "out"
+            make_off_lattice.make(self.MODEL, out, dtype="f32")
+            old, new = make_off_lattice.Checkpoint(self.MODEL), make_off_lattice.Checkpoint(out)
+            embedding = "model.embed_tokens.weight"
+            gain = old["model.norm.weight"]
+            self.assertGreater(numpy.ptp(gain), 0.01)
+            for writer in (lambda t: t[embedding].T, lambda t: t["model.layers.1.mlp.down_proj.weight"],
+                           lambda t: t["model.layers.2.self_attn.o_proj.weight"]):
+                numpy.testing.assert_allclose(new["lm_head.weight"] @ writer(new),
+                                              old[embedding] * gain @ writer(old), atol=1e-6)
+                for reader, norm in make_off_lattice.READERS.items():
+                    layer = "model.layers.3."
+                    expected = old[layer + reader] * old[layer + norm] @ writer(old)
+                    numpy.testing.assert_allclose(new[layer + reader] @ writer(new), expected, atol=1e-6)
+            self.assertEqual(set(new["model.norm.weight"]), {1.0})
+
+    def test_bf16_rounds_to_nearest_even(self):
+        values = numpy.array([1.0, 1.0 + 2**-8, 1.0 + 3 * 2**-8, -1.0 - 2**-7 - 2**-9])
+        bits = struct.unpack("<4H", make_off_lattice.stored(values, "bf16"))
+        self.assertEqual(bits, (0x3F80, 0x3F80, 0x3F82, 0xBF81))
+
+    def test_rejects_other_families(self):
+        with tempfile.TemporaryDirectory() as folder:
+            (pathlib.Path(folder) / "config.json").write_text('{"model_type": "opt"}')
+            with self.assertRaisesRegex(SystemExit, "model_type is opt, expected one of llama"):
+                make_off_lattice.make(pathlib.Path(folder), pathlib.Path(folder) / "out")
 
 
 def figures(path):
