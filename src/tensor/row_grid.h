@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <memory>
 #include <vector>
 
 #include "tensor/block_codes.h"
@@ -28,6 +29,8 @@ class RowGrid {
   // h (cols) of the whole row; at the first block of a superblock, before that, what its blocks share. Blocks
   // come in order, and values may change in between.
   void choose(const double* w, const double* h, int64_t first);
+  // Does all of it for a row whose values do not change meanwhile.
+  void round_row(const double* w, const double* h);
   // Rounds a value of column c: sets its code and returns what the code means.
   double round(int64_t c, double value);
   // Returns what the code of column c means.
@@ -51,21 +54,24 @@ class RowGrid {
     double scale = 0.0;
     double minimum = 0.0;
   };
+  struct Block;
+  struct Nearest;
   struct Sums;
 
   int64_t superblock_of(int64_t block) const { return layout_.superblock == 0 ? 0 : block / per_superblock_; }
   bool own_factors() const { return layout_.least_scale == layout_.largest_scale; }
-  template <typename T>
-  void nearest_levels(const T* units, T* levels) const;
-  void round_levels(const double* w, const Fit& fit, double* levels) const;
-  Sums sums_of(const double* w, const double* h, const double* levels) const;
-  Sums unit_sums(const float* w, const float* h, float factor) const;
-  Fit fit_scale(const double* w, const double* h) const;
-  Fit fit_range(const double* w, const double* h) const;
-  Fit fit(const double* w, const double* h, int64_t first) const;
-  double error(const double* w, const double* h, const Fit& fit) const;
+  void nearest_levels(const float* units, float* levels) const;
+  Block block_of(const double* w, const double* h) const;
+  Sums sums_of(const Block& block, float factor, float shift) const;
+  Fit fit_scale(const Block& block) const;
+  Fit fit_range(const Block& block) const;
+  Fit fit(const Block& block) const;
+  double error(const Block& block, double scale, double minimum) const;
+  // What whole numbers mean as scale and minimum of a block.
+  double scale_of(int64_t block, int scale) const;
+  double minimum_of(int64_t block, int minimum) const;
   void store(int64_t block, const Fit& fit);
-  void store_nearby(int64_t block, const double* w, const double* h, const Fit& fit);
+  void store_nearby(int64_t index, const Block& block, const Fit& fit);
   void choose_factors(const double* w, const double* h, int64_t first);
   void set_factors(int64_t superblock, const Fit* fits, int64_t count);
   void update(int64_t block);
@@ -75,12 +81,13 @@ class RowGrid {
   bool affine_;   // levels are neighbouring whole numbers
   int32_t last_;  // the largest code
   int64_t per_superblock_;
-  int64_t superblock_;           // columns, those of a block where a factor is for the whole row
-  std::vector<double> middles_;  // (last_): between neighbouring levels
+  int64_t superblock_;                      // columns, those of a block where a factor is for the whole row
+  std::shared_ptr<const Nearest> nearest_;  // where levels are no neighbouring whole numbers
   RowCodes row_;
-  std::vector<double> scales_;  // (blocks): as stored
-  std::vector<double> minima_;  // (blocks)
-  std::vector<Fit> fits_;       // scratch of choose_factors(), one a block
+  std::vector<double> scales_;    // (blocks): as stored
+  std::vector<double> inverses_;  // (blocks): inverses of the scales
+  std::vector<double> minima_;    // (blocks)
+  std::vector<Fit> fits_;         // fits of choose_factors(), one for each block that shares them
 };
 
 // Rounds a row, all values of equal importance, and writes it as the encoding has it.

@@ -2,7 +2,9 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
+#include <limits>
 #include <vector>
 
 #include "base/rng.h"
@@ -150,6 +152,17 @@ TEST_P(Rounding, LosesNoMoreThanItsBitsMust) {
   EXPECT_GT(error, expected_error(GetParam()) / 2);
 }
 
+// A range without the other sign is half as wide, which a minimum makes use of. One above zero is not to be
+// had in superblocks.
+TEST_P(Rounding, LosesLessOfOneSign) {
+  if (code_layout(GetParam())->largest_minimum == 0) GTEST_SKIP() << "no minima";
+  std::vector<float> values = gaussian_row(256 * 64, 7);
+  for (const float sign : {1.0f, -1.0f}) {
+    for (float& value : values) value = sign * std::abs(value);
+    EXPECT_LT(relative_error(GetParam(), values), 0.4 * expected_error(GetParam())) << sign;
+  }
+}
+
 TEST_P(Rounding, FindsTheGridThatValuesLieOn) {
   const std::vector<float> once = round_trip(GetParam(), gaussian_row(256 * 8, 3));
   EXPECT_LT(relative_error(GetParam(), once), 0.1 * expected_error(GetParam()));
@@ -163,6 +176,52 @@ TEST_P(Rounding, TakesZerosTinyAndHugeValues) {
       ASSERT_TRUE(std::isfinite(value));
       ASSERT_TRUE(factor != 0.0f || value == 0.0f);
     }
+  }
+}
+
+// What is not finite is refused where a model is written, after rounding.
+TEST_P(Rounding, SurvivesWhatIsNotFinite) {
+  for (const float value : {std::numeric_limits<float>::quiet_NaN(), std::numeric_limits<float>::infinity(),
+                            -std::numeric_limits<float>::infinity()}) {
+    std::vector<float> values = gaussian_row(512, 5);
+    values[3] = value;
+    const std::vector<float> rounded = round_trip(GetParam(), values);
+    if (code_layout(GetParam())->superblock == 0) continue;  // one factor a row
+    const std::vector<float> alone = round_trip(GetParam(), {values.begin() + 256, values.end()});
+    EXPECT_TRUE(std::equal(alone.begin(), alone.end(), rounded.begin() + 256));
+  }
+}
+
+TEST_P(Rounding, OfARowIsThatOfItsBlocksInOrder) {
+  const std::vector<float> row = gaussian_row(512, 9);
+  const std::vector<double> w(row.begin(), row.end());
+  std::vector<double> h;
+  Rng rng(4);
+  for (size_t c = 0; c < w.size(); ++c) h.push_back(std::exp(rng.normal()));
+  RowGrid whole(GetParam(), 512);
+  whole.round_row(w.data(), h.data());
+  RowGrid blocks(GetParam(), 512);
+  blocks.begin(w.data(), h.data());
+  for (int64_t c = 0; c < 512; ++c) {
+    if (c % blocks.block() == 0) blocks.choose(w.data(), h.data(), c);
+    ASSERT_EQ(blocks.round(c, w[static_cast<size_t>(c)]), whole.value(c)) << c;
+  }
+}
+
+// Every value becomes the nearest that its block's scale and minimum allow.
+TEST_P(Rounding, TakesTheNearestLevel) {
+  const std::vector<float> row = gaussian_row(512, 2);
+  const std::vector<double> w(row.begin(), row.end());
+  RowGrid grid(GetParam(), 512);
+  grid.round_row(w.data(), std::vector<double>(512, 1.0).data());
+  const CodeLayout& layout = grid.layout();
+  for (int64_t c = 0; c < 512; ++c) {
+    const int64_t b = c / layout.block;
+    double least = std::numeric_limits<double>::infinity();
+    for (int32_t k = 0; k < 1 << layout.bits; ++k)
+      least = std::min(
+          least, std::abs(w[static_cast<size_t>(c)] - grid.minimum(b) - grid.scale(b) * layout.levels[k]));
+    ASSERT_NEAR(std::abs(w[static_cast<size_t>(c)] - grid.value(c)), least, 1e-12) << c;
   }
 }
 

@@ -26,11 +26,8 @@ void round_to_nearest(const std::vector<double>& importance, std::vector<RowGrid
   parallel_for(values.rows(), [&](int64_t r) {
     RowGrid& grid = grids[static_cast<size_t>(r)];
     double* w = values.row(r);
-    grid.begin(w, importance.data());
-    for (int64_t c = 0; c < values.cols(); ++c) {
-      if (c % grid.block() == 0) grid.choose(w, importance.data(), c);
-      w[c] = grid.round(c, w[c]);
-    }
+    grid.round_row(w, importance.data());
+    for (int64_t c = 0; c < values.cols(); ++c) w[c] = grid.value(c);
   });
 }
 
