@@ -114,7 +114,7 @@ class Backend {
                                 MatrixView<double> c) const = 0;
   // ⟨XᵀX, H⟩ = Σ x·H·xᵀ over rows x of X (rows, n), H (n, n) symmetric; products as in gram_accumulate().
   virtual double gram_inner_product(const Activation& x, MatrixView<const double> h) const = 0;
-  // Returns the type that calibration computes products with: bf16 where the machine is made for it. Its
+  // Returns the type that calibration computes products with: bf16 where that takes less time than f32. Its
   // rounding is far below what a stream of thousands of tokens leaves undetermined.
   virtual ComputeType calibration_compute() const = 0;
   // Returns the share of the largest eigenvalue of H below which eigenvalues are rounding of

@@ -391,6 +391,15 @@ TEST_F(BackendTest, GramSums) {
     }
 }
 
+// AVX2 widens bf16 to f32, which gains nothing.
+TEST_F(BackendTest, CalibratesInBf16WhereThatIsMultiplied) {
+  for (const Isa isa : isas())
+    EXPECT_EQ(CpuBackend(isa).calibration_compute(),
+              isa >= Isa::kAvx512 ? ComputeType::kBF16 : ComputeType::kF32)
+        << isa_name(isa);
+  EXPECT_EQ(backend_named("reference").calibration_compute(), ComputeType::kF32);
+}
+
 TEST_F(BackendTest, IsFoundByItsName) {
   EXPECT_EQ(&backend_named("cpu"), &default_backend());
   EXPECT_EQ(default_backend().detail(), isa_name(active_isa()));

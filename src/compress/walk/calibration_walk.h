@@ -11,7 +11,7 @@
 
 namespace pare {
 
-// Returns the type that calibration computes products with: bf16 where the machine is made for it. Its
+// Returns the type that calibration computes products with: bf16 where that takes less time than f32. Its
 // rounding is far below what a stream of thousands of tokens leaves undetermined.
 ComputeType calibration_compute();
 

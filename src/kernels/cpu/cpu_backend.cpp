@@ -166,7 +166,8 @@ double CpuBackend::gram_inner_product(const Activation& x, MatrixView<const doub
 }
 
 ComputeType CpuBackend::calibration_compute() const {
-  return has_tiles() ? ComputeType::kBF16 : ComputeType::kF32;
+  const LinearImpl& of_bf16 = select_linear({kDense, ComputeType::kBF16}, isa_);
+  return of_bf16.multiplies_bf16() ? ComputeType::kBF16 : ComputeType::kF32;
 }
 
 double CpuBackend::gram_rounding() const { return pare::gram_rounding(isa_); }

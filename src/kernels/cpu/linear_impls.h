@@ -29,6 +29,8 @@ struct LinearImpl {
   bool accepts(const LinearSpec& spec) const {
     return spec.compute == compute && (pattern.dense() || spec.pattern == pattern);
   }
+  // Returns whether values of bf16 are multiplied as they are, which takes less time than products of f32.
+  bool multiplies_bf16() const { return amx != nullptr || (kernels != nullptr && kernels->multiplies_bf16); }
   std::unique_ptr<HostLinear> pack(std::span<const Weight> stack) const;
 };
 

@@ -168,6 +168,8 @@ struct PanelKernels {
   int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
   int64_t gemm_panels;  // panels of one register tile at max_tokens
   void (*run)(const PanelJob& job);
+  // Set where values of bf16 are multiplied as they are, which takes less time than products of f32.
+  bool multiplies_bf16 = false;
   // Packs 16 rows (16, columns) to a panel of whole blocks. int8 takes whole numbers of -128..127, 2:4 takes
   // at most two values other than zero a group. May overwrite the rows. Null for low-bit formats
   // (pack_codes).

@@ -305,6 +305,7 @@ const PanelKernels kPanelAvx512Bf16 = {
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 2,
     .run = run<PanelFormat::kBF16>,
+    .multiplies_bf16 = true,
     .pack = pack_bf16,
     .pack_x = pack_pairs,
 };
