@@ -128,6 +128,23 @@ TEST(Quantize, EveryMatrixOfEveryFamilyIsRoundedAndReported) {
   }
 }
 
+TEST(Quantize, TellsHowManyRowsOfATableAreRounded) {
+  TinyModelOptions like = wide({.tied = false});
+  like.vocab = 1100;
+  Model model = make_tiny_model(like);
+  std::map<std::string, std::vector<int64_t>> seen;
+  WorkArea area;
+  Report report;
+  quantize(model, random_calibration(2, 16), with(RoundingMethod::kNearest), area, report,
+           [&](const std::string& step, int64_t done, int64_t total) {
+             seen[step].push_back(done);
+             EXPECT_EQ(total, step.starts_with("rounding") ? 1100 : 4) << step;
+           });
+  const std::vector<int64_t> rows = {0, 512, 1024, 1100};
+  EXPECT_EQ(seen["rounding the head"], rows);
+  EXPECT_EQ(seen["rounding the embedding"], rows);
+}
+
 TEST(Quantize, FeedbackKeepsOutputsCloserThanNearestCodes) {
   const CalibrationSet set = random_calibration(24, 64);
   const Model model = make_tiny_model(wide({.layers = 3}));

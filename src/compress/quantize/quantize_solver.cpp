@@ -6,7 +6,7 @@
 namespace pare {
 
 Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, Encoding encoding,
-               Report& report) {
+               Report& report, const std::function<void(int64_t)>& done) {
   const Weight& weight = linear.weight();
   Json entry = {{"name", linear.name()}, {"format", encoding_info(encoding).name}, {"relative_error", 0.0}};
   if (weight.format == WeightFormat(encoding)) {
@@ -19,6 +19,7 @@ Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, E
   linear.for_each_rows([&](const LinearRows& rows) {
     error.add(rows.target, round_rows(rows.target, linear.gram(), options, encoding,
                                       buffer->data() + rows.first * stride));
+    if (done) done(rows.first + rows.target.rows);
   });
   entry["relative_error"] = error.relative();
   report.add("quantization", std::move(entry));

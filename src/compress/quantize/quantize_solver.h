@@ -1,6 +1,8 @@
 // Linears rounded to few bits, each for the input that it reads.
 #pragma once
 
+#include <functional>
+
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
 #include "compress/quantize/options.h"
@@ -25,7 +27,8 @@ class QuantizeSolver final : public LinearSolver {
 };
 
 // Rounds a matrix for the input that `linear` knows, and adds an entry of kind "quantization" to the report.
+// Calls `done`, if given, with the number of rows that are rounded, as it grows.
 Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, Encoding encoding,
-               Report& report);
+               Report& report, const std::function<void(int64_t)>& done = {});
 
 }  // namespace pare

@@ -45,14 +45,14 @@ Matrix<double> head_gram(const Model& model, const CalibrationSet& set, WorkArea
 }
 
 Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const QuantizeOptions& options,
-                     Report& report) {
+                     Report& report, const std::function<void(int64_t)>& done) {
   const double damping = damping_of(gram, options.damping);
   add_to_diagonal(gram, damping);
   InputGram input(std::move(gram));
   const CalibratedLinear linear({0, -1}, role, table, input, damping, nullptr);
   // Embedding and head belong to no layer.
   const Encoding encoding = options.table_format()->encoding_of(role, -1, 0, table.cols);
-  Weight result = rounded(linear, options, encoding, report);
+  Weight result = rounded(linear, options, encoding, report, done);
   release_pages(table);
   return result;
 }
@@ -71,9 +71,13 @@ void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions
   }
   Matrix<double> gram = head_gram(model, set, area, progress);
   area.forget_stream("head-walk");
-  if (progress) progress("rounding the embedding", 0, 1);
   const auto round = [&](const char* name, Weight& table, Role role, Matrix<double> input) {
-    table = area.keep(name, rounded_table(table, role, std::move(input), options, report));
+    const int64_t rows = table.rows;
+    const auto show = [&](int64_t done) {
+      if (progress) progress(fmt::format("rounding the {}", name), done, rows);
+    };
+    show(0);
+    table = area.keep(name, rounded_table(table, role, std::move(input), options, report, show));
   };
   if (tied) {
     round(kEmbedding, model.embedding, Role::kEmbedding, std::move(gram));
