@@ -73,6 +73,39 @@ TEST(RoundRows, EachMethodLosesLessThanTheOneBefore) {
   }
 }
 
+// Changes a scale, or a minimum, of every block of rounded rows by a hundredth, alone.
+TEST(RoundRows, ManySweepsEndWhereNoScaleAndNoMinimumShouldMove) {
+  const QuantizeOptions options = with(RoundingMethod::kFeedback, "q4_1", 30);
+  const int64_t n = 160;
+  const Matrix<double> target = random_f64(24, n, 3);
+  const Matrix<double> h = random_gram(n, 5);
+  const int64_t stride = row_bytes(Encoding::kQ4_1, n);
+  std::vector<std::byte> bytes;
+  rounding_error(options, n, &bytes);
+  for (int64_t r = 0; r < 24; ++r) {
+    RowCodes row;
+    take_row_codes(Encoding::kQ4_1, bytes.data() + r * stride, n, row);
+    const auto error = [&] {
+      std::vector<std::byte> changed(static_cast<size_t>(stride));
+      put_row_codes(Encoding::kQ4_1, row, changed.data());
+      Matrix<float> decoded(1, n);
+      decode_values(Encoding::kQ4_1, changed.data(), n, decoded.data());
+      const Matrix<double> values = decode_f64(Weight::from_matrix(std::as_const(decoded).view()));
+      return layer_error(values.view(), target.view().rows_of(r, 1), h.view());
+    };
+    const double least = error();
+    for (std::vector<float>* numbers : {&row.factors, &row.minimum_factors})
+      for (float& number : *numbers) {
+        const float before = number;
+        for (const float factor : {0.99f, 1.01f}) {
+          number = before * factor;
+          EXPECT_GT(error(), least);
+        }
+        number = before;
+      }
+  }
+}
+
 TEST(RoundRows, DoNotDependOnTheNumberOfThreads) {
   for (const char* encoding : {"q3n", "q4_k"}) {
     std::vector<std::byte> one;

@@ -1,6 +1,7 @@
 #include "compress/quantize/round_rows.h"
 
 #include <algorithm>
+#include <array>
 #include <utility>
 #include <vector>
 
@@ -52,72 +53,83 @@ void round_with_feedback(const ObsFactor& factor, std::vector<RowGrid>& grids, M
       values);
 }
 
-// Descends along codes, scales and minima of one row in columns [first, last), one after the other: each
-// becomes the best that it can be while all others stay. `residual`: the row of (target − values)·H, kept up
-// to date in these columns. `w`: the row of values.
+// Returns Σ a·b of n values, a multiple of the lanes.
+float dot(const float* a, const float* b, int64_t n) {
+  constexpr int64_t kLanes = 8;
+  float sums[kLanes] = {};
+  for (int64_t i = 0; i < n; i += kLanes)
+    for (int64_t j = 0; j < kLanes; ++j) sums[j] += a[i + j] * b[i + j];
+  float sum = 0.0f;
+  for (const float lane : sums) sum += lane;
+  return sum;
+}
+
+// Descends along codes, scales and minima of one row in neighbouring columns, one after the other: each
+// becomes the best that it can be while all others stay. These steps are f32, as the residual is.
 class RowDescent {
  public:
-  RowDescent(MatrixView<const double> h, RowGrid& grid, double* w, double* residual, int64_t first,
-             int64_t last)
-      : h_(h), grid_(grid), w_(w), residual_(residual), first_(first), last_(last) {}
+  // `h` (count, count): H among these columns, of which `first` is the first. `w` (count): their values;
+  // `residual` (count): theirs of (target − values)·H.
+  RowDescent(MatrixView<const float> h, RowGrid& grid, int64_t first, double* w, const double* residual)
+      : h_(h), grid_(grid), block_(grid.layout().block), first_(first), w_(w) {
+    std::transform(residual, residual + h.rows, residual_.begin(),
+                   [](double value) { return static_cast<float>(value); });
+  }
 
   void run() {
-    const int64_t block = grid_.layout().block;
-    for (int64_t c = first_; c < last_; c += block) {
-      descend_codes(c, c + block);
-      descend_scale(c, c + block);
-      if (grid_.layout().largest_minimum > 0) descend_minimum(c, c + block);
+    for (int64_t begin = 0; begin < h_.rows; begin += block_) {
+      descend_codes(begin);
+      descend_scale(begin);
+      if (grid_.layout().largest_minimum > 0) descend_minimum(begin);
     }
   }
 
  private:
-  // Adds `change` to the value of column c.
-  void change(int64_t c, double change) {
+  // Adds `change` to the value of column c of a block. Nothing asks for residuals before the block any more.
+  void change(int64_t begin, int64_t c, double change) {
     w_[c] += change;
-    const double* row = h_.row(c);
-    for (int64_t j = first_; j < last_; ++j) residual_[j] -= change * row[j];
+    const auto step = static_cast<float>(change);
+    const float* row = h_.row(c);
+    for (int64_t j = begin; j < h_.rows; ++j) residual_[static_cast<size_t>(j)] -= step * row[j];
   }
-  void descend_codes(int64_t begin, int64_t end) {
-    for (int64_t c = begin; c < end; ++c) {
-      const double rounded = grid_.round(c, w_[c] + residual_[c] / h_(c, c));
-      if (rounded != w_[c]) change(c, rounded - w_[c]);
+  void descend_codes(int64_t begin) {
+    for (int64_t c = begin; c < begin + block_; ++c) {
+      const float wanted = residual_[static_cast<size_t>(c)] / h_(c, c);
+      const double rounded = grid_.round(first_ + c, w_[c] + static_cast<double>(wanted));
+      if (rounded != w_[c]) change(begin, c, rounded - w_[c]);
     }
   }
-  // Moves a parameter that each value of the block holds `slope(c)` times.
-  template <typename Slope, typename Move>
-  void descend(int64_t begin, int64_t end, Slope slope, Move move) {
-    double gradient = 0.0;
-    double curvature = 0.0;
-    for (int64_t c = begin; c < end; ++c) {
-      gradient += slope(c) * residual_[c];
-      double product = 0.0;
-      for (int64_t j = begin; j < end; ++j) product += h_(c, j) * slope(j);
-      curvature += slope(c) * product;
-    }
-    if (!(curvature > 0.0)) return;
-    move(gradient / curvature);
-    for (int64_t c = begin; c < end; ++c)
-      if (const double value = grid_.value(c); value != w_[c]) change(c, value - w_[c]);
+  // Moves a parameter of the block that value c holds `slopes[c]` times.
+  template <typename Move>
+  void descend(int64_t begin, const float* slopes, Move move) {
+    float curvature = 0.0f;
+    for (int64_t c = 0; c < block_; ++c)
+      curvature += slopes[c] * dot(h_.row(begin + c) + begin, slopes, block_);
+    if (!(curvature > 0.0f)) return;
+    move(static_cast<double>(dot(residual_.data() + begin, slopes, block_) / curvature));
+    for (int64_t c = begin; c < begin + block_; ++c)
+      if (const double value = grid_.value(first_ + c); value != w_[c]) change(begin, c, value - w_[c]);
   }
-  void descend_scale(int64_t begin, int64_t end) {
-    const int64_t b = begin / grid_.layout().block;
-    descend(
-        begin, end, [&](int64_t c) { return grid_.level(c); },
-        [&](double step) { grid_.move_scale(b, grid_.scale(b) + step); });
+  void descend_scale(int64_t begin) {
+    std::array<float, kBlockColumns> levels;
+    for (int64_t c = 0; c < block_; ++c)
+      levels[static_cast<size_t>(c)] = static_cast<float>(grid_.level(first_ + begin + c));
+    const int64_t b = (first_ + begin) / block_;
+    descend(begin, levels.data(), [&](double step) { grid_.move_scale(b, grid_.scale(b) + step); });
   }
-  void descend_minimum(int64_t begin, int64_t end) {
-    const int64_t b = begin / grid_.layout().block;
-    descend(
-        begin, end, [](int64_t) { return 1.0; },
-        [&](double step) { grid_.move_minimum(b, grid_.minimum(b) + step); });
+  void descend_minimum(int64_t begin) {
+    std::array<float, kBlockColumns> ones;
+    ones.fill(1.0f);
+    const int64_t b = (first_ + begin) / block_;
+    descend(begin, ones.data(), [&](double step) { grid_.move_minimum(b, grid_.minimum(b) + step); });
   }
 
-  MatrixView<const double> h_;
+  MatrixView<const float> h_;
   RowGrid& grid_;
-  double* w_;
-  double* residual_;
+  int64_t block_;
   int64_t first_;
-  int64_t last_;
+  double* w_;
+  std::array<float, kBlockColumns> residual_;
 };
 
 // Sweeps once over all columns.
@@ -130,13 +142,19 @@ void descend(MatrixView<const double> target, InputGram& gram, std::vector<RowGr
     for (int64_t c = 0; c < n; ++c) residual(r, c) = target(r, c) - values(r, c);
   gram.product().apply(residual, residual);
   Matrix<double> change(values.rows(), kBlockColumns);
+  Matrix<float> among(kBlockColumns, kBlockColumns);  // H among the columns of a block
   for (int64_t first = 0; first < n; first += kBlockColumns) {
     const int64_t last = std::min(n, first + kBlockColumns);
+    const int64_t count = last - first;
+    for (int64_t r = 0; r < count; ++r)
+      for (int64_t c = 0; c < count; ++c) among(r, c) = static_cast<float>(h(first + r, first + c));
     parallel_for(values.rows(), [&](int64_t r) {
-      double* w = values.row(r);
-      std::copy(w + first, w + last, change.row(r));
-      RowDescent(h, grids[static_cast<size_t>(r)], w, residual.row(r), first, last).run();
-      for (int64_t c = first; c < last; ++c) change(r, c - first) = w[c] - change(r, c - first);
+      double* w = values.row(r) + first;
+      std::copy(w, w + count, change.row(r));
+      RowDescent(std::as_const(among).view().block(0, 0, count, count), grids[static_cast<size_t>(r)], first,
+                 w, residual.row(r) + first)
+          .run();
+      for (int64_t c = 0; c < count; ++c) change(r, c) = w[c] - change(r, c);
     });
     if (last == n) break;
     gemm(false, false, -1.0, std::as_const(change).view().block(0, 0, values.rows(), last - first),
