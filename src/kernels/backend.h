@@ -104,6 +104,25 @@ class Backend {
   // Returns whether x holds no NaN and no infinity.
   virtual bool all_finite(const Activation& x) const = 0;
 
+  // Adjoints: the gradient of a loss at what an operation read, from dy, that at what it wrote.
+
+  // dx = the gradient at x of norm(x), for every `width` neighbouring values; x and dx (rows, cols) as in
+  // norm(). dx may be dy.
+  virtual void norm_adjoint(const PackedNorm& norm, const Activation& x, const Activation& dy,
+                            const Activation& dx, int64_t width) const = 0;
+  // Rotates by the opposite angles what rotate() rotated, in place: its inverse and its adjoint.
+  virtual void rotate_back(const RotaryTable& table, const Activation& x, int64_t head_dim) const = 0;
+  // The first `hidden` columns of d hold the gradient at what activate() makes of x; d, of the shape of x,
+  // becomes that at x.
+  virtual void activate_adjoint(ActivationFunction function, const Activation& x, int64_t hidden,
+                                const Activation& d) const = 0;
+  // Gradients at rotated queries q, rotated keys k and values v of whole sequences, which begin at position 0
+  // of their segments and need no stores. dq, dk and dv have the shapes of q, k and v.
+  virtual void attend_adjoint(const AttentionShape& shape, std::span<const Segment> segments,
+                              const Activation& q, const Activation& k, const Activation& v,
+                              const Activation& dy, const Activation& dq, const Activation& dk,
+                              const Activation& dv) const = 0;
+
   // H += XᵀX over tokens, for calibration: X (tokens, n), H (n, n) on the host. The part of H that is
   // right of the diagonal is left undefined. `row_weights` (tokens), if given, multiplies each token's
   // contribution. Products and sums of some hundred tokens are f32 (or as exact), these are added up in f64.

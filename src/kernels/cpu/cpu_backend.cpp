@@ -6,6 +6,7 @@
 
 #include "base/parallel.h"
 #include "kernels/cpu/attention.h"
+#include "kernels/cpu/for_each_row.h"
 #include "kernels/cpu/gram.h"
 #include "kernels/cpu/linear_impls.h"
 #include "kernels/cpu/parts_linear.h"
@@ -14,16 +15,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kRowsPerTask = 16;
 constexpr int64_t kProductRows = 512;  // rows of a matrix that are held in f32 at once
-
-// Calls body(row) for every row, in pieces of a fixed size.
-template <typename Body>
-void for_each_row(int64_t rows, Body&& body) {
-  parallel_for((rows + kRowsPerTask - 1) / kRowsPerTask, [&](int64_t chunk) {
-    for (int64_t r = chunk * kRowsPerTask; r < std::min(rows, (chunk + 1) * kRowsPerTask); ++r) body(r);
-  });
-}
 
 // Normalises a row of n values; y may be x.
 void norm_row(const VectorOps& ops, const Norm& norm, const float* x, float* y, int64_t n) {

@@ -21,6 +21,14 @@ class ReferenceBackend final : public HostBackend {
   void activate(ActivationFunction function, const Activation& x, int64_t hidden) const override;
   void add(const Activation& x, const Activation& y) const override;
   bool all_finite(const Activation& x) const override;
+  void norm_adjoint(const PackedNorm& norm, const Activation& x, const Activation& dy, const Activation& dx,
+                    int64_t width) const override;
+  void rotate_back(const RotaryTable& table, const Activation& x, int64_t head_dim) const override;
+  void activate_adjoint(ActivationFunction function, const Activation& x, int64_t hidden,
+                        const Activation& d) const override;
+  void attend_adjoint(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,
+                      const Activation& k, const Activation& v, const Activation& dy, const Activation& dq,
+                      const Activation& dk, const Activation& dv) const override;
   void gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h) const override;
   void cross_accumulate(const Activation& x, const Activation& y, const double* row_weights,
                         MatrixView<double> c) const override;
