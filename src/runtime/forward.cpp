@@ -28,6 +28,7 @@ Activation run_attention(const Backend& on, const PackedAttention& a, const Acti
                          const Observer& observer) {
   const AttentionShape& shape = a.shape;
   const Activation qkv = applied(*a.qkv, x);
+  notify(observer, Signal::kQueryKeyValue, qkv);
   const Activation q = qkv.columns_of(0, shape.queries_width());
   const Activation k = qkv.columns_of(q.cols(), shape.keys_width());
   const Activation v = qkv.columns_of(q.cols() + k.cols(), shape.values_width());
@@ -46,6 +47,7 @@ Activation run_attention(const Backend& on, const PackedAttention& a, const Acti
 
 Activation run_mlp(const Backend& on, const PackedMlp& m, const Activation& x, const Observer& observer) {
   const Activation gate_up = applied(*m.gate_up, x);
+  notify(observer, Signal::kGateUp, gate_up);
   const Activation hidden = gate_up.columns_of(0, m.down->in_features());
   on.activate(m.activation, gate_up, hidden.cols());
   notify(observer, Signal::kHiddenStream, hidden);
@@ -99,6 +101,7 @@ Activation forward_stage(const PackedStage& stage, const Activation& x, std::spa
     on.add(sum ? *sum : x, out);
     sum = std::move(out);
   }
+  notify(observer, Signal::kSum, *sum);
   if (stage.norm_place == NormPlace::kSum) on.norm(*stage.norm, *sum, *sum, sum->cols());
   return *sum;
 }

@@ -12,13 +12,16 @@
 
 namespace pare {
 
-// Signals that a calibration can observe while a stage runs; all (tokens, width).
+// Signals that can be observed while a stage runs; all (tokens, width).
 enum class Signal {
-  kStageInput,    // residual stream entering the stage
-  kNormed,        // input of q, k, v, gate and up: normalised where the norm stands before them
-  kValueStream,   // input of o
-  kHiddenStream,  // input of down
-  kBranchOutput,  // output of the branch to the residual stream, before a norm that may stand there
+  kStageInput,     // residual stream entering the stage
+  kNormed,         // input of q, k, v, gate and up: normalised where the norm stands before them
+  kQueryKeyValue,  // queries, keys and values as q, k and v give them, side by side
+  kValueStream,    // input of o
+  kGateUp,         // what gate and up give, side by side: input of the activation function
+  kHiddenStream,   // input of down
+  kBranchOutput,   // output of the branch to the residual stream, before a norm that may stand there
+  kSum,            // output of the stage, before a norm that may stand there
 };
 // Receives the signals of a stage that runs. The activation may change after the call.
 using Observer = std::function<void(Signal, const Activation&)>;

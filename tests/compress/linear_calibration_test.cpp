@@ -57,13 +57,6 @@ std::unique_ptr<LinearCalibration> calibration(Script& script, const LinearCalib
                                              own_tokens(set, area), "rows");
 }
 
-std::vector<TinyModelOptions> every_design() {
-  return {TinyModelOptions{}, TinyModelOptions{.biases = true},
-          opt_like(),         phi_like(),
-          qwen3_like(),       olmo2_like(),
-          post_norm_like()};
-}
-
 // Edits one stage after the other; the walk moves behind each.
 struct Rehearsal {
   Rehearsal(const Model& of, Script& script, const LinearCalibrationOptions& options = {})

@@ -53,11 +53,6 @@ std::vector<SliceOptions> every_way(double share, const TinyModelOptions& like) 
   return ways;
 }
 
-std::vector<TinyModelOptions> every_design() {
-  return {
-      TinyModelOptions{.biases = true}, opt_like(), phi_like(), qwen3_like(), olmo2_like(), post_norm_like()};
-}
-
 bool same_weights(const Model& a, const Model& b) {
   std::vector<std::pair<const void*, size_t>> parts;
   const auto collect = [&](const Model& model) {

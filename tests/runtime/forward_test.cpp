@@ -163,8 +163,10 @@ TEST(Forward, ObserverSeesTheSignalsOfAStage) {
   EXPECT_EQ(y.cols(), 18);
   const std::vector<std::pair<Signal, int64_t>> expected = {{Signal::kStageInput, 20},
                                                             {Signal::kNormed, 20},
+                                                            {Signal::kQueryKeyValue, 4 * 8 + 2 * 8 + 2 * 5},
                                                             {Signal::kValueStream, 4 * 5},
-                                                            {Signal::kBranchOutput, 18}};
+                                                            {Signal::kBranchOutput, 18},
+                                                            {Signal::kSum, 18}};
   EXPECT_EQ(seen, expected);
 }
 

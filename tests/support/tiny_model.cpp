@@ -117,6 +117,13 @@ TinyModelOptions post_norm_like() {
   return o;
 }
 
+std::vector<TinyModelOptions> every_design() {
+  return {TinyModelOptions{}, TinyModelOptions{.biases = true},
+          opt_like(),         phi_like(),
+          qwen3_like(),       olmo2_like(),
+          post_norm_like()};
+}
+
 Model make_tiny_model(const TinyModelOptions& o) {
   Rng rng(o.seed);
   Model model;

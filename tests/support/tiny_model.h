@@ -1,6 +1,8 @@
 // A small random model in memory: what the tests of the upper rungs run on.
 #pragma once
 
+#include <vector>
+
 #include "model/model.h"
 
 namespace pare::test {
@@ -37,6 +39,9 @@ TinyModelOptions qwen3_like();
 TinyModelOptions olmo2_like();
 // What OPT-350m is made of: OPT with norms behind the sums, none behind the layers, a narrower embedding.
 TinyModelOptions post_norm_like();
+
+// All of these, and the defaults without and with biases.
+std::vector<TinyModelOptions> every_design();
 
 // Weights are normal with variance 1/in, norms and biases random around 1 and 0; f32, seeded. The embedding
 // is wide enough for logits of an ordinary spread. Token 0 is BOS, token 1 EOS.
