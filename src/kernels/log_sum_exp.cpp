@@ -40,6 +40,15 @@ double log_sum_exp(std::span<const float> values) {
   return static_cast<double>(max) + std::log(sum);
 }
 
+void softmax(std::span<float> logits) {
+  const VectorOps& ops = vector_ops();
+  const float max = largest(logits);
+  const double sum = sum_of_pieces(logits.size(), [&](size_t first, int64_t count) {
+    return ops.exp_sum(logits.data() + first, max, count);
+  });
+  ops.scale(static_cast<float>(1.0 / sum), logits.data(), static_cast<int64_t>(logits.size()));
+}
+
 ReferenceRow::ReferenceRow(std::span<const float> logits)
     : logits_(logits), exps_(logits.begin(), logits.end()) {
   const VectorOps& ops = vector_ops();

@@ -9,6 +9,9 @@ namespace pare {
 // ln Σ e^value, of one value or more. Exponentials in f32, their sum in f64.
 double log_sum_exp(std::span<const float> values);
 
+// Replaces logits, one or more, by their softmax, with exponentials and sums as log_sum_exp() has them.
+void softmax(std::span<float> logits);
+
 // A row of logits whose softmax that of other rows is compared with.
 class ReferenceRow {
  public:

@@ -52,7 +52,9 @@ INSTANTIATE_TEST_SUITE_P(
                       Arguments{"sparsify", "--best", "--nsamples", "6", "--calib", kCalibration},
                       Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--nsamples",
                                 "8", "--calib", kCalibration},
-                      Arguments{"quantize", "--nsamples", "8", "--calib", kCalibration}));
+                      Arguments{"quantize", "--nsamples", "8", "--calib", kCalibration},
+                      Arguments{"quantize", "--weights", "loss", "--nsamples", "8", "--calib",
+                                kCalibration}));
 
 TEST_P(MpiWays, AnyNumberOfRanksWritesTheSameBytes) {
   const CommandResult alone = pare(with_output(GetParam(), folder_ / "1"));

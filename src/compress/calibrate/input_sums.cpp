@@ -23,7 +23,8 @@ InputSum::InputSum(Signal signal, int64_t width, const SampleSplit& split, KeptR
 }
 
 void InputSum::add(const Activation& x) {
-  gram_accumulate(x, nullptr, sum_.next());
+  gram_accumulate(x, weights_.empty() ? nullptr : weights_.data() + rows_, sum_.next());
+  rows_ += static_cast<size_t>(x.rows());
   if (kept_ != nullptr) kept_->add(download(x).view());
 }
 

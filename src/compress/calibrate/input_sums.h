@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <span>
 #include <string>
 #include <vector>
 
@@ -40,6 +41,9 @@ class InputSum {
   InputSum(Signal signal, int64_t width, const SampleSplit& split, KeptRows* kept = nullptr);
 
   Signal signal() const { return signal_; }
+  // Weighs the rows: `weights`, one for every token of this rank, must outlive the sum. Is called before the
+  // first sequence.
+  void weigh(std::span<const double> weights) { weights_ = weights; }
   // Adds the next sequence of this rank, x (seqlen, width).
   void add(const Activation& x);
   // Returns the Gram matrix (width, width), on every rank; all ranks call it, behind their last sequence.
@@ -49,6 +53,8 @@ class InputSum {
   Signal signal_;
   ChunkSum sum_;
   KeptRows* kept_;
+  std::span<const double> weights_;  // empty: all are 1
+  size_t rows_ = 0;                  // rows added
 };
 
 // Adds every signal to its sums. Keeps a reference to them.

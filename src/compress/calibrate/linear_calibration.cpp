@@ -60,11 +60,17 @@ void add_to_diagonal(Matrix<double>& m, double value) {
 
 LinearCalibration::LinearCalibration(std::unique_ptr<LinearSolver> solver,
                                      const LinearCalibrationOptions& options, const Model& model,
-                                     const WorkArea& area, int64_t tokens, const std::string& rows)
+                                     const WorkArea& area, int64_t tokens, const std::string& rows,
+                                     std::unique_ptr<const LossWeights> weights)
     : solver_(std::move(solver)),
       options_(options),
       config_(model.config),
-      rows_(area, rows, tokens * widest_input(model)) {}
+      rows_(area, rows, tokens * widest_input(model)),
+      weights_(std::move(weights)) {}
+
+std::vector<double> LinearCalibration::weights_of(StagePosition position, const InputGroup& group) const {
+  return weights_ ? weights_->of(position.index, group.roles) : std::vector<double>();
+}
 
 bool LinearCalibration::takes(StagePosition position, const InputGroup& group) const {
   return std::any_of(group.roles.begin(), group.roles.end(),
@@ -76,7 +82,9 @@ CalibratedInput LinearCalibration::collect_normed(const Stage& stage, StagePosit
   const Backend& on = default_backend();
   const bool normalises = stage.norm_place == NormPlace::kInput;
   const auto norm = on.pack_norm(stage.norm);
+  const std::vector<double> weights = weights_of(position, group);
   InputSum sum(group.signal, group.width, walk.split(), &rows_);
+  sum.weigh(weights);
   for (int64_t s = 0; s < walk.sequences(); ++s) {
     const Activation x = on.borrow(walk.stream(s));
     const Activation input = normalises ? on.allocate(x.rows(), x.cols()) : x;
@@ -91,9 +99,14 @@ CalibratedInput LinearCalibration::collect_inner(const Stage& stage, StagePositi
                                                  const InputGroup& group, const StageStreams& streams,
                                                  bool advance) {
   const CalibrationWalk& walk = streams.walk;
+  const std::vector<double> weights = weights_of(position, group);
   InputSum sum(group.signal, group.width, walk.split(), &rows_);
+  sum.weigh(weights);
   std::optional<WantedOutput> wanted;
-  if (needs_dense()) wanted.emplace(stage, linear_of(stage, group.roles.front()), group.signal, streams);
+  if (needs_dense()) {
+    wanted.emplace(stage, linear_of(stage, group.roles.front()), group.signal, streams);
+    wanted->weigh(weights);
+  }
   StageWatch watch;
   watch.observer = [&](Signal signal, const Activation& x) {
     if (wanted) wanted->see(signal, x);

@@ -7,6 +7,7 @@
 #include <string>
 
 #include "compress/calibrate/linear_solver.h"
+#include "compress/calibrate/loss_weights.h"
 #include "compress/pass_options.h"
 #include "compress/walk/stage_walk.h"
 
@@ -53,9 +54,10 @@ void add_to_diagonal(Matrix<double>& m, double value);
 class LinearCalibration final : public StageEditor {
  public:
   // `model`: has the stages that will come. `tokens`: this rank's, in the walk. `rows`: the name under which
-  // the area keeps the rows that a linear reads.
+  // the area keeps the rows that a linear reads. `weights`: of the tokens; null: all count alike.
   LinearCalibration(std::unique_ptr<LinearSolver> solver, const LinearCalibrationOptions& options,
-                    const Model& model, const WorkArea& area, int64_t tokens, const std::string& rows);
+                    const Model& model, const WorkArea& area, int64_t tokens, const std::string& rows,
+                    std::unique_ptr<const LossWeights> weights = nullptr);
   std::string activity() const override { return solver_->activity(); }
   bool needs_dense() const override { return options_.match == MatchOutput::kModel; }
   Stage rearranged(const Stage& stage) const override { return solver_->rearranged(stage); }
@@ -65,6 +67,7 @@ class LinearCalibration final : public StageEditor {
 
  private:
   bool takes(StagePosition position, const InputGroup& group) const;
+  std::vector<double> weights_of(StagePosition position, const InputGroup& group) const;
   CalibratedInput collect_normed(const Stage& stage, StagePosition position, const InputGroup& group,
                                  const CalibrationWalk& walk);
   CalibratedInput collect_inner(const Stage& stage, StagePosition position, const InputGroup& group,
@@ -79,6 +82,7 @@ class LinearCalibration final : public StageEditor {
   LinearCalibrationOptions options_;
   ModelConfig config_;
   KeptRows rows_;  // rows of the input that was collected last
+  std::unique_ptr<const LossWeights> weights_;
 };
 
 }  // namespace pare

@@ -34,7 +34,8 @@ void WantedOutput::see(Signal signal, const Activation& activation) {
 }
 
 void WantedOutput::end_sequence() {
-  cross_accumulate(std::as_const(y_).view(), std::as_const(x_).view(), nullptr, sum_.next());
+  const double* weights = weights_.empty() ? nullptr : weights_.data() + sequence_ * x_.rows();
+  cross_accumulate(std::as_const(y_).view(), std::as_const(x_).view(), weights, sum_.next());
   ++sequence_;
 }
 

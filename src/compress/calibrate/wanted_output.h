@@ -3,6 +3,7 @@
 #pragma once
 
 #include <memory>
+#include <span>
 
 #include "compress/walk/stage_walk.h"
 
@@ -16,6 +17,8 @@ class WantedOutput {
   // Takes `linear` of `stage`, which writes the residual stream and reads `input`. Keeps references.
   WantedOutput(const Stage& stage, const Linear& linear, Signal input, const StageStreams& streams);
 
+  // Weighs the tokens as InputSum::weigh() does.
+  void weigh(std::span<const double> weights) { weights_ = weights; }
   // Receives all signals of a sequence, in order.
   void see(Signal signal, const Activation& activation);
   // Adds the sequence to the sum, behind its last signal.
@@ -30,10 +33,11 @@ class WantedOutput {
   const StageStreams& streams_;
   std::unique_ptr<PackedLinear> skip_;
   ChunkSum sum_;
-  int64_t sequence_ = 0;  // index among this rank's sequences
-  bool is_own_ = false;   // the current branch is the linear's
-  Matrix<float> x_;       // rows of the sequence, (seqlen, in)
-  Matrix<float> y_;       // (seqlen, out)
+  std::span<const double> weights_;  // empty: all are 1
+  int64_t sequence_ = 0;             // index among this rank's sequences
+  bool is_own_ = false;              // the current branch is the linear's
+  Matrix<float> x_;                  // rows of the sequence, (seqlen, in)
+  Matrix<float> y_;                  // (seqlen, out)
 };
 
 }  // namespace pare

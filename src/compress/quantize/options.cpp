@@ -13,6 +13,9 @@ const std::map<std::string, RoundingMethod> kRoundingWords = {{"nearest", Roundi
                                                               {"weighted", RoundingMethod::kWeighted},
                                                               {"feedback", RoundingMethod::kFeedback}};
 
+const std::map<std::string, TokenWeights> kTokenWeightsWords = {{"none", TokenWeights::kNone},
+                                                                {"loss", TokenWeights::kLoss}};
+
 void validate(const QuantizeOptions& o) {
   validate(static_cast<const LinearCalibrationOptions&>(o));
   if (o.sweeps < 0) fail(ErrorCode::kUsage, "`sweeps` is {}, expected 0 or more", o.sweeps);
@@ -51,6 +54,7 @@ Json to_json(const QuantizeOptions& o) {
   Json json = {{"format", o.format.name()},
                {"embedding", o.table_format() ? o.table_format()->name() : "same"},
                {"method", name_of(kRoundingWords, o.method)},
+               {"weights", name_of(kTokenWeightsWords, o.weights)},
                {"sequential", o.sequential},
                {"match", name_of(kMatchWords, o.match)},
                {"damping", o.damping},

@@ -24,11 +24,19 @@ enum class RoundingMethod {
 };
 extern const std::map<std::string, RoundingMethod> kRoundingWords;
 
+// What weighs calibration tokens in the Gram matrices.
+enum class TokenWeights {
+  kNone,  // all count alike
+  kLoss,  // LossWeights: the energy of the loss's gradient
+};
+extern const std::map<std::string, TokenWeights> kTokenWeightsWords;
+
 struct QuantizeOptions : LinearCalibrationOptions {
   QuantizeScheme format;
   std::optional<QuantizeScheme> embedding;  // that of embedding and head; not set: `format`
   bool keep_embedding = false;              // embedding and head stay as they are
   RoundingMethod method = RoundingMethod::kFeedback;
+  TokenWeights weights = TokenWeights::kNone;
   int64_t sweeps = 2;  // kFeedback: rounds of descent behind the feedback
   // As those of Selection: linears to round. Embedding and head are none of them.
   std::vector<std::string> targets;

@@ -5,15 +5,24 @@
 #include "compress/quantize/tables.h"
 
 namespace pare {
+namespace {
+
+constexpr uint64_t kSeed = 0;  // seed of the tokens that are drawn for the loss
+
+}  // namespace
 
 std::unique_ptr<StageEditor> quantize(Model& model, const CalibrationSet& set, const QuantizeOptions& options,
                                       WorkArea& area, Report& report, const PassProgress& progress) {
   validate(options);
   require_applicable(model, options);
-  if (options.table_format()) round_tables(model, set, options, area, report, progress);
+  std::unique_ptr<const LossWeights> weights;
+  if (options.weights == TokenWeights::kLoss)
+    weights = std::make_unique<const LossWeights>(model, set, kSeed, area, progress);
+  if (options.table_format()) round_tables(model, set, options, weights.get(), area, report, progress);
   report.recipe = {{"method", "quantize"}, {"options", to_json(options)}};
   return std::make_unique<LinearCalibration>(std::make_unique<QuantizeSolver>(options, model.config), options,
-                                             model, area, own_tokens(set, area), "quantize-inputs");
+                                             model, area, own_tokens(set, area), "quantize-inputs",
+                                             std::move(weights));
 }
 
 }  // namespace pare

@@ -43,8 +43,10 @@ class QuantizePass final : public Pass {
     // wanted outputs, the matrix in f32; and of the rows that are solved at once five copies and their codes.
     const int64_t width = calibration_widths(model).widest;
     const int64_t matrices = options_.match == MatchOutput::kModel ? 4 : 2;
-    return calibration_needs(model, options_, plan, dtype,
-                             width * width * (8 * matrices + 4) + 6 * kRowsAtOnce * width * 8);
+    const int64_t solving = width * width * (8 * matrices + 4) + 6 * kRowsAtOnce * width * 8;
+    const int64_t weighing =
+        options_.weights == TokenWeights::kLoss ? loss_weights_bytes(model, plan.seqlen) : 0;
+    return calibration_needs(model, options_, plan, dtype, std::max(solving, weighing));
   }
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     QuantizeOptions linears = options_;
@@ -91,6 +93,11 @@ std::vector<PassOption> quantize_options() {
        .help = "How codes are chosen: nearest, weighted (scales by the energy of the inputs) or feedback "
                "(default: columns make up for the errors of those before, then codes and scales descend)",
        .choices = names_of(kRoundingWords)},
+      {.name = "weights",
+       .kind = kWord,
+       .help = "What weighs calibration tokens: none, or loss (the gradient of the model's loss, which takes "
+               "a pass forward and back)",
+       .choices = names_of(kTokenWeightsWords)},
       {.name = "sweeps",
        .kind = kCount,
        .help = "`method feedback`: rounds of descent over codes and scales (default 2)"},
@@ -125,6 +132,7 @@ std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
     options.embedding = QuantizeScheme(values.at("embedding").get<std::string>());
   take_option(values, "keep_embedding", options.keep_embedding);
   take_option(values, "method", kRoundingWords, options.method);
+  take_option(values, "weights", kTokenWeightsWords, options.weights);
   take_option(values, "sweeps", options.sweeps);
   take_options(values, options);
   if (!values.contains("match"))

@@ -15,8 +15,8 @@ constexpr const char* kEmbedding = "embedding";
 constexpr const char* kHead = "head";
 
 // Returns the Gram matrix of the head's input, on every rank.
-Matrix<double> head_gram(const Model& model, const CalibrationSet& set, WorkArea& area,
-                         const PassProgress& progress) {
+Matrix<double> head_gram(const Model& model, const CalibrationSet& set, const LossWeights* weights,
+                         WorkArea& area, const PassProgress& progress) {
   CalibrationWalk walk(set, model.config, area, "head-walk");
   StageLoop loop(area, "head-stages", {{"walk", walk}});
   if (loop.is_new()) {
@@ -39,7 +39,9 @@ Matrix<double> head_gram(const Model& model, const CalibrationSet& set, WorkArea
   head.norm = on.pack_norm(model.final_norm);
   if (!model.head_transform.empty())
     head.transform = on.pack_linear(std::span(&model.head_transform, 1), {}, calibration_compute());
+  const std::vector<double> of_tokens = weights != nullptr ? weights->of_head() : std::vector<double>();
   InputSum sum(Signal::kNormed, model.head_weight().cols, walk.split());
+  sum.weigh(of_tokens);
   for (int64_t i = 0; i < walk.sequences(); ++i) sum.add(head_input(head, on.borrow(walk.stream(i))));
   return std::move(sum).gram();
 }
@@ -59,8 +61,8 @@ Weight rounded_table(const Weight& table, Role role, Matrix<double> gram, const 
 
 }  // namespace
 
-void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions& options, WorkArea& area,
-                  Report& report, const PassProgress& progress) {
+void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions& options,
+                  const LossWeights* weights, WorkArea& area, Report& report, const PassProgress& progress) {
   const bool tied = model.head.empty();
   StageLoop loop(area, kStep, {}, &report);
   if (loop.is_new()) loop.begin();
@@ -69,7 +71,7 @@ void round_tables(Model& model, const CalibrationSet& set, const QuantizeOptions
     if (!tied) model.head = area.kept(kHead);
     return;
   }
-  Matrix<double> gram = head_gram(model, set, area, progress);
+  Matrix<double> gram = head_gram(model, set, weights, area, progress);
   area.forget_stream("head-walk");
   const auto round = [&](const char* name, Weight& table, Role role, Matrix<double> input) {
     const int64_t rows = table.rows;
