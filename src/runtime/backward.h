@@ -43,8 +43,8 @@ class StageTape {
 // The linears of a stage turned round: they bring gradients from outputs to inputs, x·W for W (out, in).
 struct StageAdjoint {
   struct Branch {
-    std::unique_ptr<PackedLinear> first;  // of q, k and v, or of gate and up
-    std::unique_ptr<PackedLinear> last;   // of o or down
+    std::unique_ptr<PackedLinear> first;  // q, k and v, or gate and up
+    std::unique_ptr<PackedLinear> last;   // o or down
   };
   std::vector<Branch> branches;
   std::unique_ptr<PackedLinear> skip;  // null: identity

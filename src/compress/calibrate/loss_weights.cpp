@@ -179,8 +179,8 @@ class LossWeights::Pass {
   int64_t count_;
   RotaryTable rope_;
   const Backend& on_;
-  std::vector<std::vector<Activation>> inputs_;  // of each stage, for each sequence
-  std::vector<Activation> gradients_;            // at the input of the stage behind, for each sequence
+  std::vector<std::vector<Activation>> inputs_;  // inputs of each stage, for each sequence
+  std::vector<Activation> gradients_;            // gradients at the input of the stage behind
 };
 
 LossWeights::LossWeights(const Model& model, const CalibrationSet& set, uint64_t seed, WorkArea& area,
