@@ -38,6 +38,14 @@ TEST(Commands, Inspect) {
   ASSERT_EQ(json["blocks"].size(), 1u);
   EXPECT_EQ(json["blocks"][0]["last"], 3);
   EXPECT_EQ(json["zeros"].size(), 8u);
+  ASSERT_EQ(json["roles"].size(), 8u);  // embedding, q, k, v, o, gate, up, down
+  EXPECT_EQ(json["roles"][0], Json({{"role", "embedding"},
+                                    {"matrices", 1},
+                                    {"weights", 384 * 64},
+                                    {"bytes", 384 * 64 * 2},
+                                    {"bits_per_weight", 16.0}}));
+  EXPECT_EQ(json["roles"][7]["matrices"], 4);
+  EXPECT_EQ(json["roles"][7]["bytes"], 4 * 64 * 128 * 2);
   for (const Json& linear : json["linears"]) EXPECT_EQ(linear["pattern"], "dense");
   const CommandResult text = pare({"inspect", kTinyModel});
   EXPECT_EQ(text.status, 0);

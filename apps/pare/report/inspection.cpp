@@ -7,7 +7,6 @@
 #include "checkpoint/load.h"
 #include "kernels/backend.h"
 #include "model/visit.h"
-#include "tensor/sparse_weight.h"
 #include "tensor/value_pattern.h"
 
 namespace pare {
@@ -103,20 +102,19 @@ Inspection inspect(const std::string& path) {
   const std::optional<Tokenizer> tokenizer = open_tokenizer(path, result.tokenizer);
   result.disagreements = disagreements(path, model.config, tokenizer ? &*tokenizer : nullptr);
   const Patterns patterns = patterns_of(model);
+  result.matrices = matrix_facts(model);
+  result.roles = role_sizes(model);
+  for (const MatrixFacts& m : result.matrices) {
+    EncodingUse& use = result.encodings[format_name(m.format.in(kDense))];
+    ++use.matrices;
+    use.values += m.stored_values;
+    use.bytes += m.bytes;
+  }
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        const std::string role(role_name(place.role));
-        EncodingUse& use = result.encodings[format_name(weight.format.in(kDense))];
-        ++use.matrices;
-        use.values += weight.stored_values();
-        use.bytes += weight.bytes();
-        const Sparsity sparsity = measure_sparsity(weight, weight.format.encoding);
-        release_pages(weight);
-        result.matrices.push_back({role, place.block, weight.rows, weight.cols, weight.format,
-                                   sparsity.pattern, sparsity.zeros, weight.bytes()});
         if (place.role != Role::kEmbedding && place.role != Role::kPositions)
-          add_linear(result.linears, role, weight, patterns.at(weight.data));
+          add_linear(result.linears, role_name(place.role), weight, patterns.at(weight.data));
       },
       [&](const TensorPlace&, const std::vector<float>& values) {
         EncodingUse& use = result.encodings["f32"];

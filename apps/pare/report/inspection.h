@@ -7,6 +7,7 @@
 
 #include "base/json.h"
 #include "model/model.h"
+#include "model/storage_facts.h"
 
 namespace pare {
 
@@ -30,17 +31,6 @@ struct LinearGroup {
   std::string kernel_stored;
 };
 
-struct MatrixFacts {
-  std::string role;
-  int64_t block = -1;  // −1 outside blocks
-  int64_t rows = 0;
-  int64_t cols = 0;
-  WeightFormat format;
-  Pattern possible;  // pattern in which it could be stored
-  int64_t zeros = 0;
-  int64_t bytes = 0;
-};
-
 // Tensors that are stored in one encoding.
 struct EncodingUse {
   int64_t matrices = 0;
@@ -56,6 +46,7 @@ struct Inspection {
   std::vector<BlockRange> blocks;
   std::map<std::string, EncodingUse> encodings;
   std::vector<MatrixFacts> matrices;  // in model order
+  std::vector<RoleSize> roles;
   std::vector<LinearGroup> linears;
   std::string isa;
   std::string tokenizer;  // its description, or why there is none

@@ -13,8 +13,8 @@ constexpr std::string_view kScalingNames[] = {"none",    "linear", "llama3",  "d
 
 std::string_view scaling_name(RopeScaling scaling) { return kScalingNames[static_cast<size_t>(scaling)]; }
 
-double share(int64_t zeros, int64_t values) {
-  return values == 0 ? 0.0 : static_cast<double>(zeros) / static_cast<double>(values);
+double share(int64_t part, int64_t all) {
+  return all == 0 ? 0.0 : static_cast<double>(part) / static_cast<double>(all);
 }
 
 std::string range_name(const BlockRange& range) {
@@ -74,10 +74,6 @@ std::string describe_design(const BlockDesign& design) {
                      design.gated ? "with" : "without");
 }
 
-double bits_per_weight(int64_t bytes, int64_t values) {
-  return values == 0 ? 0.0 : 8.0 * static_cast<double>(bytes) / static_cast<double>(values);
-}
-
 // Describes a matrix's storage; matrices of one role with the same storage share a line.
 std::string storage_of(const MatrixFacts& m) {
   std::string pattern = pattern_name(m.format.pattern);
@@ -92,8 +88,13 @@ std::string matrices_text(const std::vector<MatrixFacts>& matrices) {
   };
   std::vector<Line> lines;
   for (const MatrixFacts& m : matrices) {
-    const Line add{m.role,  storage_of(m), format_name(m.format.in(kDense)), 1, m.rows * m.cols,
-                   m.zeros, m.bytes};
+    const Line add{std::string(role_name(m.role)),
+                   storage_of(m),
+                   format_name(m.format.in(kDense)),
+                   1,
+                   m.weights(),
+                   m.zeros,
+                   m.bytes};
     const auto line = std::find_if(lines.begin(), lines.end(), [&](const Line& l) {
       return l.role == add.role && l.storage == add.storage && l.encoding == add.encoding;
     });
@@ -110,16 +111,47 @@ std::string matrices_text(const std::vector<MatrixFacts>& matrices) {
   for (const Line& l : lines)
     table.add({l.role, l.storage, l.encoding, fmt::format("{}", l.count),
                fmt::format("{:.3f} %", 100.0 * share(l.zeros, l.values)),
-               fmt::format("{:.3f}", bits_per_weight(l.bytes, l.values))});
+               fmt::format("{:.3f}", bits_per_value(l.bytes, l.values))});
   return table.text();
+}
+
+// Makes the table of bits a weight: by role, then of all matrices.
+std::string roles_text(const Inspection& i) {
+  Table table({"role", "matrices", "weights", "bytes", "of all", "bits per weight"});
+  RoleSize all;
+  const auto add = [&](const std::string& name, const RoleSize& size) {
+    table.add({name, fmt::format("{}", size.matrices), format_count(size.weights), format_bytes(size.bytes),
+               fmt::format("{:.1f} %", 100.0 * share(size.bytes, i.size.bytes)),
+               fmt::format("{:.3f}", bits_per_value(size.bytes, size.weights))});
+  };
+  for (const RoleSize& size : i.roles) {
+    add(std::string(role_name(size.role)), size);
+    all.matrices += size.matrices;
+    all.weights += size.weights;
+    all.bytes += size.bytes;
+  }
+  add("all", all);
+  return table.text();
+}
+
+Json roles_json(const std::vector<RoleSize>& roles) {
+  Json list = Json::array();
+  for (const RoleSize& size : roles)
+    list.push_back({{"role", role_name(size.role)},
+                    {"matrices", size.matrices},
+                    {"weights", size.weights},
+                    {"bytes", size.bytes},
+                    {"bits_per_weight", bits_per_value(size.bytes, size.weights)}});
+  return list;
 }
 
 // Shares of zeros by role.
 Json zeros_json(const std::vector<MatrixFacts>& matrices) {
   std::map<std::string, std::pair<int64_t, int64_t>> sums;
   for (const MatrixFacts& m : matrices) {
-    sums[m.role].first += m.zeros;
-    sums[m.role].second += m.rows * m.cols;
+    auto& [zeros, weights] = sums[std::string(role_name(m.role))];
+    zeros += m.zeros;
+    weights += m.weights();
   }
   Json zeros = Json::object();
   for (const auto& [role, sum] : sums) zeros[role] = share(sum.first, sum.second);
@@ -129,16 +161,16 @@ Json zeros_json(const std::vector<MatrixFacts>& matrices) {
 Json matrices_json(const std::vector<MatrixFacts>& matrices) {
   Json list = Json::array();
   for (const MatrixFacts& m : matrices)
-    list.push_back({{"role", m.role},
+    list.push_back({{"role", role_name(m.role)},
                     {"layer", m.block < 0 ? Json() : Json(m.block)},
                     {"rows", m.rows},
                     {"cols", m.cols},
                     {"encoding", format_name(m.format.in(kDense))},
                     {"pattern", pattern_name(m.format.pattern)},
                     {"possible_pattern", pattern_name(m.possible)},
-                    {"zeros", share(m.zeros, m.rows * m.cols)},
+                    {"zeros", share(m.zeros, m.weights())},
                     {"bytes", m.bytes},
-                    {"bits_per_weight", bits_per_weight(m.bytes, m.rows * m.cols)}});
+                    {"bits_per_weight", bits_per_value(m.bytes, m.weights())}});
   return list;
 }
 
@@ -164,7 +196,7 @@ Json to_json(const Inspection& i) {
                        {"vectors", use.vectors},
                        {"values", use.values},
                        {"bytes", use.bytes},
-                       {"bits_per_value", bits_per_weight(use.bytes, use.values)}};
+                       {"bits_per_value", bits_per_value(use.bytes, use.values)}};
   }
   Json linears = Json::array();
   for (const LinearGroup& group : i.linears)
@@ -183,7 +215,7 @@ Json to_json(const Inspection& i) {
           {"parameters", i.size.parameters},
           {"block_parameters", i.size.block_parameters},
           {"bytes", i.size.bytes},
-          {"bits_per_parameter", bits_per_weight(i.size.bytes, i.size.parameters)},
+          {"bits_per_parameter", bits_per_value(i.size.bytes, i.size.parameters)},
           {"bytes_by_encoding", bytes_by_encoding},
           {"encodings", encodings},
           {"layers", i.config.blocks.size()},
@@ -206,6 +238,7 @@ Json to_json(const Inspection& i) {
           {"disagreements", i.disagreements},
           {"blocks", blocks},
           {"zeros", zeros_json(i.matrices)},
+          {"roles", roles_json(i.roles)},
           {"matrices", matrices_json(i.matrices)},
           {"isa", i.isa},
           {"linears", linears}};
@@ -227,7 +260,7 @@ std::string to_text(const Inspection& i) {
   line("parameters", fmt::format("{} ({}), of them in blocks {}", i.size.parameters,
                                  format_count(i.size.parameters), format_count(i.size.block_parameters)));
   line("bytes", fmt::format("{}, {:.2f} bits per parameter", format_bytes(i.size.bytes),
-                            bits_per_weight(i.size.bytes, i.size.parameters)));
+                            bits_per_value(i.size.bytes, i.size.parameters)));
   line("head", c.tied ? "tied to the embedding" : "its own matrix");
   line("tokenizer", i.tokenizer);
   for (const std::string& disagreement : i.disagreements) line("disagreement", disagreement);
@@ -244,14 +277,14 @@ std::string to_text(const Inspection& i) {
   for (const auto& [name, use] : i.encodings)
     encodings.add({name, fmt::format("{}", use.matrices), fmt::format("{}", use.vectors),
                    format_count(use.values), format_bytes(use.bytes),
-                   fmt::format("{:.3f}", bits_per_weight(use.bytes, use.values))});
+                   fmt::format("{:.3f}", bits_per_value(use.bytes, use.values))});
   Table linears({"linear", "out", "in", "pattern", "count", "f32 kernel", "bf16 kernel", "int8 kernel",
                  "stored kernel"});
   for (const LinearGroup& g : i.linears)
     linears.add({g.role, fmt::format("{}", g.out), fmt::format("{}", g.in), pattern_name(g.pattern),
                  fmt::format("{}", g.count), g.kernel_f32, g.kernel_bf16, g.kernel_int8, g.kernel_stored});
   return out + "\n" + encodings.text() + "\n" + blocks.text() + "\n" + linears.text() + "\n" +
-         matrices_text(i.matrices);
+         matrices_text(i.matrices) + "\n" + roles_text(i);
 }
 
 }  // namespace pare
