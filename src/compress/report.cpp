@@ -59,6 +59,8 @@ void add_entries(Report& report, const Json& entries) {
 Json Report::to_json() const {
   const auto size = [](const ModelSize& s) { return Json{{"parameters", s.parameters}, {"bytes", s.bytes}}; };
   Json json = {{"recipe", recipe}, {"before", size(before)}, {"after", size(after)}, {"linears", linears}};
+  Json& bytes = json["before"]["bytes_by_role"] = Json::object();
+  for (const RoleSize& role : before_by_role) bytes[std::string(role_name(role.role))] = role.bytes;
   json.update(entries_since(*this, {}));
   return json;
 }

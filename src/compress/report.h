@@ -8,6 +8,7 @@
 
 #include "base/json.h"
 #include "model/model.h"
+#include "model/storage_facts.h"
 
 namespace pare {
 
@@ -26,6 +27,7 @@ struct Report {
   std::vector<std::string> fallbacks;  // everything that did not go as planned: damping raised, …
   ModelSize before;
   ModelSize after;
+  std::vector<RoleSize> before_by_role;
   // Numbers of linears of the blocks by the pattern that they follow in the written model: "2:4", "dense".
   std::map<std::string, int64_t> linears;
 

@@ -95,6 +95,7 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
                                   {"seqlen", set.seqlen()},
                                   {"tokens_sha256", set.sha256}};
   report.before = model_size(model);
+  report.before_by_role = role_sizes(model);
   report.after = model_size(current);
   return current;
 }

@@ -20,11 +20,12 @@ TEST(Report, JsonHoldsEverything) {
   report.checks = {{"norm fusion", 1e-7}};
   report.fallbacks = {"layer 2 o: damping raised 1 times"};
   report.before = {100, 200, 50};
+  report.before_by_role = {{.role = Role::kEmbedding, .bytes = 120}, {.role = Role::kDown, .bytes = 70}};
   report.after = {90, 180, 40};
   report.linears = {{"2:4", 2}, {"dense", 5}};
   EXPECT_EQ(report.to_json(), parse_json(R"({
     "recipe": {"method": "slice"},
-    "before": {"parameters": 100, "bytes": 200},
+    "before": {"parameters": 100, "bytes": 200, "bytes_by_role": {"embedding": 120, "down": 70}},
     "after": {"parameters": 90, "bytes": 180},
     "linears": {"2:4": 2, "dense": 5},
     "errors": [{"name": "layers.3.down", "width_after": 96, "relative_error": 0.25}],

@@ -4,9 +4,11 @@
 #include <cmath>
 #include <memory>
 
+#include "compress/calibrate/input_group.h"
 #include "compress/exactness.h"
 #include "compress/slice/fuse.h"
 #include "compress/slice/rotate.h"
+#include "compress/slice/spectrum.h"
 #include "compress/slice/streams.h"
 #include "compress/slice/subspace_cut.h"
 #include "compress/solve/gram.h"
@@ -148,17 +150,29 @@ class ResidualSlicer {
     return gram_total(std::move(h));
   }
 
+  // Returns the name of the norm that reads the input of stage `s`, or of the final norm.
+  std::string norm_name(size_t s) const {
+    if (s == count()) return linear_name(-1, Role::kFinalNorm);
+    const size_t stages = original_.blocks.front().stages.size();
+    return linear_name(static_cast<int64_t>(s / stages), norm_role(s % stages));
+  }
+  void report_spectrum(const std::string& name, const std::vector<double>& eigenvalues, int64_t width) {
+    add_spectrum(report_, name, full_, width, spectrum_of(eigenvalues));
+  }
+
   // Principal components of a covariance, the largest first; the mean before all others where some is left.
-  Matrix<double> basis_of(const Matrix<double>& h) const {
-    if (!centers_) return std::move(eigh(h.view()).vectors);
+  Eigen basis_of(const Matrix<double>& h) const {
+    if (!centers_) return eigh(h.view());
     const Matrix<double> m = centering(full_, 0.0);
     Matrix<double> lifted = matmul(matmul(m.view(), h.view()).view(), m.view());
-    if (mean_left_ == 0.0) return std::move(eigh(std::as_const(lifted).view()).vectors);
+    if (mean_left_ == 0.0) return eigh(std::as_const(lifted).view());
     double trace = 0.0;
     for (int64_t i = 0; i < full_; ++i) trace += lifted(i, i);
     for (int64_t i = 0; i < lifted.size(); ++i)
       lifted.data()[i] += 2.0 * std::max(trace, 1.0) / static_cast<double>(full_);
-    return std::move(eigh(std::as_const(lifted).view()).vectors);
+    Eigen e = eigh(std::as_const(lifted).view());
+    e.values.front() = 0.0;  // the mean is lifted above all others, but has no energy of its own
+    return e;
   }
 
   // Rotates stage `s` at full width, checks on the probe that this is exact, and keeps what the cut leaves.
@@ -250,15 +264,20 @@ class ResidualSlicer {
     const auto file = [](size_t done) { return fmt::format("basis-{}", done); };
     Matrix<double> q_first;
     Matrix<double> q;
+    Matrix<double> first_values(1, full_);
     if (loop.is_new()) {
       walk.start(original_, [&](MatrixView<float> embedded) { center(embedded); });
-      q_first = basis_of(first_covariance(walk));
+      Eigen first = basis_of(first_covariance(walk));
+      std::copy(first.values.begin(), first.values.end(), first_values.data());
+      q_first = std::move(first.vectors);
       q = q_first.clone();
       area_.keep("basis-first", q_first);
+      area_.keep("spectrum-first", first_values);
       area_.keep(file(0), q);
       loop.begin();
     } else {
       q_first = area_.kept_matrix("basis-first");
+      first_values = area_.kept_matrix("spectrum-first");
       q = area_.kept_matrix(file(loop.done()));
     }
     const int64_t head_width = options_.slice_head ? options_.width : full_;
@@ -268,6 +287,8 @@ class ResidualSlicer {
         continue;
       }
       show("slicing", s);
+      if (s == 0)
+        report_spectrum(norm_name(0), {first_values.data(), first_values.data() + full_}, options_.width);
       Matrix<float> x = walk.first_tokens(probe);
       center(x.view());
       const SubspaceCut cut(q, options_.width, calibration_compute());
@@ -275,9 +296,11 @@ class ResidualSlicer {
         center(in);  // products in bf16 leave a small mean
         cut.apply(in);
       });
-      Matrix<double> q_out = basis_of(h);
-      finish_stage(s, q, q_out, s + 1 == count() ? head_width : options_.width, std::as_const(x).view());
-      q = std::move(q_out);
+      Eigen out = basis_of(h);
+      const int64_t width_out = s + 1 == count() ? head_width : options_.width;
+      report_spectrum(norm_name(s + 1), out.values, width_out);
+      finish_stage(s, q, out.vectors, width_out, std::as_const(x).view());
+      q = std::move(out.vectors);
       area_.keep(file(s + 1), q);
       loop.record(s);
       area_.forget(file(s));
@@ -314,7 +337,9 @@ class ResidualSlicer {
 
   void slice_global() {
     const Matrix<double> h = measure_covariance();
-    const Matrix<double> q = basis_of(h);
+    const Eigen basis = basis_of(h);
+    const Matrix<double>& q = basis.vectors;
+    report_spectrum("residual", basis.values, options_.width);
     const int64_t probe = std::min(kProbeTokens, set_.seqlen());
     StageLoop loop(area_, "slice", {}, &report_);
     if (loop.is_new()) loop.begin();

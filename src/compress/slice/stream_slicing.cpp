@@ -4,6 +4,7 @@
 
 #include "compress/calibrate/input_group.h"
 #include "compress/calibrate/input_sums.h"
+#include "compress/slice/spectrum.h"
 
 namespace pare {
 
@@ -69,10 +70,12 @@ class StreamCutEditor final : public StageEditor {
     for (size_t i = 0; i < done.size(); ++i) {
       const size_t branch = cuts.branches[i];
       const Role reader = stream_reader(stage, branch);
-      report.add("errors", {{"name", linear_name(position.block, reader)},
+      const std::string name = linear_name(position.block, reader);
+      report.add("errors", {{"name", name},
                             {"width_before", stream_width(stage, branch)},
                             {"width_after", cuts.widths[i]},
                             {"relative_error", done[i].relative_error}});
+      add_spectrum(report, name, stream_width(stage, branch), cuts.widths[i], done[i].spectrum);
       if (done[i].raised > 0)
         report.fallbacks.push_back(
             fmt::format("{} {}: damping raised {} times", label, role_name(reader), done[i].raised));

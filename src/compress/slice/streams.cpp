@@ -6,6 +6,7 @@
 
 #include "compress/calibrate/input_group.h"
 #include "compress/slice/masked_refit.h"
+#include "compress/slice/spectrum.h"
 #include "kernels/backend.h"
 #include "tensor/sparse_weight.h"
 
@@ -28,12 +29,17 @@ void gather_bias(std::vector<float>& bias, const std::vector<int64_t>& rows) {
   bias = std::move(kept);
 }
 
-// Neurons by decreasing energy gram_jj·‖W_down[:, j]‖², in groups of consecutive ones that stay together.
-std::vector<int64_t> by_energy(const Matrix<double>& down, MatrixView<const double> gram, int64_t group) {
+// Energies gram_jj·‖W_down[:, j]‖² of neurons.
+std::vector<double> neuron_energies(const Matrix<double>& down, MatrixView<const double> gram) {
   std::vector<double> energy(static_cast<size_t>(down.cols()), 0.0);
   for (int64_t r = 0; r < down.rows(); ++r)
     for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] += down(r, c) * down(r, c);
   for (int64_t c = 0; c < down.cols(); ++c) energy[static_cast<size_t>(c)] *= gram(c, c);
+  return energy;
+}
+
+// Neurons by decreasing energy, in groups of consecutive ones that stay together.
+std::vector<int64_t> by_energy(const std::vector<double>& energy, int64_t group) {
   std::vector<double> of_group(energy.size() / static_cast<size_t>(group), 0.0);
   for (size_t i = 0; i < energy.size(); ++i) of_group[i / static_cast<size_t>(group)] += energy[i];
   std::vector<int64_t> groups(of_group.size());
@@ -69,9 +75,10 @@ SquareRoot square_root(const Matrix<double>& m) {
           matmul_nt(std::as_const(scaled_inverse).view(), e.vectors.view())};
 }
 
-// Encoder of one KV head, (dim, dim): rows of Vᵀ·H^-½ for the right singular vectors V of M^½·H^½.
+// Encoder of one KV head, (dim, dim): rows of Vᵀ·H^-½ for the right singular vectors V of M^½·H^½. Adds the
+// squares of the singular values to `energies` (dim).
 Matrix<double> value_encoder(const Attention& a, const Matrix<double>& o, MatrixView<const double> gram,
-                             int64_t kv_head) {
+                             int64_t kv_head, std::vector<double>& energies) {
   const int64_t dim = a.value_head_dim;
   const int64_t group = a.heads / a.kv_heads;
   Matrix<double> h = Matrix<double>::zeros(dim, dim);
@@ -87,6 +94,7 @@ Matrix<double> value_encoder(const Attention& a, const Matrix<double>& o, Matrix
   const Matrix<double> weighted =
       matmul(matmul(root.root.view(), std::as_const(m).view()).view(), root.root.view());
   const Eigen e = eigh(weighted.view());
+  for (size_t i = 0; i < energies.size(); ++i) energies[i] += e.values[i];
   return matmul_tn(e.vectors.view(), root.inverse.view());
 }
 
@@ -172,7 +180,9 @@ StreamCutter::StreamCutter(const Stage& stage, MatrixView<const double> gram, in
   if (hidden) {
     const Pattern pattern = followed_pattern(std::get<Mlp>(cut).down.weight);
     if (!pattern.dense() && max_width % pattern.group == 0) pattern_ = pattern;
-    order_ = by_energy(reader, gram, pattern_.dense() ? 1 : pattern_.group);
+    const std::vector<double> energies = neuron_energies(reader, gram);
+    spectrum_ = spectrum_of(energies);
+    order_ = by_energy(energies, pattern_.dense() ? 1 : pattern_.group);
     order_.resize(static_cast<size_t>(max_width));
     const auto column = [&](int64_t i) { return order_[static_cast<size_t>(i)]; };
     for (int64_t r = 0; r < cross.rows(); ++r)
@@ -208,12 +218,14 @@ void StreamCutter::encode_heads(const Matrix<double>& reader, const Matrix<doubl
   const int64_t dim = a.value_head_dim;
   const int64_t group = a.heads / a.kv_heads;
   Matrix<double> encoder = Matrix<double>::zeros(max_width * units_, gram.rows);
+  std::vector<double> energies(static_cast<size_t>(dim), 0.0);
   for (int64_t kv = 0; kv < a.kv_heads; ++kv) {
-    encoders_.push_back(value_encoder(a, reader, gram, kv));
+    encoders_.push_back(value_encoder(a, reader, gram, kv, energies));
     for (int64_t head = kv * group; head < (kv + 1) * group; ++head)
       for (int64_t i = 0; i < max_width; ++i)
         std::copy_n(encoders_.back().row(i), dim, encoder.row(i * units_ + head) + head * dim);
   }
+  spectrum_ = spectrum_of(std::move(energies));
   gemm(false, true, 1.0, output.view(), std::as_const(encoder).view(), 0.0, cross.view());
   const Matrix<double> half = matmul(std::as_const(encoder).view(), gram);
   gemm(false, true, 1.0, half.view(), std::as_const(encoder).view(), 0.0, basis_gram.view());
@@ -231,6 +243,7 @@ StreamCut StreamCutter::cut(int64_t width) const {
   const int64_t columns = width * units_;
   StreamCut result;
   result.stage = stage_;
+  result.spectrum = spectrum_;
   Matrix<double> weight = Matrix<double>::zeros(stage_output(), columns);
   if (factor_) {
     weight = factor_->backward(forward_.view().block(0, 0, forward_.rows(), columns));

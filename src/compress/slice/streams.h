@@ -58,6 +58,9 @@ struct StreamCut {
   Stage stage;                  // with f32 weights
   double relative_error = 0.0;  // ‖Y − Y'‖² / ‖Y‖² of the reader's output on the calibration tokens
   int raised = 0;               // number of raises of the damping
+  // spectrum_of the units: of a hidden stream the neurons' energies gram_jj·‖W_down[:, j]‖², of a value
+  // stream the eigenvalues of H^½·M·H^½, summed over KV heads.
+  std::vector<double> spectrum;
   // Value streams: matrix to add to the old reader's weight to get the same outputs from the uncut
   // stream, (out, stream_columns).
   Matrix<double> reader_change;
@@ -93,9 +96,10 @@ class StreamCutter {
   int64_t units_ = 1;   // columns of the new basis for one unit of width
   double total_ = 0.0;  // tr(W·G·Wᵀ)
   double damping_ = 0.0;
-  Pattern pattern_;                       // hidden: pattern of the reader, where it is to stay; else dense
-  Matrix<double> sparse_reader_;          // with a pattern: the reader, columns in the order of order_
-  Matrix<double> damped_gram_;            // with a pattern: E·G·Eᵀ + λI
+  Pattern pattern_;               // hidden: pattern of the reader, where it is to stay; else dense
+  Matrix<double> sparse_reader_;  // with a pattern: the reader, columns in the order of order_
+  Matrix<double> damped_gram_;    // with a pattern: E·G·Eᵀ + λI
+  std::vector<double> spectrum_;
   std::vector<int64_t> order_;            // hidden: neurons by decreasing energy
   std::vector<Matrix<double>> encoders_;  // value: encoders by KV head, (dim, dim)
   Matrix<double> cross_;                  // W·G·Eᵀ, (out, max_width·units)
