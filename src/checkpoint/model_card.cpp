@@ -5,6 +5,7 @@
 #include "base/atomic_file.h"
 #include "checkpoint/carried_files.h"
 #include "checkpoint/front_matter.h"
+#include "checkpoint/recipe_text.h"
 
 namespace pare {
 namespace {
@@ -49,28 +50,7 @@ std::string front_matter(const CardFacts& facts) {
   return text + "---\n";
 }
 
-// Returns a member of an object, null when it is not there: a manifest may come from any file.
-const Json& member(const Json& object, const char* key) {
-  static const Json kNone;
-  const auto it = object.is_object() ? object.find(key) : object.end();
-  return object.is_object() && it != object.end() ? *it : kNone;
-}
-
-// Writes a value on one line, long lists as their ends.
-std::string value_text(const Json& value) {
-  constexpr size_t kShown = 12;
-  if (value.is_string()) return one_line(value.get<std::string>());
-  if (value.is_array() && value.size() > kShown)
-    return fmt::format("{} values, {} to {}", value.size(),
-                       std::min_element(value.begin(), value.end())->dump(),
-                       std::max_element(value.begin(), value.end())->dump());
-  if (!value.is_array()) return value.dump(-1, ' ', false, Json::error_handler_t::replace);
-  std::string text;
-  for (const Json& element : value)
-    text += fmt::format("{}{}", text.empty() ? "" : " ",
-                        element.is_string() ? element.get<std::string>() : element.dump());
-  return text.empty() ? "none" : text;
-}
+std::string value_text(const Json& value) { return one_line(manifest_value(value)); }
 
 std::string options_text(const Json& options) {
   std::string text;
@@ -80,24 +60,16 @@ std::string options_text(const Json& options) {
 }
 
 // Writes "1. slice: `streams` hidden value, …".
-std::string pass_text(const Json& pass) {
-  Json options = Json::object();
-  if (pass.is_object())
-    for (const auto& [key, value] : pass.items())
-      if (key != "method" && key != "options" && key != "calibration" && key != "seed") options[key] = value;
-  if (const Json& own = member(pass, "options"); own.is_object()) options.update(own);
-  return fmt::format("1. {}: {}\n", value_text(member(pass, "method")), options_text(options));
+std::string pass_text(const RecipePass& pass) {
+  return fmt::format("1. {}: {}\n", one_line(pass.method), options_text(pass.options));
 }
 
 std::string recipe_text(const Json& recipe) {
   std::string text = "## Recipe\n\n";
-  if (const Json& passes = member(recipe, "passes"); passes.is_array())
-    for (const Json& pass : passes) text += pass_text(pass);
-  else
-    text += pass_text(recipe);
-  if (const Json& calibration = member(recipe, "calibration"); calibration.is_object())
+  for (const RecipePass& pass : recipe_passes(recipe)) text += pass_text(pass);
+  if (const Json& calibration = manifest_member(recipe, "calibration"); calibration.is_object())
     text += fmt::format("\nCalibration: {}.", options_text(calibration));
-  if (const Json& seed = member(recipe, "seed"); !seed.is_null())
+  if (const Json& seed = manifest_member(recipe, "seed"); !seed.is_null())
     text += fmt::format(" Seed {}.", seed.dump());
   return text + " `pare.json` holds all of it, and the errors of every step.\n\n";
 }
@@ -122,7 +94,7 @@ std::string error_line(const Json& entries, const std::string& what) {
   int64_t count = 0;
   if (entries.is_array())
     for (const Json& entry : entries)
-      if (const Json& error = member(entry, "relative_error"); error.is_number()) {
+      if (const Json& error = manifest_member(entry, "relative_error"); error.is_number()) {
         sum += error.get<double>();
         largest = std::max(largest, error.get<double>());
         ++count;
@@ -134,17 +106,18 @@ std::string error_line(const Json& entries, const std::string& what) {
 }
 
 std::string figures_text(const CardFacts& facts) {
-  const Json& before = member(facts.manifest, "before");
+  const Json& before = manifest_member(facts.manifest, "before");
   std::string text = "## Before and after\n\n| | before | after | of it |\n|---|---|---|---|\n";
-  text += size_row("parameters", member(before, "parameters"), facts.size.parameters);
-  text += size_row("bytes", member(before, "bytes"), facts.size.bytes) + "\n";
-  if (const Json& linears = member(facts.manifest, "linears"); linears.is_object())
+  text += size_row("parameters", manifest_member(before, "parameters"), facts.size.parameters);
+  text += size_row("bytes", manifest_member(before, "bytes"), facts.size.bytes) + "\n";
+  if (const Json& linears = manifest_member(facts.manifest, "linears"); linears.is_object())
     for (const auto& [pattern, count] : linears.items())
       if (pattern != "dense")
         text += fmt::format("- {} linears keep {} weights.\n", value_text(count), one_line(pattern));
   if (facts.manifest.is_object())
     for (const auto& [kind, entries] : facts.manifest.items()) text += error_line(entries, what_has(kind));
-  if (const Json& fallbacks = member(facts.manifest, "fallbacks"); fallbacks.is_array() && !fallbacks.empty())
+  if (const Json& fallbacks = manifest_member(facts.manifest, "fallbacks");
+      fallbacks.is_array() && !fallbacks.empty())
     text += fmt::format("- {} steps did not go as planned: `fallbacks` in `pare.json`.\n", fallbacks.size());
   return text + "- `pare eval` measures what it cost in perplexity and on tasks.\n\n";
 }
@@ -202,7 +175,7 @@ std::string model_card(const CardFacts& facts) {
   const bool compressed = !facts.manifest.is_null();
   std::string text = front_matter(facts) + fmt::format("\n# {}\n\n", one_line(facts.original.name));
   text += compressed ? "Compressed by `pare`, without training.\n\n" : "Converted by `pare`.\n\n";
-  if (compressed) text += recipe_text(member(facts.manifest, "recipe")) + figures_text(facts);
+  if (compressed) text += recipe_text(manifest_member(facts.manifest, "recipe")) + figures_text(facts);
   return text + loading_text(facts) + terms_text(facts);
 }
 

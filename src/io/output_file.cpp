@@ -5,7 +5,6 @@
 #include <cerrno>
 #include <cstring>
 
-#include "base/atomic_file.h"
 #include "base/error.h"
 
 namespace pare {
@@ -39,6 +38,12 @@ void OutputFile::commit() {
   }
   ::unlink(partial_.c_str());
   sync_folder(final_.parent_path());
+}
+
+void OutputText::commit(std::string_view text) {
+  text_.write(text);
+  text_.commit();
+  file_.commit();
 }
 
 }  // namespace pare

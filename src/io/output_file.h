@@ -2,6 +2,9 @@
 #pragma once
 
 #include <filesystem>
+#include <string_view>
+
+#include "base/atomic_file.h"
 
 namespace pare {
 
@@ -22,6 +25,19 @@ class OutputFile {
  private:
   std::filesystem::path final_;
   std::filesystem::path partial_;
+};
+
+// A text that becomes a new file.
+class OutputText {
+ public:
+  // Throws what OutputFile throws for a path that is no input.
+  explicit OutputText(const std::filesystem::path& path) : file_(path, {}), text_(file_.path()) {}
+  // Writes the whole text and gives the file its name. Throws kIo, and kInvalid as OutputFile does.
+  void commit(std::string_view text);
+
+ private:
+  OutputFile file_;
+  AtomicFile text_;
 };
 
 }  // namespace pare

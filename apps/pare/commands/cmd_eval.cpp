@@ -2,7 +2,6 @@
 #include <memory>
 #include <optional>
 
-#include "base/atomic_file.h"
 #include "base/log.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
@@ -30,14 +29,6 @@ struct Options {
   bool json = false;
   bool markdown = false;
   bool csv = false;
-};
-
-// File of --samples, which must not exist yet.
-struct SamplesFile {
-  explicit SamplesFile(const std::string& path) : file(path, {}), text(file.path()) {}
-
-  OutputFile file;
-  AtomicFile text;
 };
 
 void measure_text(const Options& options, const std::vector<OpenModel>& models,
@@ -92,7 +83,7 @@ void run(const Options& options, Comm& comm) {
   if (!options.text.empty()) ids = read_perplexity_text(options, report);
   for (const auto& file : find_task_files(options.tasks))
     for (Task& task : read_tasks(file, options.limit)) report.tasks.push_back(std::move(task));
-  std::optional<SamplesFile> samples;  // opened before the work, so that a failure costs nothing
+  std::optional<OutputText> samples;  // opened before the work, so that a failure costs nothing
   if (!options.samples.empty()) samples.emplace(options.samples);
 
   const std::vector<OpenModel> models = open_models(options.models, options.compute, comm);
@@ -101,11 +92,7 @@ void run(const Options& options, Comm& comm) {
     report.models.push_back({options.models[m], models[m].size, {}, {}});
   if (report.text) measure_text(options, models, ids, report);
   if (!report.tasks.empty()) measure_tasks(options, models, report);
-  if (samples) {
-    samples->text.write(samples_jsonl(report));
-    samples->text.commit();
-    samples->file.commit();
-  }
+  if (samples) samples->commit(samples_jsonl(report));
   if (options.json)
     print_json(to_json(report));
   else
