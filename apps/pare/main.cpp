@@ -167,6 +167,7 @@ int run_command(int argc, char** argv, Comm& comm) {
   add_chat(app);
   add_serve(app);
   add_bench(app, comm);
+  add_report(app);
   add_convert(app);
   add_tokenize(app);
   add_logits(app, comm);

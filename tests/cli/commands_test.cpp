@@ -14,7 +14,7 @@ TEST(Commands, HelpAndVersion) {
   EXPECT_THAT(pare({"--version"}).out, testing::StartsWith("pare "));
   const CommandResult help = pare({"--help"});
   EXPECT_EQ(help.status, 0);
-  for (const char* command : {"inspect", "eval", "generate", "bench", "tokenize", "logits"}) {
+  for (const char* command : {"inspect", "eval", "generate", "bench", "report", "tokenize", "logits"}) {
     EXPECT_THAT(help.out, testing::HasSubstr(command));
     const CommandResult own = pare({command, "--help"});
     EXPECT_EQ(own.status, 0);

@@ -21,7 +21,7 @@ LADDER = [
     ["kernels", "model"],
     ["runtime"],
     ["checkpoint"],
-    ["compress", "eval", "engine", "mpi"],
+    ["compress", "eval", "engine", "mpi", "page"],
     ["serve", "api"],
     ["apps"],
 ]

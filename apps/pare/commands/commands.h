@@ -16,6 +16,7 @@ void add_chat(CLI::App& app);
 void add_serve(CLI::App& app);
 void add_eval(CLI::App& app, Comm& comm);
 void add_bench(CLI::App& app, Comm& comm);
+void add_report(CLI::App& app);
 void add_convert(CLI::App& app);
 // Adds a command for each pass.
 void add_passes(CLI::App& app, Comm& comm);
