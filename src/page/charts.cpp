@@ -45,7 +45,7 @@ void add_heat_table(Markup& page, const std::vector<HeatRow>& rows, size_t layer
 
 double total(const Bar& bar) {
   double sum = 0.0;
-  for (const Segment& segment : bar.segments) sum += segment.size;
+  for (const BarPart& segment : bar.segments) sum += segment.size;
   return sum;
 }
 
@@ -55,7 +55,7 @@ double largest_total(const std::vector<Bar>& bars) {
   return largest > 0.0 ? largest : 1.0;
 }
 
-std::string tip_of(const Bar& bar, const Segment& segment) {
+std::string tip_of(const Bar& bar, const BarPart& segment) {
   return fmt::format("{}, {}: {}", bar.name, segment.name, segment.value);
 }
 
@@ -102,7 +102,7 @@ void add_bars(Markup& page, const Caption& caption, const std::vector<Bar>& bars
     const double top = kStep * static_cast<double>(b);
     add_label(page, 0.0, top + 13.0, bars[b].name);
     double x = 0.0;
-    for (const Segment& segment : bars[b].segments) {
+    for (const BarPart& segment : bars[b].segments) {
       const double width = segment.size * scale;
       add_box(page, x, top + 19.0, std::max(width - 1.0, 0.3), kHeight, segment.colour,
               tip_of(bars[b], segment));
@@ -135,7 +135,7 @@ void add_columns(Markup& page, const Caption& caption, const std::vector<Bar>& l
   }
   for (size_t i = 0; i < layers.size(); ++i) {
     double below = 0.0;
-    for (const Segment& segment : layers[i].segments) {
+    for (const BarPart& segment : layers[i].segments) {
       const double height = kHeight * axis.place(segment.size / per_unit);
       below += height;
       if (segment.size > 0.0)

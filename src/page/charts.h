@@ -28,7 +28,7 @@ struct HeatRow {
 void add_heat(Markup& page, const Caption& caption, const std::vector<HeatRow>& rows);
 
 // Part of a bar or column.
-struct Segment {
+struct BarPart {
   std::string name;
   std::string colour;
   double size = 0.0;
@@ -36,7 +36,7 @@ struct Segment {
 };
 struct Bar {
   std::string name;
-  std::vector<Segment> segments;
+  std::vector<BarPart> segments;
 };
 // Adds horizontal bars of one scale.
 void add_bars(Markup& page, const Caption& caption, const std::vector<Bar>& bars);

@@ -47,7 +47,7 @@ int64_t rest_of(const ModelFacts& facts) {
   return rest;
 }
 
-Segment segment_of(const std::string& name, const std::string& colour, int64_t bytes) {
+BarPart segment_of(const std::string& name, const std::string& colour, int64_t bytes) {
   return {name, colour, static_cast<double>(bytes), format_bytes(bytes)};
 }
 
@@ -122,7 +122,7 @@ void add_layer_columns(Markup& page, const ModelFacts& facts) {
     rows.push_back({std::to_string(i)});
     for (const Key& key : keys) {
       const auto found = std::find_if(layers[i].segments.begin(), layers[i].segments.end(),
-                                      [&](const Segment& segment) { return segment.name == key.name; });
+                                      [&](const BarPart& segment) { return segment.name == key.name; });
       rows.back().push_back(found == layers[i].segments.end() ? "" : found->value);
     }
   }

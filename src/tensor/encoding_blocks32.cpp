@@ -166,7 +166,8 @@ void encode_q4_0(const float* source, int64_t cols, std::byte* destination) noex
     const float factor = inverse(step);
     Q4_0 block;
     block.scale = to_f16(step);
-    const auto level = [&](float value) { return std::min(15, static_cast<int>(value * factor + 8.5f)); };
+    // A NaN becomes 15: std::min returns its first argument unless the second is less.
+    const auto level = [&](float value) { return static_cast<int>(std::min(15.0f, value * factor + 8.5f)); };
     for (int i = 0; i < kHalf; ++i)
       block.q[i] = static_cast<uint8_t>(level(values[i]) | level(values[kHalf + i]) << 4);
     std::memcpy(destination, &block, sizeof(block));

@@ -305,7 +305,7 @@ double RowGrid::move_scale(int64_t block, double wanted) {
   } else {
     const double nearest = std::nearbyint(wanted * inverse_of(static_cast<double>(row_.factors[s])));
     row_.scales[b] =
-        static_cast<int16_t>(std::clamp<double>(nearest, layout_.least_scale, layout_.largest_scale));
+        static_cast<int16_t>(within<double>(nearest, layout_.least_scale, layout_.largest_scale));
   }
   update(block);
   return scales_[b];
@@ -318,7 +318,7 @@ double RowGrid::move_minimum(int64_t block, double wanted) {
     row_.minimum_factors[s] = static_cast<float>(stored_half(wanted));
   } else {
     const double nearest = std::nearbyint(wanted * inverse_of(static_cast<double>(row_.minimum_factors[s])));
-    row_.minima[b] = static_cast<int16_t>(std::clamp<double>(nearest, 0, layout_.largest_minimum));
+    row_.minima[b] = static_cast<int16_t>(within<double>(nearest, 0, layout_.largest_minimum));
   }
   update(block);
   return minima_[b];

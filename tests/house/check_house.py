@@ -3,7 +3,7 @@
 
 usage: check_house.py [ROOT]
 
-Each rule is a function from (path, text) to complaints, or from all paths to (folder, complaint);
+Each rule is a function from (path, text) to complaints, or from all texts by path to (place, complaint);
 house_test.py shows that each one can fail.
 """
 
@@ -46,6 +46,9 @@ PUBLIC_HEADERS = "include/pare/"
 MAX_PUBLIC_HEADERS = 10
 
 INTRINSICS_FOLDERS = ("src/kernels/cpu/avx2/", "src/kernels/cpu/avx512/", "src/kernels/cpu/amx/")
+
+# The definition of a type outside of others: it begins a line.
+TYPE = re.compile(r"^(?:struct|class|enum class)\s+(\w+)\s*(?:final\s*)?(?::[^:;{][^;{]*)?\{", re.MULTILINE)
 
 # Vector operations on rows of the host, such as logits.
 HOST_OPERATIONS = "kernels/cpu/vector_ops.h"
@@ -249,6 +252,18 @@ def check_columns(path, text):
             yield f"line {number}: {len(line)} characters, the limit is {MAX_COLUMNS}"
 
 
+def check_type_names(texts):
+    """Headers of src/ and apps/ share no name of a type: two definitions in one namespace are one to the linker."""
+    places = {}
+    for path, text in sorted(texts.items()):
+        if path.startswith(("src/", "apps/")) and path.endswith(".h"):
+            for match in TYPE.finditer(code_only(text)):
+                places.setdefault(match.group(1), []).append(path)
+    for name, found in places.items():
+        if len(found) > 1:
+            yield found[1], f"the type {name} is defined in {found[0]} too"
+
+
 def check_readmes(paths):
     """README_FOLDERS, every folder of src/ and every large folder below have a README.md."""
     sources = collections.Counter(os.path.dirname(path) for path in paths if is_cpp(path))
@@ -270,7 +285,7 @@ def check_public_face(paths):
 
 RULES = [check_ladder, check_size, check_silence, check_model_names, check_flags, check_backends, check_intrinsics,
          check_public_headers, check_foreign, check_range_for, check_comments, check_columns]
-TREE_RULES = [check_readmes, check_public_face]
+TREE_RULES = [check_type_names, check_readmes, check_public_face]
 
 
 def files_of(root):
@@ -285,15 +300,15 @@ def files_of(root):
 
 
 def violations(root):
-    paths = set()
+    texts = {}
     for path, text in files_of(root):
-        paths.add(path)
+        texts[path] = text
         for rule in RULES:
             for complaint in rule(path, text):
                 yield f"{path}: {complaint}"
     for rule in TREE_RULES:
-        for folder, complaint in rule(paths):
-            yield f"{folder}: {complaint}"
+        for place, complaint in rule(texts):
+            yield f"{place}: {complaint}"
 
 
 def main():

@@ -151,6 +151,14 @@ class Rules(unittest.TestCase):
         self.accepts(check_house.check_columns, "tests/golden/opt/README.md", "a" * (limit + 1))
         self.accepts(check_house.check_columns, "src/io/a.cpp", "// " + "a" * limit)
 
+    def test_type_names(self):
+        twice = {"src/io/a.h": "struct Part {\n};\n", "src/text/b.h": "class Part final : Whole {\n};\n"}
+        self.rejects_tree(check_house.check_type_names, twice, "src/text/b.h")
+        once = {"src/io/a.h": "struct Part {\n  struct Inner {};\n};\nstruct Other;\n",
+                "src/text/b.h": "struct Part;\n// struct Part {\nclass Part::Inner {\n};\n",
+                "src/text/c.cpp": "struct Part {\n};\n", "include/pare/d.h": "struct Part {\n};\n"}
+        self.accepts_tree(check_house.check_type_names, once)
+
     def test_readmes(self):
         large = {f"src/io/in/{i}.cpp" for i in range(check_house.LARGE_FOLDER)}
         above = {"src/README.md", "src/io/README.md"}
