@@ -68,6 +68,17 @@ TEST(QuantizeCommand, WritesGgufAtOnce) {
   EXPECT_LT(perplexity(folder / "s.gguf"), 384.0);
 }
 
+TEST(QuantizeCommand, TheSeedDecidesWhatTheLossIsOf) {
+  const TempDir folder;
+  const auto weights = [&](const char* name, const char* seed) {
+    pare_json(command_line(folder / name, {"--weights", "loss", "--seed", seed}));
+    return file_contents(folder / name / "model.safetensors");
+  };
+  const std::string first = weights("a", "1");
+  EXPECT_TRUE(weights("b", "1") == first);
+  EXPECT_FALSE(weights("c", "2") == first);
+}
+
 TEST(QuantizeCommand, ComesBehindSlicingInARecipe) {
   const TempDir folder;
   const Json report = pare_json({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib",

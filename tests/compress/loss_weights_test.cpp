@@ -27,7 +27,7 @@ TEST(LossWeights, HaveAMeanOfOneAndForgetNoToken) {
   for (const TinyModelOptions& like : every_design()) {
     const Model model = make_tiny_model(like);
     WorkArea area;
-    const LossWeights weights(model, set, 1, area);
+    const LossWeights weights(model, set, area);
     const size_t last = model.blocks.size() * model.blocks.front().stages.size() - 1;
     const std::vector<double> of_down = weights.of(last, kDown);
     ASSERT_EQ(of_down.size(), 240u);
@@ -44,7 +44,7 @@ TEST(LossWeights, OfTheHeadAreTheEnergiesAtTheLogits) {
   const Model model = make_tiny_model();
   const CalibrationSet set = random_calibration(4, 64);
   WorkArea area;
-  const std::vector<double> weights = LossWeights(model, set, 1, area).of_head();
+  const std::vector<double> weights = LossWeights(model, set, area).of_head();
   double low = 0.0;
   double high = 0.0;
   std::vector<std::pair<double, double>> pairs;  // largest probability, weight
@@ -67,10 +67,11 @@ TEST(LossWeights, OfTheHeadAreTheEnergiesAtTheLogits) {
 
 TEST(LossWeights, TokensAreDrawnByTheSeed) {
   const Model model = make_tiny_model();
-  const CalibrationSet set = random_calibration(4, 32);
+  CalibrationSet set = random_calibration(4, 32);
   const auto weights = [&](uint64_t seed) {
     WorkArea area;
-    return LossWeights(model, set, seed, area).of(1, kMlpInputs);
+    set.seed = seed;
+    return LossWeights(model, set, area).of(1, kMlpInputs);
   };
   EXPECT_EQ(weights(1), weights(1));
   EXPECT_NE(weights(1), weights(2));
@@ -83,11 +84,11 @@ TEST(LossWeights, AreTakenFromAnInterruptedRun) {
   std::vector<double> first;
   {
     WorkArea area(folder / "work", Encoding::kF32, false);
-    first = LossWeights(model, set, 1, area).of(1, kMlpInputs);
+    first = LossWeights(model, set, area).of(1, kMlpInputs);
   }
   WorkArea area(folder / "work", Encoding::kF32, false);
   int64_t steps = 0;
-  const LossWeights again(model, set, 1, area, [&](const std::string&, int64_t, int64_t) { ++steps; });
+  const LossWeights again(model, set, area, [&](const std::string&, int64_t, int64_t) { ++steps; });
   EXPECT_EQ(steps, 0);
   EXPECT_EQ(again.of(1, kMlpInputs), first);
 }

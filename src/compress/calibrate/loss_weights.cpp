@@ -55,11 +55,9 @@ size_t drawn(std::span<const float> probabilities, double at) {
 // The forward and the backward pass of one group of sequences.
 class LossWeights::Pass {
  public:
-  Pass(const Model& model, const CalibrationSet& set, uint64_t seed, LossWeights& weights, int64_t first,
-       int64_t count)
+  Pass(const Model& model, const CalibrationSet& set, LossWeights& weights, int64_t first, int64_t count)
       : model_(model),
         set_(set),
-        seed_(seed),
         weights_(weights),
         first_(first),
         count_(count),
@@ -111,7 +109,7 @@ class LossWeights::Pass {
       const Activation& x = inputs_.back()[static_cast<size_t>(i)];
       gradients_.push_back(on_.allocate(x.rows(), x.cols()));
       // A sequence has draws of its own, whoever works on it.
-      Rng rng(seed_ + static_cast<uint64_t>(weights_.split_.first() + first_ + i));
+      Rng rng(set_.seed + static_cast<uint64_t>(weights_.split_.first() + first_ + i));
       for (int64_t t = 0; t < x.rows(); t += kLogitRows) {
         const int64_t n = std::min(kLogitRows, x.rows() - t);
         const Activation rows = x.rows_of(t, n);
@@ -173,7 +171,6 @@ class LossWeights::Pass {
 
   const Model& model_;
   const CalibrationSet& set_;
-  uint64_t seed_;
   LossWeights& weights_;
   int64_t first_;  // first sequence of the group, among this rank's
   int64_t count_;
@@ -183,7 +180,7 @@ class LossWeights::Pass {
   std::vector<Activation> gradients_;            // gradients at the input of the stage behind
 };
 
-LossWeights::LossWeights(const Model& model, const CalibrationSet& set, uint64_t seed, WorkArea& area,
+LossWeights::LossWeights(const Model& model, const CalibrationSet& set, WorkArea& area,
                          const PassProgress& progress)
     : split_(area.comm(), static_cast<int64_t>(set.sequences.size())),
       seqlen_(set.seqlen()),
@@ -219,7 +216,7 @@ LossWeights::LossWeights(const Model& model, const CalibrationSet& set, uint64_t
       ++done;
       if (progress) progress("reading the loss's gradient", g * steps + done, groups * steps);
     };
-    if (last > first) Pass(model, set, seed, *this, first, last - first).run(stage_done);
+    if (last > first) Pass(model, set, *this, first, last - first).run(stage_done);
     loop.record(static_cast<size_t>(g));
   }
 }

@@ -24,7 +24,7 @@ class LossWeights {
   // Runs the model and its gradient on the calibration tokens, a group of sequences at a time; a group that
   // an interrupted run has finished is not run again. All ranks call it. Throws kNumeric where a gradient
   // holds a NaN or an infinity.
-  LossWeights(const Model& model, const CalibrationSet& set, uint64_t seed, WorkArea& area,
+  LossWeights(const Model& model, const CalibrationSet& set, WorkArea& area,
               const PassProgress& progress = {});
 
   // Returns the weights of this rank's tokens for linears of a stage that read the same signal. Each linear

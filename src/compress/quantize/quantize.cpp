@@ -5,11 +5,6 @@
 #include "compress/quantize/tables.h"
 
 namespace pare {
-namespace {
-
-constexpr uint64_t kSeed = 0;  // seed of the tokens that are drawn for the loss
-
-}  // namespace
 
 std::unique_ptr<StageEditor> quantize(Model& model, const CalibrationSet& set, const QuantizeOptions& options,
                                       WorkArea& area, Report& report, const PassProgress& progress) {
@@ -17,7 +12,7 @@ std::unique_ptr<StageEditor> quantize(Model& model, const CalibrationSet& set, c
   require_applicable(model, options);
   std::unique_ptr<const LossWeights> weights;
   if (options.weights == TokenWeights::kLoss)
-    weights = std::make_unique<const LossWeights>(model, set, kSeed, area, progress);
+    weights = std::make_unique<const LossWeights>(model, set, area, progress);
   if (options.table_format()) round_tables(model, set, options, weights.get(), area, report, progress);
   report.recipe = {{"method", "quantize"}, {"options", to_json(options)}};
   return std::make_unique<LinearCalibration>(std::make_unique<QuantizeSolver>(options, model.config), options,

@@ -161,7 +161,8 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
     if (set.sequences.empty())
       set = calibration_from_model(job.model, tokenizer ? &*tokenizer : nullptr, job.plan.self_samples,
                                    job.plan.seqlen, options.seed, area, watch.progress);
-  const CalibrationSet set = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
+  CalibrationSet set = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
+  set.seed = options.seed;
   CompressionResult result;
   const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress);
   result.report.recipe["seed"] = options.seed;

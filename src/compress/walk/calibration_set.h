@@ -18,6 +18,7 @@ struct CalibrationSet {
   std::vector<std::vector<int32_t>> sequences;  // all of one length
   std::string source;                           // file name, "self", or several with " + " between them
   std::string sha256;                           // SHA-256 of the tokens, little-endian int32, in order
+  uint64_t seed = 0;                            // seed of what passes draw while they calibrate
 
   int64_t tokens() const;
   int64_t seqlen() const { return sequences.empty() ? 0 : static_cast<int64_t>(sequences.front().size()); }
