@@ -1,4 +1,4 @@
-// What the matrices of a model are stored as, for whoever shows it.
+// Formats and bytes of a model's matrices, for commands and pages that show them.
 #pragma once
 
 #include <cstdint>

@@ -1,7 +1,6 @@
 #include "runtime/backward.h"
 
 #include <algorithm>
-#include <array>
 #include <optional>
 #include <utility>
 
@@ -9,12 +8,6 @@
 
 namespace pare {
 namespace {
-
-Activation applied(const PackedLinear& linear, const Activation& x) {
-  Activation y = x.backend().allocate(x.rows(), linear.out_features());
-  linear.apply(x, y);
-  return y;
-}
 
 Activation copied(const Activation& x) {
   Activation y = x.backend().allocate(x.rows(), x.cols());
@@ -60,33 +53,19 @@ class BranchGradient {
     const AttentionShape& shape = a.shape;
     notify(Role::kAttentionOutput, dy);
     const Activation to_context = applied(*adjoint_.last, dy);
-    const auto parts = [&](const Activation& x) {
-      return std::array{x.columns_of(0, shape.queries_width()),
-                        x.columns_of(shape.queries_width(), shape.keys_width()),
-                        x.columns_of(shape.queries_width() + shape.keys_width(), shape.values_width())};
-    };
     // Queries and keys as attention sees them, once more.
     const Activation rotated = copied(recorded_.inner);
-    const auto [q, k, v] = parts(rotated);
-    const bool normed = a.norms != QueryKeyNorm::kNone;
-    const auto norm_width = [&](const Activation& x) {
-      return a.norms == QueryKeyNorm::kHead ? shape.head_dim : x.cols();
-    };
-    if (normed) {
-      on_.norm(*a.q_norm, q, q, norm_width(q));
-      on_.norm(*a.k_norm, k, k, norm_width(k));
-    }
-    on_.rotate(rope, q, shape.head_dim);
-    on_.rotate(rope, k, shape.head_dim);
+    const auto [q, k, v] = parts_of(shape, rotated);
+    prepare_for_attention(a, q, k, rope);
     const Activation gradient = on_.allocate(rotated.rows(), rotated.cols());
-    const auto [dq, dk, dv] = parts(gradient);
+    const auto [dq, dk, dv] = parts_of(shape, gradient);
     on_.attend_adjoint(shape, segments, q, k, v, to_context, dq, dk, dv);
     on_.rotate_back(rope, dq, shape.head_dim);
     on_.rotate_back(rope, dk, shape.head_dim);
-    if (normed) {
-      const auto [q_given, k_given, v_given] = parts(recorded_.inner);
-      on_.norm_adjoint(*a.q_norm, q_given, dq, dq, norm_width(dq));
-      on_.norm_adjoint(*a.k_norm, k_given, dk, dk, norm_width(dk));
+    if (a.norms != QueryKeyNorm::kNone) {
+      const auto [q_given, k_given, v_given] = parts_of(shape, recorded_.inner);
+      on_.norm_adjoint(*a.q_norm, q_given, dq, dq, a.norm_width(dq));
+      on_.norm_adjoint(*a.k_norm, k_given, dk, dk, a.norm_width(dk));
     }
     notify(Role::kQuery, dq);
     notify(Role::kKey, dk);

@@ -12,32 +12,14 @@ void notify(const Observer& observer, Signal signal, const Activation& x) {
   if (observer) observer(signal, x);
 }
 
-Activation applied(const PackedLinear& linear, const Activation& x) {
-  Activation y = x.backend().allocate(x.rows(), linear.out_features());
-  linear.apply(x, y);
-  return y;
-}
-
-// Normalises queries or keys x (tokens, heads·head_dim) in place: each head, or all of a token together.
-void norm_heads(const Backend& on, const PackedAttention& a, const PackedNorm& norm, const Activation& x) {
-  on.norm(norm, x, x, a.norms == QueryKeyNorm::kHead ? a.shape.head_dim : x.cols());
-}
-
 Activation run_attention(const Backend& on, const PackedAttention& a, const Activation& x,
                          std::span<const Segment> segments, const RotaryTable& rope,
                          const Observer& observer) {
   const AttentionShape& shape = a.shape;
   const Activation qkv = applied(*a.qkv, x);
   notify(observer, Signal::kQueryKeyValue, qkv);
-  const Activation q = qkv.columns_of(0, shape.queries_width());
-  const Activation k = qkv.columns_of(q.cols(), shape.keys_width());
-  const Activation v = qkv.columns_of(q.cols() + k.cols(), shape.values_width());
-  if (a.norms != QueryKeyNorm::kNone) {
-    norm_heads(on, a, *a.q_norm, q);
-    norm_heads(on, a, *a.k_norm, k);
-  }
-  on.rotate(rope, q, shape.head_dim);
-  on.rotate(rope, k, shape.head_dim);
+  const auto [q, k, v] = parts_of(shape, qkv);
+  prepare_for_attention(a, q, k, rope);
   on.append(shape, segments, k, v);
   const Activation context = on.allocate(x.rows(), shape.context_width());
   on.attend(shape, segments, q, context);
@@ -77,6 +59,17 @@ std::vector<int64_t> vocabulary_rows(std::span<const int32_t> tokens, int64_t vo
 }
 
 }  // namespace
+
+void prepare_for_attention(const PackedAttention& a, const Activation& q, const Activation& k,
+                           const RotaryTable& rope) {
+  const Backend& on = q.backend();
+  if (a.norms != QueryKeyNorm::kNone) {
+    on.norm(*a.q_norm, q, q, a.norm_width(q));
+    on.norm(*a.k_norm, k, k, a.norm_width(k));
+  }
+  on.rotate(rope, q, a.shape.head_dim);
+  on.rotate(rope, k, a.shape.head_dim);
+}
 
 Activation forward_stage(const PackedStage& stage, const Activation& x, std::span<const Segment> segments,
                          const RotaryTable& rope, const Observer& observer) {

@@ -26,6 +26,10 @@ enum class Signal {
 // Receives the signals of a stage that runs. The activation may change after the call.
 using Observer = std::function<void(Signal, const Activation&)>;
 
+// Normalises, where the attention does, and rotates queries and keys, in place.
+void prepare_for_attention(const PackedAttention& attention, const Activation& q, const Activation& k,
+                           const RotaryTable& rope);
+
 // Runs one stage on a batch of rows made of segments, which cover it. x (rows, width_in); `rope` holds the
 // angles of every row, on the stage's backend; returns (rows, width_out), which is x itself for a stage that
 // does nothing. Every branch shows its stream, then its output.

@@ -68,6 +68,19 @@ PackedMlp pack_mlp(const Backend& backend, const Mlp& m, ComputeType compute) {
 
 }  // namespace
 
+Activation applied(const PackedLinear& linear, const Activation& x) {
+  Activation y = x.backend().allocate(x.rows(), linear.out_features());
+  linear.apply(x, y);
+  return y;
+}
+
+QueryKeyValue parts_of(const AttentionShape& shape, const Activation& qkv) {
+  const int64_t keys = shape.queries_width();
+  const int64_t values = keys + shape.keys_width();
+  return {qkv.columns_of(0, keys), qkv.columns_of(keys, shape.keys_width()),
+          qkv.columns_of(values, shape.values_width())};
+}
+
 PackedStage pack_stage(const Stage& stage, int64_t width_in, ComputeType compute, const Backend& backend) {
   PackedStage packed;
   packed.backend = &backend;

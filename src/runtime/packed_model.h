@@ -11,13 +11,27 @@
 
 namespace pare {
 
+// Returns what the linear makes of x, in an activation of its own.
+Activation applied(const PackedLinear& linear, const Activation& x);
+
 struct PackedAttention {
   AttentionShape shape;
   std::unique_ptr<PackedLinear> qkv;  // queries of all heads, then keys, then values
   std::unique_ptr<PackedLinear> o;
   QueryKeyNorm norms = QueryKeyNorm::kNone;
   std::unique_ptr<PackedNorm> q_norm, k_norm;  // null without norms
+
+  // Returns how many neighbouring columns of queries or keys x are normalised together: a head, or all.
+  int64_t norm_width(const Activation& x) const {
+    return norms == QueryKeyNorm::kHead ? shape.head_dim : x.cols();
+  }
 };
+// Queries, keys and values of rows: views of what q, k and v give side by side.
+struct QueryKeyValue {
+  Activation q, k, v;
+};
+QueryKeyValue parts_of(const AttentionShape& shape, const Activation& qkv);
+
 struct PackedMlp {
   ActivationFunction activation = ActivationFunction::kSilu;
   std::unique_ptr<PackedLinear> gate_up;  // gates, then ups; only ups where the MLP has no gates

@@ -22,16 +22,9 @@ constexpr int64_t kHeldBytes = int64_t{512} << 20;  // inputs of all stages of a
 constexpr double kShare = 0.5;                      // share of the energies; the rest counts tokens alike
 constexpr int64_t kLogitRows = 64;                  // tokens whose logits are held at once
 
-size_t stages_of(const Model& model) { return model.blocks.size() * model.blocks.front().stages.size(); }
-
-int64_t widest_stream(const Model& model) {
-  int64_t widest = model.config.embedding_width;
-  for (const auto& block : model.config.blocks) widest = std::max(widest, block.output_width);
-  return std::max(widest, model.embedding.cols);
-}
-
 int64_t input_bytes(const Model& model, int64_t seqlen) {
-  return static_cast<int64_t>((stages_of(model) + 1) * sizeof(float)) * seqlen * widest_stream(model);
+  return static_cast<int64_t>((stage_count(model) + 1) * sizeof(float)) * seqlen *
+         widest_stream(model.config);
 }
 
 int64_t sequences_at_once(const Model& model, int64_t seqlen) {
@@ -184,7 +177,7 @@ LossWeights::LossWeights(const Model& model, const CalibrationSet& set, WorkArea
                          const PassProgress& progress)
     : split_(area.comm(), static_cast<int64_t>(set.sequences.size())),
       seqlen_(set.seqlen()),
-      stages_(stages_of(model)) {
+      stages_(stage_count(model)) {
   int64_t linears = 0;
   for (size_t s = 0; s < stages_; ++s)
     for_each_linear(stage_at(model, s), [&](Role role, const Linear&) {

@@ -24,7 +24,7 @@ enum class RoundingMethod {
 };
 extern const std::map<std::string, RoundingMethod> kRoundingWords;
 
-// What weighs calibration tokens in the Gram matrices.
+// Kinds of weights of calibration tokens in the Gram matrices.
 enum class TokenWeights {
   kNone,  // all count alike
   kLoss,  // LossWeights: the energy of the loss's gradient

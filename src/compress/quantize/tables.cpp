@@ -24,7 +24,7 @@ Matrix<double> head_gram(const Model& model, const CalibrationSet& set, const Lo
     loop.begin();
   }
   const size_t per_block = model.blocks.front().stages.size();
-  const size_t count = model.blocks.size() * per_block;
+  const size_t count = stage_count(model);
   for (size_t s = 0; s < count; ++s) {
     if (loop.finished(s) != nullptr) continue;
     if (progress) progress("reading the head's input", static_cast<int64_t>(s), static_cast<int64_t>(count));

@@ -438,8 +438,7 @@ int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& op
       if (options.rotation == Rotation::kBlock || !stages[s].skip.empty()) count += d * d_out;
     }
   }
-  if (becomes_plain(model, options))
-    count += d * static_cast<int64_t>(model.blocks.size() * model.blocks.front().stages.size() + 1);
+  if (becomes_plain(model, options)) count += d * static_cast<int64_t>(stage_count(model) + 1);
   return count;
 }
 

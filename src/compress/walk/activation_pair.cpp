@@ -7,14 +7,14 @@ namespace {
 
 constexpr auto kSyncAfter = std::chrono::seconds(5);
 
+}  // namespace
+
 int64_t widest_stream(const ModelConfig& config) {
   int64_t width = config.stream_width();
   for (const BlockShape& block : config.blocks)
     width = std::max({width, block.attention_output_width, block.output_width});
   return width;
 }
-
-}  // namespace
 
 ActivationPair::ActivationPair(const WorkArea& area, const std::string& name, const ModelConfig& config,
                                int64_t rows)

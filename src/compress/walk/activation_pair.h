@@ -9,6 +9,9 @@
 
 namespace pare {
 
+// Returns the columns of the widest residual stream of a model.
+int64_t widest_stream(const ModelConfig& config);
+
 // Two buffers, so that the input of a stage survives until the next stage has finished: an interrupted
 // stage can be run again. Every rank has rows of its own.
 class ActivationPair {

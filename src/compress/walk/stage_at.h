@@ -5,6 +5,11 @@
 
 namespace pare {
 
+// Returns the number of stages of a model; all blocks have equally many.
+inline size_t stage_count(const Model& model) {
+  return model.blocks.size() * model.blocks.front().stages.size();
+}
+
 // Returns the stage of that index, of a Model or a const Model; all blocks have equally many.
 template <typename ModelT>
 auto& stage_at(ModelT& model, size_t index) {

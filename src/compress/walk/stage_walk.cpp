@@ -87,7 +87,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   }
   const std::string activity = activity_of(editors);
   const size_t per_block = model.blocks.front().stages.size();
-  const size_t count = model.blocks.size() * per_block;
+  const size_t count = stage_count(model);
   for (size_t s = 0; s < count; ++s) {
     Stage& stage = stage_at(model, s);
     const std::string file = fmt::format("stage-{}", s);
