@@ -122,6 +122,19 @@ class Backend {
                               const Activation& q, const Activation& k, const Activation& v,
                               const Activation& dy, const Activation& dq, const Activation& dk,
                               const Activation& dv) const = 0;
+  // dw (out, in) += dyᵀ·x: the gradient at the weight of a linear that read x (tokens, in), from dy
+  // (tokens, out). Products in `compute`, kF32 or kBF16, sums in f32.
+  virtual void weight_adjoint(const Activation& x, const Activation& dy, ComputeType compute,
+                              MatrixView<float> dw) const = 0;
+  // db (cols) += the sum of the rows of dy: the gradient at a bias.
+  virtual void bias_adjoint(const Activation& dy, std::span<float> db) const = 0;
+  // Gradients at a norm's weight, added to dw (width), and at its bias, added to db (width), for what
+  // norm_adjoint() is given. Empty ones are not wanted.
+  virtual void norm_weight_adjoint(const PackedNorm& norm, const Activation& x, const Activation& dy,
+                                   int64_t width, std::span<float> dw, std::span<float> db) const = 0;
+  // dtable (table rows, cols): row rows[i] += row i of dy, for what gather() was given.
+  virtual void gather_adjoint(std::span<const int64_t> rows, const Activation& dy,
+                              MatrixView<float> dtable) const = 0;
 
   // H += XᵀX over tokens, for calibration: X (tokens, n), H (n, n) on the host. The part of H that is
   // right of the diagonal is left undefined. `row_weights` (tokens), if given, multiplies each token's

@@ -40,6 +40,11 @@ class HostBackend : public Backend {
   void gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const final;
   void append(const AttentionShape& shape, std::span<const Segment> segments, const Activation& k,
               const Activation& v) const final;
+  void bias_adjoint(const Activation& dy, std::span<float> db) const final;
+  void norm_weight_adjoint(const PackedNorm& norm, const Activation& x, const Activation& dy, int64_t width,
+                           std::span<float> dw, std::span<float> db) const final;
+  void gather_adjoint(std::span<const int64_t> rows, const Activation& dy,
+                      MatrixView<float> dtable) const final;
 
  protected:
   // Returns the values of an activation of this backend.

@@ -26,6 +26,17 @@ void for_each_linear(StageT& stage, Visit&& visit) {
   }
 }
 
+// The linear of that role, of a Stage or a const Stage that has it.
+template <typename StageT>
+auto& linear_of(StageT& stage, Role role) {
+  std::conditional_t<std::is_const_v<StageT>, const Linear, Linear>* found = nullptr;
+  for_each_linear(stage, [&](Role r, auto& linear) {
+    if (r == role) found = &linear;
+  });
+  PARE_CHECK(found != nullptr);
+  return *found;
+}
+
 // Return whether a linear reads the normalised residual stream, and whether it writes the residual stream.
 constexpr bool reads_residual(Role role) {
   return role == Role::kQuery || role == Role::kKey || role == Role::kValue || role == Role::kGate ||

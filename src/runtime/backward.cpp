@@ -1,6 +1,7 @@
 #include "runtime/backward.h"
 
 #include <algorithm>
+#include <initializer_list>
 #include <optional>
 #include <utility>
 
@@ -20,38 +21,34 @@ std::unique_ptr<PackedLinear> pack_transposed(const Backend& on, std::span<const
                                               ComputeType compute) {
   const int64_t rows = stacked_rows(stack);
   const int64_t cols = stack[0].cols;
-  Matrix<float> transposed(cols, rows);
+  Matrix<float> turned(cols, rows);
   constexpr int64_t kRows = 16;
   parallel_for((rows + kRows - 1) / kRows, [&](int64_t piece) {
-    std::vector<float> row(static_cast<size_t>(cols));
-    for (int64_t r = piece * kRows; r < std::min(rows, (piece + 1) * kRows); ++r) {
-      decode_row(stack, r, row.data());
-      for (int64_t c = 0; c < cols; ++c) transposed(c, r) = row[static_cast<size_t>(c)];
-    }
+    const int64_t first = piece * kRows;
+    Matrix<float> some(std::min(kRows, rows - first), cols);
+    for (int64_t r = 0; r < some.rows(); ++r) decode_row(stack, first + r, some.row(r));
+    for (int64_t c = 0; c < cols; ++c)
+      for (int64_t r = 0; r < some.rows(); ++r) turned(c, first + r) = some(r, c);
   });
-  const Weight weight = Weight::from_matrix(std::as_const(transposed).view());
+  const Weight weight = Weight::view_of(std::as_const(turned).view());
   return on.pack_linear(std::span(&weight, 1), {}, compute);
-}
-
-std::unique_ptr<PackedLinear> pack_transposed(const Backend& on, const Weight& weight, ComputeType compute) {
-  return pack_transposed(on, std::span(&weight, 1), compute);
 }
 
 // The gradient on its way back through a branch: from its output to the branches' input.
 class BranchGradient {
  public:
   BranchGradient(const StageTape& tape, const StageAdjoint& adjoint, size_t branch,
-                 const GradientObserver& observer)
+                 GradientObserver* observer)
       : on_(*tape.stage().backend),
+        tape_(tape),
         recorded_(tape.branches()[branch]),
         adjoint_(adjoint.branches[branch]),
-        branch_(branch),
         observer_(observer) {}
 
   Activation through(const PackedAttention& a, std::span<const Segment> segments, const RotaryTable& rope,
                      const Activation& dy) const {
     const AttentionShape& shape = a.shape;
-    notify(Role::kAttentionOutput, dy);
+    notify({Role::kAttentionOutput}, recorded_.stream, dy);
     const Activation to_context = applied(*adjoint_.last, dy);
     // Queries and keys as attention sees them, once more.
     const Activation rotated = copied(recorded_.inner);
@@ -64,40 +61,50 @@ class BranchGradient {
     on_.rotate_back(rope, dk, shape.head_dim);
     if (a.norms != QueryKeyNorm::kNone) {
       const auto [q_given, k_given, v_given] = parts_of(shape, recorded_.inner);
-      on_.norm_adjoint(*a.q_norm, q_given, dq, dq, a.norm_width(dq));
-      on_.norm_adjoint(*a.k_norm, k_given, dk, dk, a.norm_width(dk));
+      through(Role::kQueryNorm, *a.q_norm, q_given, dq, a.norm_width(dq));
+      through(Role::kKeyNorm, *a.k_norm, k_given, dk, a.norm_width(dk));
     }
-    notify(Role::kQuery, dq);
-    notify(Role::kKey, dk);
-    notify(Role::kValue, dv);
+    notify({Role::kQuery, Role::kKey, Role::kValue}, tape_.normed(), gradient);
     return applied(*adjoint_.first, gradient);
   }
 
   Activation through(const PackedMlp& m, const Activation& dy) const {
-    notify(Role::kDown, dy);
+    notify({Role::kDown}, recorded_.stream, dy);
     const int64_t hidden = m.down->in_features();
     const Activation gradient = on_.allocate(dy.rows(), recorded_.inner.cols());
     adjoint_.last->apply(dy, gradient.columns_of(0, hidden));
     on_.activate_adjoint(m.activation, recorded_.inner, hidden, gradient);
-    const bool gated = gradient.cols() > hidden;
-    if (gated) notify(Role::kGate, gradient.columns_of(0, hidden));
-    notify(Role::kUp, gradient.columns_of(gated ? hidden : 0, hidden));
+    if (gradient.cols() > hidden)
+      notify({Role::kGate, Role::kUp}, tape_.normed(), gradient);
+    else
+      notify({Role::kUp}, tape_.normed(), gradient);
     return applied(*adjoint_.first, gradient);
   }
 
  private:
-  void notify(Role role, const Activation& gradient) const {
-    if (observer_) observer_(branch_, role, gradient);
+  void notify(std::initializer_list<Role> roles, const Activation& x, const Activation& dy) const {
+    if (observer_ != nullptr) observer_->linears(std::span(roles.begin(), roles.size()), x, dy);
+  }
+
+  // The gradient d at normalised queries or keys becomes that at those given, x.
+  void through(Role role, const PackedNorm& norm, const Activation& x, const Activation& d,
+               int64_t width) const {
+    if (observer_ != nullptr) observer_->query_key_norm(role, norm, x, d, width);
+    on_.norm_adjoint(norm, x, d, d, width);
   }
 
   const Backend& on_;
+  const StageTape& tape_;
   const StageTape::Branch& recorded_;
   const StageAdjoint::Branch& adjoint_;
-  size_t branch_;
-  const GradientObserver& observer_;
+  GradientObserver* observer_;
 };
 
 }  // namespace
+
+std::unique_ptr<PackedLinear> pack_transposed(const Weight& weight, ComputeType compute, const Backend& on) {
+  return pack_transposed(on, std::span(&weight, 1), compute);
+}
 
 Observer StageTape::observer() {
   return [this](Signal signal, const Activation& x) { record(signal, x); };
@@ -130,19 +137,19 @@ void StageTape::record(Signal signal, const Activation& x) {
 
 StageAdjoint pack_adjoint(const Stage& stage, ComputeType compute, const Backend& backend) {
   StageAdjoint adjoint;
-  if (!stage.skip.empty()) adjoint.skip = pack_transposed(backend, stage.skip, compute);
+  if (!stage.skip.empty()) adjoint.skip = pack_transposed(stage.skip, compute, backend);
   for (const Branch& branch : stage.branches) {
     if (const auto* a = std::get_if<Attention>(&branch)) {
       const Weight first[] = {a->q.weight, a->k.weight, a->v.weight};
       adjoint.branches.push_back(
-          {pack_transposed(backend, first, compute), pack_transposed(backend, a->o.weight, compute)});
+          {pack_transposed(backend, first, compute), pack_transposed(a->o.weight, compute, backend)});
     } else {
       const Mlp& m = std::get<Mlp>(branch);
       std::vector<Weight> first;
       if (!m.gate.weight.empty()) first.push_back(m.gate.weight);
       first.push_back(m.up.weight);
       adjoint.branches.push_back(
-          {pack_transposed(backend, first, compute), pack_transposed(backend, m.down.weight, compute)});
+          {pack_transposed(backend, first, compute), pack_transposed(m.down.weight, compute, backend)});
     }
   }
   return adjoint;
@@ -150,18 +157,27 @@ StageAdjoint pack_adjoint(const Stage& stage, ComputeType compute, const Backend
 
 Activation backward_stage(const StageAdjoint& adjoint, const StageTape& tape,
                           std::span<const Segment> segments, const RotaryTable& rope, const Activation& dy,
-                          const GradientObserver& observer) {
+                          GradientObserver* observer) {
   const PackedStage& stage = tape.stage();
   const Backend& on = *stage.backend;
   PARE_CHECK(dy.cols() == stage.width_out && tape.branches().size() == stage.branches.size());
-  if (stage.branches.empty()) return adjoint.skip ? applied(*adjoint.skip, dy) : dy;
-  if (stage.norm_place == NormPlace::kSum) on.norm_adjoint(*stage.norm, tape.sum(), dy, dy, dy.cols());
+  const auto through_norm = [&](const Activation& x, const Activation& from, const Activation& to) {
+    if (observer != nullptr) observer->norm(*stage.norm, x, from);
+    on.norm_adjoint(*stage.norm, x, from, to, from.cols());
+  };
+  const auto through_skip = [&] {
+    if (!adjoint.skip) return dy;
+    if (observer != nullptr) observer->skip(tape.input(), dy);
+    return applied(*adjoint.skip, dy);
+  };
+  if (stage.branches.empty()) return through_skip();
+  if (stage.norm_place == NormPlace::kSum) through_norm(tape.sum(), dy, dy);
   std::optional<Activation> to_branches;  // gradient at the input of the branches
   for (size_t b = 0; b < stage.branches.size(); ++b) {
     Activation out = dy;
     if (stage.norm_place == NormPlace::kBranch) {
       out = on.allocate(dy.rows(), dy.cols());
-      on.norm_adjoint(*stage.norm, tape.branches()[b].output, dy, out, dy.cols());
+      through_norm(tape.branches()[b].output, dy, out);
     }
     const BranchGradient gradient(tape, adjoint, b, observer);
     const auto* attention = std::get_if<PackedAttention>(&stage.branches[b]);
@@ -170,21 +186,32 @@ Activation backward_stage(const StageAdjoint& adjoint, const StageTape& tape,
     if (to_branches) on.add(*to_branches, in);
     to_branches = std::move(in);
   }
-  if (stage.norm_place == NormPlace::kInput)
-    on.norm_adjoint(*stage.norm, tape.input(), *to_branches, *to_branches, to_branches->cols());
-  on.add(adjoint.skip ? applied(*adjoint.skip, dy) : dy, *to_branches);
+  if (stage.norm_place == NormPlace::kInput) through_norm(tape.input(), *to_branches, *to_branches);
+  on.add(through_skip(), *to_branches);
   return *to_branches;
 }
 
 HeadAdjoint::HeadAdjoint(const Model& model, ComputeType compute, const Backend& on)
-    : logits(pack_transposed(on, model.head_weight(), compute)) {
-  if (!model.head_transform.empty()) transform = pack_transposed(on, model.head_transform, compute);
+    : logits(pack_transposed(model.head_weight(), compute, on)) {
+  if (!model.head_transform.empty()) transform = pack_transposed(model.head_transform, compute, on);
 }
 
 Activation backward_head(const HeadAdjoint& adjoint, const PackedHead& head, const Activation& x,
-                         const Activation& to_logits) {
+                         const Activation& to_logits, GradientObserver* observer) {
+  const auto notify = [&](Role role, const Activation& read, const Activation& gradient) {
+    if (observer != nullptr) observer->linears(std::span(&role, 1), read, gradient);
+  };
+  if (observer != nullptr) notify(Role::kHead, head_input(head, x), to_logits);
   Activation dy = applied(*adjoint.logits, to_logits);
-  if (adjoint.transform) dy = applied(*adjoint.transform, dy);
+  if (adjoint.transform) {
+    if (observer != nullptr) {
+      const Activation normed = x.backend().allocate(x.rows(), x.cols());
+      x.backend().norm(*head.norm, x, normed, x.cols());
+      notify(Role::kHeadTransform, normed, dy);
+    }
+    dy = applied(*adjoint.transform, dy);
+  }
+  if (observer != nullptr) observer->norm(*head.norm, x, dy);
   x.backend().norm_adjoint(*head.norm, x, dy, dy, dy.cols());
   return dy;
 }

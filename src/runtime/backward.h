@@ -1,7 +1,6 @@
 // The backward pass, one for all models: gradients of a loss at what stages and linears read and write.
 #pragma once
 
-#include <functional>
 #include <memory>
 #include <span>
 #include <vector>
@@ -40,6 +39,10 @@ class StageTape {
   std::vector<Branch> branches_;
 };
 
+// Packs the transpose of a weight: y = x·W for W (out, in), without a bias.
+std::unique_ptr<PackedLinear> pack_transposed(const Weight& weight, ComputeType compute,
+                                              const Backend& on = default_backend());
+
 // The linears of a stage turned round: they bring gradients from outputs to inputs, x·W for W (out, in).
 struct StageAdjoint {
   struct Branch {
@@ -52,16 +55,29 @@ struct StageAdjoint {
 StageAdjoint pack_adjoint(const Stage& stage, ComputeType compute,
                           const Backend& backend = default_backend());
 
-// Receives the gradient (tokens, out) at the output of a linear of a stage. The activation may change after
-// the call.
-using GradientObserver = std::function<void(size_t branch, Role role, const Activation& gradient)>;
+// Sees what the gradients of parameters follow from, while a backward pass runs: what a part read, x, and the
+// gradient at what it wrote, dy. Activations may change after the call.
+class GradientObserver {
+ public:
+  virtual ~GradientObserver() = default;
+  // Linears of a branch, or of the head, that read the same x (tokens, in); dy (tokens, Σ out) holds their
+  // gradients side by side.
+  virtual void linears(std::span<const Role> roles, const Activation& x, const Activation& dy) = 0;
+  // The skip of a stage that has one.
+  virtual void skip(const Activation& /*x*/, const Activation& /*dy*/) {}
+  // The norm of the stage or of the head; once for each branch where it stands behind branches.
+  virtual void norm(const PackedNorm& /*norm*/, const Activation& /*x*/, const Activation& /*dy*/) {}
+  // The norm of queries or of keys, over `width` neighbouring values.
+  virtual void query_key_norm(Role /*role*/, const PackedNorm& /*norm*/, const Activation& /*x*/,
+                              const Activation& /*dy*/, int64_t /*width*/) {}
+};
 
 // Returns the gradient at a stage's input, (rows, width_in), from dy (rows, width_out), that at its output.
 // `tape` recorded the forward pass of the same rows; the segments are whole sequences, from their first token
 // on. dy may be overwritten.
 Activation backward_stage(const StageAdjoint& adjoint, const StageTape& tape,
                           std::span<const Segment> segments, const RotaryTable& rope, const Activation& dy,
-                          const GradientObserver& observer = {});
+                          GradientObserver* observer = nullptr);
 
 // The linears of the head turned round.
 struct HeadAdjoint {
@@ -73,6 +89,6 @@ struct HeadAdjoint {
 // Returns the gradient at the last stage's output x (tokens, width) from that at the logits,
 // (tokens, vocab).
 Activation backward_head(const HeadAdjoint& adjoint, const PackedHead& head, const Activation& x,
-                         const Activation& to_logits);
+                         const Activation& to_logits, GradientObserver* observer = nullptr);
 
 }  // namespace pare

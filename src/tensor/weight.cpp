@@ -203,6 +203,15 @@ Weight Weight::from_matrix(MatrixView<const double> values, const WeightFormat& 
   return encode_matrix(values, format);
 }
 
+Weight Weight::view_of(MatrixView<const float> values) {
+  PARE_CHECK(values.stride == values.cols);
+  Weight weight;
+  weight.rows = values.rows;
+  weight.cols = values.cols;
+  weight.data = reinterpret_cast<const std::byte*>(values.data);
+  return weight;
+}
+
 void release_pages(const Weight& weight) {
   if (!weight.mapped) return;
   for (const auto& part : weight.parts()) drop_pages(part);

@@ -56,6 +56,8 @@ struct Weight {
   // kFormat when the rows do not divide into groups or blocks.
   static Weight from_matrix(MatrixView<const float> values, const WeightFormat& format = {});
   static Weight from_matrix(MatrixView<const double> values, const WeightFormat& format = {});
+  // Returns a dense f32 weight that shares contiguous values: they must outlive it and its copies.
+  static Weight view_of(MatrixView<const float> values);
 };
 
 // Takes a mapped weight's pages out of the process's memory until they are read again; leaves other weights.

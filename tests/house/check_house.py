@@ -20,7 +20,7 @@ LADDER = [
     ["io", "text", "linalg"],
     ["kernels", "model"],
     ["runtime"],
-    ["checkpoint"],
+    ["checkpoint", "train"],
     ["compress", "eval", "engine", "mpi", "page"],
     ["serve", "api"],
     ["apps"],

@@ -131,6 +131,49 @@ TEST_F(Adjoint, OfActivationsOnEveryBackend) {
       });
 }
 
+TEST_F(Adjoint, OfWeightsOnEveryBackend) {
+  for (const ComputeType compute_type : {ComputeType::kF32, ComputeType::kBF16})
+    for (const int64_t width : kRaggedSizes)
+      compare(1e-5, [&](const Backend& on) {
+        const Matrix<float> x = random_rows(37, width, 9);
+        const Matrix<float> dy = random_rows(37, 19, 10);
+        Matrix<float> dw = random_rows(19, width, 11);
+        on.weight_adjoint(on.upload(x.clone()), on.upload(dy.clone()), compute_type, dw.view());
+        return dw;
+      });
+}
+
+// Rows of a part of a batch, whose stride is not its width.
+TEST_F(Adjoint, OfWeightsTakesPartsOfRows) {
+  compare(1e-5, [&](const Backend& on) {
+    const Activation x = on.upload(random_rows(700, 40, 9)).block(3, 5, 690, 33);
+    const Activation dy = on.upload(random_rows(690, 600, 10)).columns_of(40, 530);
+    Matrix<float> dw = Matrix<float>::zeros(530, 33);
+    on.weight_adjoint(x, dy, ComputeType::kF32, dw.view());
+    return dw;
+  });
+}
+
+TEST_F(Adjoint, OfBiasesAndRowsAddsUp) {
+  const Matrix<float> dy = random_rows(35, 70, 10);
+  std::vector<float> db(70, 1.0f);
+  reference_.bias_adjoint(reference_.upload(dy.clone()), db);
+  std::vector<int64_t> rows;
+  for (int64_t t = 0; t < dy.rows(); ++t) rows.push_back(t * t % 5);
+  Matrix<float> table = Matrix<float>::zeros(5, 70);
+  reference_.gather_adjoint(rows, reference_.upload(dy.clone()), table.view());
+  for (int64_t c = 0; c < 70; ++c) {
+    double sum = 0.0;
+    double of_row = 0.0;
+    for (int64_t t = 0; t < dy.rows(); ++t) {
+      sum += dy(t, c);
+      if (rows[static_cast<size_t>(t)] == 4) of_row += dy(t, c);
+    }
+    EXPECT_NEAR(db[static_cast<size_t>(c)], 1.0 + sum, 1e-5);
+    EXPECT_NEAR(table(4, c), of_row, 1e-5);
+  }
+}
+
 // Two sequences, side by side in a batch of queries, keys and values.
 struct Sequences {
   AttentionShape shape;

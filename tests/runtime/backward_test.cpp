@@ -75,13 +75,9 @@ class StageLoss {
     const std::vector<Segment> segments = whole_sequences(kv);
     StageTape tape(packed);
     forward_stage(packed, on_.borrow(x_.view()), segments, rope_, tape.observer());
-    const GradientObserver observer = [&](size_t branch, Role role, const Activation& gradient) {
-      const bool is_new =
-          at_outputs.emplace(std::pair(branch, role), copy_of(on_.download(gradient).view())).second;
-      EXPECT_TRUE(is_new) << role_name(role);
-    };
+    Gradients gradients(*this);
     at_input = download(backward_stage(pack_adjoint(stage_, ComputeType::kF32, on_), tape, segments, rope_,
-                                       on_.upload(weights_.clone()), observer))
+                                       on_.upload(weights_.clone()), &gradients))
                    .matrix();
   }
 
@@ -102,9 +98,9 @@ class StageLoss {
 
   // A bias moves an output of all tokens: its derivative is the sum of the gradients at that output.
   void check_outputs() {
-    for (const auto& [place, gradient] : at_outputs) {
-      SCOPED_TRACE(role_name(place.second));
-      Linear& linear = linear_at(place.first, place.second);
+    for (const auto& [role, gradient] : at_outputs) {
+      SCOPED_TRACE(role_name(role));
+      Linear& linear = linear_of(stage_, role);
       const std::vector<float> before = linear.bias;
       double largest = 0.0;
       for (int64_t i = 0; i < gradient.size(); ++i)
@@ -126,26 +122,101 @@ class StageLoss {
     }
   }
 
+  // Weights of linears, of the skip and of norms.
+  void check_weights() {
+    for (const auto& [role, gradient] : at_weights) {
+      SCOPED_TRACE(role_name(role));
+      const double tolerance = 5e-4 * standard_deviation(gradient);
+      const auto moved = [&](auto&& move) {
+        const Stage before = stage_;
+        const double result = difference([&](double step) {
+          move(step);
+          const double loss = at(x_);
+          stage_ = before;
+          return loss;
+        });
+        return result;
+      };
+      if (role == Role::kMlpNorm || role == Role::kQueryNorm || role == Role::kKeyNorm) {
+        for (int64_t i = 0; i < gradient.cols(); i += 3) {
+          EXPECT_NEAR(gradient(0, i), moved([&](double step) {
+                        norm_at(role).weight[static_cast<size_t>(i)] += static_cast<float>(step);
+                      }),
+                      tolerance)
+              << i;
+          if (norm_at(role).bias.empty()) continue;
+          EXPECT_NEAR(gradient(1, i), moved([&](double step) {
+                        norm_at(role).bias[static_cast<size_t>(i)] += static_cast<float>(step);
+                      }),
+                      tolerance)
+              << i;
+        }
+        continue;
+      }
+      Weight& weight = role == Role::kMlpSkip ? stage_.skip : linear_of(stage_, role).weight;
+      ASSERT_EQ(gradient.rows(), weight.rows);
+      ASSERT_EQ(gradient.cols(), weight.cols);
+      for (int64_t i = 0; i < gradient.size(); i += 97)
+        EXPECT_NEAR(gradient.data()[i], moved([&](double step) {
+                      Matrix<float> values = decode(weight);
+                      values.data()[i] += static_cast<float>(step);
+                      weight = Weight::from_matrix(std::as_const(values).view());
+                    }),
+                    tolerance)
+            << i;
+    }
+  }
+
   Matrix<float> at_input;
-  std::map<std::pair<size_t, Role>, Matrix<float>> at_outputs;
+  std::map<Role, Matrix<float>> at_outputs;
+  std::map<Role, Matrix<float>> at_weights;  // of linears and the skip; norms: weight, then bias
 
  private:
-  Linear& linear_at(size_t branch, Role role) {
-    Linear* found = nullptr;
-    size_t index = 0;
-    for (Branch& candidate : stage_.branches) {
-      if (index++ != branch) continue;
-      if (auto* a = std::get_if<Attention>(&candidate))
-        found = role == Role::kQuery   ? &a->q
-                : role == Role::kKey   ? &a->k
-                : role == Role::kValue ? &a->v
-                                       : &a->o;
-      else if (auto* m = std::get_if<Mlp>(&candidate))
-        found = role == Role::kGate ? &m->gate : role == Role::kUp ? &m->up : &m->down;
-    }
-    PARE_CHECK(found != nullptr);
-    return *found;
+  Norm& norm_at(Role role) {
+    if (role == Role::kMlpNorm) return stage_.norm;
+    auto& attention = std::get<Attention>(stage_.branches.front());
+    return role == Role::kQueryNorm ? attention.q_norm : attention.k_norm;
   }
+
+  // Keeps the gradients at the outputs and the weights of all parts.
+  class Gradients final : public GradientObserver {
+   public:
+    explicit Gradients(StageLoss& loss) : loss_(loss) {}
+    void linears(std::span<const Role> roles, const Activation& x, const Activation& dy) override {
+      int64_t column = 0;
+      for (const Role role : roles) {
+        const Activation own = dy.columns_of(column, linear_of(loss_.stage_, role).weight.rows);
+        const bool is_new = loss_.at_outputs.emplace(role, copy_of(loss_.on_.download(own).view())).second;
+        EXPECT_TRUE(is_new) << role_name(role);
+        add_weight(role, x, own);
+        column += own.cols();
+      }
+      EXPECT_EQ(column, dy.cols());
+    }
+    void skip(const Activation& x, const Activation& dy) override { add_weight(Role::kMlpSkip, x, dy); }
+    void norm(const PackedNorm& norm, const Activation& x, const Activation& dy) override {
+      add_norm(Role::kMlpNorm, norm, x, dy, x.cols());
+    }
+    void query_key_norm(Role role, const PackedNorm& norm, const Activation& x, const Activation& dy,
+                        int64_t width) override {
+      add_norm(role, norm, x, dy, width);
+    }
+
+   private:
+    void add_weight(Role role, const Activation& x, const Activation& dy) {
+      Matrix<float> dw = Matrix<float>::zeros(dy.cols(), x.cols());
+      loss_.on_.weight_adjoint(x, dy, ComputeType::kF32, dw.view());
+      loss_.at_weights.emplace(role, std::move(dw));
+    }
+    void add_norm(Role role, const PackedNorm& norm, const Activation& x, const Activation& dy,
+                  int64_t width) {
+      Matrix<float>& sums = loss_.at_weights.emplace(role, Matrix<float>::zeros(2, width)).first->second;
+      const auto row = [&](int64_t r) { return std::span(sums.row(r), static_cast<size_t>(width)); };
+      loss_.on_.norm_weight_adjoint(norm, x, dy, width, row(0), row(1));
+    }
+
+    StageLoss& loss_;
+  };
 
   const Backend& on_;
   RotaryTable rope_;
@@ -168,6 +239,7 @@ TEST(BackwardStage, EqualsDifferencesForEveryDesign) {
         loss.run();
         loss.check_input();
         loss.check_outputs();
+        loss.check_weights();
       }
     ++design;
   }
@@ -181,6 +253,7 @@ TEST(BackwardStage, OfAStageThatOnlySkips) {
   StageLoss loss(model.config, stage, 32, reference);
   loss.run();
   loss.check_input();
+  loss.check_weights();
 }
 
 TEST(BackwardStage, IsTheSameOnTheProcessor) {
@@ -195,9 +268,13 @@ TEST(BackwardStage, IsTheSameOnTheProcessor) {
       EXPECT_LT(largest_difference(got.at_input, expected.at_input),
                 1e-4 * standard_deviation(expected.at_input));
       ASSERT_EQ(got.at_outputs.size(), expected.at_outputs.size());
-      for (const auto& [place, gradient] : expected.at_outputs)
-        EXPECT_LT(largest_difference(got.at_outputs.at(place), gradient), 1e-4 * standard_deviation(gradient))
-            << role_name(place.second);
+      for (const auto& [role, gradient] : expected.at_outputs)
+        EXPECT_LT(largest_difference(got.at_outputs.at(role), gradient), 1e-4 * standard_deviation(gradient))
+            << role_name(role);
+      ASSERT_EQ(got.at_weights.size(), expected.at_weights.size());
+      for (const auto& [role, gradient] : expected.at_weights)
+        EXPECT_LT(largest_difference(got.at_weights.at(role), gradient), 1e-4 * standard_deviation(gradient))
+            << role_name(role);
     }
   }
 }

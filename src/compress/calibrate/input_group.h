@@ -33,15 +33,4 @@ std::vector<InputGroup> input_groups(const Stage& stage);
 // Columns of the widest input of a linear.
 int64_t widest_input(const Model& model);
 
-// The linear of that role, of a Stage or a const Stage that has it.
-template <typename StageT>
-auto& linear_of(StageT& stage, Role role) {
-  std::conditional_t<std::is_const_v<StageT>, const Linear, Linear>* found = nullptr;
-  for_each_linear(stage, [&](Role r, auto& linear) {
-    if (r == role) found = &linear;
-  });
-  PARE_CHECK(found != nullptr);
-  return *found;
-}
-
 }  // namespace pare

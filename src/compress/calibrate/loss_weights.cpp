@@ -8,9 +8,9 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "compress/calibrate/input_group.h"
-#include "compress/walk/stage_at.h"
 #include "compress/walk/stage_loop.h"
 #include "kernels/log_sum_exp.h"
+#include "model/stage_at.h"
 #include "model/visit.h"
 #include "runtime/backward.h"
 
@@ -71,6 +71,26 @@ class LossWeights::Pass {
   }
 
  private:
+  // Records the energies at the outputs of a stage's linears, of one sequence.
+  class EnergyRecorder final : public GradientObserver {
+   public:
+    EnergyRecorder(const Pass& pass, size_t stage, int64_t sequence)
+        : pass_(pass), stage_(stage), sequence_(sequence) {}
+    void linears(std::span<const Role> roles, const Activation& /*x*/, const Activation& dy) override {
+      int64_t column = 0;
+      for (const Role role : roles) {
+        const int64_t width = linear_of(stage_at(pass_.model_, stage_), role).weight.rows;
+        pass_.record({stage_, role}, sequence_, 0, download(dy.columns_of(column, width)).view());
+        column += width;
+      }
+    }
+
+   private:
+    const Pass& pass_;
+    size_t stage_;
+    int64_t sequence_;
+  };
+
   const std::vector<int32_t>& tokens(int64_t i) const {
     return set_.sequences[static_cast<size_t>(weights_.split_.first() + first_ + i)];
   }
@@ -134,10 +154,8 @@ class LossWeights::Pass {
       forward_stage(stage, inputs_[s][static_cast<size_t>(i)], std::span(&segment, 1), rope_,
                     tape.observer());
       Activation& gradient = gradients_[static_cast<size_t>(i)];
-      gradient = backward_stage(adjoint, tape, std::span(&segment, 1), rope_, gradient,
-                                [&](size_t /*branch*/, Role role, const Activation& at_output) {
-                                  record({s, role}, i, 0, download(at_output).view());
-                                });
+      EnergyRecorder recorder(*this, s, i);
+      gradient = backward_stage(adjoint, tape, std::span(&segment, 1), rope_, gradient, &recorder);
       if (!on_.all_finite(gradient))
         fail(ErrorCode::kNumeric, "stage {}: the loss's gradient holds a NaN or an infinity", s);
     }

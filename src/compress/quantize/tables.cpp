@@ -4,8 +4,8 @@
 #include "compress/quantize/quantize_solver.h"
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"
-#include "compress/walk/stage_at.h"
 #include "compress/walk/stage_loop.h"
+#include "model/stage_at.h"
 
 namespace pare {
 namespace {

@@ -15,6 +15,7 @@
 #include "compress/walk/calibration_walk.h"
 #include "compress/walk/stage_loop.h"
 #include "model/visit.h"
+#include "tensor/transposed.h"
 
 namespace pare {
 namespace {
@@ -58,10 +59,8 @@ bool has_layer_norms(const Model& model) { return model.final_norm.kind == NormK
 
 // x·Q for f32 x (tokens, D), Q (D, d).
 Matrix<float> project(MatrixView<const float> x, MatrixView<const double> q) {
-  Matrix<double> transposed(q.cols, q.rows);
-  for (int64_t i = 0; i < q.rows; ++i)
-    for (int64_t j = 0; j < q.cols; ++j) transposed(j, i) = q(i, j);
-  const auto packed = pack_linear(Weight::from_matrix(std::as_const(transposed).view()), ComputeType::kF32);
+  const Matrix<double> turned = transposed(q);
+  const auto packed = pack_linear(Weight::from_matrix(turned.view()), ComputeType::kF32);
   Matrix<float> y(x.rows, q.cols);
   packed->apply(x, y.view());
   return y;

@@ -9,8 +9,8 @@
 
 #include "compress/calibrate/input_sums.h"
 #include "compress/walk/sample_split.h"
-#include "compress/walk/stage_at.h"
 #include "linalg/linalg.h"
+#include "model/stage_at.h"
 #include "runtime/forward.h"
 
 namespace pare {

@@ -1,5 +1,7 @@
 #include "compress/slice/subspace_cut.h"
 
+#include "tensor/transposed.h"
+
 namespace pare {
 
 SubspaceCut::SubspaceCut(const Matrix<double>& q, int64_t kept, ComputeType compute)
@@ -8,10 +10,8 @@ SubspaceCut::SubspaceCut(const Matrix<double>& q, int64_t kept, ComputeType comp
   const int64_t count = removes_ ? q.cols() - kept : kept;
   if (count == 0) return;
   const MatrixView<const double> directions = q.view().block(0, first, q.rows(), count);  // (D, count)
-  Matrix<double> transposed(count, q.rows());
-  for (int64_t i = 0; i < q.rows(); ++i)
-    for (int64_t j = 0; j < count; ++j) transposed(j, i) = directions(i, j);
-  into_ = pack_linear(Weight::from_matrix(std::as_const(transposed).view()), compute);
+  const Matrix<double> turned = transposed(directions);
+  into_ = pack_linear(Weight::from_matrix(turned.view()), compute);
   back_ = pack_linear(Weight::from_matrix(directions), compute);
 }
 

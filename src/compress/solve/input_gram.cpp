@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/parallel.h"
+#include "tensor/transposed.h"
 
 namespace pare {
 namespace {
@@ -23,13 +24,6 @@ Eigen unit_eigen(MatrixView<const double> gram, const std::vector<double>& unit)
   Eigen eigen = eigh(std::as_const(scaled).view());
   for (double& value : eigen.values) value = std::max(0.0, value);
   return eigen;
-}
-
-Matrix<double> transposed(MatrixView<const double> m) {
-  Matrix<double> t(m.cols, m.rows);
-  for (int64_t r = 0; r < m.rows; ++r)
-    for (int64_t c = 0; c < m.cols; ++c) t(c, r) = m(r, c);
-  return t;
 }
 
 }  // namespace

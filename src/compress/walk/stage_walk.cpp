@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <optional>
 
-#include "compress/walk/stage_at.h"
 #include "compress/walk/stage_loop.h"
+#include "model/stage_at.h"
 #include "model/visit.h"
 
 namespace pare {

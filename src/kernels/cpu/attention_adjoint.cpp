@@ -6,6 +6,7 @@
 #include "base/parallel.h"
 #include "kernels/cpu/attention_products.h"
 #include "kernels/cpu/vector_ops.h"
+#include "tensor/transposed.h"
 
 namespace pare {
 namespace {
@@ -16,13 +17,6 @@ constexpr int64_t kTileQueryRows = 64;  // rows of a tile: tokens × query heads
 Matrix<float> part_of(MatrixView<const float> from, int64_t first, int64_t count, int64_t col,
                       int64_t width) {
   return copy_of(from.block(first, col, count, width));
-}
-
-Matrix<float> transposed(MatrixView<const float> m) {
-  Matrix<float> t(m.cols, m.rows);
-  for (int64_t r = 0; r < m.rows; ++r)
-    for (int64_t c = 0; c < m.cols; ++c) t(c, r) = m(r, c);
-  return t;
 }
 
 // One KV head of one sequence with the query heads that read it.

@@ -7,9 +7,12 @@
 #include "kernels/cpu/attention_adjoint.h"
 #include "kernels/cpu/cpu_backend.h"
 #include "kernels/cpu/for_each_row.h"
+#include "tensor/transposed.h"
 
 namespace pare {
 namespace {
+
+constexpr int64_t kOutputs = 512;  // rows of a weight's gradient that are computed at once
 
 // Replaces the gradient dy at n normalised neighbouring values by that at the values x.
 void norm_row_adjoint(const Norm& norm, const float* x, const float* dy, float* dx, int64_t n) {
@@ -124,6 +127,23 @@ void CpuBackend::attend_adjoint(const AttentionShape& shape, std::span<const Seg
   attend_adjoint_in_tiles(
       isa_, shape, segments,
       {rows_of(q), rows_of(k), rows_of(v), rows_of(dy), rows_of(dq), rows_of(dk), rows_of(dv)});
+}
+
+// An output of a linear is a row of dy turned round, its weights are x turned round.
+void CpuBackend::weight_adjoint(const Activation& x, const Activation& dy, ComputeType compute,
+                                MatrixView<float> dw) const {
+  const MatrixView<float> from = rows_of(dy);
+  PARE_CHECK(from.rows == x.rows() && dw.rows == from.cols && dw.cols == x.cols());
+  const Matrix<float> inputs = transposed(rows_of(x));
+  const Weight weight = Weight::view_of(inputs.view());
+  const auto product = pack(std::span(&weight, 1), compute);
+  Matrix<float> part(std::min(kOutputs, dw.rows), dw.cols);
+  for (int64_t r = 0; r < dw.rows; r += kOutputs) {
+    const int64_t n = std::min(kOutputs, dw.rows - r);
+    const Matrix<float> gradients = transposed(from.block(0, r, from.rows, n));
+    product->apply(gradients.view(), part.view().rows_of(0, n));
+    for_each_row(n, [&](int64_t i) { ops_.add(part.row(i), dw.row(r + i), dw.cols); });
+  }
 }
 
 }  // namespace pare

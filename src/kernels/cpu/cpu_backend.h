@@ -34,6 +34,8 @@ class CpuBackend final : public HostBackend {
   void attend_adjoint(const AttentionShape& shape, std::span<const Segment> segments, const Activation& q,
                       const Activation& k, const Activation& v, const Activation& dy, const Activation& dq,
                       const Activation& dk, const Activation& dv) const override;
+  void weight_adjoint(const Activation& x, const Activation& dy, ComputeType compute,
+                      MatrixView<float> dw) const override;
   void gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h) const override;
   void cross_accumulate(const Activation& x, const Activation& y, const double* row_weights,
                         MatrixView<double> c) const override;

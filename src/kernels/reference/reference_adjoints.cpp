@@ -3,6 +3,7 @@
 #include <numbers>
 #include <vector>
 
+#include "base/bf16.h"
 #include "kernels/reference/reference_backend.h"
 
 namespace pare {
@@ -154,6 +155,22 @@ void ReferenceBackend::attend_adjoint(const AttentionShape& shape, std::span<con
   };
   rounded(to_keys, rows_of(dk));
   rounded(to_values, rows_of(dv));
+}
+
+void ReferenceBackend::weight_adjoint(const Activation& x, const Activation& dy, ComputeType compute,
+                                      MatrixView<float> dw) const {
+  const MatrixView<float> from = rows_of(x);
+  const MatrixView<float> gradient = rows_of(dy);
+  PARE_CHECK(from.rows == gradient.rows && dw.rows == gradient.cols && dw.cols == from.cols);
+  const auto seen = [&](float value) {
+    return static_cast<double>(compute == ComputeType::kBF16 ? nearest_bf16(value) : value);
+  };
+  for (int64_t r = 0; r < dw.rows; ++r)
+    for (int64_t c = 0; c < dw.cols; ++c) {
+      double sum = 0.0;
+      for (int64_t t = 0; t < from.rows; ++t) sum += seen(gradient(t, r)) * seen(from(t, c));
+      dw(r, c) += static_cast<float>(sum);
+    }
 }
 
 }  // namespace pare
