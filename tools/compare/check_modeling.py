@@ -225,7 +225,8 @@ def main():
             f"transformers {transformers.__version__}, safetensors {safetensors.__version__}, numpy {np.__version__}).\n"
             f"`golden.safetensors`: `tokens` ({LENGTH}) and `logits` ({LENGTH}, {VOCAB}), both F32, by transformers with "
             "share/pare/hf in f32.\nSpread: standard deviation of the logits. Rounding: largest difference from an independent "
-            "f64 forward pass.\n\n| case | covers | spread | rounding |\n|---|---|---|---|\n" + "".join(rows)
+            "f64 forward pass.\n`gradient.safetensors`: written by `tools/goldens/make_gradient_goldens.py`, which says what it "
+            "holds.\n\n| case | covers | spread | rounding |\n|---|---|---|---|\n" + "".join(rows)
         )
     print("\n".join(failures))
     sys.exit(1 if failures else 0)

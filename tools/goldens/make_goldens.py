@@ -6,6 +6,7 @@ Each folder of a family's folder holds config.json, the weights and golden.safet
 stands in the README.md beside the folders, with the seed and the versions of the libraries.
 
 usage: make_goldens.py [--only FAMILY] [OUT_DIR]        (default: tests/golden of this checkout)
+Removes the folders that it writes: run make_gradient_goldens.py afterwards.
 Needs torch, transformers, safetensors.
 """
 
@@ -224,7 +225,8 @@ def make_family(name, out):
         f"# Tiny random {title} models and their logits\n\n"
         f"Written by `tools/goldens/make_goldens.py` (seed {seed} + index of the case; {versions}).\n"
         "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
-        "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n\n"
+        "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n"
+        "`gradient.safetensors`: written by `tools/goldens/make_gradient_goldens.py`, which says what it holds.\n\n"
         "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 
