@@ -23,6 +23,7 @@ struct CalibrationPlan {
   int64_t seqlen = 0;
   int64_t self_samples = 0;  // samples that the model writes itself
   int64_t ranks = 1;         // ranks that share the samples; 1, 2 or 4
+  int64_t training = 0;      // sequences that passes train on, those of the samples among them; 0: none do
 
   // Returns the most samples that one rank gets.
   int64_t own_samples() const { return share_of(nsamples, ranks); }
@@ -34,6 +35,16 @@ struct Needs {
   int64_t memory = 0;       // bytes needed at once
   int64_t activations = 0;  // bytes of activations: in memory if there is room, else only on disk
   int64_t disk = 0;  // bytes beside the output while it runs, with the activations and the output itself
+};
+
+// What a pass works with.
+struct PassContext {
+  const CalibrationSet& set;       // sequences that calibrate
+  const CalibrationSet& training;  // sequences to train on: those of `set`, and more of the same sources
+  const Model& original;           // the model before all passes
+  WorkArea& area;
+  Report& report;
+  const PassProgress& progress;
 };
 
 class Pass {
@@ -65,6 +76,10 @@ class Pass {
   virtual std::string no_gguf() const { return ""; }
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
+  // Returns how many sequences of this length the pass trains on at most; 0: it does not train.
+  virtual int64_t training_sequences(int64_t /*seqlen*/) const { return 0; }
+  // Returns the model that writes text for the run; null: its own model does.
+  virtual const Model* writer() const { return nullptr; }
   // Returns the options that decide the result, by their names.
   virtual Json options() const = 0;
   // Returns an estimate from the shapes alone. `dtype`: type of the written matrices.
@@ -75,8 +90,7 @@ class Pass {
   // Changes the model at once, or returns an editor that changes its stages one after the other if it needs a
   // walk; then it may change the model where that leaves its function alone. Sets report's recipe. Steps that
   // the area holds of an earlier run with the same model, set and options are not repeated.
-  virtual std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
-                                               Report& report, const PassProgress& progress) const = 0;
+  virtual std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const = 0;
   // Returns whether the stages can be edited in the walk of the pass before. That holds if prepare() does not
   // depend on what that pass does.
   virtual bool can_join() const { return false; }

@@ -70,7 +70,8 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 }
 
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
-                 Report& report, const PassProgress& progress) {
+                 Report& report, const PassProgress& progress, const CalibrationSet* training) {
+  const PassContext context = {set, training != nullptr ? *training : set, model, area, report, progress};
   Model current = model;
   for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // an empty list, too
   Json recipes = Json::array();
@@ -83,7 +84,7 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
   for (size_t i = 0; i < passes.size(); ++i) {
     if (!passes[i]->can_join()) walk();
     area.enter(scope_of(passes, i));
-    auto editor = passes[i]->prepare(current, set, area, report, progress);
+    auto editor = passes[i]->prepare(current, context);
     if (editor) editors.push_back(std::move(editor));
     recipes.push_back(report.recipe);
   }

@@ -45,19 +45,21 @@ std::vector<int32_t> largest(std::span<const float> values, size_t count) {
 
 }  // namespace
 
-void TeacherRow::take(std::span<const float> logits) const {
-  const size_t kept = std::min(ids.size(), logits.size());
+TeacherRow teacher_row(std::span<const float> logits) {
+  TeacherRow row;
+  const size_t kept = std::min(kTeacherTokens, logits.size());
   const std::vector<int32_t> order = largest(logits, kept);
   const double log_sum = log_sum_exp(logits);
   double sum = 0.0;
-  for (size_t i = 0; i < ids.size(); ++i) {
-    ids[i] = i < kept ? order[i] : -1;
-    log_probabilities[i] =
-        i < kept ? static_cast<float>(static_cast<double>(logits[static_cast<size_t>(order[i])]) - log_sum)
-                 : 0.0f;
-    if (i < kept) sum += std::exp(static_cast<double>(log_probabilities[i]));
+  for (size_t i = 0; i < kTeacherTokens; ++i) {
+    row.ids[i] = i < kept ? order[i] : -1;
+    const double log_p =
+        i < kept ? static_cast<double>(logits[static_cast<size_t>(order[i])]) - log_sum : 0.0;
+    row.log_probabilities[i] = static_cast<float>(log_p);
+    if (i < kept) sum += std::exp(log_p);
   }
-  *rest = kept == logits.size() ? 0.0f : static_cast<float>(std::max(0.0, 1.0 - sum));
+  row.rest = kept == logits.size() ? 0.0f : static_cast<float>(std::max(0.0, 1.0 - sum));
+  return row;
 }
 
 // With q the softmax and r the class of tokens that are not kept: the gradient is q − p for a kept token, and
@@ -77,7 +79,7 @@ double distil(const TeacherRow& teacher, double scale, std::span<float> logits) 
   }
   // Their sum is taken from the others themselves: what is missing to 1 may be rounding.
   const double rest = std::max(std::accumulate(logits.begin(), logits.end(), 0.0), kLeast);
-  const auto teacher_rest = static_cast<double>(*teacher.rest);
+  const auto teacher_rest = static_cast<double>(teacher.rest);
   if (teacher_rest > 0.0) kl += teacher_rest * std::log(teacher_rest / rest);
   const double factor = scale * (1.0 - teacher_rest / rest);
   for (float& q : logits) q = static_cast<float>(factor * static_cast<double>(q));

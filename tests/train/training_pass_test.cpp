@@ -163,11 +163,7 @@ TEST(Distillation, GradientEqualsDifferences) {
     std::vector<float> logits(vocab);
     for (float& value : teacher_logits) value = static_cast<float>(2.0 * rng.normal());
     for (float& value : logits) value = static_cast<float>(2.0 * rng.normal());
-    std::vector<int32_t> ids(kTeacherTokens);
-    std::vector<float> log_probabilities(kTeacherTokens);
-    float rest = 0.0f;
-    const TeacherRow teacher{ids, log_probabilities, &rest};
-    teacher.take(teacher_logits);
+    const TeacherRow teacher = teacher_row(teacher_logits);
     const auto loss = [&](const std::vector<float>& at) {
       std::vector<float> copy = at;
       return distil(teacher, 1.0, copy);
@@ -193,10 +189,8 @@ TEST(Distillation, GradientEqualsDifferences) {
 TEST(Distillation, KeepsTheLargestInOrder) {
   std::vector<float> logits(1000, 0.0f);
   for (size_t i = 0; i < logits.size(); ++i) logits[i] = static_cast<float>(i * 7919 % 1000 / 10);
-  std::vector<int32_t> ids(kTeacherTokens);
-  std::vector<float> log_probabilities(kTeacherTokens);
-  float rest = 0.0f;
-  TeacherRow{ids, log_probabilities, &rest}.take(logits);
+  const TeacherRow row = teacher_row(logits);
+  const std::vector<int32_t> ids(row.ids.begin(), row.ids.end());
   std::vector<int32_t> expected(logits.size());
   for (size_t i = 0; i < expected.size(); ++i) expected[i] = static_cast<int32_t>(i);
   std::stable_sort(expected.begin(), expected.end(), [&](int32_t a, int32_t b) {

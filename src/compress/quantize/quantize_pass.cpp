@@ -65,9 +65,8 @@ class QuantizePass final : public Pass {
     return total + layer.sequence * static_cast<double>(model.blocks.size() * plan.own_samples()) / 3.0 +
            layer.fixed * static_cast<double>(model.blocks.size()) * values / of_layers;
   }
-  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
-                                       Report& report, const PassProgress& progress) const override {
-    return quantize(model, set, options_, area, report, progress);
+  std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
+    return quantize(model, context.set, options_, context.area, context.report, context.progress);
   }
   // Embedding and head are rounded for the model that the passes before have made.
   bool can_join() const override { return false; }

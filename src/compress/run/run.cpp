@@ -58,7 +58,7 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   const Encoding own = model.embedding.format.encoding;
   const bool int8 = options.dtype == Encoding::kInt8;
   const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
-  CalibrationPlan plan = plan_of(options, model.config, comm.size());
+  CalibrationPlan plan = plan_of(options, passes, model.config, comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
   if (makes_codes(passes)) written = {.dtype = {}, .format = StorageFormat::kPacked};
   return {options, passes, comm, std::move(model), plan, dtype, written};
@@ -148,6 +148,13 @@ CompressionResult finish_complete(OutputFolder& output) {
   return {.manifest = parse_json(manifest, kManifestFile), .report = {}, .was_finished = true};
 }
 
+// Returns the model that writes the run's own text.
+const Model& writer_of(const Job& job) {
+  for (const auto& pass : job.passes)
+    if (pass->writer() != nullptr) return *pass->writer();
+  return job.model;
+}
+
 // Runs everything from the first activation to the folder's name.
 CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokenizer,
                           std::vector<CalibrationSet> sets, OutputFolder& output, bool spill,
@@ -159,12 +166,13 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
   if (watch.resumable) watch.resumable();
   for (CalibrationSet& set : sets)
     if (set.sequences.empty())
-      set = calibration_from_model(job.model, tokenizer ? &*tokenizer : nullptr, job.plan.self_samples,
+      set = calibration_from_model(writer_of(job), tokenizer ? &*tokenizer : nullptr, job.plan.self_samples,
                                    job.plan.seqlen, options.seed, area, watch.progress);
-  CalibrationSet set = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
-  set.seed = options.seed;
+  CalibrationSet all = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
+  all.seed = options.seed;
+  const CalibrationSet set = job.plan.training > 0 ? first_sequences(all, job.plan.nsamples) : all;
   CompressionResult result;
-  const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress);
+  const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress, &all);
   result.report.recipe["seed"] = options.seed;
   if (job.comm.is_first())
     write_compressed(compressed, options.model, output, job.written, set, result.report);
@@ -202,7 +210,7 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
   const CompressionCost cost = checked_cost(job, folder_bytes(own_folder));
   check_finite(job.model);
   const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
-  std::vector<CalibrationSet> sets = text_sets(options, tokenizer, job.model.config, job.plan.seqlen);
+  std::vector<CalibrationSet> sets = text_sets(options, tokenizer, job.model.config, job.plan);
   // Errors of all ranks were found before this point, so that they leave no folders behind.
   comm.barrier();
   if (!output) output = open_rank_folder(job, found);

@@ -12,10 +12,10 @@ namespace {
 
 constexpr const char* kSelf = "self";
 
-// Returns the samples of the i-th source.
-int64_t samples_of(const CompressionOptions& options, size_t i) {
+// Returns the part of the i-th source in `samples`.
+int64_t samples_of(const CompressionOptions& options, int64_t samples, size_t i) {
   const auto sources = static_cast<int64_t>(options.calib.size());
-  return options.nsamples / sources + (static_cast<int64_t>(i) < options.nsamples % sources ? 1 : 0);
+  return samples / sources + (static_cast<int64_t>(i) < samples % sources ? 1 : 0);
 }
 
 }  // namespace
@@ -29,10 +29,15 @@ void require_sources(const CompressionOptions& options) {
          options.nsamples, distinct.size());
 }
 
-CalibrationPlan plan_of(const CompressionOptions& options, const ModelConfig& config, int ranks) {
-  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, config.max_positions), 0, ranks};
+CalibrationPlan plan_of(const CompressionOptions& options, const Passes& passes, const ModelConfig& config,
+                        int ranks) {
+  CalibrationPlan plan = {options.nsamples, std::min(options.seqlen, config.max_positions), 0, ranks, 0};
+  for (const auto& pass : passes)
+    if (const int64_t wanted = pass->training_sequences(plan.seqlen); wanted > 0)
+      plan.training = std::max({plan.training, wanted, plan.nsamples});
   for (size_t i = 0; i < options.calib.size(); ++i)
-    if (options.calib[i] == kSelf) plan.self_samples = samples_of(options, i);
+    if (options.calib[i] == kSelf)
+      plan.self_samples = samples_of(options, std::max(plan.nsamples, plan.training), i);
   return plan;
 }
 
@@ -61,12 +66,13 @@ std::optional<Tokenizer> tokenizer_for(const CompressionOptions& options) {
 
 std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
                                       const std::optional<Tokenizer>& tokenizer, const ModelConfig& config,
-                                      int64_t seqlen) {
+                                      const CalibrationPlan& plan) {
   std::vector<CalibrationSet> sets(options.calib.size());
   for (size_t i = 0; i < sets.size(); ++i)
     if (const std::string& source = options.calib[i]; source != kSelf)
       sets[i] = calibration_from_text(*tokenizer, options.read_text(source), config.eos,
-                                      samples_of(options, i), seqlen);
+                                      samples_of(options, plan.nsamples, i), plan.seqlen,
+                                      samples_of(options, plan.training, i));
   return sets;
 }
 

@@ -14,7 +14,8 @@ namespace pare {
 void require_sources(const CompressionOptions& options);
 
 // Returns the samples of a run, split over so many ranks.
-CalibrationPlan plan_of(const CompressionOptions& options, const ModelConfig& config, int ranks);
+CalibrationPlan plan_of(const CompressionOptions& options, const Passes& passes, const ModelConfig& config,
+                        int ranks);
 
 // Returns the kinds of text, in the order of the sources: "self + text".
 std::string source_kinds(const CompressionOptions& options);
@@ -23,10 +24,10 @@ std::string source_kinds(const CompressionOptions& options);
 // tokenizer that cannot be read is only warned of.
 std::optional<Tokenizer> tokenizer_for(const CompressionOptions& options);
 
-// The sets of the texts, in the order of the sources; that of the model itself is left empty. Throws as
-// read_text and calibration_from_text() do.
+// The sets of the texts, in the order of the sources, with what the plan trains on where a text has so much;
+// that of the model itself is left empty. Throws as read_text and calibration_from_text() do.
 std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
                                       const std::optional<Tokenizer>& tokenizer, const ModelConfig& config,
-                                      int64_t seqlen);
+                                      const CalibrationPlan& plan);
 
 }  // namespace pare

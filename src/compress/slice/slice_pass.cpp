@@ -36,9 +36,8 @@ class SlicePass final : public Pass {
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     return slice_seconds(model, options_, plan);
   }
-  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
-                                       Report& report, const PassProgress& progress) const override {
-    return slice(model, set, options_, area, report, progress);
+  std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
+    return slice(model, context.set, options_, context.area, context.report, context.progress);
   }
 
  private:

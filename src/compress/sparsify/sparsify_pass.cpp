@@ -28,9 +28,8 @@ class SparsifyPass final : public Pass {
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     return sparsify_seconds(model, options_, plan);
   }
-  std::unique_ptr<StageEditor> prepare(Model& model, const CalibrationSet& set, WorkArea& area,
-                                       Report& report, const PassProgress& progress) const override {
-    return sparsify(model, set, options_, area, report, progress);
+  std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
+    return sparsify(model, context.set, options_, context.area, context.report, context.progress);
   }
   // Under a budget the pattern of a stage depends on all other stages, so the pass cannot join.
   bool can_join() const override { return !options_.target_bytes; }

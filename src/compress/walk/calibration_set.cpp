@@ -81,23 +81,33 @@ void require_sizes(int64_t nsamples, int64_t seqlen) {
 int64_t CalibrationSet::tokens() const { return static_cast<int64_t>(sequences.size()) * seqlen(); }
 
 CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents& documents,
-                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen) {
+                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen,
+                                     int64_t at_most) {
   require_sizes(nsamples, seqlen);
   constexpr auto kMost = std::numeric_limits<int64_t>::max();
-  const int64_t needed = nsamples > kMost / seqlen ? kMost : nsamples * seqlen;
+  const int64_t wanted = std::max(nsamples, at_most);
+  const int64_t needed = wanted > kMost / seqlen ? kMost : wanted * seqlen;
   const std::vector<int32_t> ids =
       document_ids(tokenizer, documents, ends, false, static_cast<size_t>(needed));
   if (static_cast<int64_t>(ids.size()) / seqlen < nsamples)
     fail(ErrorCode::kInvalid, "calibration text {} has {} tokens; {} samples of {} need {}", documents.source,
          ids.size(), nsamples, seqlen, static_cast<__int128>(nsamples) * seqlen);
-  require_known_text(tokenizer, std::span(ids).first(static_cast<size_t>(needed)), documents.source);
+  const int64_t taken = std::min(wanted, static_cast<int64_t>(ids.size()) / seqlen);
+  require_known_text(tokenizer, std::span(ids).first(static_cast<size_t>(taken * seqlen)), documents.source);
   CalibrationSet set;
   // The folder of the text on the user's machine stays out of the output.
   set.source = std::filesystem::path(documents.source).filename().string();
-  for (int64_t i = 0; i < nsamples; ++i)
+  for (int64_t i = 0; i < taken; ++i)
     set.sequences.emplace_back(ids.begin() + i * seqlen, ids.begin() + (i + 1) * seqlen);
   finish(set);
   return set;
+}
+
+CalibrationSet first_sequences(const CalibrationSet& set, int64_t count) {
+  CalibrationSet first = set;
+  first.sequences.resize(std::min(first.sequences.size(), static_cast<size_t>(count)));
+  finish(first);
+  return first;
 }
 
 int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen) {

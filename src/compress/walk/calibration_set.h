@@ -24,12 +24,16 @@ struct CalibrationSet {
   int64_t seqlen() const { return sequences.empty() ? 0 : static_cast<int64_t>(sequences.front().size()); }
 };
 
-// Takes the first `nsamples` consecutive windows of `seqlen` tokens of a text, or of a data set's documents
-// one behind another (document_ids; `ends`: the model's ends of sequence). Throws kInvalid when there are too
-// few, naming how many tokens there are and how many are needed, and when the tokenizer does not know the
-// text.
+// Takes the first consecutive windows of `seqlen` tokens of a text, or of a data set's documents one behind
+// another (document_ids; `ends`: the model's ends of sequence): `nsamples`, and up to `at_most` where there
+// are more. Throws kInvalid when there are too few, naming how many tokens there are and how many are needed,
+// and when the tokenizer does not know the text.
 CalibrationSet calibration_from_text(const Tokenizer& tokenizer, const Documents& documents,
-                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen);
+                                     std::span<const int32_t> ends, int64_t nsamples, int64_t seqlen,
+                                     int64_t at_most = 0);
+
+// Returns the first `count` sequences of a set.
+CalibrationSet first_sequences(const CalibrationSet& set, int64_t count);
 
 // Number of sequences that are written at once: their KV caches stay below 2 GB.
 int64_t calibration_group(const ModelConfig& config, int64_t nsamples, int64_t seqlen);

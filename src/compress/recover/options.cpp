@@ -1,0 +1,44 @@
+#include "compress/recover/options.h"
+
+#include <algorithm>
+
+#include "base/error.h"
+
+namespace pare {
+namespace {
+
+void require_one(const char* name, int64_t value) {
+  if (value < 1) fail(ErrorCode::kUsage, "`{}` is {}, expected 1 or more", name, value);
+}
+
+}  // namespace
+
+int64_t RecoverOptions::batch(int64_t seqlen) const { return std::max<int64_t>(1, batch_tokens / seqlen); }
+int64_t RecoverOptions::held_back(int64_t seqlen) const {
+  return std::max<int64_t>(1, held_back_tokens / seqlen);
+}
+
+void validate(const RecoverOptions& options) {
+  require_one("steps", options.steps);
+  require_one("batch_tokens", options.batch_tokens);
+  require_one("checks", options.checks);
+  require_one("held_back_tokens", options.held_back_tokens);
+  if (!(options.rate > 0.0 && options.rate <= 1.0))
+    fail(ErrorCode::kUsage, "`rate` is {}, expected more than 0 and at most 1", options.rate);
+  if (!(options.embedding_rate >= 0.0 && options.embedding_rate <= 10.0))
+    fail(ErrorCode::kUsage, "`embedding_rate` is {}, expected 0 to 10", options.embedding_rate);
+  if (!(options.average >= 0.0 && options.average < 1.0))
+    fail(ErrorCode::kUsage, "`average` is {}, expected 0 or more and less than 1", options.average);
+}
+
+Json to_json(const RecoverOptions& options) {
+  return {{"steps", options.steps},
+          {"batch_tokens", options.batch_tokens},
+          {"rate", options.rate},
+          {"embedding_rate", options.embedding_rate},
+          {"average", options.average},
+          {"checks", options.checks},
+          {"held_back_tokens", options.held_back_tokens}};
+}
+
+}  // namespace pare

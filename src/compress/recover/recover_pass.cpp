@@ -1,0 +1,130 @@
+#include "compress/recover/recover_pass.h"
+
+#include <optional>
+
+#include "checkpoint/load.h"
+#include "compress/recover/recover.h"
+#include "compress/resume/fingerprint.h"
+#include "compress/walk/sample_split.h"
+
+namespace pare {
+namespace {
+
+class RecoverPass final : public Pass {
+ public:
+  explicit RecoverPass(RecoverOptions options) : options_(std::move(options)) {
+    validate(options_);
+    if (!options_.teacher.empty()) teacher_ = load_model(options_.teacher);
+  }
+
+  std::string name() const override { return "recover"; }
+  void require_applicable(const Model& model) const override {
+    if (!teacher_)
+      fail(ErrorCode::kUsage,
+           "recover needs `teacher`, the model before compression, where no pass is before it");
+    if (teacher_->config.vocab_size != model.config.vocab_size)
+      fail(ErrorCode::kInvalid,
+           "the teacher ({}) has {} tokens, the model {}: it has to be the model before compression",
+           options_.teacher, teacher_->config.vocab_size, model.config.vocab_size);
+  }
+  int64_t training_sequences(int64_t seqlen) const override {
+    return options_.steps * options_.batch(seqlen) + options_.held_back(seqlen);
+  }
+  const Model* writer() const override { return teacher_ ? &*teacher_ : nullptr; }
+  Json options() const override {
+    Json json = to_json(options_);
+    json["teacher"] = teacher_ ? model_fingerprint(*teacher_) : "";
+    return json;
+  }
+  Needs needs(const Model& model, const CalibrationPlan& plan, Encoding dtype) const override {
+    return recover_needs(model, options_, plan, dtype);
+  }
+  double seconds(const Model& model, const CalibrationPlan& plan) const override {
+    return recover_seconds(model, options_, plan);
+  }
+  std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
+    if (context.area.comm().size() > 1)
+      fail(ErrorCode::kUnsupported, "recover runs in one process, not on ranks");
+    recover(model, teacher_ ? *teacher_ : context.original, options_, context);
+    return nullptr;
+  }
+
+ private:
+  RecoverOptions options_;
+  std::optional<Model> teacher_;
+};
+
+std::vector<PassOption> recover_options() {
+  using enum OptionKind;
+  return {
+      {.name = "teacher",
+       .kind = kWord,
+       .help =
+           "Folder or .gguf file of the model whose predictions it learns: the one before compression (in a "
+           "recipe: the model that the recipe begins with)"},
+      {.name = "steps", .kind = kCount, .help = "Steps of the optimiser (default 180)", .least = 1},
+      {.name = "batch_tokens", .kind = kCount, .help = "Tokens of a step (default 4096)", .least = 1},
+      {.name = "rate", .kind = kNumber, .help = "Learning rate at its highest (default 0.0002)"},
+      {.name = "embedding_rate", .kind = kNumber, .help = "Share of it for embedding and head (default 0.1)"},
+      {.name = "average",
+       .kind = kNumber,
+       .help = "Decay of the average of the weights, which is what is checked and kept (default 0.98)"},
+      {.name = "checks",
+       .kind = kCount,
+       .help = "How often the loss on held-back text is measured (default 10)",
+       .least = 1},
+      {.name = "held_back_tokens",
+       .kind = kCount,
+       .help = "Tokens that are held back from training for that (default 8192)",
+       .least = 1},
+  };
+}
+
+std::unique_ptr<Pass> make_recover(const OptionValues& values) {
+  RecoverOptions options;
+  take_option(values, "teacher", options.teacher);
+  take_option(values, "steps", options.steps);
+  take_option(values, "batch_tokens", options.batch_tokens);
+  take_option(values, "rate", options.rate);
+  take_option(values, "embedding_rate", options.embedding_rate);
+  take_option(values, "average", options.average);
+  take_option(values, "checks", options.checks);
+  take_option(values, "held_back_tokens", options.held_back_tokens);
+  return recover_pass(std::move(options));
+}
+
+std::string gain(const std::vector<Json>& entries) {
+  double best = entries.front().at("kl").get<double>();
+  std::string at = "the start";
+  for (const Json& entry : entries)
+    if (entry.at("kl").get<double>() < best) {
+      best = entry.at("kl").get<double>();
+      at = entry.at("name").get<std::string>();
+    }
+  return fmt::format("KL on held-back text {:.4f} -> {:.4f} nats a token, at {}",
+                     entries.front().at("kl").get<double>(), best, at);
+}
+
+}  // namespace
+
+std::unique_ptr<Pass> recover_pass(RecoverOptions options) {
+  return std::make_unique<RecoverPass>(std::move(options));
+}
+
+PassKind recover_kind() {
+  return {
+      .name = "recover",
+      .help = "Train a compressed model to predict what the model before it predicts, in the shape it has",
+      .options = recover_options(),
+      .make = make_recover,
+      .short_form =
+          [](const std::string& text) {
+            OptionValues values = OptionValues::object();
+            read_option(recover_options()[1], text, values);
+            return values;
+          },
+      .entries = "recovery",
+      .summary = gain};
+}
+
+}  // namespace pare

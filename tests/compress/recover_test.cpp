@@ -1,0 +1,208 @@
+// Recovery of compressed models by training.
+#include "compress/recover/recover.h"
+
+#include <gtest/gtest.h>
+
+#include "compress/calibrated.h"
+#include "compress/kept_patterns.h"
+#include "compress/recover/recover_pass.h"
+#include "compress/run_passes.h"
+#include "compress/slice/slice_pass.h"
+#include "compress/sparsify/sparsify_pass.h"
+#include "model/visit.h"
+#include "support/expect_error.h"
+#include "support/temp_dir.h"
+#include "tensor/sparse_weight.h"
+
+namespace pare::test {
+namespace {
+
+RecoverOptions some_steps(int64_t steps) {
+  RecoverOptions options;
+  options.steps = steps;
+  options.batch_tokens = 96;
+  options.rate = 3e-3;
+  options.average = 0.5;
+  options.checks = 4;
+  options.held_back_tokens = 96;
+  return options;
+}
+
+Passes recipe(std::unique_ptr<Pass> first, const RecoverOptions& options) {
+  Passes passes;
+  if (first) passes.push_back(std::move(first));
+  passes.push_back(recover_pass(options));
+  return passes;
+}
+
+std::unique_ptr<Pass> sparsify_2_of_4() {
+  SparsifyOptions options;
+  options.prune.score.method = SparseMethod::kWanda;
+  return sparsify_pass(options);
+}
+
+std::unique_ptr<Pass> slice_to(double share) {
+  SliceOptions options;
+  options.target_params = share;
+  options.round_interval = 4;
+  return slice_pass(options);
+}
+
+double kl_of(const Report& report, size_t check) {
+  return report.of("recovery").at(check).at("kl").get<double>();
+}
+
+double least_kl(const Report& report) {
+  double least = kl_of(report, 0);
+  for (size_t i = 1; i < report.of("recovery").size(); ++i) least = std::min(least, kl_of(report, i));
+  return least;
+}
+
+TEST(Recover, LowersTheLossOfSparseModelsAndKeepsTheirPattern) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(32, 24);
+  WorkArea area;
+  Report report;
+  const Model result = run_passes(dense, set, recipe(sparsify_2_of_4(), some_steps(40)), area, report);
+  EXPECT_EQ(report.of("recovery").size(), 5u);
+  EXPECT_LT(least_kl(report), 0.8 * kl_of(report, 0));
+  EXPECT_EQ(linears_by_pattern(result).at("2:4"), 14);
+  // The model that is returned has the least loss that was measured.
+  WorkArea again;
+  Report once_more;
+  RecoverOptions one = some_steps(1);
+  one.rate = 1e-12;
+  PassProgress none;
+  Model copy = result;
+  recover(copy, dense, one, {set, set, dense, again, once_more, none});
+  EXPECT_NEAR(kl_of(once_more, 0), least_kl(report), 1e-6);
+}
+
+TEST(Recover, WorksOnEveryDesign) {
+  for (const TinyModelOptions& like : every_design()) {
+    SCOPED_TRACE(like.architecture);
+    const Model dense = make_tiny_model(like);
+    const CalibrationSet set = random_calibration(48, 24, like.vocab);
+    RecoverOptions options = some_steps(60);
+    options.rate = 5e-4;
+    WorkArea area;
+    Report report;
+    const Model result = run_passes(dense, set, recipe(slice_to(0.8), options), area, report);
+    EXPECT_LT(least_kl(report), kl_of(report, 0));
+    EXPECT_EQ(result.head.empty(), dense.head.empty());
+    EXPECT_EQ(report.fallbacks, std::vector<std::string>());
+  }
+}
+
+// A student that is its teacher has nothing to learn: no step is better.
+TEST(Recover, KeepsAModelThatNoStepBetters) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(8, 24);
+  WorkArea area;
+  Report report;
+  PassProgress none;
+  Model model = dense;
+  recover(model, dense, some_steps(8), {set, set, dense, area, report, none});
+  EXPECT_EQ(model.embedding.data, dense.embedding.data);
+  EXPECT_EQ(report.fallbacks.size(), 1u);
+}
+
+TEST(Recover, StopsWhereTheLossGrowsAndKeepsTheBest) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(16, 24);
+  RecoverOptions options = some_steps(40);
+  options.rate = 1.0;
+  WorkArea area;
+  Report report;
+  run_passes(dense, set, recipe(slice_to(0.85), options), area, report);
+  ASSERT_FALSE(report.fallbacks.empty());
+  EXPECT_NE(report.fallbacks.front().find("training stopped at step"), std::string::npos)
+      << report.fallbacks.front();
+}
+
+std::string all_bytes(const Model& model) {
+  std::string bytes;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace&, const Weight& weight) {
+        for (const auto& part : weight.parts())
+          bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+      },
+      [&](const TensorPlace&, const std::vector<float>& vector) {
+        bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
+      });
+  return bytes;
+}
+
+class Killed : public std::runtime_error {
+ public:
+  using std::runtime_error::runtime_error;
+};
+
+TEST(Recover, GoesOnWithTheSameBytes) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(12, 24);
+  RecoverOptions options = some_steps(6);
+  options.checkpoint_seconds = 0.0;
+  const TempDir folder;
+  const auto result_of = [&](WorkArea& area) {
+    Report report;
+    const Model model = run_passes(dense, set, recipe(sparsify_2_of_4(), options), area, report);
+    return all_bytes(model) + report.to_json().dump();
+  };
+  int64_t records = 0;
+  std::string expected;
+  {
+    WorkArea area(folder / "whole", Encoding::kBF16, false);
+    area.before_record([&] { ++records; });
+    expected = result_of(area);
+  }
+  ASSERT_GT(records, 12);
+  for (int64_t run = 0; run <= records; ++run) {
+    WorkArea area(folder / "parts", Encoding::kBF16, false);
+    int64_t left = 1;
+    area.before_record([&] {
+      if (left-- == 0) throw Killed("killed");
+    });
+    try {
+      EXPECT_TRUE(result_of(area) == expected) << run;
+      EXPECT_GE(run, records - 1);
+    } catch (const Killed&) {
+      EXPECT_LT(run, records - 1);
+    }
+  }
+}
+
+TEST(Recover, GivesTheSameBytesOnAnyNumberOfThreads) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(12, 24);
+  const auto result_on = [&](int threads) {
+    const int before = thread_count();
+    set_thread_count(threads);
+    WorkArea area;
+    Report report;
+    const Model model = run_passes(dense, set, recipe(slice_to(0.9), some_steps(6)), area, report);
+    set_thread_count(before);
+    return all_bytes(model) + report.to_json().dump();
+  };
+  EXPECT_TRUE(result_on(1) == result_on(3));
+}
+
+TEST(Recover, RefusesOptionsOutOfRange) {
+  const auto refused = [](auto&& change) {
+    RecoverOptions options;
+    change(options);
+    EXPECT_PARE_ERROR(recover_pass(options), ErrorCode::kUsage, "expected");
+  };
+  refused([](RecoverOptions& o) { o.steps = 0; });
+  refused([](RecoverOptions& o) { o.batch_tokens = 0; });
+  refused([](RecoverOptions& o) { o.checks = 0; });
+  refused([](RecoverOptions& o) { o.held_back_tokens = 0; });
+  refused([](RecoverOptions& o) { o.rate = 0.0; });
+  refused([](RecoverOptions& o) { o.rate = std::nan(""); });
+  refused([](RecoverOptions& o) { o.embedding_rate = -0.1; });
+  refused([](RecoverOptions& o) { o.average = 1.0; });
+}
+
+}  // namespace
+}  // namespace pare::test
