@@ -19,7 +19,7 @@ constexpr const char* kStep = "training";
 constexpr const char* kDone = "recovered";
 constexpr double kWarmUp = 0.05;   // share of the steps
 constexpr double kFloor = 0.05;    // share of the learning rate at the end
-constexpr double kMostNorm = 1.0;  // of a gradient; a longer one is shortened
+constexpr double kMostNorm = 1.0;  // longest gradient; a longer one is shortened
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
 constexpr int64_t kArrays = 5;     // values, gradient, two moments, average
 
