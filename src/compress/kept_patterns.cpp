@@ -52,10 +52,12 @@ std::map<std::string, int64_t> linears_by_pattern(const Model& model) {
 }
 
 void require_order(const Model& model, const Passes& passes) {
-  for (size_t i = 0; i + 1 < passes.size(); ++i)
-    if (!passes[i]->codes().empty())
-      fail(ErrorCode::kUsage, "pass {} ({}) has to be the last: {} behind it would undo its rounding", i + 1,
-           passes[i]->name(), passes[i + 1]->name());
+  for (size_t later = 1; later < passes.size(); ++later)
+    for (size_t earlier = 0; earlier < later; ++earlier)
+      if (!passes[earlier]->keeps_codes() && !passes[earlier]->codes(model).empty() &&
+          !passes[later]->keeps_codes())
+        fail(ErrorCode::kUsage, "pass {} ({}) has to be the last: {} behind it would undo its rounding",
+             earlier + 1, passes[earlier]->name(), passes[later]->name());
   for (size_t later = 1; later < passes.size(); ++later)
     for (size_t earlier = 0; earlier < later; ++earlier)
       if (const int64_t step = passes[later]->needs_width_step(); passes[earlier]->width_step() % step != 0)

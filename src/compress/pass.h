@@ -69,11 +69,13 @@ class Pass {
   virtual int64_t width_step() const { return 0; }
   // Returns a number that has to divide the columns of the matrices that the pass works on.
   virtual int64_t needs_width_step() const { return 1; }
-  // Returns the encodings of codes that the pass leaves weights in, which are written as they are and which
-  // no later pass may change; none: it leaves floats.
-  virtual std::vector<Encoding> codes() const { return {}; }
+  // Returns the encodings of codes that the pass leaves weights in, of a run that begins with this model.
+  // They are written as they are, and no later pass may change them unless it keeps_codes(). None: it leaves
+  // floats.
+  virtual std::vector<Encoding> codes(const Model& /*model*/) const { return {}; }
+  virtual bool keeps_codes() const { return false; }
   // Returns why a model that the pass has made cannot be a GGUF file; empty when it can be one.
-  virtual std::string no_gguf() const { return ""; }
+  virtual std::string no_gguf(const Model& /*model*/) const { return ""; }
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
   // Returns how many sequences of this length the pass trains on at most; 0: it does not train.
@@ -96,11 +98,15 @@ class Pass {
   virtual bool can_join() const { return false; }
 };
 
+// Returns why matrices in these encodings cannot be in a GGUF file; empty when they can.
+std::string no_gguf_type(const std::vector<Encoding>& encodings);
+
 using Passes = std::vector<std::unique_ptr<Pass>>;
 
-// Returns whether one of the passes makes codes.
-inline bool makes_codes(const Passes& passes) {
-  return std::any_of(passes.begin(), passes.end(), [](const auto& pass) { return !pass->codes().empty(); });
+// Returns whether one of the passes leaves codes, in a run that begins with this model.
+inline bool makes_codes(const Passes& passes, const Model& model) {
+  return std::any_of(passes.begin(), passes.end(),
+                     [&](const auto& pass) { return !pass->codes(model).empty(); });
 }
 
 }  // namespace pare

@@ -6,20 +6,36 @@
 
 namespace pare {
 
+void Parameters::add(const TensorPlace& place, int64_t rows, int64_t cols) {
+  tensors_.push_back({place, rows, cols, size_});
+  size_ += rows * cols;
+}
+
 Parameters::Parameters(const Model& model) {
-  const auto add = [&](const TensorPlace& place, int64_t rows, int64_t cols) {
+  const auto add_indexed = [&](const TensorPlace& place, int64_t rows, int64_t cols) {
     index_.emplace(Key{place.role, place.block, place.bias}, tensors_.size());
-    tensors_.push_back({place, rows, cols, size_});
-    size_ += rows * cols;
+    add(place, rows, cols);
   };
   for_each_tensor(
-      model, [&](const TensorPlace& place, const Weight& weight) { add(place, weight.rows, weight.cols); },
+      model,
+      [&](const TensorPlace& place, const Weight& weight) { add_indexed(place, weight.rows, weight.cols); },
       [](const TensorPlace&, const std::vector<float>&) {});
   for_each_tensor(
       model, [](const TensorPlace&, const Weight&) {},
       [&](const TensorPlace& place, const std::vector<float>& values) {
-        add(place, 1, static_cast<int64_t>(values.size()));
+        add_indexed(place, 1, static_cast<int64_t>(values.size()));
       });
+  first_scale_ = size_;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        if (!CodedRows::can_train(weight)) return;
+        CodedRows rows(weight);
+        const TrainedTensor latent = at(place.role, place.block, place.bias);
+        add(place, weight.rows, rows.scales());
+        coded_.emplace(latent.offset, Coded{latent, tensors_.back(), std::move(rows)});
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
 }
 
 bool Parameters::has(Role role, int64_t block, bool bias) const {
@@ -30,13 +46,31 @@ const TrainedTensor& Parameters::at(Role role, int64_t block, bool bias) const {
   return tensors_[index_.at(Key{role, block, bias})];
 }
 
-void Parameters::read(const Model& model, std::span<float> values) const {
+bool Parameters::is_coded(const TrainedTensor& tensor) const { return coded_.contains(tensor.offset); }
+
+void Parameters::read(const Model& model, const Model& origin, std::span<float> values) const {
   PARE_CHECK(static_cast<int64_t>(values.size()) == size_);
+  std::map<Key, const Weight*> origins;
+  for_each_tensor(
+      origin,
+      [&](const TensorPlace& place, const Weight& weight) {
+        origins.emplace(Key{place.role, place.block, place.bias}, &weight);
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        const MatrixView<float> to = matrix_in(values, at(place.role, place.block, place.bias));
-        parallel_for(weight.rows, [&](int64_t r) { decode_row(weight, r, to.row(r)); });
+        const TrainedTensor& tensor = at(place.role, place.block, place.bias);
+        const MatrixView<float> to = matrix_in(values, tensor);
+        const auto coded = coded_.find(tensor.offset);
+        if (coded == coded_.end())
+          return parallel_for(weight.rows, [&](int64_t r) { decode_row(weight, r, to.row(r)); });
+        const auto found = origins.find(Key{place.role, place.block, place.bias});
+        const Weight* like = found == origins.end() ? nullptr : found->second;
+        const bool fits = like != nullptr && like->rows == weight.rows && like->cols == weight.cols;
+        const Matrix<float> before = fits ? decode(*like) : Matrix<float>();
+        coded->second.rows.begin(fits ? before.view() : MatrixView<const float>(), to);
+        std::ranges::fill(part_in(values, coded->second.log_scales), 0.0f);
       },
       [&](const TensorPlace& place, const std::vector<float>& vector) {
         std::copy(vector.begin(), vector.end(),
@@ -49,27 +83,33 @@ Model Parameters::view(const Model& model, std::span<const float> values) const 
   for_each_tensor(
       seen,
       [&](const TensorPlace& place, Weight& weight) {
-        weight = Weight::view_of(matrix_in(values, at(place.role, place.block, place.bias)));
+        const TrainedTensor& tensor = at(place.role, place.block, place.bias);
+        if (!is_coded(tensor)) weight = Weight::view_of(matrix_in(values, tensor));
       },
       [](const TensorPlace&, std::vector<float>&) {});
-  refresh_vectors(seen, values);
+  refresh(seen, values);
   return seen;
 }
 
-void Parameters::refresh_vectors(Model& model, std::span<const float> values) const {
+void Parameters::refresh(Model& model, std::span<const float> values) const {
   for_each_tensor(
-      model, [](const TensorPlace&, Weight&) {},
+      model,
+      [&](const TensorPlace& place, Weight& weight) {
+        const auto coded = coded_.find(at(place.role, place.block, place.bias).offset);
+        if (coded == coded_.end()) return;
+        const Coded& own = coded->second;
+        weight = own.rows.rounded(matrix_in(values, own.latent), matrix_in(values, own.log_scales));
+      },
       [&](const TensorPlace& place, std::vector<float>& vector) {
         const std::span<const float> from = part_in(values, at(place.role, place.block, place.bias));
         std::copy(from.begin(), from.end(), vector.begin());
       });
 }
 
-MatrixView<float> matrix_in(std::span<float> array, const TrainedTensor& tensor) {
-  return {part_in(array, tensor).data(), tensor.rows, tensor.cols, tensor.cols};
-}
-MatrixView<const float> matrix_in(std::span<const float> array, const TrainedTensor& tensor) {
-  return {part_in(array, tensor).data(), tensor.rows, tensor.cols, tensor.cols};
+void Parameters::adjoint(std::span<const float> values, std::span<float> gradient) const {
+  for (const auto& [offset, own] : coded_)
+    own.rows.adjoint(matrix_in(values, own.latent), matrix_in(values, own.log_scales),
+                     matrix_in(gradient, own.latent), matrix_in(gradient, own.log_scales));
 }
 
 }  // namespace pare

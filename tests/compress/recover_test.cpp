@@ -71,7 +71,7 @@ TEST(Recover, LowersTheLossOfSparseModelsAndKeepsTheirPattern) {
   WorkArea again;
   Report once_more;
   RecoverOptions one = some_steps(1);
-  one.rate = 1e-12;
+  one.code_rate = one.scale_rate = one.rate = 1e-12;
   PassProgress none;
   Model copy = result;
   recover(copy, dense, one, {set, set, dense, again, once_more, none});
@@ -198,8 +198,9 @@ TEST(Recover, RefusesOptionsOutOfRange) {
   refused([](RecoverOptions& o) { o.batch_tokens = 0; });
   refused([](RecoverOptions& o) { o.checks = 0; });
   refused([](RecoverOptions& o) { o.held_back_tokens = 0; });
-  refused([](RecoverOptions& o) { o.rate = 0.0; });
-  refused([](RecoverOptions& o) { o.rate = std::nan(""); });
+  refused([](RecoverOptions& o) { o.rate = -1e-4; });
+  refused([](RecoverOptions& o) { o.code_rate = std::nan(""); });
+  refused([](RecoverOptions& o) { o.scale_rate = 1.5; });
   refused([](RecoverOptions& o) { o.embedding_rate = -0.1; });
   refused([](RecoverOptions& o) { o.average = 1.0; });
 }

@@ -66,7 +66,7 @@ TEST(TrainingPass, GradientsEqualDifferencesForEveryDesign) {
     SCOPED_TRACE(design++);
     const Parameters layout(original);
     std::vector<float> values(static_cast<size_t>(layout.size()));
-    layout.read(original, values);
+    layout.read(original, original, values);
     Model model = layout.view(original, values);
     const SequenceBatch batch = some_batch(model.config.vocab_size);
     const TrainingPass pass(model, ComputeType::kF32, reference);
@@ -100,11 +100,11 @@ TEST(TrainingPass, GradientsEqualDifferencesForEveryDesign) {
             float& value = values[static_cast<size_t>(tensor.offset + i)];
             value = static_cast<float>(static_cast<double>(value) + step * kStep * direction);
           }
-          layout.refresh_vectors(model, values);
+          layout.refresh(model, values);
           expected += factor * pass.loss(batch, loss_on(batch)) / (12.0 * kStep);
           values = before;
         }
-        layout.refresh_vectors(model, values);
+        layout.refresh(model, values);
         EXPECT_NEAR(slope, expected, 2e-3 * largest * std::sqrt(size) + 1e-4)
             << (all ? "direction" : "value");
       }
@@ -117,7 +117,7 @@ TEST(TrainingPass, IsTheSameOnTheProcessor) {
   for (const Model& original : models()) {
     const Parameters layout(original);
     std::vector<float> values(static_cast<size_t>(layout.size()));
-    layout.read(original, values);
+    layout.read(original, original, values);
     const Model model = layout.view(original, values);
     const SequenceBatch batch = some_batch(model.config.vocab_size);
     std::vector<float> expected(values.size(), 0.0f);
@@ -141,7 +141,7 @@ TEST(TrainingPass, GivesTheSameBitsOnAnyNumberOfThreads) {
   const Model original = make_tiny_model();
   const Parameters layout(original);
   std::vector<float> values(static_cast<size_t>(layout.size()));
-  layout.read(original, values);
+  layout.read(original, original, values);
   const Model model = layout.view(original, values);
   const SequenceBatch batch = some_batch(model.config.vocab_size);
   const auto gradient = [&](int threads) {

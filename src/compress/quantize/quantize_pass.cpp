@@ -6,7 +6,6 @@
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
 #include "compress/quantize/quantize.h"
-#include "io/gguf.h"
 
 namespace pare {
 namespace {
@@ -17,17 +16,13 @@ class QuantizePass final : public Pass {
 
   std::string name() const override { return "quantize"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
-  std::vector<Encoding> codes() const override {
+  std::vector<Encoding> codes(const Model&) const override {
     std::vector<Encoding> encodings = options_.format.encodings();
     if (const std::optional<QuantizeScheme> table = options_.table_format())
       for (const Encoding encoding : table->encodings()) encodings.push_back(encoding);
     return encodings;
   }
-  std::string no_gguf() const override {
-    for (const Encoding encoding : codes())
-      if (!has_gguf_type(encoding)) return fmt::format("GGUF has no type {}", encoding_info(encoding).name);
-    return "";
-  }
+  std::string no_gguf(const Model& model) const override { return no_gguf_type(codes(model)); }
   int64_t needs_width_step() const override {
     const auto block_of = [](Encoding encoding) { return encoding_info(encoding).block_values; };
     const std::vector<Encoding> encodings = options_.format.encodings();

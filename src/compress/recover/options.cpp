@@ -11,6 +11,10 @@ void require_one(const char* name, int64_t value) {
   if (value < 1) fail(ErrorCode::kUsage, "`{}` is {}, expected 1 or more", name, value);
 }
 
+void require_rate(const char* name, double value) {
+  if (!(value >= 0.0 && value <= 1.0)) fail(ErrorCode::kUsage, "`{}` is {}, expected 0 to 1", name, value);
+}
+
 }  // namespace
 
 int64_t RecoverOptions::batch(int64_t seqlen) const { return std::max<int64_t>(1, batch_tokens / seqlen); }
@@ -23,8 +27,9 @@ void validate(const RecoverOptions& options) {
   require_one("batch_tokens", options.batch_tokens);
   require_one("checks", options.checks);
   require_one("held_back_tokens", options.held_back_tokens);
-  if (!(options.rate > 0.0 && options.rate <= 1.0))
-    fail(ErrorCode::kUsage, "`rate` is {}, expected more than 0 and at most 1", options.rate);
+  require_rate("rate", options.rate);
+  require_rate("code_rate", options.code_rate);
+  require_rate("scale_rate", options.scale_rate);
   if (!(options.embedding_rate >= 0.0 && options.embedding_rate <= 10.0))
     fail(ErrorCode::kUsage, "`embedding_rate` is {}, expected 0 to 10", options.embedding_rate);
   if (!(options.average >= 0.0 && options.average < 1.0))
@@ -35,6 +40,8 @@ Json to_json(const RecoverOptions& options) {
   return {{"steps", options.steps},
           {"batch_tokens", options.batch_tokens},
           {"rate", options.rate},
+          {"code_rate", options.code_rate},
+          {"scale_rate", options.scale_rate},
           {"embedding_rate", options.embedding_rate},
           {"average", options.average},
           {"checks", options.checks},

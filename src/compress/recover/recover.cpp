@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <cmath>
 #include <optional>
+#include <utility>
 
 #include "base/log.h"
 #include "base/rng.h"
@@ -91,10 +92,10 @@ struct TrainingSplit {
 
 class Training {
  public:
-  Training(const Model& model, const TeacherRows& teacher, const RecoverOptions& options,
+  Training(const Model& model, const Model& teacher, const TeacherRows& rows, const RecoverOptions& options,
            const PassContext& context)
       : original_(model),
-        teacher_(teacher),
+        teacher_(rows),
         options_(options),
         context_(context),
         layout_(model),
@@ -107,7 +108,7 @@ class Training {
         squares_(size()),
         average_(size()),
         best_(context.area.stream("best", layout_.size())) {
-    layout_.read(model, values_);
+    layout_.read(model, teacher, values_);
     average_ = values_;
     masks_ = masks_of(model, layout_, values_);
     model_.emplace(layout_.view(model, values_));
@@ -149,7 +150,7 @@ class Training {
 
   void train(int64_t step) {
     std::fill(gradient_.begin(), gradient_.end(), 0.0f);
-    layout_.refresh_vectors(*model_, values_);
+    layout_.refresh(*model_, values_);
     const std::vector<int64_t> chosen = order_.of_step(step, options_.batch(context_.training.seqlen()));
     const auto tokens = static_cast<double>(chosen.size()) * static_cast<double>(context_.training.seqlen());
     const double loss =
@@ -159,6 +160,7 @@ class Training {
         });
     losses_ += loss / tokens;
     ++steps_since_check_;
+    layout_.adjoint(values_, gradient_);
     for (const Mask& mask : masks_) {
       const std::span<float> part = part_in(std::span(gradient_), mask.tensor);
       for (size_t i = 0; i < part.size(); ++i)
@@ -168,24 +170,28 @@ class Training {
     if (!std::isfinite(norm) || !std::isfinite(loss))
       fail(ErrorCode::kNumeric, "the loss or its gradient is not finite");
     const auto warm_up = std::max<int64_t>(1, std::llround(kWarmUp * static_cast<double>(options_.steps)));
-    const double rate = options_.rate * cosine_schedule(step, options_.steps, warm_up, kFloor);
+    const double schedule = cosine_schedule(step, options_.steps, warm_up, kFloor);
     for (const TrainedTensor& tensor : layout_.tensors())
       adam_step({part_in(std::span(values_), tensor), part_in(std::span<const float>(gradient_), tensor),
                  part_in(std::span(mean_), tensor), part_in(std::span(squares_), tensor)},
-                {}, step, rate * share_of_rate(tensor.place.role), std::min(1.0, kMostNorm / norm));
+                {}, step, rate_of(tensor) * schedule, std::min(1.0, kMostNorm / norm));
     // The first steps count fully: the average is not to hold on to the start.
     const double decay =
         std::min(options_.average, static_cast<double>(step) / (static_cast<double>(step) + 10.0));
     move_average(average_, values_, decay);
   }
 
-  double share_of_rate(Role role) const {
+  // Returns the learning rate of a tensor at its highest.
+  double rate_of(const TrainedTensor& tensor) const {
+    if (layout_.is_scales(tensor)) return options_.scale_rate;
+    const Role role = tensor.place.role;
     const bool table = role == Role::kEmbedding || role == Role::kHead || role == Role::kPositions;
-    return table ? options_.embedding_rate : 1.0;
+    return (layout_.is_coded(tensor) ? options_.code_rate : options_.rate) *
+           (table ? options_.embedding_rate : 1.0);
   }
 
   void check() {
-    layout_.refresh_vectors(*averaged_, average_);
+    layout_.refresh(*averaged_, average_);
     const double loss = held_back_loss(*averaged_);
     if (loss < best_loss_) {
       best_loss_ = loss;
@@ -332,27 +338,29 @@ std::string weight_name(size_t index) { return fmt::format("recovered-{}", index
 
 // Takes the values into the model, each matrix kept as it will be written.
 void finish(Model& model, const Parameters& layout, std::span<const float> values, WorkArea& area) {
+  const Model before = std::exchange(model, layout.view(model, values));
+  std::vector<Pattern> patterns;
+  for_each_tensor(
+      before, [&](const TensorPlace&, const Weight& weight) { patterns.push_back(weight.format.pattern); },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  std::vector<double> vectors;
   size_t index = 0;
   for_each_tensor(
       model,
       [&](const TensorPlace& place, Weight& weight) {
-        const Pattern pattern = weight.format.pattern;
-        const Weight trained =
-            Weight::from_matrix(matrix_in(values, layout.at(place.role, place.block, place.bias)));
-        weight = area.keep(weight_name(index++),
-                           pattern.dense() ? trained : to_pattern(trained, pattern, role_name(place.role)));
+        if (!layout.is_coded(layout.at(place.role, place.block, place.bias))) {
+          weight = Weight::from_matrix(decode(weight).view());
+          if (const Pattern pattern = patterns[index]; !pattern.dense())
+            weight = to_pattern(weight, pattern, role_name(place.role));
+        }
+        weight = area.keep(weight_name(index++), weight);
       },
-      [](const TensorPlace&, std::vector<float>&) {});
-  layout.refresh_vectors(model, values);
-  std::vector<double> all;
-  for_each_tensor(
-      model, [](const TensorPlace&, Weight&) {},
       [&](const TensorPlace&, const std::vector<float>& vector) {
-        all.insert(all.end(), vector.begin(), vector.end());
+        vectors.insert(vectors.end(), vector.begin(), vector.end());
       });
-  Matrix<double> vectors(1, static_cast<int64_t>(all.size()));
-  std::copy(all.begin(), all.end(), vectors.data());
-  area.keep("recovered-vectors", vectors);
+  Matrix<double> kept(1, static_cast<int64_t>(vectors.size()));
+  std::copy(vectors.begin(), vectors.end(), kept.data());
+  area.keep("recovered-vectors", kept);
 }
 
 void take_kept(Model& model, const WorkArea& area) {
@@ -386,7 +394,7 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
   }
   const TeacherRows rows(teacher, context.training, area, context.progress);
   {
-    Training training(model, rows, options, context);
+    Training training(model, teacher, rows, options, context);
     training.run();
     if (training.is_better()) finish(model, training.layout(), training.best(), area);
     add(training.checks(), training.stopped());

@@ -1,11 +1,13 @@
 #include "compress/recover/recover_pass.h"
 
 #include <optional>
+#include <set>
 
 #include "checkpoint/load.h"
 #include "compress/recover/recover.h"
 #include "compress/resume/fingerprint.h"
-#include "compress/walk/sample_split.h"
+#include "model/visit.h"
+#include "train/coded_rows.h"
 
 namespace pare {
 namespace {
@@ -27,6 +29,18 @@ class RecoverPass final : public Pass {
            "the teacher ({}) has {} tokens, the model {}: it has to be the model before compression",
            options_.teacher, teacher_->config.vocab_size, model.config.vocab_size);
   }
+  std::vector<Encoding> codes(const Model& model) const override {
+    std::set<Encoding> codes;
+    for_each_tensor(
+        model,
+        [&](const TensorPlace&, const Weight& weight) {
+          if (CodedRows::can_train(weight)) codes.insert(weight.format.encoding);
+        },
+        [](const TensorPlace&, const std::vector<float>&) {});
+    return {codes.begin(), codes.end()};
+  }
+  bool keeps_codes() const override { return true; }
+  std::string no_gguf(const Model& model) const override { return no_gguf_type(codes(model)); }
   int64_t training_sequences(int64_t seqlen) const override {
     return options_.steps * options_.batch(seqlen) + options_.held_back(seqlen);
   }
@@ -65,7 +79,15 @@ std::vector<PassOption> recover_options() {
       {.name = "steps", .kind = kCount, .help = "Steps of the optimiser (default 180)", .least = 1},
       {.name = "batch_tokens", .kind = kCount, .help = "Tokens of a step (default 4096)", .least = 1},
       {.name = "rate", .kind = kNumber, .help = "Learning rate at its highest (default 0.0002)"},
-      {.name = "embedding_rate", .kind = kNumber, .help = "Share of it for embedding and head (default 0.1)"},
+      {.name = "code_rate",
+       .kind = kNumber,
+       .help = "The same of values that are rounded to codes (default 0.00005)"},
+      {.name = "scale_rate",
+       .kind = kNumber,
+       .help = "The same of the logarithms of scales of codes (default 0.001)"},
+      {.name = "embedding_rate",
+       .kind = kNumber,
+       .help = "Share of these rates for embedding and head (default 0.1)"},
       {.name = "average",
        .kind = kNumber,
        .help = "Decay of the average of the weights, which is what is checked and kept (default 0.98)"},
@@ -86,6 +108,8 @@ std::unique_ptr<Pass> make_recover(const OptionValues& values) {
   take_option(values, "steps", options.steps);
   take_option(values, "batch_tokens", options.batch_tokens);
   take_option(values, "rate", options.rate);
+  take_option(values, "code_rate", options.code_rate);
+  take_option(values, "scale_rate", options.scale_rate);
   take_option(values, "embedding_rate", options.embedding_rate);
   take_option(values, "average", options.average);
   take_option(values, "checks", options.checks);

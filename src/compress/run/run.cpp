@@ -53,14 +53,14 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   require_order(model, passes);
   if (comm.is_first()) {
     warn_of_lost_patterns(model, passes);
-    if (!makes_codes(passes)) warn_of_lost_storage(options, model);
+    if (!makes_codes(passes, model)) warn_of_lost_storage(options, model);
   }
   const Encoding own = model.embedding.format.encoding;
   const bool int8 = options.dtype == Encoding::kInt8;
   const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
   CalibrationPlan plan = plan_of(options, passes, model.config, comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
-  if (makes_codes(passes)) written = {.dtype = {}, .format = StorageFormat::kPacked};
+  if (makes_codes(passes, model)) written = {.dtype = {}, .format = StorageFormat::kPacked};
   return {options, passes, comm, std::move(model), plan, dtype, written};
 }
 

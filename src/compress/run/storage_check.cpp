@@ -21,7 +21,7 @@ void require_storable(const CompressionOptions& options, const Passes& passes, c
     if (int8 || options.format != StorageFormat::kPlain)
       fail(ErrorCode::kUsage, "a .gguf file is dense: `format` and `dtype int8` need a folder");
     for (const auto& pass : passes)
-      if (const std::string reason = pass->no_gguf(); !reason.empty())
+      if (const std::string reason = pass->no_gguf(model); !reason.empty())
         fail(ErrorCode::kUsage, "{} needs a folder as output: {}", pass->name(), reason);
     gguf_writing_architecture(model.config);
     return;
@@ -29,7 +29,7 @@ void require_storable(const CompressionOptions& options, const Passes& passes, c
   if (options.format == StorageFormat::kPackQuantized)
     fail(ErrorCode::kUsage, "`format {}` is for a conversion of the finished result",
          storage_format_name(options.format));
-  if (makes_codes(passes)) {
+  if (makes_codes(passes, model)) {
     if (int8 || options.format != StorageFormat::kPlain)
       fail(ErrorCode::kUsage,
            "a pass makes codes, which are stored packed: `format` and `dtype int8` say otherwise");

@@ -21,7 +21,7 @@ class SlicePass final : public Pass {
     const bool any = !options_.residual && options_.value && !options_.uniform;
     return any ? 1 : options_.round_interval;
   }
-  std::string no_gguf() const override {
+  std::string no_gguf(const Model&) const override {
     const bool blocks = options_.residual && options_.rotation == Rotation::kBlock;
     return blocks ? "`rotation block` puts matrices into the residual stream, which GGUF has no place for"
                   : "";
