@@ -11,9 +11,26 @@
 namespace pare {
 
 namespace detail {
-// Asks for huge pages where whole ones fit into [data, data + bytes): far fewer page faults on first touch.
-void advise_huge_pages(void* data, size_t bytes);
+inline constexpr size_t kBufferAlignment = 64;
+// Returns at least `bytes` bytes, 64-byte aligned, or null. Large ones ask for huge pages: far fewer page
+// faults on first touch.
+void* take_buffer(size_t bytes);
+void give_buffer_back(void* data, size_t bytes) noexcept;
 }  // namespace detail
+
+// While one exists, large buffers that are given back are kept for the next that need as much, instead of
+// being returned to the system, which would clear their pages once more. For work that allocates the same
+// sizes over and over. At most `most` bytes are kept.
+class BufferReuse {
+ public:
+  explicit BufferReuse(size_t most);
+  ~BufferReuse();
+  BufferReuse(const BufferReuse&) = delete;
+  BufferReuse& operator=(const BufferReuse&) = delete;
+
+ private:
+  size_t most_;
+};
 
 // `size` elements of T, 64-byte aligned, uninitialised; movable, not copyable. Throws std::bad_alloc.
 template <typename T>
@@ -26,9 +43,8 @@ class AlignedBuffer {
     if (size == 0) return;
     if (size > (static_cast<size_t>(1) << 62) / sizeof(T)) throw std::bad_alloc();
     const size_t bytes = (size * sizeof(T) + kAlignment - 1) / kAlignment * kAlignment;
-    data_.reset(static_cast<T*>(std::aligned_alloc(kAlignment, bytes)));
+    data_ = {static_cast<T*>(detail::take_buffer(bytes)), Free{bytes}};
     if (!data_) throw std::bad_alloc();
-    if (bytes >= kHugePage) detail::advise_huge_pages(data_.get(), bytes);
   }
   T* data() { return data_.get(); }
   const T* data() const { return data_.get(); }
@@ -38,12 +54,12 @@ class AlignedBuffer {
   std::span<T> span() { return {data(), size_}; }
   std::span<const T> span() const { return {data(), size_}; }
 
-  static constexpr size_t kAlignment = 64;
-  static constexpr size_t kHugePage = size_t{4} << 20;  // worth asking for from here on
+  static constexpr size_t kAlignment = detail::kBufferAlignment;
 
  private:
   struct Free {
-    void operator()(T* p) const { std::free(p); }
+    size_t bytes = 0;
+    void operator()(T* p) const { detail::give_buffer_back(p, bytes); }
   };
   std::unique_ptr<T, Free> data_;
   size_t size_ = 0;

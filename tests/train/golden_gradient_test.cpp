@@ -72,7 +72,7 @@ class GoldenGradient : public ::testing::TestWithParam<const char*> {
 
     const Parameters layout(original);
     std::vector<float> values(static_cast<size_t>(layout.size()));
-    layout.read(original, values);
+    layout.read(original, original, values);
     const Model model = layout.view(original, values);
     const std::vector<int32_t> tokens = read_golden(folder).tokens;
     const SequenceBatch batch{tokens, static_cast<int64_t>(tokens.size())};

@@ -5,6 +5,7 @@
 #include <optional>
 #include <utility>
 
+#include "base/aligned_buffer.h"
 #include "base/log.h"
 #include "base/rng.h"
 #include "compress/estimate.h"
@@ -18,11 +19,12 @@ namespace {
 
 constexpr const char* kStep = "training";
 constexpr const char* kDone = "recovered";
-constexpr double kWarmUp = 0.05;   // share of the steps
+constexpr double kWarmUp = 0.1;    // share of the steps
 constexpr double kFloor = 0.05;    // share of the learning rate at the end
 constexpr double kMostNorm = 1.0;  // longest gradient; a longer one is shortened
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
-constexpr int64_t kArrays = 5;     // values, gradient, two moments, average
+constexpr size_t kReusedBytes = size_t{512} << 20;
+constexpr int64_t kArrays = 5;  // values, gradient, two moments, average
 
 // Weights of a pattern, of which only some values may differ from zero.
 struct Mask {
@@ -392,6 +394,7 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
     take_kept(model, area);
     return add(record->at("checks").get<std::vector<Json>>(), record->at("stopped").get<std::string>());
   }
+  const BufferReuse reuse(kReusedBytes);
   const TeacherRows rows(teacher, context.training, area, context.progress);
   {
     Training training(model, teacher, rows, options, context);

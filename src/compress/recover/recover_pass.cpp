@@ -26,7 +26,8 @@ class RecoverPass final : public Pass {
            "recover needs `teacher`, the model before compression, where no pass is before it");
     if (teacher_->config.vocab_size != model.config.vocab_size)
       fail(ErrorCode::kInvalid,
-           "the teacher ({}) has {} tokens, the model {}: it has to be the model before compression",
+           "the teacher ({}) has a vocabulary of {} tokens, the model one of {}: it has to be the model "
+           "before compression",
            options_.teacher, teacher_->config.vocab_size, model.config.vocab_size);
   }
   std::vector<Encoding> codes(const Model& model) const override {
@@ -57,8 +58,7 @@ class RecoverPass final : public Pass {
     return recover_seconds(model, options_, plan);
   }
   std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
-    if (context.area.comm().size() > 1)
-      fail(ErrorCode::kUnsupported, "recover runs in one process, not on ranks");
+    PARE_CHECK(context.area.comm().size() == 1);
     recover(model, teacher_ ? *teacher_ : context.original, options_, context);
     return nullptr;
   }

@@ -1,0 +1,117 @@
+// pare recover: what it takes, what it writes, and what it refuses.
+#include "checkpoint/load.h"
+#include "cli/pare_command.h"
+#include "model/visit.h"
+
+namespace pare::test {
+namespace {
+
+using Arguments = std::vector<std::string>;
+namespace fs = std::filesystem;
+
+Arguments recover(const fs::path& model, const fs::path& out, const Arguments& options) {
+  Arguments arguments = {"recover",
+                         model.string(),
+                         "-o",
+                         out.string(),
+                         "--calib",
+                         kCalibration,
+                         "--nsamples",
+                         "8",
+                         "--seqlen",
+                         "64",
+                         "--steps",
+                         "12",
+                         "--checks",
+                         "3",
+                         "--batch-tokens",
+                         "512",
+                         "--held-back-tokens",
+                         "512",
+                         "--average",
+                         "0.5"};
+  arguments.insert(arguments.end(), options.begin(), options.end());
+  return arguments;
+}
+
+double first_kl(const Json& report) { return report["recovery"].front()["kl"].get<double>(); }
+double least_kl(const Json& report) {
+  double least = first_kl(report);
+  for (const Json& check : report["recovery"]) least = std::min(least, check["kl"].get<double>());
+  return least;
+}
+
+TEST(RecoverCommand, LearnsFromTheModelBeforeCompression) {
+  const TempDir folder;
+  pare_json(pass_command("sparsify", folder / "sparse", {"--method", "wanda", "--format", "packed"}));
+  const Json report = pare_json(recover(folder / "sparse", folder / "out",
+                                        {"--teacher", kTinyModel, "--rate", "1e-3", "--format", "packed"}));
+  EXPECT_EQ(report["recovery"].size(), 4u);
+  EXPECT_LT(least_kl(report), 0.95 * first_kl(report));
+  EXPECT_EQ(report["after"]["bytes"], report["before"]["bytes"]);
+  EXPECT_EQ(report["linears"]["2:4"], 28);
+  const Json eval = pare_json({"eval", kTinyModel, (folder / "sparse").string(), (folder / "out").string(),
+                               "--ppl", kTestText, "--seqlen", "64", "--windows", "8"});
+  EXPECT_LT(eval["models"][2]["kl"], eval["models"][1]["kl"]);
+}
+
+TEST(RecoverCommand, KeepsCodesAsCodes) {
+  const TempDir folder;
+  pare_json(pass_command("quantize", folder / "coded", {"--format", "iq4_nl", "--method", "nearest"}));
+  const std::string gguf = (folder / "out.gguf").string();
+  const Json report = pare_json(recover(folder / "coded", gguf, {"--teacher", kTinyModel}));
+  EXPECT_LT(least_kl(report), first_kl(report));
+  EXPECT_EQ(report["after"]["bytes"], report["before"]["bytes"]);
+  int64_t blocks = 0;
+  const Model model = load_model(gguf);
+  for_each_tensor(
+      model, [&](const TensorPlace&, const Weight& w) { blocks += w.format == Encoding::kIQ4_NL ? 1 : 0; },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  EXPECT_EQ(blocks, 29);
+}
+
+TEST(RecoverCommand, IsAPassOfRecipes) {
+  const TempDir folder;
+  const Json report = pare_json({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib",
+                                 kCalibration, "--nsamples", "8", "--seqlen", "64", "--recipe",
+                                 "slice:0.2:streams=hidden:round_interval=32,quantize:q4n,recover:4:batch_"
+                                 "tokens=256:held_back_tokens=256"});
+  EXPECT_FALSE(report["recovery"].empty());
+  EXPECT_EQ(report["quantization"].size(), 29u);
+  EXPECT_EQ(load_model(folder / "out").embedding.format, Encoding::kQ4N);
+}
+
+// Text that the run's model writes is the teacher's.
+TEST(RecoverCommand, TrainsOnTextThatTheTeacherWrites) {
+  const TempDir folder;
+  pare_json(pass_command("slice", folder / "sliced", {"--target-params", "0.8"}));
+  const Json report = pare_json({"recover", (folder / "sliced").string(), "-o", (folder / "out").string(),
+                                 "--teacher", kTinyModel, "--seqlen", "64", "--nsamples", "4", "--steps", "2",
+                                 "--batch-tokens", "128", "--held-back-tokens", "64"});
+  EXPECT_EQ(report["recipe"]["calibration"]["source"], "self");
+}
+
+TEST(RecoverCommand, SaysWhatItWillTake) {
+  const TempDir folder;
+  const Json cost = pare_json(recover(kTinyModel, folder / "out", {"--teacher", kTinyModel, "--dry-run"}));
+  EXPECT_GT(cost["memory"], 0);
+  EXPECT_GT(cost["seconds"], 0.0);
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(RecoverCommand, RefusesWithoutATrace) {
+  const TempDir folder;
+  const fs::path out = folder / "out";
+  expect_failure(recover(kTinyModel, out, {}), 2, "--teacher");
+  expect_failure(recover(kTinyModel, out, {"--teacher", (folder / "none").string()}), 1, "none");
+  expect_failure(recover(kTinyModel, out, {"--teacher", PARE_GOLDEN_DIR "/llama/gqa-tied"}), 1, "vocab");
+  expect_failure(recover(kTinyModel, out, {"--teacher", kTinyModel, "--rate", "2"}), 2, "--rate");
+  expect_failure({"compress", kTinyModel, "-o", out.string(), "--recipe", "recover,quantize:q4n"}, 2,
+                 "teacher");
+  expect_failure({"compress", kTinyModel, "-o", out.string(), "--recipe", "quantize:q4n,recover:steps=0"}, 2,
+                 "steps");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+}  // namespace
+}  // namespace pare::test
