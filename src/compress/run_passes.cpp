@@ -76,13 +76,17 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
   for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // an empty list, too
   Json recipes = Json::array();
   StageEditors editors;  // editors of the passes that share the next walk
+  const CalibrationSet* walked = &set;
   const auto walk = [&] {
     if (editors.empty()) return;
-    current = edit_stages(current, set, editors, area, report, progress);
+    current = edit_stages(current, *walked, editors, area, report, progress);
     editors.clear();
   };
   for (size_t i = 0; i < passes.size(); ++i) {
-    if (!passes[i]->can_join()) walk();
+    const bool trains = passes[i]->training_sequences(set.seqlen()) > 0;
+    const CalibrationSet* walks = trains ? &context.training : &set;
+    if (!passes[i]->can_join() || walks != walked) walk();
+    walked = walks;
     area.enter(scope_of(passes, i));
     auto editor = passes[i]->prepare(current, context);
     if (editor) editors.push_back(std::move(editor));

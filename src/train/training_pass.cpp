@@ -6,73 +6,12 @@
 
 #include "base/parallel.h"
 #include "model/stage_at.h"
+#include "train/gradient_sums.h"
 
 namespace pare {
 namespace {
 
 constexpr int64_t kHeadRows = 512;  // rows whose logits are held at once
-
-// Adds up the gradients of the tensors of one stage, or of those outside stages.
-class GradientSums final : public GradientObserver {
- public:
-  GradientSums(const Model& model, const Parameters& layout, std::span<float> gradient, ComputeType compute,
-               const Backend& on)
-      : model_(model), layout_(layout), gradient_(gradient), compute_(compute), on_(on) {}
-
-  // Says which stage the next calls are of; without a call they are of the head and the embedding.
-  void enter(size_t stage) {
-    const size_t per_block = model_.blocks.front().stages.size();
-    block_ = static_cast<int64_t>(stage / per_block);
-    index_ = stage % per_block;
-  }
-
-  void linears(std::span<const Role> roles, const Activation& x, const Activation& dy) override {
-    const TrainedTensor& first = tensor(roles.front());
-    // Tensors of one input lie behind one another.
-    int64_t rows = 0;
-    for (const Role role : roles) {
-      const TrainedTensor& own = tensor(role);
-      PARE_CHECK(own.offset == first.offset + rows * first.cols && own.cols == first.cols);
-      if (layout_.has(role, block_, true))
-        on_.bias_adjoint(dy.columns_of(rows, own.rows), part_in(gradient_, layout_.at(role, block_, true)));
-      rows += own.rows;
-    }
-    float* data = gradient_.data() + first.offset;
-    on_.weight_adjoint(x, dy, compute_, {data, rows, first.cols, first.cols});
-  }
-  void skip(const Activation& x, const Activation& dy) override {
-    const Role role = skip_role(index_);
-    linears(std::span(&role, 1), x, dy);
-  }
-  void norm(const PackedNorm& norm, const Activation& x, const Activation& dy) override {
-    query_key_norm(block_ < 0 ? Role::kFinalNorm : norm_role(index_), norm, x, dy, x.cols());
-  }
-  void query_key_norm(Role role, const PackedNorm& norm, const Activation& x, const Activation& dy,
-                      int64_t width) override {
-    const auto part = [&](bool bias) {
-      return layout_.has(role, block_, bias) ? part_in(gradient_, layout_.at(role, block_, bias))
-                                             : std::span<float>();
-    };
-    on_.norm_weight_adjoint(norm, x, dy, width, part(false), part(true));
-  }
-  void rows(Role role, std::span<const int64_t> rows, const Activation& dy) {
-    on_.gather_adjoint(rows, dy, matrix_in(gradient_, tensor(role)));
-  }
-
- private:
-  const TrainedTensor& tensor(Role role) const {
-    const bool tied = role == Role::kHead && !layout_.has(role, block_);
-    return layout_.at(tied ? Role::kEmbedding : role, block_);
-  }
-
-  const Model& model_;
-  const Parameters& layout_;
-  std::span<float> gradient_;
-  ComputeType compute_;
-  const Backend& on_;
-  int64_t block_ = -1;
-  size_t index_ = 0;
-};
 
 // One batch on its way through the model.
 class BatchPass {

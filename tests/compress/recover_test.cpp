@@ -6,6 +6,7 @@
 #include "compress/calibrated.h"
 #include "compress/kept_patterns.h"
 #include "compress/recover/recover_pass.h"
+#include "compress/recover/stage_recovery.h"
 #include "compress/run_passes.h"
 #include "compress/slice/slice_pass.h"
 #include "compress/sparsify/sparsify_pass.h"
@@ -120,6 +121,54 @@ TEST(Recover, StopsWhereTheLossGrowsAndKeepsTheBest) {
       << report.fallbacks.front();
 }
 
+RecoverOptions by_stages(int64_t steps) {
+  RecoverOptions options = some_steps(steps);
+  options.scope = RecoverScope::kStages;
+  return options;
+}
+
+// Returns the mean KL of a model's predictions from the teacher's on the set.
+double kl_of_model(const Model& model, const Model& teacher, const CalibrationSet& set) {
+  WorkArea area;
+  Report report;
+  RecoverOptions options = some_steps(1);
+  options.rate = 0.0;
+  PassProgress none;
+  Model copy = model;
+  recover(copy, teacher, options, {set, set, teacher, area, report, none});
+  return kl_of(report, 0);
+}
+
+TEST(Recover, BringsStagesCloserToTheTeachers) {
+  for (const TinyModelOptions& like : every_design()) {
+    SCOPED_TRACE(like.architecture);
+    const Model dense = make_tiny_model(like);
+    const CalibrationSet set = random_calibration(32, 24, like.vocab);
+    WorkArea area;
+    Report report;
+    Passes sparse_only;
+    sparse_only.push_back(sparsify_2_of_4());
+    const Model sparse = run_passes(dense, set, sparse_only, area, report);
+    WorkArea again;
+    Report trained;
+    const Model result = run_passes(dense, set, recipe(sparsify_2_of_4(), by_stages(40)), again, trained);
+    EXPECT_EQ(trained.of("recovery").size(), 2 * dense.blocks.front().stages.size());
+    for (const Json& entry : trained.of("recovery"))
+      EXPECT_LE(entry["relative_error"], entry["relative_error_before"]) << entry.dump();
+    EXPECT_EQ(linears_by_pattern(result), linears_by_pattern(sparse));
+    EXPECT_LT(kl_of_model(result, dense, set), 0.9 * kl_of_model(sparse, dense, set));
+  }
+}
+
+TEST(Recover, StagesNeedTheTeachersWidths) {
+  const Model dense = make_tiny_model();
+  TinyModelOptions narrow;
+  narrow.width = 24;
+  EXPECT_PARE_ERROR(require_same_streams(make_tiny_model(narrow), dense), ErrorCode::kInvalid,
+                    "scope stages");
+  require_same_streams(dense, dense);
+}
+
 std::string all_bytes(const Model& model) {
   std::string bytes;
   for_each_tensor(
@@ -139,10 +188,9 @@ class Killed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-TEST(Recover, GoesOnWithTheSameBytes) {
+void expect_same_bytes_after_kills(RecoverOptions options) {
   const Model dense = make_tiny_model();
   const CalibrationSet set = random_calibration(12, 24);
-  RecoverOptions options = some_steps(6);
   options.checkpoint_seconds = 0.0;
   const TempDir folder;
   const auto result_of = [&](WorkArea& area) {
@@ -157,7 +205,7 @@ TEST(Recover, GoesOnWithTheSameBytes) {
     area.before_record([&] { ++records; });
     expected = result_of(area);
   }
-  ASSERT_GT(records, 12);
+  ASSERT_GT(records, 6);
   for (int64_t run = 0; run <= records; ++run) {
     WorkArea area(folder / "parts", Encoding::kBF16, false);
     int64_t left = 1;
@@ -173,19 +221,25 @@ TEST(Recover, GoesOnWithTheSameBytes) {
   }
 }
 
+TEST(Recover, GoesOnWithTheSameBytes) {
+  expect_same_bytes_after_kills(some_steps(6));
+  expect_same_bytes_after_kills(by_stages(6));
+}
+
 TEST(Recover, GivesTheSameBytesOnAnyNumberOfThreads) {
   const Model dense = make_tiny_model();
   const CalibrationSet set = random_calibration(12, 24);
-  const auto result_on = [&](int threads) {
+  const auto result_on = [&](int threads, const RecoverOptions& options) {
     const int before = thread_count();
     set_thread_count(threads);
     WorkArea area;
     Report report;
-    const Model model = run_passes(dense, set, recipe(slice_to(0.9), some_steps(6)), area, report);
+    const Model model = run_passes(dense, set, recipe(slice_to(0.9), options), area, report);
     set_thread_count(before);
     return all_bytes(model) + report.to_json().dump();
   };
-  EXPECT_TRUE(result_on(1) == result_on(3));
+  for (const RecoverOptions& options : {some_steps(6), by_stages(6)})
+    EXPECT_TRUE(result_on(1, options) == result_on(3, options));
 }
 
 TEST(Recover, RefusesOptionsOutOfRange) {

@@ -3,6 +3,7 @@
 #include <algorithm>
 
 #include "base/error.h"
+#include "compress/pass_options.h"
 
 namespace pare {
 namespace {
@@ -16,6 +17,9 @@ void require_rate(const char* name, double value) {
 }
 
 }  // namespace
+
+const std::map<std::string, RecoverScope> kRecoverScopes = {{"model", RecoverScope::kModel},
+                                                            {"stages", RecoverScope::kStages}};
 
 int64_t RecoverOptions::batch(int64_t seqlen) const { return std::max<int64_t>(1, batch_tokens / seqlen); }
 int64_t RecoverOptions::held_back(int64_t seqlen) const {
@@ -37,7 +41,8 @@ void validate(const RecoverOptions& options) {
 }
 
 Json to_json(const RecoverOptions& options) {
-  return {{"steps", options.steps},
+  return {{"scope", name_of(kRecoverScopes, options.scope)},
+          {"steps", options.steps},
           {"batch_tokens", options.batch_tokens},
           {"rate", options.rate},
           {"code_rate", options.code_rate},

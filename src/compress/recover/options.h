@@ -2,14 +2,19 @@
 #pragma once
 
 #include <cstdint>
-#include <optional>
+#include <map>
 #include <string>
 
 #include "base/json.h"
 
 namespace pare {
 
+// What is trained at once: the whole model, on its predictions, or one stage after the other, on its output.
+enum class RecoverScope { kModel, kStages };
+extern const std::map<std::string, RecoverScope> kRecoverScopes;
+
 struct RecoverOptions {
+  RecoverScope scope = RecoverScope::kModel;
   std::string teacher;              // folder or .gguf file of the model to learn from; empty: the run's own
   int64_t steps = 180;              // steps of the optimiser
   int64_t batch_tokens = 4096;      // tokens of a step, at least one sequence

@@ -2,95 +2,25 @@
 
 #include <algorithm>
 #include <cmath>
-#include <optional>
 #include <utility>
 
 #include "base/aligned_buffer.h"
 #include "base/log.h"
-#include "base/rng.h"
 #include "compress/estimate.h"
 #include "compress/recover/teacher_rows.h"
+#include "compress/recover/weight_training.h"
+#include "compress/walk/activation_pair.h"
 #include "model/stage_at.h"
 #include "tensor/sparse_weight.h"
-#include "train/adam.h"
+#include "train/stage_pass.h"
 
 namespace pare {
 namespace {
 
 constexpr const char* kStep = "training";
 constexpr const char* kDone = "recovered";
-constexpr double kWarmUp = 0.1;    // share of the steps
-constexpr double kFloor = 0.05;    // share of the learning rate at the end
-constexpr double kMostNorm = 1.0;  // longest gradient; a longer one is shortened
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
 constexpr size_t kReusedBytes = size_t{512} << 20;
-constexpr int64_t kArrays = 5;  // values, gradient, two moments, average
-
-// Weights of a pattern, of which only some values may differ from zero.
-struct Mask {
-  TrainedTensor tensor;
-  std::vector<bool> kept;
-};
-
-std::vector<Mask> masks_of(const Model& model, const Parameters& layout, std::span<const float> values) {
-  std::vector<Mask> masks;
-  for_each_tensor(
-      model,
-      [&](const TensorPlace& place, const Weight& weight) {
-        if (followed_pattern(weight).dense()) return;
-        Mask mask{layout.at(place.role, place.block, place.bias), {}};
-        for (const float value : part_in(values, mask.tensor)) mask.kept.push_back(value != 0.0f);
-        masks.push_back(std::move(mask));
-      },
-      [](const TensorPlace&, const std::vector<float>&) {});
-  return masks;
-}
-
-// The order in which sequences are trained on: every epoch in another one.
-class SequenceOrder {
- public:
-  SequenceOrder(std::vector<int64_t> sequences, uint64_t seed)
-      : sequences_(std::move(sequences)), seed_(seed) {}
-
-  // Returns the sequences of a step, counted from 1.
-  std::vector<int64_t> of_step(int64_t step, int64_t batch) {
-    std::vector<int64_t> chosen;
-    const auto count = static_cast<int64_t>(sequences_.size());
-    for (int64_t i = (step - 1) * batch; i < step * batch; ++i)
-      chosen.push_back(sequences_[shuffled(i / count)[static_cast<size_t>(i % count)]]);
-    return chosen;
-  }
-
- private:
-  const std::vector<size_t>& shuffled(int64_t epoch) {
-    if (epoch == epoch_) return order_;
-    epoch_ = epoch;
-    order_.resize(sequences_.size());
-    for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
-    Rng rng(seed_ + static_cast<uint64_t>(epoch));
-    for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
-    return order_;
-  }
-
-  std::vector<int64_t> sequences_;
-  uint64_t seed_;
-  int64_t epoch_ = -1;
-  std::vector<size_t> order_;
-};
-
-// Sequences to train on, and others that are held back, evenly spread.
-struct TrainingSplit {
-  std::vector<int64_t> trained;
-  std::vector<int64_t> held_back;
-
-  TrainingSplit(int64_t count, int64_t wanted) {
-    const int64_t held = std::min(wanted, std::max<int64_t>(1, count / 4));
-    for (int64_t i = 0; i < count; ++i) {
-      const bool holds = (i + 1) * held / count > i * held / count;
-      (holds ? held_back : trained).push_back(i);
-    }
-  }
-};
 
 class Training {
  public:
@@ -100,22 +30,11 @@ class Training {
         teacher_(rows),
         options_(options),
         context_(context),
-        layout_(model),
+        weights_(model, teacher, options),
         split_(static_cast<int64_t>(context.training.sequences.size()),
                options.held_back(context.training.seqlen())),
         order_(split_.trained, context.training.seed),
-        values_(size()),
-        gradient_(size()),
-        mean_(size()),
-        squares_(size()),
-        average_(size()),
-        best_(context.area.stream("best", layout_.size())) {
-    layout_.read(model, teacher, values_);
-    average_ = values_;
-    masks_ = masks_of(model, layout_, values_);
-    model_.emplace(layout_.view(model, values_));
-    averaged_.emplace(layout_.view(model, average_));
-  }
+        best_(context.area.stream("best", size())) {}
 
   // Trains to the end; best() holds the result.
   void run() {
@@ -134,67 +53,40 @@ class Training {
     }
   }
 
-  const Parameters& layout() const { return layout_; }
-  std::span<const float> best() const { return {best_.rows(0, 1, layout_.size()).row(0), size()}; }
+  const Parameters& layout() const { return weights_.layout(); }
+  std::span<const float> best() const {
+    return {best_.rows(0, 1, size()).row(0), static_cast<size_t>(size())};
+  }
   bool is_better() const { return best_step_ > 0; }
   const std::vector<Json>& checks() const { return checks_; }
   const std::string& stopped() const { return reason_; }
 
  private:
-  size_t size() const { return static_cast<size_t>(layout_.size()); }
+  int64_t size() const { return weights_.layout().size(); }
 
   void begin() {
-    start_loss_ = held_back_loss(*averaged_);
+    start_loss_ = held_back_loss(weights_.averaged());
     best_loss_ = start_loss_;
     copy_best();
     add_check(start_loss_);
   }
 
   void train(int64_t step) {
-    std::fill(gradient_.begin(), gradient_.end(), 0.0f);
-    layout_.refresh(*model_, values_);
+    const std::span<float> gradient = weights_.begin_step();
     const std::vector<int64_t> chosen = order_.of_step(step, options_.batch(context_.training.seqlen()));
     const auto tokens = static_cast<double>(chosen.size()) * static_cast<double>(context_.training.seqlen());
     const double loss =
         for_each_batch(chosen, [&](const SequenceBatch& batch, std::span<const int64_t> which) {
-          return TrainingPass(*model_, compute())
-              .gradient(batch, loss_of(which, 1.0 / tokens), layout_, gradient_);
+          return TrainingPass(weights_.model(), compute())
+              .gradient(batch, loss_of(which, 1.0 / tokens), layout(), gradient);
         });
+    weights_.end_step(step, options_.steps);
     losses_ += loss / tokens;
     ++steps_since_check_;
-    layout_.adjoint(values_, gradient_);
-    for (const Mask& mask : masks_) {
-      const std::span<float> part = part_in(std::span(gradient_), mask.tensor);
-      for (size_t i = 0; i < part.size(); ++i)
-        if (!mask.kept[i]) part[i] = 0.0f;
-    }
-    const double norm = norm_of(gradient_);
-    if (!std::isfinite(norm) || !std::isfinite(loss))
-      fail(ErrorCode::kNumeric, "the loss or its gradient is not finite");
-    const auto warm_up = std::max<int64_t>(1, std::llround(kWarmUp * static_cast<double>(options_.steps)));
-    const double schedule = cosine_schedule(step, options_.steps, warm_up, kFloor);
-    for (const TrainedTensor& tensor : layout_.tensors())
-      adam_step({part_in(std::span(values_), tensor), part_in(std::span<const float>(gradient_), tensor),
-                 part_in(std::span(mean_), tensor), part_in(std::span(squares_), tensor)},
-                {}, step, rate_of(tensor) * schedule, std::min(1.0, kMostNorm / norm));
-    // The first steps count fully: the average is not to hold on to the start.
-    const double decay =
-        std::min(options_.average, static_cast<double>(step) / (static_cast<double>(step) + 10.0));
-    move_average(average_, values_, decay);
-  }
-
-  // Returns the learning rate of a tensor at its highest.
-  double rate_of(const TrainedTensor& tensor) const {
-    if (layout_.is_scales(tensor)) return options_.scale_rate;
-    const Role role = tensor.place.role;
-    const bool table = role == Role::kEmbedding || role == Role::kHead || role == Role::kPositions;
-    return (layout_.is_coded(tensor) ? options_.code_rate : options_.rate) *
-           (table ? options_.embedding_rate : 1.0);
   }
 
   void check() {
-    layout_.refresh(*averaged_, average_);
-    const double loss = held_back_loss(*averaged_);
+    const double loss = held_back_loss(weights_.averaged());
     if (loss < best_loss_) {
       best_loss_ = loss;
       best_step_ = step_;
@@ -253,9 +145,7 @@ class Training {
     };
   }
 
-  void copy_best() { std::copy(average_.begin(), average_.end(), best_.rows(0, 1, layout_.size()).row(0)); }
-
-  std::vector<std::vector<float>*> arrays() { return {&values_, &mean_, &squares_, &average_}; }
+  void copy_best() { std::ranges::copy(weights_.average(), best_.rows(0, 1, size()).row(0)); }
 
   // Keeps the state in one of two places in turn: the other is the one that the record names.
   void keep() {
@@ -264,8 +154,8 @@ class Training {
     const int64_t slot = 1 - slot_;
     ActivationFile file = checkpoint(slot);
     int64_t row = 0;
-    for (const std::vector<float>* array : arrays())
-      std::copy(array->begin(), array->end(), file.rows(row++, 1, layout_.size()).row(0));
+    for (const std::span<float> array : weights_.kept_arrays())
+      std::ranges::copy(array, file.rows(row++, 1, size()).row(0));
     slot_ = slot;
     context_.area.record(kStep, {{"boot", boot_id()},
                                  {"slot", slot_},
@@ -286,8 +176,8 @@ class Training {
     if (record->at("boot").get<std::string>() != boot_id() || !file.was_there() || !best_.was_there())
       return false;
     int64_t row = 0;
-    for (std::vector<float>* array : arrays())
-      std::copy_n(std::as_const(file).rows(row++, 1, layout_.size()).row(0), layout_.size(), array->begin());
+    for (const std::span<float> array : weights_.kept_arrays())
+      std::copy_n(std::as_const(file).rows(row++, 1, size()).row(0), size(), array.begin());
     slot_ = record->at("slot").get<int64_t>();
     step_ = record->at("step").get<int64_t>();
     start_loss_ = record->at("start_loss").get<double>();
@@ -302,7 +192,7 @@ class Training {
   }
 
   ActivationFile checkpoint(int64_t slot) const {
-    return context_.area.stream(fmt::format("checkpoint-{}", slot), (kArrays - 1) * layout_.size());
+    return context_.area.stream(fmt::format("checkpoint-{}", slot), WeightTraining::kKeptArrays * size());
   }
 
   static ComputeType compute() { return ComputeType::kBF16; }
@@ -311,18 +201,10 @@ class Training {
   const TeacherRows& teacher_;
   const RecoverOptions& options_;
   const PassContext& context_;
-  Parameters layout_;
+  WeightTraining weights_;
   TrainingSplit split_;
   SequenceOrder order_;
-  std::vector<float> values_;
-  std::vector<float> gradient_;
-  std::vector<float> mean_;
-  std::vector<float> squares_;
-  std::vector<float> average_;
   ActivationFile best_;
-  std::vector<Mask> masks_;
-  std::optional<Model> model_;     // the model with values_
-  std::optional<Model> averaged_;  // the model with average_
   Stopwatch since_checkpoint_;
   int64_t slot_ = 1;
   int64_t step_ = 0;  // steps that were made
@@ -340,23 +222,12 @@ std::string weight_name(size_t index) { return fmt::format("recovered-{}", index
 
 // Takes the values into the model, each matrix kept as it will be written.
 void finish(Model& model, const Parameters& layout, std::span<const float> values, WorkArea& area) {
-  const Model before = std::exchange(model, layout.view(model, values));
-  std::vector<Pattern> patterns;
-  for_each_tensor(
-      before, [&](const TensorPlace&, const Weight& weight) { patterns.push_back(weight.format.pattern); },
-      [](const TensorPlace&, const std::vector<float>&) {});
-  std::vector<double> vectors;
   size_t index = 0;
+  model = trained_model(model, layout, values,
+                        [&](Weight weight) { return area.keep(weight_name(index++), weight); });
+  std::vector<double> vectors;
   for_each_tensor(
-      model,
-      [&](const TensorPlace& place, Weight& weight) {
-        if (!layout.is_coded(layout.at(place.role, place.block, place.bias))) {
-          weight = Weight::from_matrix(decode(weight).view());
-          if (const Pattern pattern = patterns[index]; !pattern.dense())
-            weight = to_pattern(weight, pattern, role_name(place.role));
-        }
-        weight = area.keep(weight_name(index++), weight);
-      },
+      model, [](const TensorPlace&, const Weight&) {},
       [&](const TensorPlace&, const std::vector<float>& vector) {
         vectors.insert(vectors.end(), vector.begin(), vector.end());
       });
@@ -416,11 +287,25 @@ Needs recover_needs(const Model& model, const RecoverOptions& options, const Cal
   const int64_t held = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
   const int64_t head = model.head_weight().values() * 4;  // packed in both directions
   constexpr int64_t kStages = int64_t{768} << 20;  // inputs between stages, a stage's tape, some logits
+  const int64_t tokens = std::max(plan.training, plan.nsamples) * plan.seqlen;
   Needs needs;
-  needs.memory = kProgramMemory + kArrays * array + head +
+  if (options.scope == RecoverScope::kStages) {
+    int64_t widest = 0;  // values of the largest stage
+    for (const Block& block : model.blocks)
+      for (const Stage& stage : block.stages)
+        widest = std::max(widest, Parameters(model_of_stage(stage, model.config)).size());
+    const int64_t streams = model.config.design.norm_place == NormPlace::kInput ? 4 : 5;
+    // The arrays of a stage with the best one, its weights packed in both directions; two walks.
+    needs.memory = kProgramMemory + (WeightTraining::kArrays + 3) * widest * 4 + kStages;
+    needs.activations = streams * tokens * widest_stream(model.config) * 4;
+    needs.disk = needs.activations + 2 * row_bytes(dtype, size.dense_parameters);
+    return needs;
+  }
+  needs.memory = kProgramMemory + WeightTraining::kArrays * array + head +
                  std::min<int64_t>(held * plan.seqlen * (int64_t{1} << 19), kStages);
-  const int64_t rows = TeacherRows::bytes(std::max(plan.training, plan.nsamples) * plan.seqlen);
-  needs.disk = rows + array * (1 + 2 * (kArrays - 1)) + 2 * row_bytes(dtype, size.dense_parameters);
+  const int64_t rows = TeacherRows::bytes(tokens);
+  needs.disk =
+      rows + array * (1 + 2 * WeightTraining::kKeptArrays) + 2 * row_bytes(dtype, size.dense_parameters);
   return needs;
 }
 

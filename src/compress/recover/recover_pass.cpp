@@ -5,6 +5,7 @@
 
 #include "checkpoint/load.h"
 #include "compress/recover/recover.h"
+#include "compress/recover/stage_recovery.h"
 #include "compress/resume/fingerprint.h"
 #include "model/visit.h"
 #include "train/coded_rows.h"
@@ -29,6 +30,7 @@ class RecoverPass final : public Pass {
            "the teacher ({}) has a vocabulary of {} tokens, the model one of {}: it has to be the model "
            "before compression",
            options_.teacher, teacher_->config.vocab_size, model.config.vocab_size);
+    if (options_.scope == RecoverScope::kStages) require_same_streams(model, *teacher_);
   }
   std::vector<Encoding> codes(const Model& model) const override {
     std::set<Encoding> codes;
@@ -59,14 +61,27 @@ class RecoverPass final : public Pass {
   }
   std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
     PARE_CHECK(context.area.comm().size() == 1);
-    recover(model, teacher_ ? *teacher_ : context.original, options_, context);
-    return nullptr;
+    const Model& teacher = teacher_ ? *teacher_ : context.original;
+    if (options_.scope == RecoverScope::kModel) {
+      recover(model, teacher, options_, context);
+      return nullptr;
+    }
+    require_same_streams(model, teacher);
+    context.report.recipe = {{"method", "recover"}, {"options", to_json(options_)}};
+    return recover_stages(teacher, model.config, options_, context);
   }
 
  private:
   RecoverOptions options_;
   std::optional<Model> teacher_;
 };
+
+PassOption steps_option() {
+  return {.name = "steps",
+          .kind = OptionKind::kCount,
+          .help = "Steps of the optimiser, with `scope stages` for each of them (default 180)",
+          .least = 1};
+}
 
 std::vector<PassOption> recover_options() {
   using enum OptionKind;
@@ -76,7 +91,12 @@ std::vector<PassOption> recover_options() {
        .help =
            "Folder or .gguf file of the model whose predictions it learns: the one before compression (in a "
            "recipe: the model that the recipe begins with)"},
-      {.name = "steps", .kind = kCount, .help = "Steps of the optimiser (default 180)", .least = 1},
+      {.name = "scope",
+       .kind = kWord,
+       .help = "What is trained at once: model (default: all, on its predictions), or stages (one half of a "
+               "layer after the other, on its output: memory for one, any size of model)",
+       .choices = names_of(kRecoverScopes)},
+      steps_option(),
       {.name = "batch_tokens", .kind = kCount, .help = "Tokens of a step (default 4096)", .least = 1},
       {.name = "rate", .kind = kNumber, .help = "Learning rate at its highest (default 0.0002)"},
       {.name = "code_rate",
@@ -105,6 +125,7 @@ std::vector<PassOption> recover_options() {
 std::unique_ptr<Pass> make_recover(const OptionValues& values) {
   RecoverOptions options;
   take_option(values, "teacher", options.teacher);
+  take_option(values, "scope", kRecoverScopes, options.scope);
   take_option(values, "steps", options.steps);
   take_option(values, "batch_tokens", options.batch_tokens);
   take_option(values, "rate", options.rate);
@@ -118,6 +139,12 @@ std::unique_ptr<Pass> make_recover(const OptionValues& values) {
 }
 
 std::string gain(const std::vector<Json>& entries) {
+  if (entries.front().contains("relative_error")) {
+    double before = 0.0;
+    for (const Json& entry : entries) before += entry.at("relative_error_before").get<double>();
+    return fmt::format("{} stages trained, mean relative error {:.4f} -> {:.4f}", entries.size(),
+                       before / static_cast<double>(entries.size()), mean_relative_error(entries));
+  }
   double best = entries.front().at("kl").get<double>();
   std::string at = "the start";
   for (const Json& entry : entries)
@@ -144,7 +171,7 @@ PassKind recover_kind() {
       .short_form =
           [](const std::string& text) {
             OptionValues values = OptionValues::object();
-            read_option(recover_options()[1], text, values);
+            read_option(steps_option(), text, values);
             return values;
           },
       .entries = "recovery",

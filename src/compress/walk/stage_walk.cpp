@@ -71,6 +71,9 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   Model model = original;
   CalibrationWalk walk(set, model.config, area, "walk");
   std::optional<CalibrationWalk> dense;
+  const Model* target = nullptr;  // null: the model as it was
+  for (const auto& editor : editors)
+    if (editor->target_model() != nullptr) target = editor->target_model();
   if (std::any_of(editors.begin(), editors.end(), [](const auto& editor) { return editor->needs_dense(); }))
     dense.emplace(set, model.config, area, "dense");
   ActivationFile sums;
@@ -82,7 +85,7 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   StageLoop loop(area, "stages", std::move(moved), &report);
   if (loop.is_new()) {
     walk.start(model);
-    if (dense) dense->start(model);
+    if (dense) dense->start(target != nullptr ? *target : model);
     loop.begin();
   }
   const std::string activity = activity_of(editors);
@@ -97,7 +100,9 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
     }
     if (progress) progress(activity, static_cast<int64_t>(s), static_cast<int64_t>(count));
     for (const auto& editor : editors) stage = editor->rearranged(stage);
-    if (dense) run_dense(*dense, stage, fmt::format("layer {}", s / per_block), sums);
+    if (dense)
+      run_dense(*dense, target != nullptr ? stage_at(*target, s) : stage,
+                fmt::format("layer {}", s / per_block), sums);
     for (const auto& editor : editors)
       stage = editor->edit(stage, {s, static_cast<int64_t>(s / per_block)}, streams, editor == editors.back(),
                            report);

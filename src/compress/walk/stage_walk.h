@@ -23,9 +23,9 @@ Matrix<float> carried(const Stage& stage, const PackedLinear* skip, MatrixView<c
 
 // The residual streams where a stage is about to be changed.
 struct StageStreams {
-  CalibrationWalk& walk;  // walk of the changed model, before the stage
-  CalibrationWalk*
-      dense;  // walk of the model as it was, already behind the stage; null where no editor asks for it
+  CalibrationWalk& walk;   // walk of the changed model, before the stage
+  CalibrationWalk* dense;  // walk of the model as it was, or of target_model(), already behind the stage;
+                           // null where no editor asks for it
   // Inputs of norms behind the branches in that model, where there are such norms; else null.
   const ActivationFile* sums = nullptr;
 
@@ -40,6 +40,8 @@ class StageEditor {
   virtual ~StageEditor() = default;
   virtual std::string activity() const = 0;  // phrase for messages: "cutting"
   virtual bool needs_dense() const { return false; }
+  // Returns the model that StageStreams::dense walks through, of as many stages; null: the model as it was.
+  virtual const Model* target_model() const { return nullptr; }
   // Returns the stage with its channels in the order that the editor has given to the rest of the model; the
   // stage computes the same. Is called before all edits.
   virtual Stage rearranged(const Stage& stage) const { return stage; }

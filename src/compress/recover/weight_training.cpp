@@ -1,0 +1,139 @@
+#include "compress/recover/weight_training.h"
+
+#include <algorithm>
+#include <cmath>
+
+#include "base/error.h"
+#include "base/rng.h"
+#include "tensor/sparse_weight.h"
+#include "train/adam.h"
+
+namespace pare {
+namespace {
+
+constexpr double kWarmUp = 0.1;    // share of the steps
+constexpr double kFloor = 0.05;    // share of the learning rate at the end
+constexpr double kMostNorm = 1.0;  // longest gradient; a longer one is shortened
+constexpr double kForgets = 10.0;  // steps after which the average has hardly anything of the start
+
+}  // namespace
+
+// A weight of a pattern, of which only some values may differ from zero.
+struct WeightTraining::Mask {
+  TrainedTensor tensor;
+  std::vector<bool> kept;
+};
+
+WeightTraining::WeightTraining(const Model& model, const Model& origin, const RecoverOptions& options)
+    : options_(options),
+      layout_(model),
+      values_(static_cast<size_t>(layout_.size())),
+      gradient_(values_.size()),
+      mean_(values_.size()),
+      squares_(values_.size()) {
+  layout_.read(model, origin, values_);
+  average_ = values_;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, const Weight& weight) {
+        if (followed_pattern(weight).dense()) return;
+        Mask mask{layout_.at(place.role, place.block, place.bias), {}};
+        for (const float value : part_in(std::span(values_), mask.tensor)) mask.kept.push_back(value != 0.0f);
+        masks_.push_back(std::move(mask));
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  model_ = layout_.view(model, values_);
+  averaged_ = layout_.view(model, average_);
+}
+
+WeightTraining::~WeightTraining() = default;
+
+const Model& WeightTraining::averaged() {
+  layout_.refresh(averaged_, average_);
+  return averaged_;
+}
+
+std::span<float> WeightTraining::begin_step() {
+  std::fill(gradient_.begin(), gradient_.end(), 0.0f);
+  layout_.refresh(model_, values_);
+  return gradient_;
+}
+
+void WeightTraining::end_step(int64_t step, int64_t steps) {
+  layout_.adjoint(values_, gradient_);
+  for (const Mask& mask : masks_) {
+    const std::span<float> part = part_in(std::span(gradient_), mask.tensor);
+    for (size_t i = 0; i < part.size(); ++i)
+      if (!mask.kept[i]) part[i] = 0.0f;
+  }
+  const double norm = norm_of(gradient_);
+  if (!std::isfinite(norm)) fail(ErrorCode::kNumeric, "the gradient holds a NaN or an infinity");
+  const auto warm_up = std::max<int64_t>(1, std::llround(kWarmUp * static_cast<double>(steps)));
+  const double schedule = cosine_schedule(step, steps, warm_up, kFloor);
+  const double scale = norm > kMostNorm ? kMostNorm / norm : 1.0;
+  for (const TrainedTensor& tensor : layout_.tensors())
+    adam_step({part_in(std::span(values_), tensor), part_in(std::span<const float>(gradient_), tensor),
+               part_in(std::span(mean_), tensor), part_in(std::span(squares_), tensor)},
+              {}, step, rate_of(tensor) * schedule, scale);
+  const auto made = static_cast<double>(step);
+  move_average(average_, values_, std::min(options_.average, made / (made + kForgets)));
+}
+
+// The learning rate at its highest.
+double WeightTraining::rate_of(const TrainedTensor& tensor) const {
+  if (layout_.is_scales(tensor)) return options_.scale_rate;
+  const Role role = tensor.place.role;
+  const bool table = role == Role::kEmbedding || role == Role::kHead || role == Role::kPositions;
+  return (layout_.is_coded(tensor) ? options_.code_rate : options_.rate) *
+         (table ? options_.embedding_rate : 1.0);
+}
+
+Model trained_model(const Model& before, const Parameters& layout, std::span<const float> values,
+                    const std::function<Weight(Weight)>& each) {
+  Model model = layout.view(before, values);
+  std::vector<Pattern> patterns;
+  for_each_tensor(
+      before, [&](const TensorPlace&, const Weight& weight) { patterns.push_back(weight.format.pattern); },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  size_t index = 0;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace& place, Weight& weight) {
+        const Pattern pattern = patterns[index++];
+        if (!layout.is_coded(layout.at(place.role, place.block, place.bias))) {
+          weight = Weight::from_matrix(decode(weight).view());
+          if (!pattern.dense()) weight = to_pattern(weight, pattern, role_name(place.role));
+        }
+        if (each) weight = each(std::move(weight));
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
+  return model;
+}
+
+std::vector<int64_t> SequenceOrder::of_step(int64_t step, int64_t batch) {
+  std::vector<int64_t> chosen;
+  const auto count = static_cast<int64_t>(sequences_.size());
+  for (int64_t i = (step - 1) * batch; i < step * batch; ++i)
+    chosen.push_back(sequences_[shuffled(i / count)[static_cast<size_t>(i % count)]]);
+  return chosen;
+}
+
+const std::vector<size_t>& SequenceOrder::shuffled(int64_t epoch) {
+  if (epoch == epoch_) return order_;
+  epoch_ = epoch;
+  order_.resize(sequences_.size());
+  for (size_t i = 0; i < order_.size(); ++i) order_[i] = i;
+  Rng rng(seed_ + static_cast<uint64_t>(epoch));
+  for (size_t i = order_.size(); i > 1; --i) std::swap(order_[i - 1], order_[rng.below(i)]);
+  return order_;
+}
+
+TrainingSplit::TrainingSplit(int64_t count, int64_t wanted) {
+  const int64_t held = std::min(wanted, std::max<int64_t>(1, count / 4));
+  for (int64_t i = 0; i < count; ++i) {
+    const bool holds = (i + 1) * held / count > i * held / count;
+    (holds ? held_back : trained).push_back(i);
+  }
+}
+
+}  // namespace pare
