@@ -169,6 +169,33 @@ TEST(Recover, StagesNeedTheTeachersWidths) {
   require_same_streams(dense, dense);
 }
 
+// Returns the entries of stages trained on a teacher for one step that changes nothing.
+std::vector<Json> stages_beside(const Model& model, const Model& teacher) {
+  const CalibrationSet set = random_calibration(8, 24);
+  WorkArea area;
+  Report report;
+  PassProgress none;
+  RecoverOptions options = by_stages(1);
+  options.rate = 0.0;
+  StageEditors editors;
+  editors.push_back(recover_stages(teacher, model.config, options, {set, set, teacher, area, report, none}));
+  edit_stages(model, set, editors, area, report, none);
+  return report.of("recovery");
+}
+
+TEST(Recover, StagesFollowTheTeachersOwnConfiguration) {
+  const Model model = make_tiny_model();
+  Model teacher = model;
+  EXPECT_LT(stages_beside(model, teacher).front()["relative_error_before"], 1e-3);
+  teacher.config.rope.theta = 20.0;
+  EXPECT_GT(stages_beside(model, teacher).front()["relative_error_before"], 1e-2);
+  // Norms behind the branches, as the teacher has them, are not the model's.
+  TinyModelOptions olmo2 = olmo2_like();
+  olmo2.width = 32;
+  EXPECT_EQ(stages_beside(model, make_tiny_model(olmo2)).size(), 4u);
+  EXPECT_EQ(stages_beside(make_tiny_model(olmo2), model).size(), 4u);
+}
+
 std::string all_bytes(const Model& model) {
   std::string bytes;
   for_each_tensor(

@@ -164,8 +164,8 @@ void require_same_streams(const Model& model, const Model& teacher) {
   };
   if (widths(model) != widths(teacher))
     fail(ErrorCode::kInvalid,
-         "`scope stages` compares the streams behind the layers, which differ in width from the teacher's: "
-         "`scope model` compares predictions");
+         "`scope stages` compares the streams behind the layers, which differ in number or width from the "
+         "teacher's: `scope model` compares predictions");
 }
 
 std::unique_ptr<StageEditor> recover_stages(const Model& teacher, const ModelConfig& config,

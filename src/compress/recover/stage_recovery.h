@@ -8,7 +8,7 @@
 
 namespace pare {
 
-// Throws kInvalid unless the streams behind all stages of the two models have the same widths.
+// Throws kInvalid unless the two models have as many stages, with streams of the same widths behind them.
 void require_same_streams(const Model& model, const Model& teacher);
 
 // Returns an editor that trains each stage, behind those that are trained, to give what the teacher's stage

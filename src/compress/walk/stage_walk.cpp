@@ -74,11 +74,12 @@ Model edit_stages(const Model& original, const CalibrationSet& set, const StageE
   const Model* target = nullptr;  // null: the model as it was
   for (const auto& editor : editors)
     if (editor->target_model() != nullptr) target = editor->target_model();
+  const ModelConfig dense_config = target != nullptr ? target->config : model.config;
   if (std::any_of(editors.begin(), editors.end(), [](const auto& editor) { return editor->needs_dense(); }))
-    dense.emplace(set, model.config, area, "dense");
+    dense.emplace(set, dense_config, area, "dense");
   ActivationFile sums;
-  const bool keeps_sums = dense && model.config.design.norm_place != NormPlace::kInput;
-  if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(model.config));
+  const bool keeps_sums = dense && dense_config.design.norm_place != NormPlace::kInput;
+  if (keeps_sums) sums = area.stream("dense-sums", walk.tokens() * widest_output(dense_config));
   const StageStreams streams = {walk, dense ? &*dense : nullptr, keeps_sums ? &sums : nullptr};
   std::vector<MovedByLoop> moved = {{"walk", walk}};
   if (dense) moved.emplace_back("dense", *dense);
