@@ -277,6 +277,8 @@ TEST(Recover, RefusesOptionsOutOfRange) {
   };
   refused([](RecoverOptions& o) { o.steps = 0; });
   refused([](RecoverOptions& o) { o.batch_tokens = 0; });
+  refused([](RecoverOptions& o) { o.steps = o.batch_tokens = int64_t{1} << 32; });
+  refused([](RecoverOptions& o) { o.held_back_tokens = int64_t{1} << 41; });
   refused([](RecoverOptions& o) { o.checks = 0; });
   refused([](RecoverOptions& o) { o.held_back_tokens = 0; });
   refused([](RecoverOptions& o) { o.rate = -1e-4; });

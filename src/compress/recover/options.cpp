@@ -8,6 +8,8 @@
 namespace pare {
 namespace {
 
+constexpr int64_t kMostTokens = int64_t{1} << 40;  // a training takes; sizes made of it fit into 64 bits
+
 void require_one(const char* name, int64_t value) {
   if (value < 1) fail(ErrorCode::kUsage, "`{}` is {}, expected 1 or more", name, value);
 }
@@ -31,6 +33,10 @@ void validate(const RecoverOptions& options) {
   require_one("batch_tokens", options.batch_tokens);
   require_one("checks", options.checks);
   require_one("held_back_tokens", options.held_back_tokens);
+  if (options.held_back_tokens > kMostTokens || options.batch_tokens > kMostTokens / options.steps)
+    fail(ErrorCode::kUsage,
+         "`steps` is {}, `batch_tokens` {}, `held_back_tokens` {}: expected no more than 2^40 tokens",
+         options.steps, options.batch_tokens, options.held_back_tokens);
   require_rate("rate", options.rate);
   require_rate("code_rate", options.code_rate);
   require_rate("scale_rate", options.scale_rate);
