@@ -135,7 +135,8 @@ void add_common_options(CLI::App& app) {
 // Commands that split the calibration samples over ranks.
 std::vector<std::string> sample_commands() {
   std::vector<std::string> names;
-  for (const PassKind& kind : pass_kinds()) names.push_back(kind.name);
+  for (const PassKind& kind : pass_kinds())
+    if (kind.on_ranks) names.push_back(kind.name);
   names.emplace_back("compress");
   return names;
 }

@@ -22,6 +22,7 @@ struct PassKind {
   std::function<OptionValues(const std::string& text)> short_form;
   std::vector<std::string> short_words = {};  // words that the short form may be, beside numbers
   bool chooses_storage = false;               // true: its own options say how the result is stored
+  bool on_ranks = true;                       // false: it runs in one process only
   std::string entries;                        // kind of its entries in a report
   // Returns a line about its entries, of which there is at least one; empty: no line is printed.
   std::function<std::string(const std::vector<Json>& entries)> summary;

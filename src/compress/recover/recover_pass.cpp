@@ -174,6 +174,7 @@ PassKind recover_kind() {
             read_option(steps_option(), text, values);
             return values;
           },
+      .on_ranks = false,
       .entries = "recovery",
       .summary = gain};
 }
