@@ -81,6 +81,21 @@ TEST(RecoverCommand, IsAPassOfRecipes) {
   EXPECT_EQ(load_model(folder / "out").embedding.format, Encoding::kQ4N);
 }
 
+TEST(RecoverCommand, SumsUpEveryRecoveryOfARecipe) {
+  const TempDir folder;
+  const CommandResult result =
+      pare({"compress", kTinyModel, "-o", (folder / "out").string(), "--calib", kCalibration, "--nsamples",
+            "8", "--seqlen", "64", "--recipe",
+            "slice:0.2,recover:2:batch_tokens=128:scope=stages,recover:2:batch_tokens=128,recover:1:batch_"
+            "tokens=128"});
+  EXPECT_EQ(result.status, 0) << result.err;
+  const size_t stages = result.out.find("8 stages trained");
+  const size_t model = result.out.find("KL on held-back text", stages);
+  EXPECT_NE(stages, std::string::npos) << result.out;
+  EXPECT_NE(model, std::string::npos) << result.out;
+  EXPECT_NE(result.out.find("KL on held-back text", model + 1), std::string::npos) << result.out;
+}
+
 // Text that the run's model writes is the teacher's.
 TEST(RecoverCommand, TrainsOnTextThatTheTeacherWrites) {
   const TempDir folder;

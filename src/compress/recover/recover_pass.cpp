@@ -138,7 +138,20 @@ std::unique_ptr<Pass> make_recover(const OptionValues& values) {
   return recover_pass(std::move(options));
 }
 
-std::string gain(const std::vector<Json>& entries) {
+// Returns the entries of each recovery of a recipe: its first entry has the first one's name once more, or is
+// of the other scope.
+std::vector<std::vector<Json>> by_recovery(const std::vector<Json>& entries) {
+  std::vector<std::vector<Json>> all;
+  for (const Json& entry : entries) {
+    if (all.empty() || entry.at("name") == all.back().front().at("name") ||
+        entry.contains("kl") != all.back().front().contains("kl"))
+      all.emplace_back();
+    all.back().push_back(entry);
+  }
+  return all;
+}
+
+std::string gain_of_one(const std::vector<Json>& entries) {
   if (entries.front().contains("relative_error")) {
     double before = 0.0;
     for (const Json& entry : entries) before += entry.at("relative_error_before").get<double>();
@@ -154,6 +167,13 @@ std::string gain(const std::vector<Json>& entries) {
     }
   return fmt::format("KL on held-back text {:.4f} -> {:.4f} nats a token, at {}",
                      entries.front().at("kl").get<double>(), best, at);
+}
+
+std::string gain(const std::vector<Json>& entries) {
+  std::string text;
+  for (const std::vector<Json>& one : by_recovery(entries))
+    text += (text.empty() ? "" : "; ") + gain_of_one(one);
+  return text;
 }
 
 }  // namespace
