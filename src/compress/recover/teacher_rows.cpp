@@ -13,6 +13,7 @@ namespace {
 constexpr const char* kStream = "teacher";
 constexpr int64_t kWidth = sizeof(TeacherRow) / sizeof(float);
 constexpr int64_t kHeldBytes = int64_t{1} << 30;
+constexpr int64_t kMostTokens = int64_t{1} << 15;  // tokens that the teacher reads at once
 
 }  // namespace
 
@@ -37,7 +38,7 @@ TeacherRows::TeacherRows(const Model& teacher, const CalibrationSet& set, WorkAr
     : seqlen_(set.seqlen()), rows_(area.stream(kStream, set.tokens() * kWidth)) {
   const TrainingPass pass(teacher, ComputeType::kBF16);
   const auto count = static_cast<int64_t>(set.sequences.size());
-  const int64_t group = std::min<int64_t>(32, count);
+  const int64_t group = std::min(std::clamp<int64_t>(kMostTokens / seqlen_, 1, 32), count);
   for (int64_t first = 0; first < count; first += group) {
     const std::string step = fmt::format("teacher/{}", first / group);
     // Rows that a process wrote survive its death, but not that of the system.
