@@ -128,5 +128,41 @@ TEST(RecoverCommand, RefusesWithoutATrace) {
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 
+TEST(RecoverCommand, RefusesATeacherBeforeOtherPassesRun) {
+  const TempDir folder;
+  const std::string out = (folder / "out").string();
+  const auto refused = [&](const std::string& teacher, const std::string& message) {
+    expect_failure({"compress", kTinyModel, "-o", out, "--calib", kCalibration, "--seqlen", "64", "--recipe",
+                    "slice:0.2,recover:teacher=" + teacher},
+                   1, message);
+  };
+  refused(PARE_GOLDEN_DIR "/llama/gqa-tied", "the teacher has a vocabulary of 97 tokens");
+  const TinyModelCopy shorter;
+  std::string config = shorter.read("config.json");
+  const std::string positions = "\"max_position_embeddings\": 256";
+  config.replace(config.find(positions), positions.size(), "\"max_position_embeddings\": 32");
+  shorter.write("config.json", config);
+  refused(shorter.path(), "the teacher was made for at most 32 positions");
+  EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+TEST(RecoverCommand, RefusesATeacherWithANaN) {
+  const TempDir folder;
+  const TinyModelCopy damaged;
+  std::string weights = damaged.read("model.safetensors");
+  weights.replace(weights.size() - 2, 2, "\xff\x7f");
+  damaged.write("model.safetensors", weights);
+  expect_failure(recover(kTinyModel, folder / "out", {"--teacher", damaged.path()}), 1, "the teacher (");
+}
+
+TEST(RecoverCommand, RefusesTextOfOneSequence) {
+  const TempDir folder;
+  folder.file("one.txt", "A short text, which has a token or so for each of its letters, or two.");
+  expect_failure({"recover", kTinyModel, "-o", (folder / "out").string(), "--teacher", kTinyModel, "--calib",
+                  (folder / "one.txt").string(), "--nsamples", "1", "--seqlen", "24"},
+                 1, "training needs two");
+  EXPECT_FALSE(fs::exists(folder / "out.partial"));
+}
+
 }  // namespace
 }  // namespace pare::test

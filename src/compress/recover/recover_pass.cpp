@@ -3,6 +3,7 @@
 #include <optional>
 #include <set>
 
+#include "base/error.h"
 #include "checkpoint/load.h"
 #include "compress/recover/recover.h"
 #include "compress/recover/stage_recovery.h"
@@ -25,11 +26,6 @@ class RecoverPass final : public Pass {
     if (!teacher_)
       fail(ErrorCode::kUsage,
            "recover needs `teacher`, the model before compression, where no pass is before it");
-    if (teacher_->config.vocab_size != model.config.vocab_size)
-      fail(ErrorCode::kInvalid,
-           "the teacher ({}) has a vocabulary of {} tokens, the model one of {}: it has to be the model "
-           "before compression",
-           options_.teacher, teacher_->config.vocab_size, model.config.vocab_size);
     if (options_.scope == RecoverScope::kStages) require_same_streams(model, *teacher_);
   }
   std::vector<Encoding> codes(const Model& model) const override {
@@ -61,6 +57,7 @@ class RecoverPass final : public Pass {
   }
   std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
     PARE_CHECK(context.area.comm().size() == 1);
+    if (teacher_) require_finite_teacher();
     const Model& teacher = teacher_ ? *teacher_ : context.original;
     if (options_.scope == RecoverScope::kModel) {
       recover(model, teacher, options_, context);
@@ -72,6 +69,14 @@ class RecoverPass final : public Pass {
   }
 
  private:
+  void require_finite_teacher() const {
+    try {
+      check_finite(*teacher_);
+    } catch (const Error& error) {
+      fail(error.code(), "the teacher ({}): {}", options_.teacher, error.what());
+    }
+  }
+
   RecoverOptions options_;
   std::optional<Model> teacher_;
 };

@@ -129,6 +129,7 @@ const std::vector<size_t>& SequenceOrder::shuffled(int64_t epoch) {
 }
 
 TrainingSplit::TrainingSplit(int64_t count, int64_t wanted) {
+  PARE_CHECK(count > 1);
   const int64_t held = std::min(wanted, std::max<int64_t>(1, count / 4));
   for (int64_t i = 0; i < count; ++i) {
     const bool holds = (i + 1) * held / count > i * held / count;

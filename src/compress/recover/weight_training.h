@@ -86,6 +86,7 @@ struct TrainingSplit {
   std::vector<int64_t> trained;
   std::vector<int64_t> held_back;
 
+  // `count`: sequences that there are, two or more.
   TrainingSplit(int64_t count, int64_t wanted);
 };
 

@@ -59,6 +59,7 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   const bool int8 = options.dtype == Encoding::kInt8;
   const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
   CalibrationPlan plan = plan_of(options, passes, model.config, comm.size());
+  require_writers(passes, model.config, plan);
   if (plan.training > 0 && comm.size() > 1)
     fail(ErrorCode::kUsage, "training runs in one process, and there are {} ranks", comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};

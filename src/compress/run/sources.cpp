@@ -41,6 +41,21 @@ CalibrationPlan plan_of(const CompressionOptions& options, const Passes& passes,
   return plan;
 }
 
+void require_writers(const Passes& passes, const ModelConfig& config, const CalibrationPlan& plan) {
+  for (const auto& pass : passes) {
+    const Model* writer = pass->writer();
+    if (writer == nullptr) continue;
+    if (writer->config.vocab_size != config.vocab_size)
+      fail(ErrorCode::kInvalid,
+           "the teacher has a vocabulary of {} tokens, the model one of {}: it has to be the model before "
+           "compression",
+           writer->config.vocab_size, config.vocab_size);
+    if (writer->config.max_positions < plan.seqlen)
+      fail(ErrorCode::kInvalid, "`seqlen` is {}, and the teacher was made for at most {} positions",
+           plan.seqlen, writer->config.max_positions);
+  }
+}
+
 std::string source_kinds(const CompressionOptions& options) {
   std::string kinds;
   for (const std::string& source : options.calib)
@@ -73,6 +88,12 @@ std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
       sets[i] = calibration_from_text(*tokenizer, options.read_text(source), config.eos,
                                       samples_of(options, plan.nsamples, i), plan.seqlen,
                                       samples_of(options, plan.training, i));
+  size_t sequences = 0;
+  for (const CalibrationSet& set : sets) sequences += set.sequences.size();
+  if (plan.training > 0 && plan.self_samples == 0 && sequences < 2)
+    fail(ErrorCode::kInvalid,
+         "the calibration text has one sequence of {} tokens; training needs two, of which one is held back",
+         plan.seqlen);
   return sets;
 }
 

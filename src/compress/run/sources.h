@@ -17,6 +17,9 @@ void require_sources(const CompressionOptions& options);
 CalibrationPlan plan_of(const CompressionOptions& options, const Passes& passes, const ModelConfig& config,
                         int ranks);
 
+// Throws kInvalid unless models that passes bring along, which write or teach, can read the run's sequences.
+void require_writers(const Passes& passes, const ModelConfig& config, const CalibrationPlan& plan);
+
 // Returns the kinds of text, in the order of the sources: "self + text".
 std::string source_kinds(const CompressionOptions& options);
 
