@@ -1,6 +1,7 @@
 #include "train/training_pass.h"
 
 #include <algorithm>
+#include <cmath>
 #include <numeric>
 #include <optional>
 
@@ -59,7 +60,9 @@ class BatchPass {
       on_.copy(backward_head(*adjoint, head, rows, on_.upload(std::move(logits)), sums),
                gradient_.rows_of(first, n));
     }
-    return std::accumulate(losses.begin(), losses.end(), 0.0);
+    const double sum = std::accumulate(losses.begin(), losses.end(), 0.0);
+    if (!std::isfinite(sum)) fail(ErrorCode::kNumeric, "the loss is a NaN or an infinity");
+    return sum;
   }
 
   void backward(GradientSums& sums, GradientSums& outside) {

@@ -32,7 +32,8 @@ class TrainingPass {
   TrainingPass(const Model& model, ComputeType compute, const Backend& on = default_backend())
       : model_(model), compute_(compute), on_(on) {}
 
-  // Returns the sum of the losses of all rows. Throws kNumeric when a stage gives a NaN or an infinity.
+  // Returns the sum of the losses of all rows. Throws kNumeric when a stage or a loss is a NaN
+  // or an infinity.
   double loss(const SequenceBatch& batch, const TokenLoss& loss) const;
   // Returns the sum of the losses, and adds its gradient at the model's tensors to `gradient`, an array of
   // `layout`. Throws as loss().

@@ -10,6 +10,7 @@
 #include "base/rng.h"
 #include "kernels/log_sum_exp.h"
 #include "kernels/reference/reference_backend.h"
+#include "support/expect_error.h"
 #include "support/tiny_model.h"
 #include "train/distillation.h"
 
@@ -156,6 +157,14 @@ TEST(TrainingPass, GivesTheSameBitsOnAnyNumberOfThreads) {
 }
 
 // The gradient of the distillation's loss, with fewer tokens than are kept and with more.
+TEST(TrainingPass, RefusesALossThatIsNoNumber) {
+  const Model model = make_tiny_model();
+  const SequenceBatch batch = some_batch(model.config.vocab_size);
+  const TokenLoss loss = [](int64_t row, std::span<float>) { return row == 7 ? std::nan("") : 0.0; };
+  EXPECT_PARE_ERROR(TrainingPass(model, ComputeType::kBF16).loss(batch, loss), ErrorCode::kNumeric,
+                    "the loss");
+}
+
 TEST(Distillation, GradientEqualsDifferences) {
   for (const size_t vocab : {5, 64, 200}) {
     Rng rng(vocab);
