@@ -253,6 +253,27 @@ TEST(Recover, GoesOnWithTheSameBytes) {
   expect_same_bytes_after_kills(by_stages(6));
 }
 
+// A finished training is not made again, whether it bettered the model or not.
+TEST(Recover, TrainsOnceWhenARunGoesOn) {
+  const Model dense = make_tiny_model();
+  const CalibrationSet set = random_calibration(8, 24);
+  const TempDir folder;
+  int64_t steps = 0;
+  const PassProgress count = [&](const std::string& activity, int64_t, int64_t) {
+    if (activity == "training") ++steps;
+  };
+  std::string expected;
+  for (int run = 0; run < 2; ++run) {
+    WorkArea area(folder / "work", Encoding::kBF16, false);
+    Report report;
+    Model model = dense;
+    recover(model, dense, some_steps(4), {set, set, dense, area, report, count});
+    if (run == 0) expected = report.to_json().dump();
+    EXPECT_EQ(report.to_json().dump(), expected);
+  }
+  EXPECT_EQ(steps, 4);
+}
+
 TEST(Recover, GivesTheSameBytesOnAnyNumberOfThreads) {
   const Model dense = make_tiny_model();
   const CalibrationSet set = random_calibration(12, 24);

@@ -257,13 +257,17 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
   validate(options);
   WorkArea& area = context.area;
   context.report.recipe = {{"method", "recover"}, {"options", to_json(options)}};
-  const auto add = [&](const std::vector<Json>& checks, const std::string& stopped) {
+  const auto add = [&](const std::vector<Json>& checks, const std::string& stopped, bool is_better) {
     for (const Json& check : checks) context.report.add("recovery", check);
     if (!stopped.empty()) context.report.fallbacks.push_back(fmt::format("training stopped at {}", stopped));
+    if (!is_better)
+      context.report.fallbacks.push_back("training did not lower the loss: the model stays as it was");
   };
   if (const Json* record = area.is_durable() ? area.find(kDone) : nullptr) {
-    take_kept(model, area);
-    return add(record->at("checks").get<std::vector<Json>>(), record->at("stopped").get<std::string>());
+    const bool is_better = record->at("better").get<bool>();
+    if (is_better) take_kept(model, area);
+    return add(record->at("checks").get<std::vector<Json>>(), record->at("stopped").get<std::string>(),
+               is_better);
   }
   const BufferReuse reuse(kReusedBytes);
   const TeacherRows rows(teacher, context.training, area, context.progress);
@@ -271,11 +275,10 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
     Training training(model, teacher, rows, options, context);
     training.run();
     if (training.is_better()) finish(model, training.layout(), training.best(), area);
-    add(training.checks(), training.stopped());
-    if (training.is_better())
-      area.record(kDone, {{"checks", training.checks()}, {"stopped", training.stopped()}});
-    else
-      context.report.fallbacks.push_back("training did not lower the loss: the model stays as it was");
+    add(training.checks(), training.stopped(), training.is_better());
+    area.record(
+        kDone,
+        {{"checks", training.checks()}, {"stopped", training.stopped()}, {"better", training.is_better()}});
   }
   forget_streams(area);
 }
