@@ -68,11 +68,11 @@ CodedRows::Row CodedRows::row_at(int64_t r, const float* log_scales) const {
       factor = to_f32(to_f16(factor * change));
     } else {
       // A scale keeps its sign, and one that is not zero stays so.
-      const long least = scale > 0 ? 1 : layout_.least_scale;
-      const long most = scale < 0 ? -1 : layout_.largest_scale;
+      const auto least = static_cast<float>(scale > 0 ? 1 : layout_.least_scale);
+      const auto most = static_cast<float>(scale < 0 ? -1 : layout_.largest_scale);
       if (scale != 0)
         scale =
-            static_cast<int16_t>(std::clamp(std::lround(static_cast<float>(scale) * change), least, most));
+            static_cast<int16_t>(std::lround(std::clamp(static_cast<float>(scale) * change, least, most)));
     }
     row.scales[i] = factor * static_cast<float>(scale);
     if (!row.codes.minima.empty())

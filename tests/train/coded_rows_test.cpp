@@ -55,6 +55,21 @@ TEST(CodedRows, BeginsWithTheCodesThatAreThere) {
   }
 }
 
+// A scale that leaves what the format holds is its last one, however far it is.
+TEST(CodedRows, KeepsScalesInRange) {
+  for (const Encoding encoding : trained_encodings()) {
+    SCOPED_TRACE(encoding_info(encoding).name);
+    const Matrix<float> values = random_values(kRows, kCols, 0.1, 1);
+    const CodedRows rows(rounded_weight(encoding, values));
+    const auto scaled = [&](float log) {
+      Matrix<float> logs = Matrix<float>::zeros(kRows, rows.scales());
+      std::fill_n(logs.data(), logs.size(), log);
+      return rows.rounded(values.view(), std::as_const(logs).view());
+    };
+    EXPECT_TRUE(same_bytes(scaled(200.0f), scaled(20.0f)));
+  }
+}
+
 // Latent values that move far enough change codes; each is rounded to the nearest.
 TEST(CodedRows, RoundsToTheNearestCode) {
   for (const Encoding encoding : trained_encodings()) {
