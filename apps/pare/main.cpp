@@ -153,7 +153,7 @@ void require_ranked(const CLI::App& app) {
 
 // Runs the command that the arguments name; returns the exit status.
 int run_command(int argc, char** argv, Comm& comm) {
-  CLI::App app("Makes trained language models smaller and faster without retraining.", "pare");
+  CLI::App app("Makes trained language models smaller and faster.", "pare");
   add_common_options(app);
   if (has_mpi())
     app.footer(

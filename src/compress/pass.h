@@ -82,6 +82,8 @@ class Pass {
   virtual int64_t training_sequences(int64_t /*seqlen*/) const { return 0; }
   // Returns the model that writes text for the run; null: its own model does.
   virtual const Model* writer() const { return nullptr; }
+  // Throws kInvalid when writer() has other tokens than this tokenizer, that of the run's model.
+  virtual void require_same_tokens(const Tokenizer& /*tokenizer*/) const {}
   // Returns the options that decide the result, by their names.
   virtual Json options() const = 0;
   // Returns an estimate from the shapes alone. `dtype`: type of the written matrices.

@@ -99,6 +99,11 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
                                   {"nsamples", set.sequences.size()},
                                   {"seqlen", set.seqlen()},
                                   {"tokens_sha256", set.sha256}};
+  if (std::any_of(passes.begin(), passes.end(),
+                  [&](const auto& pass) { return pass->training_sequences(set.seqlen()) > 0; }))
+    report.recipe["training"] = {{"nsamples", context.training.sequences.size()},
+                                 {"seqlen", context.training.seqlen()},
+                                 {"tokens_sha256", context.training.sha256}};
   report.before = model_size(model);
   report.before_by_role = role_sizes(model);
   report.after = model_size(current);

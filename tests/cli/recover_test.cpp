@@ -164,5 +164,17 @@ TEST(RecoverCommand, RefusesTextOfOneSequence) {
   EXPECT_FALSE(fs::exists(folder / "out.partial"));
 }
 
+// A teacher whose tokens are others: two of them have changed places.
+TEST(RecoverCommand, RefusesATeacherWithOtherTokens) {
+  const TempDir folder;
+  const TinyModelCopy copy;
+  Json tokenizer = parse_json(copy.read("tokenizer.json"), "tokenizer.json");
+  Json& vocab = tokenizer["model"]["vocab"];
+  std::swap(vocab["a"], vocab["b"]);
+  copy.write("tokenizer.json", tokenizer.dump());
+  expect_failure(recover(kTinyModel, folder / "out", {"--teacher", copy.path()}), 1, "tokenizers");
+  EXPECT_FALSE(fs::exists(folder / "out"));
+}
+
 }  // namespace
 }  // namespace pare::test

@@ -20,6 +20,7 @@ namespace {
 constexpr const char* kStep = "training";
 constexpr const char* kDone = "recovered";
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
+constexpr double kRest = 20.0;     // time between checkpoints, in times that one takes
 constexpr size_t kReusedBytes = size_t{512} << 20;
 
 class Training {
@@ -49,7 +50,9 @@ class Training {
         if (error.code() != ErrorCode::kNumeric) throw;
         stop(fmt::format("step {}: {}", step, error.what()));
       }
-      if (since_checkpoint_.seconds() >= options_.checkpoint_seconds) keep();
+      // Checkpoints take a small share of the time, however large they are.
+      const double rest = keeping_ < 1.0 ? 0.0 : kRest * keeping_;
+      if (since_checkpoint_.seconds() >= std::max(options_.checkpoint_seconds, rest)) keep();
     }
   }
 
@@ -151,6 +154,7 @@ class Training {
   void keep() {
     since_checkpoint_ = {};
     if (!context_.area.is_durable()) return;
+    const Stopwatch watch;
     const int64_t slot = 1 - slot_;
     ActivationFile file = checkpoint(slot);
     int64_t row = 0;
@@ -167,6 +171,8 @@ class Training {
                                  {"steps_since_check", steps_since_check_},
                                  {"checks", checks_},
                                  {"stopped", reason_}});
+    keeping_ = watch.seconds();
+    since_checkpoint_ = {};
   }
 
   bool restore() {
@@ -206,6 +212,7 @@ class Training {
   SequenceOrder order_;
   ActivationFile best_;
   Stopwatch since_checkpoint_;
+  double keeping_ = 0.0;  // seconds that the last checkpoint took
   int64_t slot_ = 1;
   int64_t step_ = 0;  // steps that were made
   int64_t best_step_ = 0;
@@ -283,36 +290,85 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
   forget_streams(area);
 }
 
+namespace {
+
+// Bytes that a step holds beside weights: inputs of `stages` stages, what happens inside the widest, and
+// `vocab` logits of some rows.
+int64_t step_bytes(const Model& model, int64_t rows, int64_t stages, int64_t vocab) {
+  constexpr int64_t kInside = 9;       // copies of what the first linears of a branch give
+  constexpr int64_t kLogits = 3;       // copies of logits
+  constexpr int64_t kLogitRows = 512;  // rows of them at once
+  int64_t widest = 0;
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages)
+      for_each_linear(stage, [&](Role, const Linear& linear) {
+        widest = std::max({widest, linear.weight.rows, linear.weight.cols});
+      });
+  const int64_t inside = kInside * rows * widest;
+  const int64_t logits = kLogits * std::min(rows, kLogitRows) * vocab;
+  const int64_t between = (stages + 1) * rows * widest_stream(model.config);
+  return (between + std::max(inside, logits)) * static_cast<int64_t>(sizeof(float)) +
+         static_cast<int64_t>(kReusedBytes);
+}
+
+Needs needs_of_stages(const Model& model, const RecoverOptions& options, const CalibrationPlan& plan,
+                      Encoding dtype, int64_t tokens) {
+  int64_t widest = 0;  // values of the largest stage
+  for (const Block& block : model.blocks)
+    for (const Stage& stage : block.stages)
+      widest = std::max(widest, Parameters(model_of_stage(stage, model.config)).size());
+  const int64_t streams = model.config.design.norm_place == NormPlace::kInput ? 4 : 5;
+  Needs needs;
+  // The arrays of a stage with the best one, its weights in both directions; two walks.
+  needs.memory = kProgramMemory + (WeightTraining::kArrays + 4) * widest * 4 +
+                 step_bytes(model, options.batch(plan.seqlen) * plan.seqlen, 1, 0);
+  needs.activations = streams * tokens * widest_stream(model.config) * 4;
+  needs.disk = needs.activations + 2 * row_bytes(dtype, model_size(model).dense_parameters);
+  return needs;
+}
+
+// Seconds of a step of all stages, from those of the first block.
+double seconds_of_stages(const Model& model, const RecoverOptions& options, const CalibrationPlan& plan) {
+  const int64_t rows = options.batch(plan.seqlen) * plan.seqlen;
+  double seconds = 0.0;
+  int64_t width = model.config.stream_width();
+  for (const Stage& stage : model.blocks.front().stages) {
+    const Model one = model_of_stage(stage, model.config);
+    const Parameters layout(one);
+    std::vector<float> gradient(static_cast<size_t>(layout.size()));
+    Matrix<float> input = Matrix<float>::zeros(rows, width);
+    for (int64_t i = 0; i < input.size(); ++i) input.data()[i] = static_cast<float>(i % 17) - 8.0f;
+    if (!stage.skip.empty()) width = stage.skip.rows;
+    const Matrix<float> target = Matrix<float>::zeros(rows, width);
+    const Stopwatch watch;
+    stage_gradient(one, {std::as_const(input).view(), target.view(), plan.seqlen}, ComputeType::kBF16, 1.0,
+                   layout, gradient);
+    seconds += watch.seconds();
+  }
+  return seconds * static_cast<double>(model.blocks.size());
+}
+
+}  // namespace
+
 Needs recover_needs(const Model& model, const RecoverOptions& options, const CalibrationPlan& plan,
                     Encoding dtype) {
-  const ModelSize size = model_size(model);
-  const int64_t array = size.dense_parameters * static_cast<int64_t>(sizeof(float));
-  const int64_t held = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
-  const int64_t head = model.head_weight().values() * 4;  // packed in both directions
-  constexpr int64_t kStages = int64_t{768} << 20;  // inputs between stages, a stage's tape, some logits
   const int64_t tokens = std::max(plan.training, plan.nsamples) * plan.seqlen;
+  if (options.scope == RecoverScope::kStages) return needs_of_stages(model, options, plan, dtype, tokens);
+  const int64_t array = Parameters(model).size() * static_cast<int64_t>(sizeof(float));
+  const int64_t held = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
+  const int64_t head = model.head_weight().values() * 8;  // packed in both directions, and turned in f32
   Needs needs;
-  if (options.scope == RecoverScope::kStages) {
-    int64_t widest = 0;  // values of the largest stage
-    for (const Block& block : model.blocks)
-      for (const Stage& stage : block.stages)
-        widest = std::max(widest, Parameters(model_of_stage(stage, model.config)).size());
-    const int64_t streams = model.config.design.norm_place == NormPlace::kInput ? 4 : 5;
-    // The arrays of a stage with the best one, its weights packed in both directions; two walks.
-    needs.memory = kProgramMemory + (WeightTraining::kArrays + 3) * widest * 4 + kStages;
-    needs.activations = streams * tokens * widest_stream(model.config) * 4;
-    needs.disk = needs.activations + 2 * row_bytes(dtype, size.dense_parameters);
-    return needs;
-  }
   needs.memory = kProgramMemory + WeightTraining::kArrays * array + head +
-                 std::min<int64_t>(held * plan.seqlen * (int64_t{1} << 19), kStages);
-  const int64_t rows = TeacherRows::bytes(tokens);
-  needs.disk =
-      rows + array * (1 + 2 * WeightTraining::kKeptArrays) + 2 * row_bytes(dtype, size.dense_parameters);
+                 step_bytes(model, held * plan.seqlen, static_cast<int64_t>(stage_count(model)),
+                            model.config.vocab_size);
+  needs.disk = TeacherRows::bytes(tokens) + array * (1 + 2 * WeightTraining::kKeptArrays) +
+               2 * row_bytes(dtype, model_size(model).dense_parameters);
   return needs;
 }
 
 double recover_seconds(const Model& model, const RecoverOptions& options, const CalibrationPlan& plan) {
+  const auto steps = static_cast<double>(options.steps);
+  if (options.scope == RecoverScope::kStages) return steps * seconds_of_stages(model, options, plan);
   const Parameters layout(model);
   std::vector<float> gradient(static_cast<size_t>(layout.size()));
   const int64_t count = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
@@ -329,7 +385,7 @@ double recover_seconds(const Model& model, const RecoverOptions& options, const 
   const double sequence = watch.seconds() / static_cast<double>(count);
   constexpr double kForward = 0.3;  // share of a forward pass in a step
   const auto checked = static_cast<double>((options.checks + 1) * options.held_back(plan.seqlen));
-  return sequence * (static_cast<double>(options.steps * options.batch(plan.seqlen)) +
+  return sequence * (steps * static_cast<double>(options.batch(plan.seqlen)) +
                      kForward * (static_cast<double>(std::max(plan.training, plan.nsamples)) + checked));
 }
 

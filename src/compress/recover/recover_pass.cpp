@@ -4,6 +4,7 @@
 #include <set>
 
 #include "base/error.h"
+#include "base/log.h"
 #include "checkpoint/load.h"
 #include "compress/recover/recover.h"
 #include "compress/recover/stage_recovery.h"
@@ -44,6 +45,21 @@ class RecoverPass final : public Pass {
     return options_.steps * options_.batch(seqlen) + options_.held_back(seqlen);
   }
   const Model* writer() const override { return teacher_ ? &*teacher_ : nullptr; }
+  void require_same_tokens(const Tokenizer& tokenizer) const override {
+    if (!teacher_) return;
+    std::optional<Tokenizer> own;
+    try {
+      own = load_tokenizer(options_.teacher);
+    } catch (const Error& error) {
+      log_warning("{}; the teacher's tokens are taken to be those of the model", error.what());
+      return;
+    }
+    for (int32_t id = 0; id < std::min(own->vocab_size(), tokenizer.vocab_size()); ++id)
+      if (own->token_bytes(id) != tokenizer.token_bytes(id))
+        fail(ErrorCode::kInvalid,
+             "token {} of the teacher ({}) is not that of the model: their tokenizers have to be the same",
+             id, options_.teacher);
+  }
   Json options() const override {
     Json json = to_json(options_);
     json["teacher"] = teacher_ ? model_fingerprint(*teacher_) : "";

@@ -158,6 +158,14 @@ const Model& writer_of(const Job& job) {
   return job.model;
 }
 
+// Returns the tokenizer that texts need, which is also that of every model that writes them.
+std::optional<Tokenizer> checked_tokenizer(const Job& job) {
+  std::optional<Tokenizer> tokenizer = tokenizer_for(job.options);
+  if (tokenizer)
+    for (const auto& pass : job.passes) pass->require_same_tokens(*tokenizer);
+  return tokenizer;
+}
+
 // Runs everything from the first activation to the folder's name.
 CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokenizer,
                           std::vector<CalibrationSet> sets, OutputFolder& output, bool spill,
@@ -186,9 +194,11 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
 }  // namespace
 
 CompressionCost cost_of_compression(const CompressionOptions& options, const Passes& passes, Comm& comm) {
-  const Job job = checked_job(options, passes, comm);
+  Job job = checked_job(options, passes, comm);
   if (!comm.is_first()) return {};
-  const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
+  const std::optional<Tokenizer> tokenizer = checked_tokenizer(job);
+  if (job.plan.training > 0)
+    fit_to_texts(job.plan, text_sets(options, tokenizer, job.model.config, job.plan));
   CompressionCost cost = checked_cost(job, 0);
   cost.seconds = seconds_of(job.model, tokenizer ? &*tokenizer : nullptr, passes, job.plan);
   return cost;
@@ -196,7 +206,7 @@ CompressionCost cost_of_compression(const CompressionOptions& options, const Pas
 
 CompressionResult run_compression(const CompressionOptions& options, const Passes& passes, Comm& comm,
                                   const RunWatch& watch) {
-  const Job job = checked_job(options, passes, comm);
+  Job job = checked_job(options, passes, comm);
   std::unique_ptr<OutputFolder> output;
   if (comm.is_first())
     output =
@@ -210,10 +220,11 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
   }
   const fs::path own_folder =
       output ? output->path() : OutputFolder::partial_of(rank_folder(options, comm.rank()));
-  const CompressionCost cost = checked_cost(job, folder_bytes(own_folder));
   check_finite(job.model);
-  const std::optional<Tokenizer> tokenizer = tokenizer_for(options);
+  const std::optional<Tokenizer> tokenizer = checked_tokenizer(job);
   std::vector<CalibrationSet> sets = text_sets(options, tokenizer, job.model.config, job.plan);
+  fit_to_texts(job.plan, sets);
+  const CompressionCost cost = checked_cost(job, folder_bytes(own_folder));
   // Errors of all ranks were found before this point, so that they leave no folders behind.
   comm.barrier();
   if (!output) output = open_rank_folder(job, found);

@@ -97,4 +97,10 @@ std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
   return sets;
 }
 
+void fit_to_texts(CalibrationPlan& plan, const std::vector<CalibrationSet>& sets) {
+  int64_t sequences = plan.self_samples;
+  for (const CalibrationSet& set : sets) sequences += static_cast<int64_t>(set.sequences.size());
+  plan.training = std::min(plan.training, sequences);
+}
+
 }  // namespace pare

@@ -33,4 +33,7 @@ std::vector<CalibrationSet> text_sets(const CompressionOptions& options,
                                       const std::optional<Tokenizer>& tokenizer, const ModelConfig& config,
                                       const CalibrationPlan& plan);
 
+// Makes the plan train on no more sequences than the texts have.
+void fit_to_texts(CalibrationPlan& plan, const std::vector<CalibrationSet>& sets);
+
 }  // namespace pare
