@@ -21,7 +21,7 @@ constexpr const char* kStep = "training";
 constexpr const char* kDone = "recovered";
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
 constexpr double kRest = 20.0;     // time between checkpoints, in times that one takes
-constexpr size_t kReusedBytes = size_t{512} << 20;
+constexpr size_t kReusedBytes = size_t{1} << 30;
 
 class Training {
  public:

@@ -4,6 +4,7 @@
 #include <cmath>
 
 #include "base/error.h"
+#include "base/parallel.h"
 #include "base/rng.h"
 #include "tensor/sparse_weight.h"
 #include "train/adam.h"
@@ -61,11 +62,12 @@ std::span<float> WeightTraining::begin_step() {
 
 void WeightTraining::end_step(int64_t step, int64_t steps) {
   layout_.adjoint(values_, gradient_);
-  for (const Mask& mask : masks_) {
+  parallel_for(static_cast<int64_t>(masks_.size()), [&](int64_t m) {
+    const Mask& mask = masks_[static_cast<size_t>(m)];
     const std::span<float> part = part_in(std::span(gradient_), mask.tensor);
     for (size_t i = 0; i < part.size(); ++i)
       if (!mask.kept[i]) part[i] = 0.0f;
-  }
+  });
   const double norm = norm_of(gradient_);
   if (!std::isfinite(norm)) fail(ErrorCode::kNumeric, "the gradient holds a NaN or an infinity");
   const auto warm_up = std::max<int64_t>(1, std::llround(kWarmUp * static_cast<double>(steps)));
