@@ -46,10 +46,12 @@ class StageTraining {
                          : trained_model(before_, weights_.layout(), best_).blocks.front().stages.front();
   }
   // Squared distances on held-back sequences, relative to the squares of the target.
-  double start() const { return start_ / energy_; }
-  double best_loss() const { return best_loss_ / energy_; }
+  double start() const { return relative(start_); }
+  double best_loss() const { return relative(best_loss_); }
 
  private:
+  double relative(double loss) const { return energy_ > 0.0 ? loss / energy_ : 0.0; }
+
   // Calls use(batch) with sequences side by side.
   template <typename Use>
   double with_batch(std::span<const int64_t> sequences, Use&& use) const {
