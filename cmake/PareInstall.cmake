@@ -3,7 +3,7 @@
 include(GNUInstallDirs)
 include(CMakePackageConfigHelpers)
 
-set(PARE_PARTS base tensor io text linalg kernels model runtime checkpoint compress eval engine api)
+set(PARE_PARTS base tensor io text linalg kernels model runtime checkpoint train compress eval engine api)
 set(objects)
 foreach(part ${PARE_PARTS})
   list(APPEND objects $<TARGET_OBJECTS:pare_${part}>)
