@@ -69,6 +69,8 @@ std::string recipe_text(const Json& recipe) {
   for (const RecipePass& pass : recipe_passes(recipe)) text += pass_text(pass);
   if (const Json& calibration = manifest_member(recipe, "calibration"); calibration.is_object())
     text += fmt::format("\nCalibration: {}.", options_text(calibration));
+  if (const Json& training = manifest_member(recipe, "training"); training.is_object())
+    text += fmt::format(" Training: {}.", options_text(training));
   if (const Json& seed = manifest_member(recipe, "seed"); !seed.is_null())
     text += fmt::format(" Seed {}.", seed.dump());
   return text + " `pare.json` holds all of it, and the errors of every step.\n\n";
@@ -174,8 +176,12 @@ std::string terms_text(const CardFacts& facts) {
 std::string model_card(const CardFacts& facts) {
   const bool compressed = !facts.manifest.is_null();
   std::string text = front_matter(facts) + fmt::format("\n# {}\n\n", one_line(facts.original.name));
-  text += compressed ? "Compressed by `pare`, without training.\n\n" : "Converted by `pare`.\n\n";
-  if (compressed) text += recipe_text(manifest_member(facts.manifest, "recipe")) + figures_text(facts);
+  const Json& recipe = manifest_member(facts.manifest, "recipe");
+  const bool trained = manifest_member(recipe, "training").is_object();
+  text += !compressed ? "Converted by `pare`.\n\n"
+          : trained   ? "Compressed by `pare`, and trained to predict what the model before it predicts.\n\n"
+                      : "Compressed by `pare`, without training.\n\n";
+  if (compressed) text += recipe_text(recipe) + figures_text(facts);
   return text + loading_text(facts) + terms_text(facts);
 }
 

@@ -9,7 +9,7 @@ RecipePass pass_of(const Json& recipe) {
   RecipePass pass{manifest_value(manifest_member(recipe, "method")), Json::object()};
   if (recipe.is_object())
     for (const auto& [key, value] : recipe.items())
-      if (key != "method" && key != "options" && key != "calibration" && key != "seed")
+      if (key != "method" && key != "options" && key != "calibration" && key != "training" && key != "seed")
         pass.options[key] = value;
   if (const Json& own = manifest_member(recipe, "options"); own.is_object()) pass.options.update(own);
   return pass;

@@ -197,6 +197,15 @@ TEST(ModelCard, SaysWhatWasDone) {
   EXPECT_THAT(card, Not(HasSubstr("trust_remote_code")));
 }
 
+TEST(ModelCard, SaysWhetherItWasTrained) {
+  CardFacts trained = facts();
+  EXPECT_THAT(model_card(trained), HasSubstr("without training"));
+  trained.manifest["recipe"]["training"] = {{"nsamples", 9}};
+  EXPECT_THAT(model_card(trained), Not(HasSubstr("without training")));
+  EXPECT_THAT(model_card(trained), HasSubstr("Training: `nsamples` 9."));
+  EXPECT_THAT(model_card(trained), HasSubstr("1. sparsify: `pattern` 2:4\n"));
+}
+
 TEST(ModelCard, SaysWhenItsCodeIsNeeded) {
   CardFacts own = facts();
   own.own_code = true;
