@@ -78,7 +78,7 @@ void print_cost(const CompressionCost& cost, int ranks, bool json) {
              cost.spills() ? "kept on disk only" : "in memory too");
   print_line("disk    {:>10}  of {} free, while it runs", format_bytes(cost.needs.disk),
              format_bytes(cost.disk_free));
-  print_line("time    {:>10}  about, from one layer measured now", format_seconds(cost.seconds));
+  print_line("time    {:>10}  about, from a part measured now", format_seconds(cost.seconds));
 }
 
 // Shows the library's progress as lines that Progress keeps up to date.

@@ -35,7 +35,7 @@ class Training {
         split_(static_cast<int64_t>(context.training.sequences.size()),
                options.held_back(context.training.seqlen())),
         order_(split_.trained, context.training.seed),
-        best_(context.area.stream("best", size())) {}
+        best_(context.area.stream("best", size(), true)) {}
 
   // Trains to the end; best() holds the result.
   void run() {
@@ -124,8 +124,9 @@ class Training {
         for_each_batch(split_.held_back, [&](const SequenceBatch& batch, std::span<const int64_t> which) {
           return TrainingPass(model, compute()).loss(batch, loss_of(which, 1.0));
         });
-    return loss /
-           (static_cast<double>(split_.held_back.size()) * static_cast<double>(context_.training.seqlen()));
+    const auto tokens =
+        static_cast<double>(split_.held_back.size()) * static_cast<double>(context_.training.seqlen());
+    return loss < 0.0 ? 0.0 : loss / tokens;  // below zero by rounding alone
   }
 
   // Returns the sum of what `run` returns for as many sequences as are best run at once.
@@ -148,7 +149,14 @@ class Training {
     };
   }
 
-  void copy_best() { std::ranges::copy(weights_.average(), best_.rows(0, 1, size()).row(0)); }
+  void copy_best() { write(weights_.average(), best_, 0); }
+
+  // Writes an array into a file, whose pages do not stay in memory.
+  static void write(std::span<const float> array, ActivationFile& file, int64_t row) {
+    const MatrixView<float> to = file.rows(row, 1, static_cast<int64_t>(array.size()));
+    std::ranges::copy(array, to.row(0));
+    file.release(to);
+  }
 
   // Keeps the state in one of two places in turn: the other is the one that the record names.
   void keep() {
@@ -158,8 +166,7 @@ class Training {
     const int64_t slot = 1 - slot_;
     ActivationFile file = checkpoint(slot);
     int64_t row = 0;
-    for (const std::span<float> array : weights_.kept_arrays())
-      std::ranges::copy(array, file.rows(row++, 1, size()).row(0));
+    for (const std::span<float> array : weights_.kept_arrays()) write(array, file, row++);
     slot_ = slot;
     context_.area.record(kStep, {{"boot", boot_id()},
                                  {"slot", slot_},
@@ -198,7 +205,8 @@ class Training {
   }
 
   ActivationFile checkpoint(int64_t slot) const {
-    return context_.area.stream(fmt::format("checkpoint-{}", slot), WeightTraining::kKeptArrays * size());
+    return context_.area.stream(fmt::format("checkpoint-{}", slot), WeightTraining::kKeptArrays * size(),
+                                true);
   }
 
   static ComputeType compute() { return ComputeType::kBF16; }

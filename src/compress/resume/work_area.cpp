@@ -220,8 +220,9 @@ void WorkArea::forget(const std::string& name) {
   remove_file(file(name, ".f64"));
 }
 
-ActivationFile WorkArea::stream(const std::string& name, int64_t floats) const {
-  return is_durable() ? ActivationFile(file(name, ".stream"), floats, spill_) : ActivationFile(floats);
+ActivationFile WorkArea::stream(const std::string& name, int64_t floats, bool rare) const {
+  return is_durable() ? ActivationFile(file(name, ".stream"), floats, spill_ || rare)
+                      : ActivationFile(floats);
 }
 
 void WorkArea::forget_stream(const std::string& name) const {

@@ -57,8 +57,9 @@ class WorkArea {
   Matrix<double> kept_matrix(const std::string& name) const;
   void forget(const std::string& name);
 
-  // Returns room for activations, with the content that an interrupted run left there.
-  ActivationFile stream(const std::string& name, int64_t floats) const;
+  // Returns room for activations, with the content that an interrupted run left there. `rare`: what is
+  // released leaves memory, though there may be room.
+  ActivationFile stream(const std::string& name, int64_t floats, bool rare = false) const;
   void forget_stream(const std::string& name) const;
 
   bool is_durable() const { return !folder_.empty(); }
