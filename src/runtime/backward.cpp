@@ -30,7 +30,7 @@ std::unique_ptr<PackedLinear> pack_transposed(const Backend& on, std::span<const
     for (int64_t c = 0; c < cols; ++c)
       for (int64_t r = 0; r < some.rows(); ++r) turned(c, first + r) = some(r, c);
   });
-  const Weight weight = Weight::view_of(std::as_const(turned).view());
+  const Weight weight = Weight::of_values(std::move(turned));
   return on.pack_linear(std::span(&weight, 1), {}, compute);
 }
 

@@ -203,6 +203,13 @@ Weight Weight::from_matrix(MatrixView<const double> values, const WeightFormat& 
   return encode_matrix(values, format);
 }
 
+Weight Weight::of_values(Matrix<float> values) {
+  auto owner = std::make_shared<const Matrix<float>>(std::move(values));
+  Weight weight = view_of(owner->view());
+  weight.owner = std::move(owner);
+  return weight;
+}
+
 Weight Weight::view_of(MatrixView<const float> values) {
   PARE_CHECK(values.stride == values.cols);
   Weight weight;

@@ -56,7 +56,10 @@ struct Weight {
   // kFormat when the rows do not divide into groups or blocks.
   static Weight from_matrix(MatrixView<const float> values, const WeightFormat& format = {});
   static Weight from_matrix(MatrixView<const double> values, const WeightFormat& format = {});
-  // Returns a dense f32 weight that shares contiguous values: they must outlive it and its copies.
+  // Returns a dense f32 weight that takes the values over.
+  static Weight of_values(Matrix<float> values);
+  // Returns a dense f32 weight that shares contiguous values: they must outlive it and its copies, which a
+  // packed linear may hold.
   static Weight view_of(MatrixView<const float> values);
 };
 

@@ -124,7 +124,9 @@ class StageLoss {
 
   // Weights of linears, of the skip and of norms.
   void check_weights() {
-    for (const auto& [role, gradient] : at_weights) {
+    for (const auto& entry : at_weights) {
+      const Role role = entry.first;
+      const Matrix<float>& gradient = entry.second;
       SCOPED_TRACE(role_name(role));
       const double tolerance = 5e-4 * standard_deviation(gradient);
       const auto moved = [&](auto&& move) {
