@@ -276,7 +276,7 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
     for (const Json& check : checks) context.report.add("recovery", check);
     if (!stopped.empty()) context.report.fallbacks.push_back(fmt::format("training stopped at {}", stopped));
     if (!is_better)
-      context.report.fallbacks.push_back("training did not lower the loss: the model stays as it was");
+      context.report.fallbacks.emplace_back("training did not lower the loss: the model stays as it was");
   };
   if (const Json* record = area.is_durable() ? area.find(kDone) : nullptr) {
     const bool is_better = record->at("better").get<bool>();
