@@ -77,14 +77,14 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
   Json recipes = Json::array();
   StageEditors editors;  // editors of the passes that share the next walk
   const CalibrationSet* walked = &set;
+  const auto trains = [&](const auto& pass) { return pass->training_sequences(set.seqlen()) > 0; };
   const auto walk = [&] {
     if (editors.empty()) return;
     current = edit_stages(current, *walked, editors, area, report, progress);
     editors.clear();
   };
   for (size_t i = 0; i < passes.size(); ++i) {
-    const bool trains = passes[i]->training_sequences(set.seqlen()) > 0;
-    const CalibrationSet* walks = trains ? &context.training : &set;
+    const CalibrationSet* walks = trains(passes[i]) ? &context.training : &set;
     if (!passes[i]->can_join() || walks != walked) walk();
     walked = walks;
     area.enter(scope_of(passes, i));
@@ -99,8 +99,7 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
                                   {"nsamples", set.sequences.size()},
                                   {"seqlen", set.seqlen()},
                                   {"tokens_sha256", set.sha256}};
-  if (std::any_of(passes.begin(), passes.end(),
-                  [&](const auto& pass) { return pass->training_sequences(set.seqlen()) > 0; }))
+  if (std::any_of(passes.begin(), passes.end(), trains))
     report.recipe["training"] = {{"nsamples", context.training.sequences.size()},
                                  {"seqlen", context.training.seqlen()},
                                  {"tokens_sha256", context.training.sha256}};

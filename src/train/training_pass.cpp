@@ -12,8 +12,6 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kHeadRows = 512;  // rows whose logits are held at once
-
 // One batch on its way through the model.
 class BatchPass {
  public:
@@ -48,8 +46,8 @@ class BatchPass {
       gradient_ = on_.allocate(x_.rows(), x_.cols());
     }
     std::vector<double> losses(static_cast<size_t>(x_.rows()));
-    for (int64_t first = 0; first < x_.rows(); first += kHeadRows) {
-      const int64_t n = std::min(kHeadRows, x_.rows() - first);
+    for (int64_t first = 0; first < x_.rows(); first += kLossRows) {
+      const int64_t n = std::min(kLossRows, x_.rows() - first);
       const Activation rows = x_.rows_of(first, n);
       Matrix<float> logits = download(applied(*head.logits, head_input(head, rows))).matrix();
       parallel_for(n, [&](int64_t r) {

@@ -14,6 +14,8 @@ namespace pare {
 // loss's gradient at them. Is called from several threads.
 using TokenLoss = std::function<double(int64_t row, std::span<float> logits)>;
 
+inline constexpr int64_t kLossRows = 512;  // rows whose logits are held at once
+
 // Sequences of one length, each from its beginning.
 struct SequenceBatch {
   std::vector<int32_t> tokens;  // (sequences · length)

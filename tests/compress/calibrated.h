@@ -12,6 +12,7 @@
 #include "compress/solve/gram.h"
 #include "compress/walk/calibration_walk.h"
 #include "linalg/linalg.h"
+#include "model/visit.h"
 #include "support/tiny_model.h"
 
 namespace pare::test {
@@ -26,6 +27,21 @@ inline CalibrationSet random_calibration(int64_t sequences, int64_t seqlen, int6
     for (int64_t t = 0; t < seqlen; ++t)
       sequence.push_back(static_cast<int32_t>(rng.below(static_cast<uint64_t>(vocab))));
   return set;
+}
+
+// Every byte of a model's tensors.
+inline std::string all_bytes(const Model& model) {
+  std::string bytes;
+  for_each_tensor(
+      model,
+      [&](const TensorPlace&, const Weight& weight) {
+        for (const auto& part : weight.parts())
+          bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
+      },
+      [&](const TensorPlace&, const std::vector<float>& vector) {
+        bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
+      });
+  return bytes;
 }
 
 // Signals of stage `wanted` on the calibration tokens: `stream`, the input of its stream's reader, (tokens,

@@ -135,17 +135,7 @@ TEST(StageLosses, VariantsOfAllRanksAreMeasured) {
 
 // Every byte of a model's tensors, and of the report.
 std::string fingerprint(const Model& model, const Report& report) {
-  std::string bytes = report.to_json().dump();
-  for_each_tensor(
-      model,
-      [&](const TensorPlace&, const Weight& w) {
-        for (const auto& part : w.parts())
-          bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
-      },
-      [&](const TensorPlace&, const std::vector<float>& v) {
-        bytes.append(reinterpret_cast<const char*>(v.data()), v.size() * sizeof(float));
-      });
-  return bytes;
+  return report.to_json().dump() + all_bytes(model);
 }
 
 Passes one(std::unique_ptr<Pass> pass) {

@@ -196,20 +196,6 @@ TEST(Recover, StagesFollowTheTeachersOwnConfiguration) {
   EXPECT_EQ(stages_beside(make_tiny_model(olmo2), model).size(), 4u);
 }
 
-std::string all_bytes(const Model& model) {
-  std::string bytes;
-  for_each_tensor(
-      model,
-      [&](const TensorPlace&, const Weight& weight) {
-        for (const auto& part : weight.parts())
-          bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
-      },
-      [&](const TensorPlace&, const std::vector<float>& vector) {
-        bytes.append(reinterpret_cast<const char*>(vector.data()), vector.size() * sizeof(float));
-      });
-  return bytes;
-}
-
 class Killed : public std::runtime_error {
  public:
   using std::runtime_error::runtime_error;

@@ -129,19 +129,6 @@ TEST(StageLoop, TakesStagesInOrder) {
   EXPECT_EQ(loop.done(), 1u);
 }
 
-// Every byte of a model's matrices.
-std::string bytes_of_model(const Model& model) {
-  std::string bytes;
-  for_each_tensor(
-      model,
-      [&](const TensorPlace&, const Weight& weight) {
-        for (const auto& part : weight.parts())
-          bytes.append(reinterpret_cast<const char*>(part.data()), part.size());
-      },
-      [](const TensorPlace&, const std::vector<float>&) {});
-  return bytes;
-}
-
 // Each loop of the passes, interrupted before each of its records.
 TEST(StageLoop, PassesGoOnWithTheSameBytes) {
   const Model dense = make_tiny_model();
@@ -185,7 +172,7 @@ TEST(StageLoop, PassesGoOnWithTheSameBytes) {
       area.before_record([&] { ++records; });
       Report report;
       const Model model = run_passes(dense, set, passes, area, report);
-      expected = bytes_of_model(model) + report.to_json().dump();
+      expected = all_bytes(model) + report.to_json().dump();
     }
     ASSERT_GT(records, 4);
     // One work folder, one more record in every run.
@@ -199,7 +186,7 @@ TEST(StageLoop, PassesGoOnWithTheSameBytes) {
       try {
         const Model model = run_passes(dense, set, passes, area, report);
         EXPECT_GE(run, records - 1);
-        EXPECT_TRUE(bytes_of_model(model) + report.to_json().dump() == expected) << run;
+        EXPECT_TRUE(all_bytes(model) + report.to_json().dump() == expected) << run;
       } catch (const Interrupted&) {
         EXPECT_LT(run, records - 1);
       }

@@ -226,7 +226,7 @@ def make_family(name, out):
         f"Written by `tools/goldens/make_goldens.py` (seed {seed} + index of the case; {versions}).\n"
         "`golden.safetensors`: `tokens` (40) and `logits` (40, 97), both F32; one forward pass in f32 of the stored weights.\n"
         "Spread: standard deviation of the logits. Rounding: largest difference of the stored logits from a f64 pass.\n"
-        "`gradient.safetensors`: written by `tools/goldens/make_gradient_goldens.py`, which says what it holds.\n\n"
+        "`gradient.safetensors`: written and described by `tools/goldens/make_gradient_goldens.py`.\n\n"
         "| case | covers | spread | rounding |\n|---|---|---|---|\n" + "\n".join(rows) + "\n"
     )
 

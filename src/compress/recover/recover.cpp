@@ -303,9 +303,8 @@ namespace {
 // Bytes that a step holds beside weights: inputs of `stages` stages, what happens inside the widest, and
 // `vocab` logits of some rows.
 int64_t step_bytes(const Model& model, int64_t rows, int64_t stages, int64_t vocab) {
-  constexpr int64_t kInside = 9;       // copies of what the first linears of a branch give
-  constexpr int64_t kLogits = 3;       // copies of logits
-  constexpr int64_t kLogitRows = 512;  // rows of them at once
+  constexpr int64_t kInside = 9;  // copies of what the first linears of a branch give
+  constexpr int64_t kLogits = 3;  // copies of logits
   int64_t widest = 0;
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages)
@@ -313,7 +312,7 @@ int64_t step_bytes(const Model& model, int64_t rows, int64_t stages, int64_t voc
         widest = std::max({widest, linear.weight.rows, linear.weight.cols});
       });
   const int64_t inside = kInside * rows * widest;
-  const int64_t logits = kLogits * std::min(rows, kLogitRows) * vocab;
+  const int64_t logits = kLogits * std::min(rows, kLossRows) * vocab;
   const int64_t between = (stages + 1) * rows * widest_stream(model.config);
   return (between + std::max(inside, logits)) * static_cast<int64_t>(sizeof(float)) +
          static_cast<int64_t>(kReusedBytes);
