@@ -156,6 +156,11 @@ struct PanelJob {
   const unsigned char* levels;  // low-bit formats: levels plus kLevelBias of codes, repeated to 64; else null
 };
 
+// Columns of x a pass of many tokens, so that the weights of a register tile stay in a cache. Each pass but
+// the first reads the sums of the one before. AVX-512 reads weights from L2 as fast as it multiplies.
+inline constexpr int64_t kL1Columns = 256;
+inline constexpr int64_t kL2Columns = 2048;
+
 // See PanelKernels::widen.
 using WidenSlice = void (*)(const unsigned char* panel, int64_t slice, const unsigned char* levels,
                             unsigned char* out);
@@ -167,6 +172,7 @@ struct PanelKernels {
   int64_t max_tokens;   // largest token tile
   int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
   int64_t gemm_panels;  // panels of one register tile at max_tokens
+  int64_t gemm_columns;  // columns of x a pass of many tokens: kL1Columns or kL2Columns
   void (*run)(const PanelJob& job);
   // Set where values of bf16 are multiplied as they are, which takes less time than products of f32.
   bool multiplies_bf16 = false;

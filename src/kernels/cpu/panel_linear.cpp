@@ -14,7 +14,6 @@ namespace {
 
 constexpr int64_t kTileColumns = 32;   // columns of a tile of tokens
 constexpr int64_t kTokenBlock = 512;   // tokens packed at a time: bounds the scratch memory
-constexpr int64_t kGemmColumns = 256;  // columns of x a pass: weight panels of a pass stay in L1
 constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
@@ -187,7 +186,8 @@ class PanelLinear final : public HostLinear {
     const PanelKernels& kernels = wide ? *kernels_.wide : kernels_;
     const int64_t tiles = ceil_div(x.rows, kernels.max_tokens);
     const auto tile_start = [&](int64_t tile) { return tile * x.rows / tiles; };
-    const int64_t passes = ceil_div(columns_, kGemmColumns);
+    const int64_t pass_columns = kernels.gemm_columns;
+    const int64_t passes = ceil_div(columns_, pass_columns);
     float* packed = scratch<float, 1>(columns_ * x.rows);
     // Passes lie one after another; a pass holds token tiles of (columns, tokens).
     const auto packed_at = [&](int64_t k, int64_t length, int64_t t) {
@@ -195,15 +195,15 @@ class PanelLinear final : public HostLinear {
     };
     parallel_for(tiles, [&](int64_t tile) {
       const int64_t t = tile_start(tile);
-      for (int64_t k = 0; k < columns_; k += kGemmColumns) {
-        const int64_t length = std::min(kGemmColumns, columns_ - k);
+      for (int64_t k = 0; k < columns_; k += pass_columns) {
+        const int64_t length = std::min(pass_columns, columns_ - k);
         pack_tokens(kernels, x, t, tile_start(tile + 1) - t, k, k + length, packed_at(k, length, t));
       }
     });
     // Runs a pass of all token tiles over `count` panels from p on.
     const auto run = [&](int64_t p, int64_t count, int64_t pass) {
-      const int64_t k = pass * kGemmColumns;
-      const int64_t length = std::min(kGemmColumns, columns_ - k);
+      const int64_t k = pass * pass_columns;
+      const int64_t length = std::min(pass_columns, columns_ - k);
       PanelJob job{panel(p) + bytes_of(k),
                    panel_bytes(),
                    count,

@@ -133,6 +133,7 @@ const PanelKernels kPanelAvx2F32 = {
     .max_tokens = kMaxTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 1,
+    .gemm_columns = kL1Columns,
     .run = run<PanelFormat::kF32>,
     .pack = pack_f32,
 };
@@ -141,6 +142,7 @@ const PanelKernels kPanelAvx2Bf16 = {
     .max_tokens = kMaxTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 1,
+    .gemm_columns = kL1Columns,
     .run = run<PanelFormat::kBF16>,
     .pack = pack_bf16,
 };
@@ -149,6 +151,7 @@ const PanelKernels kPanelAvx2Int8 = {
     .max_tokens = kMaxTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 1,
+    .gemm_columns = kL1Columns,
     .run = run<PanelFormat::kInt8>,
     .pack = pack_int8,
     .wide_tokens = 2 * kMaxTokens + 1,

@@ -336,6 +336,7 @@ constexpr PanelKernels kernels_of() {
       .max_tokens = kMaxTokens,
       .gemv_tokens = kMaxTokens,
       .gemm_panels = 1,
+      .gemm_columns = kL1Columns,
       .run = run<kF>,
       .pack = nullptr,
       .wide_tokens = kMaxTokens + 1,

@@ -99,6 +99,7 @@ const PanelKernels kPanelAvx2Bf16Of4 = {
     .max_tokens = kMaxTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 1,
+    .gemm_columns = kL1Columns,
     .run = run<PanelFormat::kBF16Of4>,
     .pack = pack_bf16_of4,
 };
@@ -107,6 +108,7 @@ const PanelKernels kPanelAvx2Int8Of4 = {
     .max_tokens = kMaxTokens,
     .gemv_tokens = kStreamTokens,
     .gemm_panels = 1,
+    .gemm_columns = kL1Columns,
     .run = run<PanelFormat::kInt8Of4>,
     .pack = pack_int8_of4,
 };

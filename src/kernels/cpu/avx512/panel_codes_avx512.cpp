@@ -349,6 +349,7 @@ constexpr PanelKernels kernels_of() {
       .max_tokens = kMaxTokens,
       .gemv_tokens = kMaxTokens,
       .gemm_panels = 2,
+      .gemm_columns = kL2Columns,
       .run = run<kF>,
       .pack = nullptr,
       .wide_tokens = kMaxTokens + 1,
