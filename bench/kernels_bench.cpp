@@ -174,7 +174,8 @@ void register_all() {
       register_linear(fmt::format("linear/{}", impl.name), impl, Encoding::kF32);
       continue;
     }
-    for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ4_K, Encoding::kQ6_K})
+    for (const Encoding encoding :
+         {Encoding::kQ8_0, Encoding::kQ4_0, Encoding::kQ4_K, Encoding::kQ6_K, Encoding::kQ4N, Encoding::kQ3N})
       register_linear(fmt::format("linear/{}/{}", impl.name, encoding_info(encoding).name), impl, encoding);
   }
   for (const int64_t m : {1, 3, 4, 9, 64}) {

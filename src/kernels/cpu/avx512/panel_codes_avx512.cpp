@@ -248,7 +248,7 @@ template <PanelFormat kF>
 void run(const PanelJob& job) {
   static constexpr void (*kTable[kMaxTokens])(const PanelJob&) = {
       all_panels<kF, 1, 2>, all_panels<kF, 2, 2>, all_panels<kF, 3, 2>, all_panels<kF, 4, 2>,
-      all_panels<kF, 5, 2>, all_panels<kF, 6, 2>, all_panels<kF, 7, 2>, all_panels<kF, 8, 2>};
+      all_panels<kF, 5, 1>, all_panels<kF, 6, 1>, all_panels<kF, 7, 1>, all_panels<kF, 8, 1>};
   kTable[job.tokens - 1](job);
 }
 
