@@ -11,7 +11,6 @@ namespace {
 
 constexpr int kMaxTokens = 8;
 constexpr int kInputBits = 14;  // |x| <= 2^14 units, so that its upper byte has no overflow
-constexpr int64_t kPrefetchBytes = 4096;
 constexpr int kSliceSteps = kSliceColumns / 4;
 
 template <PanelFormat kF>
@@ -20,6 +19,11 @@ template <PanelFormat kF>
 constexpr PanelCodes kLayout = panel_codes(panel_block(kF).codes);
 template <PanelFormat kF>
 constexpr int kSliceParts = static_cast<int>(kSliceColumns / kShape<kF>.part);
+
+// Bytes from what is read to what is fetched ahead. One or two tokens leave the memory so little time that
+// fetching far ahead gets in the way of the processor's own prefetching, except in blocks of 256 columns.
+template <PanelFormat kF, int T>
+constexpr int64_t kPrefetchBytes = T <= 2 && kShape<kF>.form != ScaleForm::kSuper ? 1024 : 4096;
 
 // Words of x for a slice and a token: start and sum of each part, then two a step.
 template <PanelFormat kF>
@@ -68,9 +72,10 @@ inline __m512 numbers(const unsigned char* from) {
 }
 
 // Inlined always: GCC takes a call that only fetches ahead for one that does nothing.
+template <PanelFormat kF, int T>
 [[gnu::always_inline]] inline void prefetch(const unsigned char* from, int64_t bytes) {
   for (int64_t i = 0; i < bytes; i += kStepBytes)
-    _mm_prefetch(reinterpret_cast<const char*>(from + kPrefetchBytes + i), _MM_HINT_T1);
+    _mm_prefetch(reinterpret_cast<const char*>(from + kPrefetchBytes<kF, T> + i), _MM_HINT_T1);
 }
 
 // Adds steps kStep to kEnd - 1 of a slice to the sums of upper and of lower bytes. x holds the words of a
@@ -157,12 +162,12 @@ template <PanelFormat kF, int T, int P>
     for (int p = 0; p < P; ++p) own[t][p] = kSuper ? _mm512_setzero_ps() : sums[t][p];
   for (int s = 0; s < kSlices; ++s) {
 #pragma GCC unroll 4
-    for (int p = 0; p < P; ++p) prefetch(block + p * apart + s * kAt.slice, kAt.slice);
+    for (int p = 0; p < P; ++p) prefetch<kF, T>(block + p * apart + s * kAt.slice, kAt.slice);
     add_part<kF, T, P, 0>(block + s * kAt.slice, block + kAt.scales + s * kSliceParts<kF> * kAt.scale_bytes,
                           apart, table, x + s * kSliceWords<kF> * T, own);
   }
 #pragma GCC unroll 4
-  for (int p = 0; p < P; ++p) prefetch(block + p * apart + kAt.scales, kAt.bytes - kAt.scales);
+  for (int p = 0; p < P; ++p) prefetch<kF, T>(block + p * apart + kAt.scales, kAt.bytes - kAt.scales);
   if constexpr (!kSuper) {
     if constexpr (kShape<kF>.minima) add_minima<kF, T, P>(block, apart, x, own);
 #pragma GCC unroll 8
