@@ -40,6 +40,11 @@ struct SaveOptions {
 // nothing to pack, or when the rows of a linear do not divide into the groups of `dtype`.
 void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& wanted = {});
 
+// Returns the bytes of the weight files that save_hf() writes, at most: N:M zeros of dense linears, which
+// kPacked leaves out, are counted. Reads no values of matrices: only their formats and shapes have to be
+// right.
+int64_t planned_hf_bytes(const Model& original, const SaveOptions& wanted);
+
 // `dtype`: an encodable type for every matrix; none keeps the encoding of each, but codes become bf16; N:M
 // matrices become dense. Norms and biases are f32; matrices whose rows do not divide into blocks of `dtype`
 // become f16 or bf16, which is logged. `chat`: its BOS and EOS go before those of the model's config.
@@ -57,6 +62,11 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
 Model save_gguf_of(const std::filesystem::path& input, const Model& model, const std::filesystem::path& path,
                    std::optional<Encoding> dtype,
                    const std::function<std::string(const ModelSize& size)>& manifest);
+
+// Returns the bytes of the file that save_gguf_of() writes, where the manifest has so many. Reads no values
+// of matrices, as planned_hf_bytes() does. Throws as save_gguf does.
+int64_t planned_gguf_bytes(const std::filesystem::path& input, const Model& model,
+                           std::optional<Encoding> dtype, int64_t manifest_bytes);
 
 // Returns whether transformers loads the folder that save_hf writes with pare's own code (trust_remote_code):
 // all of `pare`, and a way in beside compressed-tensors for its format.

@@ -159,6 +159,25 @@ std::vector<GgufEntry> further_metadata(const std::filesystem::path& input) {
   return entries;
 }
 
+// Returns all metadata of a file.
+std::vector<GgufEntry> all_entries(const Architecture& architecture, const Model& model,
+                                   const std::vector<TensorPlan>& plan, const Tokenizer& tokenizer,
+                                   const ChatInfo& chat, const std::string& manifest,
+                                   std::span<const GgufEntry> further) {
+  std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
+  add_file_type(plan, entries);
+  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
+    entries.push_back(std::move(entry));
+  add_template_tokens(model.config, tokenizer.spec(), chat, entries);
+  for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
+  add_pad_token(model.config, entries);
+  if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
+  for (const GgufEntry& entry : further)
+    if (std::none_of(entries.begin(), entries.end(), [&](const GgufEntry& e) { return e.key == entry.key; }))
+      entries.push_back(entry);
+  return entries;
+}
+
 }  // namespace
 
 void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::filesystem::path& path,
@@ -170,17 +189,8 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   add_missing_norms(model);
   TensorTable table = gguf_table(architecture, model, dtype);
   if (dtype) warn_of_exceptions(table.plan(), *dtype);
-  std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
-  add_file_type(table.plan(), entries);
-  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
-    entries.push_back(std::move(entry));
-  add_template_tokens(model.config, tokenizer.spec(), chat, entries);
-  for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
-  add_pad_token(model.config, entries);
-  if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
-  for (const GgufEntry& entry : further)
-    if (std::none_of(entries.begin(), entries.end(), [&](const GgufEntry& e) { return e.key == entry.key; }))
-      entries.push_back(entry);
+  const std::vector<GgufEntry> entries =
+      all_entries(architecture, model, table.plan(), tokenizer, chat, manifest, further);
   require_free_space(
       path.parent_path(),
       checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),
@@ -192,6 +202,23 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
     release_pages(weight);
   }
   writer.commit();
+}
+
+int64_t planned_gguf_bytes(const std::filesystem::path& input, const Model& model,
+                           std::optional<Encoding> dtype, int64_t manifest_bytes) {
+  for (const BlockShape& block : model.config.blocks)
+    if (block.value_head_dim != 0 && block.value_head_dim < model.config.head_dim)
+      fail(ErrorCode::kUnsupported,
+           "values are narrower than keys, and what a GGUF file makes of that has no bytes that are known "
+           "before: slicing with `streams hidden` keeps them whole");
+  Model whole = model;
+  add_missing_norms(whole);
+  const Architecture& architecture = gguf_writing_architecture(whole.config);
+  const std::vector<TensorPlan> plan = gguf_table(architecture, whole, dtype).plan();
+  const Tokenizer tokenizer = load_tokenizer(input);
+  return static_cast<int64_t>(gguf_bytes(
+      plan, all_entries(architecture, whole, plan, tokenizer, read_chat_info(input, tokenizer),
+                        std::string(static_cast<size_t>(manifest_bytes), ' '), further_metadata(input))));
 }
 
 Model save_gguf_of(const std::filesystem::path& input, const Model& model, const std::filesystem::path& path,

@@ -41,8 +41,12 @@ WeightFormat choose_values(const Weight& weight, Role role, const SaveOptions& o
   return float_encoding(weight.format.encoding, dtype);
 }
 
+// What lay_out() may look at to find formats.
+enum class Reading { kValues, kFormats };
+
 // Chooses the format in which a matrix is written.
-WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options) {
+WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options,
+                    Reading reading = Reading::kValues) {
   const WeightFormat dense = choose_values(weight, role, options);
   if (options.format == StorageFormat::kPlain || options.format == StorageFormat::kPackQuantized)
     return dense;
@@ -53,7 +57,7 @@ WeightFormat choose(const Weight& weight, Role role, const SaveOptions& options)
     pattern = linear ? if_storable(k2of4) : kDense;
   else if (linear && options.pattern)
     pattern = if_storable(*options.pattern);
-  else if (linear && pattern.dense())
+  else if (linear && pattern.dense() && reading == Reading::kValues)
     pattern = measure_sparsity(weight, dense.encoding).pattern;
   return misfit(dense.in(pattern), weight.cols).empty() ? dense.in(pattern) : dense;
 }
@@ -105,14 +109,14 @@ struct Layout {
   std::vector<std::string> dense = {};              // linear layers that are one tensor, as modules
 };
 
-Layout lay_out(const Model& model, const SaveOptions& options) {
+Layout lay_out(const Model& model, const SaveOptions& options, Reading reading = Reading::kValues) {
   const Architecture& architecture = folder_architecture(model, options.format);
   const Encoding vector_type = main_type(model, options);
   Layout layout{architecture};
   const auto add_matrix = [&](const TensorPlace& place, const Weight& weight) {
     const std::string name = hf_name(architecture, place);
-    const WeightFormat target = choose(weight, place.role, options);
-    release_pages(weight);
+    const WeightFormat target = choose(weight, place.role, options, reading);
+    if (reading == Reading::kValues) release_pages(weight);
     if (const std::string reason = misfit(target, weight.cols); !reason.empty())
       fail(ErrorCode::kInvalid, "\"{}\" {}", name, reason);
     const auto parts = plan_parts(options.format, name, weight.rows, weight.cols, target);
@@ -225,6 +229,14 @@ bool needs_own_code(const Model& model, StorageFormat format) {
 
 bool is_plain(const Model& model) {
   return architecture_named(model.config.architecture).is_plain(model.config);
+}
+
+int64_t planned_hf_bytes(const Model& original, const SaveOptions& wanted) {
+  const SaveOptions options = with_one_format(original, wanted);
+  Model model = original;
+  add_missing_norms(model);
+  return static_cast<int64_t>(
+      model_tensors_bytes(lay_out(model, options, Reading::kFormats).table.plan(), options.max_shard_bytes));
 }
 
 void save_hf(const Model& original, const std::filesystem::path& folder, const SaveOptions& wanted) {

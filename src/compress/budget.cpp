@@ -1,6 +1,7 @@
 #include "compress/budget.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/error.h"
 
@@ -35,6 +36,98 @@ std::vector<Step> hull_steps(const WidthCurve& curve, size_t index) {
   return steps;
 }
 
+// Returns the indices of a choice that no other beats in both, from the most bytes to the fewest.
+std::vector<size_t> useful(const SizeChoice& choice) {
+  std::vector<size_t> order(choice.bytes.size());
+  std::iota(order.begin(), order.end(), size_t{0});
+  std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
+    return std::pair(choice.bytes[a], choice.loss[a]) < std::pair(choice.bytes[b], choice.loss[b]);
+  });
+  std::vector<size_t> kept;
+  for (const size_t i : order)
+    if (kept.empty() || choice.loss[i] < choice.loss[kept.back()]) kept.push_back(i);
+  std::reverse(kept.begin(), kept.end());
+  return kept;
+}
+
+// The state of an allocation of bytes that is being improved: a place in the curve of each thing.
+class Allocation {
+ public:
+  Allocation(const std::vector<WidthCurve>& curves, int64_t bytes)
+      : curves_(curves), at_(curves.size(), 0), left_(bytes) {
+    for (const WidthCurve& curve : curves) left_ -= curve.widths.front();
+  }
+
+  void descend() {
+    std::vector<Step> steps;
+    for (size_t i = 0; i < curves_.size(); ++i) {
+      const std::vector<Step> own = hull_steps(curves_[i], i);
+      steps.insert(steps.end(), own.begin(), own.end());
+    }
+    std::stable_sort(steps.begin(), steps.end(), [](const Step& a, const Step& b) {
+      return a.loss_per_parameter < b.loss_per_parameter;
+    });
+    for (const Step& step : steps) {
+      if (left_ >= 0) return;
+      const auto& widths = curves_[step.curve].widths;
+      make({step.curve,
+            static_cast<size_t>(std::find(widths.begin(), widths.end(), step.to) - widths.begin())});
+    }
+  }
+  // Makes the move, or the pair of moves, that lowers the loss most; returns whether there was one.
+  bool improve() {
+    double best = 0.0;
+    std::vector<Move> found;
+    std::vector<Move> cheaper;
+    std::vector<Move> better;
+    for (size_t i = 0; i < curves_.size(); ++i)
+      for (size_t to = 0; to < curves_[i].widths.size(); ++to)
+        if (to != at_[i]) (to < at_[i] ? better : cheaper).push_back({i, to});
+    for (const Move& move : better) {
+      if (bytes_of(move) <= left_ && loss_of(move) < best) {
+        best = loss_of(move);
+        found = {move};
+      }
+      for (const Move& back : cheaper)
+        if (back.thing != move.thing && bytes_of(move) + bytes_of(back) <= left_ &&
+            loss_of(move) + loss_of(back) < best) {
+          best = loss_of(move) + loss_of(back);
+          found = {move, back};
+        }
+    }
+    // Smaller gains may be rounding of the sums, and would not end.
+    if (-best < 1e-12 * loss()) return false;
+    for (const Move& one : found) make(one);
+    return !found.empty();
+  }
+  const std::vector<size_t>& places() const { return at_; }
+
+ private:
+  struct Move {
+    size_t thing;
+    size_t to;
+  };
+  int64_t bytes_of(const Move& m) const {
+    return curves_[m.thing].widths[m.to] - curves_[m.thing].widths[at_[m.thing]];
+  }
+  double loss_of(const Move& m) const {
+    return curves_[m.thing].loss[m.to] - curves_[m.thing].loss[at_[m.thing]];
+  }
+  double loss() const {
+    double sum = 0.0;
+    for (size_t i = 0; i < curves_.size(); ++i) sum += curves_[i].loss[at_[i]];
+    return sum;
+  }
+  void make(const Move& m) {
+    left_ -= bytes_of(m);
+    at_[m.thing] = m.to;
+  }
+
+  const std::vector<WidthCurve>& curves_;
+  std::vector<size_t> at_;
+  int64_t left_;  // bytes of the budget that are not spent; negative: it is exceeded
+};
+
 }  // namespace
 
 std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int64_t parameters,
@@ -63,6 +156,32 @@ std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int6
     fail(ErrorCode::kInvalid,
          "cutting every stream to its smallest width still leaves {} parameters too many", missing);
   return widths;
+}
+
+std::vector<size_t> allocate_bytes(const std::vector<SizeChoice>& choices, int64_t bytes) {
+  std::vector<std::vector<size_t>> indices;
+  std::vector<WidthCurve> curves;
+  int64_t least = 0;
+  for (const SizeChoice& choice : choices) {
+    indices.push_back(useful(choice));
+    WidthCurve curve;
+    curve.parameters_per_width = 1;
+    for (const size_t i : indices.back()) {
+      curve.widths.push_back(choice.bytes[i]);
+      curve.loss.push_back(choice.loss[i]);
+    }
+    least += curve.widths.back();
+    curves.push_back(std::move(curve));
+  }
+  if (least > bytes)
+    fail(ErrorCode::kInvalid, "the smallest formats take {} bytes, and {} are to be spent", least, bytes);
+  Allocation allocation(curves, bytes);
+  allocation.descend();
+  while (allocation.improve()) {
+  }
+  std::vector<size_t> chosen;
+  for (size_t i = 0; i < curves.size(); ++i) chosen.push_back(indices[i][allocation.places()[i]]);
+  return chosen;
 }
 
 }  // namespace pare

@@ -3,7 +3,9 @@
 
 #include <algorithm>
 #include <cstdint>
+#include <functional>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -37,6 +39,10 @@ struct Needs {
   int64_t disk = 0;  // bytes beside the output while it runs, with the activations and the output itself
 };
 
+// Returns the bytes of the weight files that a run writes for a model, at most. Reads no values: only formats
+// and shapes have to be right.
+using WrittenBytes = std::function<int64_t(const Model& model)>;
+
 // What a pass works with.
 struct PassContext {
   const CalibrationSet& set;       // sequences that calibrate
@@ -45,6 +51,7 @@ struct PassContext {
   WorkArea& area;
   Report& report;
   const PassProgress& progress;
+  const WrittenBytes& written_bytes;
 };
 
 class Pass {
@@ -76,6 +83,10 @@ class Pass {
   virtual bool keeps_codes() const { return false; }
   // Returns why a model that the pass has made cannot be a GGUF file; empty when it can be one.
   virtual std::string no_gguf(const Model& /*model*/) const { return ""; }
+  // Returns the most bytes that the written weight files may have, of a run that begins with this model.
+  virtual std::optional<int64_t> most_bytes(const Model& /*original*/) const { return {}; }
+  // Throws kInvalid when the pass, the first of its run, cannot make this model fit into most_bytes().
+  virtual void require_fits(const Model& /*model*/, const WrittenBytes& /*written_bytes*/) const {}
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
   // Returns how many sequences of this length the pass trains on at most; 0: it does not train.

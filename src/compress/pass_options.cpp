@@ -1,6 +1,7 @@
 #include "compress/pass_options.h"
 
 #include <algorithm>
+#include <cctype>
 #include <charconv>
 #include <cstdlib>
 
@@ -36,6 +37,26 @@ int64_t count(const PassOption& option, const std::string& text) {
   return value;
 }
 
+// Units of bytes are powers of 1000, those with an i of 1024.
+int64_t bytes(const PassOption& option, const std::string& text) {
+  static const std::map<std::string, double> kUnits = {{"", 1.0},       {"b", 1.0},     {"kb", 1e3},
+                                                       {"mb", 1e6},     {"gb", 1e9},    {"kib", 0x1p10},
+                                                       {"mib", 0x1p20}, {"gib", 0x1p30}};
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  std::string unit(end);
+  unit.erase(0, unit.find_first_not_of(' '));
+  for (char& c : unit) c = static_cast<char>(std::tolower(static_cast<unsigned char>(c)));
+  const auto factor = kUnits.find(unit);
+  if (end == text.c_str() || factor == kUnits.end())
+    fail(ErrorCode::kUsage, "`{}` = {} is no number of bytes, such as 75000000, 75MB or 71.5MiB", option.name,
+         text);
+  const double scaled = value * factor->second;
+  if (!(scaled >= 1.0 && scaled < 0x1p62))
+    fail(ErrorCode::kUsage, "`{}` = {} is out of range", option.name, text);
+  return static_cast<int64_t>(scaled);
+}
+
 const std::string& word(const PassOption& option, const std::string& text) {
   const std::vector<std::string>& choices = option.choices;
   if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end())
@@ -61,6 +82,9 @@ void read_option(const PassOption& option, const std::string& text, OptionValues
       break;
     case OptionKind::kCount:
       value = count(option, text);
+      break;
+    case OptionKind::kBytes:
+      value = bytes(option, text);
       break;
     case OptionKind::kWord:
       value = word(option, text);

@@ -70,8 +70,12 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 }
 
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
-                 Report& report, const PassProgress& progress, const CalibrationSet* training) {
-  const PassContext context = {set, training != nullptr ? *training : set, model, area, report, progress};
+                 Report& report, const PassProgress& progress, const CalibrationSet* training,
+                 const WrittenBytes& written_bytes) {
+  const WrittenBytes written =
+      written_bytes ? written_bytes : [](const Model& one) { return model_size(one).bytes; };
+  const PassContext context = {set,    training != nullptr ? *training : set, model, area, report, progress,
+                               written};
   Model current = model;
   for (const PassKind& kind : pass_kinds()) report.entries.try_emplace(kind.entries);  // an empty list, too
   Json recipes = Json::array();

@@ -18,7 +18,9 @@ double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& 
 // Runs the passes in order, each on the result of the one before: stage by stage in one walk where they can,
 // else one after the other. The report's recipe is that of the only pass, or {"passes": […]}; its sizes are
 // those of the whole. `training`: sequences to train on, which begin with those of `set`; null: these.
+// `written_bytes`: none counts only the tensors.
 Model run_passes(const Model& model, const CalibrationSet& set, const Passes& passes, WorkArea& area,
-                 Report& report, const PassProgress& progress = {}, const CalibrationSet* training = nullptr);
+                 Report& report, const PassProgress& progress = {}, const CalibrationSet* training = nullptr,
+                 const WrittenBytes& written_bytes = {});
 
 }  // namespace pare

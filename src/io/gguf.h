@@ -37,6 +37,9 @@ GgufFile parse_gguf(std::span<const std::byte> bytes, std::shared_ptr<const void
 // Everything before the tensors' bytes, padded to the alignment (`general.alignment`, else 32).
 std::string gguf_header(std::span<const TensorPlan> plan, std::span<const GgufEntry> metadata);
 
+// Returns the bytes of the file that GgufWriter writes.
+uint64_t gguf_bytes(std::span<const TensorPlan> plan, std::span<const GgufEntry> metadata);
+
 // Writes GGUF version 3. Tensors follow in the order of the plan.
 class GgufWriter : public TensorWriter {
  public:

@@ -69,6 +69,13 @@ std::string gguf_header(std::span<const TensorPlan> plan, std::span<const GgufEn
   return out;
 }
 
+uint64_t gguf_bytes(std::span<const TensorPlan> plan, std::span<const GgufEntry> metadata) {
+  const uint64_t alignment = gguf::alignment(checked(metadata));
+  uint64_t bytes = gguf_header(plan, metadata).size();
+  for (const TensorPlan& tensor : plan) bytes += padded(tensor_bytes(tensor), alignment);
+  return bytes;
+}
+
 GgufWriter::GgufWriter(const std::filesystem::path& path, std::vector<TensorPlan> plan,
                        std::span<const GgufEntry> metadata)
     : TensorWriter(path, plan, gguf_header(plan, metadata), gguf::alignment(checked(metadata))) {}

@@ -96,8 +96,22 @@ std::vector<std::vector<TensorPlan>> split(const std::vector<TensorPlan>& plan, 
   return shards;
 }
 
+SafetensorsMetadata metadata() { return {{"format", "pt"}}; }
+
+std::string shard_name(size_t i, size_t shards) {
+  return fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards);
+}
+
+std::string index_text(const std::vector<std::vector<TensorPlan>>& shards, uint64_t total) {
+  std::map<std::string, std::string> weight_map;
+  for (size_t i = 0; i < shards.size(); ++i)
+    for (const TensorPlan& tensor : shards[i]) weight_map[tensor.name] = shard_name(i, shards.size());
+  const nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}};
+  return index.dump(2) + "\n";
+}
+
 void write_shard(const fs::path& path, const std::vector<TensorPlan>& plan, const TensorProducer& producer) {
-  SafetensorsWriter writer(path, plan, {{"format", "pt"}});
+  SafetensorsWriter writer(path, plan, metadata());
   for (const TensorPlan& tensor : plan) {
     const Weight weight = producer(tensor);
     writer.write(tensor.name, weight);
@@ -185,14 +199,24 @@ void write_model_tensors(const fs::path& folder, const std::vector<TensorPlan>& 
 
   const auto shards = split(plan, max_shard_bytes);
   if (shards.size() == 1) return write_shard(folder / kSingle, plan, producer);
-  std::map<std::string, std::string> weight_map;
-  for (size_t i = 0; i < shards.size(); ++i) {
-    const std::string name = fmt::format("model-{:05}-of-{:05}.safetensors", i + 1, shards.size());
-    write_shard(folder / name, shards[i], producer);
-    for (const TensorPlan& tensor : shards[i]) weight_map[tensor.name] = name;
+  for (size_t i = 0; i < shards.size(); ++i)
+    write_shard(folder / shard_name(i, shards.size()), shards[i], producer);
+  write_file(folder / kIndex, index_text(shards, total));
+}
+
+uint64_t model_tensors_bytes(const std::vector<TensorPlan>& plan, uint64_t max_shard_bytes) {
+  const auto shards = split(plan, max_shard_bytes);
+  uint64_t bytes = 0;
+  uint64_t total = 0;
+  for (const auto& shard : shards) {
+    bytes = checked_add(bytes, safetensors_bytes(shard, metadata()), "model size");
+    for (const TensorPlan& tensor : shard) total += tensor_bytes(tensor);
   }
-  const nlohmann::json index = {{"metadata", {{"total_size", total}}}, {"weight_map", weight_map}};
-  write_file(folder / kIndex, index.dump(2) + "\n");
+  return shards.size() == 1 ? bytes : bytes + index_text(shards, total).size();
+}
+
+bool is_weight_file(const fs::path& file) {
+  return file.extension() == ".safetensors" || file.filename() == kIndex;
 }
 
 }  // namespace pare

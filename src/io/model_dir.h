@@ -31,4 +31,11 @@ inline constexpr uint64_t kDefaultShardBytes = 5'000'000'000;
 void write_model_tensors(const std::filesystem::path& folder, const std::vector<TensorPlan>& plan,
                          const TensorProducer& producer, uint64_t max_shard_bytes = kDefaultShardBytes);
 
+// Returns the bytes of all files that write_model_tensors() writes.
+uint64_t model_tensors_bytes(const std::vector<TensorPlan>& plan,
+                             uint64_t max_shard_bytes = kDefaultShardBytes);
+
+// Returns whether a file of a model folder holds weights, or says which file does.
+bool is_weight_file(const std::filesystem::path& file);
+
 }  // namespace pare

@@ -241,6 +241,12 @@ void sort_like_safetensors(std::vector<TensorPlan>& plan) {
   });
 }
 
+uint64_t safetensors_bytes(const std::vector<TensorPlan>& plan, const SafetensorsMetadata& metadata) {
+  uint64_t bytes = make_header(plan, metadata).size();
+  for (const TensorPlan& tensor : plan) bytes = checked_add(bytes, tensor_bytes(tensor), "file size");
+  return bytes;
+}
+
 SafetensorsWriter::SafetensorsWriter(const std::filesystem::path& path, std::vector<TensorPlan> plan,
                                      const SafetensorsMetadata& metadata)
     : TensorWriter(path, plan, make_header(plan, metadata), 1) {}

@@ -35,6 +35,9 @@ SafetensorsFile parse_safetensors(std::span<const std::byte> bytes, std::shared_
 // Sorts as the safetensors library does: i64, f32, bf16, f16, i8, u8, then by name.
 void sort_like_safetensors(std::vector<TensorPlan>& plan);
 
+// Returns the bytes of the file that SafetensorsWriter writes.
+uint64_t safetensors_bytes(const std::vector<TensorPlan>& plan, const SafetensorsMetadata& metadata = {});
+
 // Writes the plan in its own order. With a plan sorted by sort_like_safetensors the bytes are those of the
 // safetensors library.
 class SafetensorsWriter : public TensorWriter {

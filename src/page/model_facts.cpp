@@ -5,6 +5,7 @@
 #include <cmath>
 #include <filesystem>
 
+#include "base/quantities.h"
 #include "base/words.h"
 #include "checkpoint/copy_files.h"
 #include "checkpoint/load.h"
@@ -47,17 +48,30 @@ double finite(const Json& value, const std::string& what) {
   return number;
 }
 
-// Reads each list of pare.json whose entries have errors.
+// Returns what is said of a matrix for which a budget has chosen a format.
+std::string note_of(const Json& json, const std::string& where) {
+  return fmt::format("{}, {}, nats: ", json_get<std::string>(json, "format", where),
+                     format_bytes(json_get<int64_t>(json, "bytes", where)));
+}
+
+// Reads each list of pare.json whose entries have errors or costs.
 void read_errors(const Json& manifest, const std::string& what, ModelFacts& facts) {
-  for (const char* kind : {"errors", "sparsity", "quantization"}) {
+  constexpr std::pair<const char*, const char*> kLists[] = {{"errors", "relative_error"},
+                                                            {"sparsity", "relative_error"},
+                                                            {"formats", "predicted_kl"},
+                                                            {"quantization", "relative_error"}};
+  for (const auto& [kind, member] : kLists) {
+    const bool formats = std::string_view(kind) == "formats";
     ErrorList list{kind, {}};
     for (const Json& json : list_of(manifest, kind, what)) {
+      if (formats && !json.contains(member)) continue;  // the budget was no limit
       PlacedError entry;
       const std::string where = fmt::format("{}: an entry of \"{}\"", what, kind);
       place(json_get<std::string>(json, "name", where), static_cast<int64_t>(facts.config.blocks.size()),
             entry);
-      entry.relative_error = finite(manifest_member(json, "relative_error"),
-                                    fmt::format("{}: \"relative_error\" of {}", what, entry.name));
+      entry.amount =
+          finite(manifest_member(json, member), fmt::format("{}: \"{}\" of {}", what, member, entry.name));
+      if (formats) entry.note = note_of(json, where);
       list.entries.push_back(std::move(entry));
     }
     if (!list.entries.empty()) facts.errors.push_back(std::move(list));

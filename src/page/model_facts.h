@@ -16,12 +16,14 @@ struct PlacedError {
   std::string name;               // "layers.3.down", "head"
   int64_t block = -1;             // −1 outside blocks
   std::optional<Role> role = {};  // none: the name is no role
-  double relative_error = 0.0;
+  double amount = 0.0;
+  std::string note = {};  // said before the amount
 };
 
-// Errors that a pass has left: ‖Y − Y'‖² / ‖Y‖² on the calibration tokens.
+// Errors that a pass has left, ‖Y − Y'‖² / ‖Y‖² on the calibration tokens; or, of "formats", what a budget
+// foresaw: nats a token that the format of a matrix moves the predictions by.
 struct ErrorList {
-  std::string kind;  // key in pare.json: "errors", "sparsity", "quantization"
+  std::string kind;  // key in pare.json: "errors", "sparsity", "quantization", "formats"
   std::vector<PlacedError> entries;
 };
 

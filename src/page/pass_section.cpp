@@ -111,6 +111,8 @@ bool differs(const ModelFacts& facts, const Stream& stream) {
 const char* title_of(const std::string& kind) {
   if (kind == "errors") return "Slicing: relative error of the linear that reads the stream";
   if (kind == "sparsity") return "Sparsity: relative error of each linear";
+  if (kind == "formats")
+    return "Budget: KL in nats a token that the format of each linear was foreseen to cost";
   return "Rounding: relative error of each linear";
 }
 
@@ -134,17 +136,17 @@ void add_error_map(Markup& page, const ModelFacts& facts, const ErrorList& list)
   const std::vector<Role> roles = layer_roles(facts);
   std::vector<HeatRow> rows = empty_rows(roles, facts);
   ErrorScale scale;
-  for (const PlacedError& error : list.entries) scale.add(error.relative_error);
+  for (const PlacedError& error : list.entries) scale.add(error.amount);
   std::vector<std::vector<std::string>> others;
   for (const PlacedError& error : list.entries) {
     const auto row =
         error.role && error.block >= 0 ? std::find(roles.begin(), roles.end(), *error.role) : roles.end();
     if (row == roles.end()) {
-      others.push_back({error.name, fmt::format("{:.4g}", error.relative_error)});
+      others.push_back({error.name, fmt::format("{}{:.4g}", error.note, error.amount)});
       continue;
     }
     rows[static_cast<size_t>(row - roles.begin())].cells[static_cast<size_t>(error.block)] =
-        HeatCell{scale.colour(error.relative_error), "", fmt::format("{:.4g}", error.relative_error)};
+        HeatCell{scale.colour(error.amount), "", fmt::format("{}{:.4g}", error.note, error.amount)};
   }
   // Roles that the pass left alone have no row.
   rows.erase(std::remove_if(rows.begin(), rows.end(),
@@ -165,7 +167,8 @@ void add_error_map(Markup& page, const ModelFacts& facts, const ErrorList& list)
                                                                    0.25 * step))});
     if (scale.most > scale.least) add_keys(page, keys);
   }
-  if (!others.empty()) add_table(page, {"outside the layers", "relative error"}, others);
+  if (!others.empty())
+    add_table(page, {"outside the layers", list.kind == "formats" ? "cost" : "relative error"}, others);
 }
 
 }  // namespace

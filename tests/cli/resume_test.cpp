@@ -40,6 +40,7 @@ INSTANTIATE_TEST_SUITE_P(
         Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--calib", kCalibration},
         Arguments{"quantize", "--calib", kCalibration},
         Arguments{"quantize", "--weights", "loss", "--calib", kCalibration},
+        Arguments{"compress", "--target-ratio", "0.3", "--calib", kCalibration},
         Arguments{"compress", "--recipe", "slice:0.1:streams=hidden:round_interval=32,quantize:iq4_nl",
                   "--calib", kCalibration},
         Arguments{"compress", "--recipe",

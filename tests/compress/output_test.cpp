@@ -10,6 +10,7 @@
 #include "checkpoint/load.h"
 #include "checkpoint/save.h"
 #include "compress/calibrated.h"
+#include "compress/quantize/rounding_costs.h"
 #include "model/visit.h"
 #include "support/expect_error.h"
 #include "support/temp_dir.h"
@@ -77,6 +78,41 @@ TEST(WriteCompressed, KeepsAPlainModelPlain) {
   EXPECT_TRUE(is_plain(load_model(dir / "out")));
   EXPECT_EQ(read_file(dir / "out/model.safetensors", 1 << 24),
             read_file(kTiny / "model.safetensors", 1 << 24));
+}
+
+// All matrices whose rows divide into blocks of 32, in codes.
+Model in_codes(Encoding encoding) {
+  Model model = load_model(kTiny);
+  for_each_tensor(
+      model, [&](const TensorPlace&, Weight& weight) { weight = rounded_alone(weight, encoding, {}); },
+      [](const TensorPlace&, std::vector<float>&) {});
+  return model;
+}
+
+TEST(WriteCompressed, BytesAreKnownBefore) {
+  const CalibrationSet set = random_calibration(1, 40, 384);
+  const SaveOptions options = {.dtype = {}, .format = StorageFormat::kPacked};
+  for (const Encoding encoding : {Encoding::kQ8_0, Encoding::kIQ4_NL}) {
+    const Model model = in_codes(encoding);
+    const TempDir dir;
+    for (const char* name : {"out", "out.gguf"}) {
+      const bool gguf = is_gguf_path(name);
+      const int64_t planned = planned_bytes(model, kTiny, dir / name, options);
+      OutputFolder output(dir / name, kTiny, Leftover::kRefuse,
+                          gguf ? OutputKind::kFile : OutputKind::kFolder);
+      Report report;
+      write_compressed(model, kTiny, output, options, set, report, planned);
+      const auto written =
+          static_cast<int64_t>(fs::file_size(gguf ? dir / name : dir / name / "model.safetensors"));
+      EXPECT_LE(written, planned);
+      EXPECT_GE(written, planned - (gguf ? 30000 : 0));  // room for what the report will say
+    }
+    OutputFolder output(dir / "small", kTiny);
+    Report report;
+    const int64_t least = planned_bytes(model, kTiny, dir / "small", options);
+    EXPECT_PARE_ERROR(write_compressed(model, kTiny, output, options, set, report, least - 1),
+                      ErrorCode::kInvalid, fmt::format("{} bytes of weights were written", least));
+  }
 }
 
 // Values that the type cannot hold are found before the folder gets its name.

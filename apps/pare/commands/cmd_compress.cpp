@@ -1,8 +1,11 @@
 // pare slice, sparsify and compress: one pass, or several, over a model.
+#include <algorithm>
 #include <filesystem>
+#include <iterator>
 #include <memory>
 
 #include "base/words.h"
+#include "checkpoint/load.h"
 #include "commands/commands.h"
 #include "compression.h"
 #include "options/options.h"
@@ -31,22 +34,48 @@ void add_passes(CLI::App& app, Comm& comm) {
   for (const PassKind& kind : pass_kinds()) add_pass(app, comm, kind);
 }
 
+// The options of quantize that make a budget, as a kind of pass.
+PassKind budget_kind() {
+  const auto& kinds = pass_kinds();
+  PassKind kind =
+      *std::find_if(kinds.begin(), kinds.end(), [](const PassKind& one) { return one.name == "quantize"; });
+  constexpr const char* kNames[] = {"target_bytes", "target_ratio", "loadable", "formats"};
+  std::erase_if(kind.options, [&](const PassOption& option) {
+    return std::find(std::begin(kNames), std::end(kNames), option.name) == std::end(kNames);
+  });
+  return kind;
+}
+
+// Returns the one pass that meets a budget. A GGUF file is for llama.cpp unless that is said otherwise.
+Passes budget_passes(const PassKind& kind, OptionValues values, const std::string& out) {
+  if (is_gguf_path(out) && !values.contains("loadable")) values["loadable"] = "llama.cpp";
+  Passes passes;
+  passes.push_back(kind.make(values));
+  return passes;
+}
+
 void add_compress(CLI::App& app, Comm& comm) {
   auto request = std::make_shared<CompressionRequest>();
   auto recipe = std::make_shared<std::string>();
+  auto values = std::make_shared<OptionValues>(OptionValues::object());
+  static const PassKind kBudget = budget_kind();
   std::vector<std::string> commands;
   for (const PassKind& kind : pass_kinds()) commands.push_back("pare " + kind.name);
-  CLI::App* command = app.add_subcommand("compress", "Run several passes over a model");
+  CLI::App* command =
+      app.add_subcommand("compress", "Run several passes over a model, or meet a budget of bytes");
   add_compression_paths(*command, *request);
-  command
-      ->add_option(
-          "--recipe", *recipe,
-          "Passes in order, e.g. slice:0.1:uniform,sparsify:2:4:method=sparsegpt, or a file with one a line; "
-          "slice:0.1 takes a tenth of the parameters; options are those of " +
-              listed(commands))
-      ->required();
+  command->add_option(
+      "--recipe", *recipe,
+      "Passes in order, e.g. slice:0.1:uniform,sparsify:2:4:method=sparsegpt, or a file with one a line; "
+      "slice:0.1 takes a tenth of the parameters; options are those of " +
+          listed(commands));
+  add_pass_options(*command, kBudget, *values);
   add_compression_options(*command, *request);
-  command->callback([request, recipe, &comm] {
+  command->callback([request, recipe, values, &comm] {
+    if (recipe->empty() == values->empty())
+      fail(ErrorCode::kUsage, "compress takes either `recipe` or `target_bytes` (or `target_ratio`)");
+    if (recipe->empty())
+      return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(*recipe, error);
     compress(*request, parse_recipe(file ? read_text(*recipe) : *recipe), comm);

@@ -12,6 +12,7 @@ std::string flag_of(const std::string& option) { return with_flags("`" + option 
 
 const char* type_of(OptionKind kind) {
   if (kind == OptionKind::kNumber) return "FLOAT";
+  if (kind == OptionKind::kBytes) return "BYTES";
   return kind == OptionKind::kCount ? "INT" : "TEXT";
 }
 

@@ -16,9 +16,8 @@ namespace pare {
 
 // For tokens t of this rank and linears with gradients g_t at their outputs: ‖g_t‖². With inputs x_t,
 // Σ ‖g_t‖²·x_t·x_tᵀ says what an error of the linear's weights costs in the loss, to second order
-// (GuidedQuant, arXiv 2505.07004, with one group; YAQA, arXiv 2505.22988). The loss is −ln of the probability
-// of tokens that are drawn from the model's own predictions, so that the mean of the gradients' products is
-// the curvature of the KL divergence from the model.
+// (GuidedQuant, arXiv 2505.07004, with one group; YAQA, arXiv 2505.22988). The loss is that of
+// GradientWalk.
 class LossWeights {
  public:
   // Runs the model and its gradient on the calibration tokens, a group of sequences at a time; a group that
@@ -35,7 +34,7 @@ class LossWeights {
   std::vector<double> of_head() const;
 
  private:
-  class Pass;
+  class Recorder;
   using Place = std::pair<size_t, Role>;
 
   std::vector<double> normalised(std::span<const Place> places) const;

@@ -5,6 +5,7 @@
 #include "compress/calibrate/input_group.h"
 #include "compress/calibrate/selection.h"
 #include "compress/pass_options.h"
+#include "io/gguf.h"
 #include "model/visit.h"
 
 namespace pare {
@@ -16,10 +17,37 @@ const std::map<std::string, RoundingMethod> kRoundingWords = {{"nearest", Roundi
 const std::map<std::string, TokenWeights> kTokenWeightsWords = {{"none", TokenWeights::kNone},
                                                                 {"loss", TokenWeights::kLoss}};
 
+const std::map<std::string, Loadable> kLoadableWords = {{"pare", Loadable::kPare},
+                                                        {"llama.cpp", Loadable::kGguf}};
+
+int64_t ByteBudget::limit(const Model& original) const {
+  if (bytes) return *bytes;
+  const int64_t whole = model_size(original).dense_parameters * row_bytes(Encoding::kBF16, 1);
+  return static_cast<int64_t>(*ratio * static_cast<double>(whole));
+}
+
+namespace {
+
+void validate_budget(const ByteBudget& budget) {
+  if (budget.bytes && budget.ratio) fail(ErrorCode::kUsage, "`target_bytes` excludes `target_ratio`");
+  if (!budget.bytes && !budget.ratio)
+    fail(ErrorCode::kUsage, "`loadable` and `formats` need `target_bytes` or `target_ratio`");
+  if (budget.ratio && !(*budget.ratio > 0.0 && *budget.ratio <= 1.0))
+    fail(ErrorCode::kUsage, "`target_ratio` is {}, expected a share above 0, at most 1", *budget.ratio);
+  if (budget.loadable == Loadable::kGguf)
+    for (const Encoding format : budget.formats)
+      if (!has_gguf_type(format))
+        fail(ErrorCode::kUsage, "`formats` names {}, which `loadable llama.cpp` has no type for",
+             encoding_info(format).name);
+}
+
+}  // namespace
+
 void validate(const QuantizeOptions& o) {
   validate(static_cast<const LinearCalibrationOptions&>(o));
   if (o.sweeps < 0) fail(ErrorCode::kUsage, "`sweeps` is {}, expected 0 or more", o.sweeps);
   if (o.keep_embedding && o.embedding) fail(ErrorCode::kUsage, "`keep_embedding` excludes `embedding`");
+  if (o.budget) validate_budget(*o.budget);
   Selection(o.targets, o.ignore);
 }
 
@@ -29,6 +57,7 @@ void require_applicable(const Model& model, const QuantizeOptions& options) {
   const auto blocks = static_cast<int64_t>(model.blocks.size());
   const auto require = [&](const QuantizeScheme& scheme, Role role, int64_t block, const Weight& weight,
                            std::string_view advice) {
+    if (options.budget) return;
     const Encoding encoding = scheme.encoding_of(role, block, blocks, weight.cols);
     if (const std::string reason = misfit(encoding, weight.cols); !reason.empty())
       fail(ErrorCode::kInvalid, "{} {}; {}", linear_name(block, role), reason, advice);
@@ -51,15 +80,24 @@ void require_applicable(const Model& model, const QuantizeOptions& options) {
 }
 
 Json to_json(const QuantizeOptions& o) {
-  Json json = {{"format", o.format.name()},
-               {"embedding", o.table_format() ? o.table_format()->name() : "same"},
-               {"method", name_of(kRoundingWords, o.method)},
+  Json json = {{"method", name_of(kRoundingWords, o.method)},
                {"weights", name_of(kTokenWeightsWords, o.weights)},
                {"sequential", o.sequential},
                {"match", name_of(kMatchWords, o.match)},
                {"damping", o.damping},
                {"targets", o.targets},
                {"ignore", o.ignore}};
+  if (o.budget) {
+    if (o.budget->bytes) json["target_bytes"] = *o.budget->bytes;
+    if (o.budget->ratio) json["target_ratio"] = *o.budget->ratio;
+    json["loadable"] = name_of(kLoadableWords, o.budget->loadable);
+    json["formats"] = Json::array();
+    for (const Encoding format : o.budget->formats) json["formats"].push_back(encoding_info(format).name);
+    json["keep_embedding"] = o.keep_embedding;
+  } else {
+    json["format"] = o.format.name();
+    json["embedding"] = o.table_format() ? o.table_format()->name() : "same";
+  }
   if (o.match == MatchOutput::kModel) json["match_damping"] = o.match_damping;
   if (o.method == RoundingMethod::kFeedback) json["sweeps"] = o.sweeps;
   return json;

@@ -31,9 +31,28 @@ enum class TokenWeights {
 };
 extern const std::map<std::string, TokenWeights> kTokenWeightsWords;
 
+// Programs that load the result.
+enum class Loadable {
+  kPare,
+  kGguf  // programs that read the types of GGUF
+};
+extern const std::map<std::string, Loadable> kLoadableWords;
+
+// A limit for the bytes of the written weight files, for which every matrix gets a format of its own.
+struct ByteBudget {
+  std::optional<int64_t> bytes;
+  std::optional<double> ratio;  // instead of `bytes`: a share of what the run's model takes in bf16
+  Loadable loadable = Loadable::kPare;
+  std::vector<Encoding> formats;  // that may be chosen; empty: those that `loadable` knows
+
+  // Returns the limit in bytes, for the model that the run begins with.
+  int64_t limit(const Model& original) const;
+};
+
 struct QuantizeOptions : LinearCalibrationOptions {
   QuantizeScheme format;
   std::optional<QuantizeScheme> embedding;  // that of embedding and head; not set: `format`
+  std::optional<ByteBudget> budget;         // chooses formats in place of `format` and `embedding`
   bool keep_embedding = false;              // embedding and head stay as they are
   RoundingMethod method = RoundingMethod::kFeedback;
   TokenWeights weights = TokenWeights::kNone;

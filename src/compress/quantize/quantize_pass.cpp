@@ -1,11 +1,16 @@
 #include "compress/quantize/quantize_pass.h"
 
 #include <algorithm>
+#include <iterator>
+#include <map>
+#include <set>
 
 #include "compress/calibrate/calibration_cost.h"
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
+#include "compress/quantize/format_choice.h"
 #include "compress/quantize/quantize.h"
+#include "tensor/row_grid.h"
 
 namespace pare {
 namespace {
@@ -16,13 +21,30 @@ class QuantizePass final : public Pass {
 
   std::string name() const override { return "quantize"; }
   void require_applicable(const Model& model) const override { pare::require_applicable(model, options_); }
-  std::vector<Encoding> codes(const Model&) const override {
+  std::vector<Encoding> codes(const Model& model) const override {
+    if (options_.budget) {
+      std::set<Encoding> chosen_from;
+      for (const RoundingUnit& unit : rounding_units(model, options_))
+        for (const Encoding encoding : unit.options)
+          if (!is_float(encoding)) chosen_from.insert(encoding);
+      return {chosen_from.begin(), chosen_from.end()};
+    }
     std::vector<Encoding> encodings = options_.format.encodings();
     if (const std::optional<QuantizeScheme> table = options_.table_format())
       for (const Encoding encoding : table->encodings()) encodings.push_back(encoding);
     return encodings;
   }
-  std::string no_gguf(const Model& model) const override { return no_gguf_type(codes(model)); }
+  std::string no_gguf(const Model& model) const override {
+    const std::string reason = no_gguf_type(codes(model));
+    if (reason.empty() || !options_.budget) return reason;
+    return reason + "; `loadable llama.cpp` chooses from the types that it has";
+  }
+  std::optional<int64_t> most_bytes(const Model& original) const override {
+    return options_.budget ? std::optional(options_.budget->limit(original)) : std::nullopt;
+  }
+  void require_fits(const Model& model, const WrittenBytes& written_bytes) const override {
+    if (options_.budget) require_budget(model, options_, options_.budget->limit(model), written_bytes);
+  }
   int64_t needs_width_step() const override {
     const auto block_of = [](Encoding encoding) { return encoding_info(encoding).block_values; };
     const std::vector<Encoding> encodings = options_.format.encodings();
@@ -41,17 +63,24 @@ class QuantizePass final : public Pass {
     const int64_t solving = width * width * (8 * matrices + 4) + 6 * kRowsAtOnce * width * 8;
     const int64_t weighing =
         options_.weights == TokenWeights::kLoss ? loss_weights_bytes(model, plan.seqlen) : 0;
-    return calibration_needs(model, options_, plan, dtype, std::max(solving, weighing));
+    Needs needs = calibration_needs(model, options_, plan, dtype, std::max(solving, weighing));
+    if (options_.budget) needs.memory = std::max(needs.memory, choosing_bytes(model, options_, plan));
+    return needs;
   }
   double seconds(const Model& model, const CalibrationPlan& plan) const override {
     QuantizeOptions linears = options_;
     linears.keep_embedding = true;
     linears.embedding.reset();
+    if (options_.budget) {
+      linears.format = smallest_formats(model, options_);
+      linears.budget.reset();
+    }
     const LayerSeconds layer = seconds_of_layer(
         model, plan, [&](Model& first, const CalibrationSet& set, WorkArea& area, Report& report) {
           return quantize(first, set, linears, area, report);
         });
     double total = layer.of_model(model, plan);
+    if (options_.budget) total += choosing_seconds(model, options_, plan);
     if (!options_.table_format()) return total;
     // Reading the head's input takes a walk without solving, rounding the tables as long as their values take
     // in the layers.
@@ -61,7 +90,14 @@ class QuantizePass final : public Pass {
            layer.fixed * static_cast<double>(model.blocks.size()) * values / of_layers;
   }
   std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
-    return quantize(model, context.set, options_, context.area, context.report, context.progress);
+    if (!options_.budget)
+      return quantize(model, context.set, options_, context.area, context.report, context.progress);
+    QuantizeOptions chosen = options_;
+    Json summary;
+    chosen.format = choose_formats(model, options_, context, summary);
+    auto editor = quantize(model, context.set, chosen, context.area, context.report, context.progress);
+    context.report.recipe["budget"] = std::move(summary);
+    return editor;
   }
   // Embedding and head are rounded for the model that the passes before have made.
   bool can_join() const override { return false; }
@@ -69,6 +105,14 @@ class QuantizePass final : public Pass {
  private:
   QuantizeOptions options_;
 };
+
+// Names of the formats that a budget may choose from.
+std::vector<std::string> chosen_formats() {
+  std::vector<std::string> names = {std::string(encoding_info(Encoding::kBF16).name)};
+  for (const Encoding encoding : all_encodings())
+    if (can_round_to(encoding)) names.emplace_back(encoding_info(encoding).name);
+  return names;
+}
 
 std::vector<PassOption> quantize_options() {
   using enum OptionKind;
@@ -82,6 +126,23 @@ std::vector<PassOption> quantize_options() {
        .choices = names},
       {.name = "embedding", .kind = kWord, .help = "Another format for embedding and head", .choices = names},
       {.name = "keep_embedding", .kind = kFlag, .help = "Embedding and head stay as they are"},
+      {.name = "target_bytes",
+       .kind = kBytes,
+       .help = "Most bytes of the written weight files, e.g. 75MB: every matrix gets the format that costs "
+               "least within them, in place of `format` and `embedding`"},
+      {.name = "target_ratio",
+       .kind = kNumber,
+       .help = "The same as a share of the model's bytes in bf16, e.g. 0.3"},
+      {.name = "loadable",
+       .kind = kWord,
+       .help = "What has to load the chosen formats: pare (default: q3n, q4n, q5_0, q6_k, q8_0, bf16) or "
+               "llama.cpp (q3_k, iq4_xs, iq4_nl, q5_0, q6_k, q8_0, bf16); types named _k and _xs only where "
+               "256 divides the rows",
+       .choices = names_of(kLoadableWords)},
+      {.name = "formats",
+       .kind = kWords,
+       .help = "Formats to choose from, instead of all that `loadable` has",
+       .choices = chosen_formats()},
       {.name = "method",
        .kind = kWord,
        .help = "How codes are chosen: nearest, weighted (scales by the energy of the inputs) or feedback "
@@ -119,12 +180,30 @@ std::vector<PassOption> quantize_options() {
   };
 }
 
+std::optional<ByteBudget> budget_of(const OptionValues& values) {
+  constexpr const char* kNames[] = {"target_bytes", "target_ratio", "loadable", "formats"};
+  if (std::none_of(std::begin(kNames), std::end(kNames), [&](const char* n) { return values.contains(n); }))
+    return {};
+  ByteBudget budget;
+  if (values.contains("target_bytes")) budget.bytes = values.at("target_bytes").get<int64_t>();
+  if (values.contains("target_ratio")) budget.ratio = values.at("target_ratio").get<double>();
+  take_option(values, "loadable", kLoadableWords, budget.loadable);
+  if (values.contains("formats"))
+    for (const Json& name : values.at("formats"))
+      budget.formats.push_back(*find_encoding(name.get<std::string>()));
+  for (const char* name : {"format", "embedding"})
+    if (values.contains(name))
+      fail(ErrorCode::kUsage, "`{}` does not go with a budget, which chooses formats", name);
+  return budget;
+}
+
 std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
   QuantizeOptions options;
   if (values.contains("format")) options.format = QuantizeScheme(values.at("format").get<std::string>());
   if (values.contains("embedding"))
     options.embedding = QuantizeScheme(values.at("embedding").get<std::string>());
   take_option(values, "keep_embedding", options.keep_embedding);
+  options.budget = budget_of(values);
   take_option(values, "method", kRoundingWords, options.method);
   take_option(values, "weights", kTokenWeightsWords, options.weights);
   take_option(values, "sweeps", options.sweeps);
@@ -137,8 +216,12 @@ std::unique_ptr<Pass> make_quantize(const OptionValues& values) {
 }
 
 std::string mean_error(const std::vector<Json>& entries) {
-  return fmt::format("{} matrices rounded, mean relative output error {:.4f}", entries.size(),
-                     mean_relative_error(entries));
+  std::map<std::string, int64_t> formats;
+  for (const Json& entry : entries) ++formats[entry.at("format").get<std::string>()];
+  std::vector<std::string> counts;
+  for (const auto& [name, count] : formats) counts.push_back(fmt::format("{} in {}", name, count));
+  return fmt::format("{} matrices rounded ({}), mean relative output error {:.4f}", entries.size(),
+                     fmt::join(counts, ", "), mean_relative_error(entries));
 }
 
 }  // namespace

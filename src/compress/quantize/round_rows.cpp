@@ -163,11 +163,24 @@ void descend(MatrixView<const double> target, InputGram& gram, std::vector<RowGr
   }
 }
 
+Matrix<double> rounded_to_floats(MatrixView<const double> target, Encoding encoding, std::byte* bytes) {
+  Matrix<double> values(target.rows, target.cols);
+  const int64_t stride = row_bytes(encoding, target.cols);
+  parallel_for(target.rows, [&](int64_t r) {
+    std::vector<float> row(target.row(r), target.row(r) + target.cols);
+    encode_values(encoding, row.data(), target.cols, bytes + r * stride);
+    decode_values(encoding, bytes + r * stride, target.cols, row.data());
+    std::copy(row.begin(), row.end(), values.row(r));
+  });
+  return values;
+}
+
 }  // namespace
 
 Matrix<double> round_rows(MatrixView<const double> target, InputGram& gram, const QuantizeOptions& options,
                           Encoding encoding, std::byte* bytes) {
   const int64_t n = target.cols;
+  if (is_float(encoding)) return rounded_to_floats(target, encoding, bytes);
   std::vector<RowGrid> grids(static_cast<size_t>(target.rows), RowGrid(encoding, n));
   Matrix<double> values = copy_of(target);
   if (options.method == RoundingMethod::kFeedback) {

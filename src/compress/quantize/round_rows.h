@@ -9,7 +9,8 @@
 namespace pare {
 
 // Rounds `target` (rows, n): the encoding's values V for which tr((V − target)·H·(V − target)ᵀ) is small, H
-// (n, n) being the matrix of `gram`. Writes their bytes, row after row, to `bytes`, and returns V.
+// (n, n) being the matrix of `gram`; floats are the nearest. Writes their bytes, row after row, to `bytes`,
+// and returns V.
 Matrix<double> round_rows(MatrixView<const double> target, InputGram& gram, const QuantizeOptions& options,
                           Encoding encoding, std::byte* bytes);
 

@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <iterator>
+#include <set>
 
 #include "base/error.h"
 #include "tensor/row_grid.h"
@@ -50,6 +51,9 @@ QuantizeScheme::QuantizeScheme(const std::string& name) : name_(name) {
   base_ = rich_ = *encoding;
 }
 
+QuantizeScheme::QuantizeScheme(std::map<MatrixName, Encoding> chosen)
+    : name_("chosen"), base_(Encoding::kBF16), rich_(Encoding::kBF16), chosen_(std::move(chosen)) {}
+
 std::vector<std::string> QuantizeScheme::names() {
   std::vector<std::string> names;
   for (const Encoding encoding : all_encodings())
@@ -60,6 +64,7 @@ std::vector<std::string> QuantizeScheme::names() {
 }
 
 Encoding QuantizeScheme::encoding_of(Role role, int64_t block, int64_t blocks, int64_t cols) const {
+  if (!chosen_.empty()) return chosen_.at({role, block});
   if (!is_mixture()) return base_;
   const bool sensitive = role == Role::kValue || role == Role::kDown;
   const bool rich = block < 0 || (sensitive && is_rich_layer(block, blocks));
@@ -68,6 +73,11 @@ Encoding QuantizeScheme::encoding_of(Role role, int64_t block, int64_t blocks, i
 }
 
 std::vector<Encoding> QuantizeScheme::encodings() const {
+  if (!chosen_.empty()) {
+    std::set<Encoding> distinct;
+    for (const auto& [name, encoding] : chosen_) distinct.insert(encoding);
+    return {distinct.begin(), distinct.end()};
+  }
   if (!is_mixture()) return {base_};
   return {base_, rich_, narrow(base_), narrow(rich_)};
 }

@@ -7,6 +7,8 @@
 #include "checkpoint/verify_saved.h"
 #include "compress/exactness.h"
 #include "compress/kept_patterns.h"
+#include "io/model_dir.h"
+#include "model/storage_facts.h"
 
 namespace pare {
 namespace {
@@ -49,15 +51,41 @@ Json write_folder(const Model& model, const std::filesystem::path& input, const 
   return manifest;
 }
 
+std::optional<Encoding> dtype_of(const SaveOptions& options) {
+  return options.dtype ? std::optional(options.dtype->encoding) : std::nullopt;
+}
+
+int64_t weight_bytes(const OutputFolder& output) {
+  if (is_gguf_path(output.file())) return static_cast<int64_t>(std::filesystem::file_size(output.file()));
+  int64_t bytes = 0;
+  for (const auto& entry : std::filesystem::directory_iterator(output.path()))
+    if (is_weight_file(entry.path())) bytes += static_cast<int64_t>(entry.file_size());
+  return bytes;
+}
+
 }  // namespace
 
+int64_t planned_bytes(const Model& model, const std::filesystem::path& input,
+                      const std::filesystem::path& output, const SaveOptions& options) {
+  if (!is_gguf_path(output)) return planned_hf_bytes(model, options);
+  // More than the report says of a matrix, and of all else.
+  constexpr int64_t kEntryBytes = 320;
+  constexpr int64_t kOtherBytes = 16384;
+  int64_t matrices = 0;
+  for (const RoleSize& role : role_sizes(model)) matrices += role.matrices;
+  return planned_gguf_bytes(input, model, dtype_of(options), kOtherBytes + matrices * kEntryBytes);
+}
+
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,
-                      const SaveOptions& options, const CalibrationSet& set, Report& report) {
-  std::optional<Encoding> dtype;
-  if (options.dtype) dtype = options.dtype->encoding;
+                      const SaveOptions& options, const CalibrationSet& set, Report& report,
+                      std::optional<int64_t> most_bytes) {
+  const std::optional<Encoding> dtype = dtype_of(options);
   const Json manifest = is_gguf_path(output.file())
                             ? write_gguf(model, input, output, dtype, set, report)
                             : write_folder(model, input, output, options, set, report);
+  if (const int64_t bytes = weight_bytes(output); most_bytes && bytes > *most_bytes)
+    fail(ErrorCode::kInvalid, "{} bytes of weights were written, and {} were the most that was asked for",
+         bytes, *most_bytes);
   // A run that is interrupted now reads it when it goes on, whatever it has written.
   write_file(output.path() / kManifestFile, manifest.dump(2) + "\n");
   output.commit();

@@ -43,6 +43,22 @@ struct Job {
   SaveOptions written;
 };
 
+// Returns what the written weights of a model take. Keeps a reference to the options.
+WrittenBytes written_bytes_of(const CompressionOptions& options, const SaveOptions& written) {
+  return [&options, written](const Model& model) {
+    return planned_bytes(model, options.model, options.out, written);
+  };
+}
+
+// Returns the least of the limits that passes keep.
+std::optional<int64_t> most_bytes(const Job& job) {
+  std::optional<int64_t> most;
+  for (const auto& pass : job.passes)
+    if (const std::optional<int64_t> own = pass->most_bytes(job.model))
+      most = std::min(*own, most.value_or(*own));
+  return most;
+}
+
 // Refuses, before anything is written, what cannot be done with this model.
 Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& comm) {
   require_sources(options);
@@ -64,6 +80,7 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
     fail(ErrorCode::kUsage, "training runs in one process, and there are {} ranks", comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
   if (makes_codes(passes, model)) written = {.dtype = {}, .format = StorageFormat::kPacked};
+  passes.front()->require_fits(model, written_bytes_of(options, written));
   return {options, passes, comm, std::move(model), plan, dtype, written};
 }
 
@@ -183,10 +200,11 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
   all.seed = options.seed;
   const CalibrationSet set = job.plan.training > 0 ? first_sequences(all, job.plan.nsamples) : all;
   CompressionResult result;
-  const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress, &all);
+  const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress, &all,
+                                      written_bytes_of(options, job.written));
   result.report.recipe["seed"] = options.seed;
   if (job.comm.is_first())
-    write_compressed(compressed, options.model, output, job.written, set, result.report);
+    write_compressed(compressed, options.model, output, job.written, set, result.report, most_bytes(job));
   result.manifest = result.report.to_json();
   return result;
 }

@@ -1,0 +1,220 @@
+// Formats under a budget of bytes: what they are foreseen to cost, and what is chosen.
+#include "compress/quantize/format_choice.h"
+
+#include <gtest/gtest.h>
+
+#include "compress/calibrated.h"
+#include "compress/quantize/quantize_pass.h"
+#include "compress/run_passes.h"
+#include "compress/walk/model_losses.h"
+#include "kernels/log_sum_exp.h"
+#include "support/expect_error.h"
+#include "support/run_model.h"
+#include "support/temp_dir.h"
+
+namespace pare::test {
+namespace {
+
+constexpr Encoding kOptions[] = {Encoding::kQ3N, Encoding::kQ4N, Encoding::kQ8_0};
+
+TinyModelOptions wide(TinyModelOptions options = {}) {
+  options.width = 64;
+  options.heads = 8;
+  options.kv_heads = options.kv_heads == options.heads ? 8 : 4;
+  options.intermediate = 128;
+  return options;
+}
+
+QuantizeOptions within(int64_t bytes) {
+  QuantizeOptions options;
+  options.method = RoundingMethod::kWeighted;
+  options.budget = ByteBudget{.bytes = bytes, .ratio = {}, .loadable = Loadable::kPare, .formats = {}};
+  return options;
+}
+
+Model compressed(const Model& model, const CalibrationSet& set, const QuantizeOptions& options,
+                 Report& report, WorkArea& area) {
+  Passes passes;
+  passes.push_back(quantize_pass(options));
+  return run_passes(model, set, passes, area, report);
+}
+Model compressed(const Model& model, const CalibrationSet& set, const QuantizeOptions& options,
+                 Report& report) {
+  WorkArea area;
+  return compressed(model, set, options, report, area);
+}
+
+int64_t bytes_in(const Model& model, const char* format) {
+  Report report;
+  QuantizeOptions options;
+  options.method = RoundingMethod::kNearest;
+  options.format = QuantizeScheme(format);
+  return model_size(compressed(model, random_calibration(2, 16), options, report)).bytes;
+}
+
+Weight& weight_of(Model& model, const MatrixName& name) {
+  if (name.second < 0) return name.first == Role::kHead ? model.head : model.embedding;
+  Weight* found = nullptr;
+  for (Stage& stage : model.blocks[static_cast<size_t>(name.second)].stages)
+    for_each_linear(stage, [&](Role role, Linear& linear) {
+      if (role == name.first) found = &linear.weight;
+    });
+  return *found;
+}
+
+TEST(ModelLosses, AreTheDivergenceOfWholeModels) {
+  const Model model = make_tiny_model(wide());
+  const CalibrationSet set = random_calibration(3, 20);
+  Model others[] = {model, model, model};
+  std::get<Mlp>(others[1].blocks[1].stages[1].branches[0]).up.weight =
+      rounded_alone(std::get<Mlp>(model.blocks[1].stages[1].branches[0]).up.weight, Encoding::kQ3N, {});
+  others[2].embedding = rounded_alone(model.embedding, Encoding::kQ3N, {});
+  const std::vector<double> losses = model_losses(model, others, set);
+  EXPECT_EQ(losses[0], 0.0);
+  for (size_t m = 1; m < 3; ++m) {
+    double sum = 0.0;
+    for (const std::vector<int32_t>& sequence : set.sequences) {
+      const Matrix<float> p = run_model(model, sequence);
+      const Matrix<float> q = run_model(others[m], sequence);
+      for (int64_t t = 0; t < p.rows(); ++t) {
+        const std::span<const float> row(q.row(t), static_cast<size_t>(q.cols()));
+        sum += ReferenceRow(std::span<const float>(p.row(t), row.size())).kl(row, log_sum_exp(row));
+      }
+    }
+    EXPECT_NEAR(losses[m], sum / 60.0, 0.1 * sum / 60.0) << m;
+    EXPECT_GT(losses[m], 1e-6);
+  }
+}
+
+// Every matrix is rounded alone, and the divergence that this makes is measured on the same tokens.
+TEST(RoundingCosts, ForeseeTheDivergenceOfEachMatrix) {
+  for (const TinyModelOptions& like :
+       {TinyModelOptions{}, TinyModelOptions{.tied = false}, phi_like(), qwen3_like(), olmo2_like()}) {
+    SCOPED_TRACE(fmt::format("{} {}", like.architecture, like.tied));
+    const Model model = make_tiny_model(wide(like));
+    const CalibrationSet set = random_calibration(24, 64);
+    QuantizeOptions options = within(1);
+    options.budget->formats.assign(std::begin(kOptions), std::end(kOptions));
+    const std::vector<RoundingUnit> units = rounding_units(model, options);
+    const RoundingCosts costs(model, set, units);
+    double foreseen = 0.0;
+    double measured = 0.0;
+    for (const RoundingUnit& unit : units) {
+      ASSERT_EQ(unit.options.size(), 3u);
+      EXPECT_GT(costs.of(unit.name)[0], 2.0 * costs.of(unit.name)[1]);
+      EXPECT_GT(costs.of(unit.name)[1], 20.0 * costs.of(unit.name)[2]);
+      Model changed = model;
+      Weight& weight = weight_of(changed, unit.name);
+      weight = rounded_alone(weight, unit.options[1], costs.importance(unit.name));
+      const double kl = model_losses(model, std::span(&changed, 1), set).front();
+      const double cost = costs.of(unit.name)[1];
+      EXPECT_GT(cost, 0.4 * kl) << linear_name(unit.name.second, unit.name.first);
+      EXPECT_LT(cost, 2.5 * kl) << linear_name(unit.name.second, unit.name.first);
+      foreseen += cost;
+      measured += kl;
+    }
+    EXPECT_NEAR(foreseen / measured, 1.0, 0.3);
+  }
+}
+
+TEST(FormatChoice, SpendsTheBudgetWhereItCostsLeast) {
+  const Model model = make_tiny_model(wide({.layers = 3}));
+  const CalibrationSet set = random_calibration(16, 32);
+  const int64_t least = bytes_in(model, "q3n");
+  const int64_t most = bytes_in(model, "q8_0");
+  double last = INFINITY;
+  for (const double share : {0.0, 0.2, 0.5, 0.9}) {
+    const int64_t target = least + static_cast<int64_t>(share * static_cast<double>(most - least));
+    Report report;
+    const Model result = compressed(model, set, within(target), report);
+    const int64_t bytes = model_size(result).bytes;
+    EXPECT_LE(bytes, target);
+    EXPECT_GT(bytes, target - 2048);  // less than the smallest matrix takes for a better format
+    EXPECT_EQ(report.of("formats").size(), 22u);
+    const Json& budget = report.recipe["budget"];
+    EXPECT_EQ(budget["target_bytes"], target);
+    EXPECT_LT(budget["predicted_kl"], last);
+    last = budget["predicted_kl"].get<double>();
+  }
+}
+
+TEST(FormatChoice, IsTheSameOnAnyNumberOfThreadsAndAfterAnInterruption) {
+  const Model model = make_tiny_model(wide());
+  const CalibrationSet set = random_calibration(8, 32);
+  const int64_t target = (bytes_in(model, "q4n") + bytes_in(model, "q8_0")) / 2;
+  std::string bytes[3];
+  for (const int threads : {1, 3}) {
+    const WithThreads with(threads);
+    Report report;
+    bytes[threads / 2] = all_bytes(compressed(model, set, within(target), report));
+  }
+  const TempDir folder;
+  Json entries[2];
+  for (int run = 0; run < 2; ++run) {
+    WorkArea area(folder / "work", Encoding::kF32, false);
+    Report report;
+    bytes[2] = all_bytes(compressed(model, set, within(target), report, area));
+    entries[run] = report.to_json();
+    EXPECT_EQ(bytes[2], bytes[0]);
+  }
+  EXPECT_EQ(bytes[0], bytes[1]);
+  EXPECT_EQ(entries[0], entries[1]);
+}
+
+TEST(FormatChoice, ShareIsOfTheBytesInSixteenBits) {
+  const Model model = make_tiny_model(wide());
+  QuantizeOptions options = within(1);
+  options.budget->bytes.reset();
+  options.budget->ratio = 0.4;
+  EXPECT_EQ(options.budget->limit(model),
+            static_cast<int64_t>(0.4 * static_cast<double>(2 * model_size(model).dense_parameters)));
+  Report report;
+  const Model result = compressed(model, random_calibration(4, 32), options, report);
+  EXPECT_LE(model_size(result).bytes, options.budget->limit(model));
+}
+
+TEST(FormatChoice, NamesTheLeastAndTheMost) {
+  const Model model = make_tiny_model(wide());
+  const CalibrationSet set = random_calibration(4, 32);
+  Report report;
+  EXPECT_PARE_ERROR(
+      compressed(model, set, within(1000), report), ErrorCode::kInvalid,
+      fmt::format("1000 bytes are wanted, and the least that there is takes {}", bytes_in(model, "q3n")));
+  EXPECT_PARE_ERROR(compressed(model, set, within(int64_t{1} << 40), report), ErrorCode::kInvalid,
+                    "in 16 bits: nothing has to be rounded");
+  QuantizeOptions options = within(int64_t{1} << 40);
+  options.budget->formats = {Encoding::kQ4N, Encoding::kQ5_0};
+  const Model result = compressed(model, set, options, report);
+  EXPECT_EQ(model_size(result).bytes, bytes_in(model, "q5_0"));
+}
+
+TEST(FormatChoice, WhatIsInCodesMayStayAndGetsNothingLarger) {
+  const Model model = make_tiny_model(wide());
+  const CalibrationSet set = random_calibration(4, 32);
+  QuantizeOptions q5;
+  q5.method = RoundingMethod::kNearest;
+  q5.format = QuantizeScheme("q5_0");
+  Report report;
+  const Model rounded = compressed(model, set, q5, report);
+  for (const RoundingUnit& unit : rounding_units(rounded, within(1)))
+    EXPECT_EQ(unit.options, (std::vector<Encoding>{Encoding::kQ3N, Encoding::kQ4N, Encoding::kQ5_0}));
+  const int64_t target = (bytes_in(model, "q4n") + bytes_in(model, "q5_0")) / 2;
+  EXPECT_LE(model_size(compressed(rounded, set, within(target), report)).bytes, target);
+}
+
+TEST(FormatChoice, LeavesWhatIsNotSelected) {
+  const Model model = make_tiny_model(wide());
+  QuantizeOptions options = within(150000);
+  options.keep_embedding = true;
+  options.ignore = {"down"};
+  for (const RoundingUnit& unit : rounding_units(model, options)) {
+    EXPECT_NE(unit.name.first, Role::kEmbedding);
+    EXPECT_NE(unit.name.first, Role::kDown);
+  }
+  Report report;
+  const Model result = compressed(model, random_calibration(4, 32), options, report);
+  EXPECT_EQ(result.embedding.data, model.embedding.data);
+}
+
+}  // namespace
+}  // namespace pare::test
