@@ -19,8 +19,9 @@ int64_t size_of(const fs::path& path) { return static_cast<int64_t>(fs::file_siz
 
 std::map<std::string, int64_t> formats_of(const fs::path& path) {
   std::map<std::string, int64_t> formats;
+  const Model model = load_model(path);
   for_each_tensor(
-      load_model(path), [&](const TensorPlace&, const Weight& w) { ++formats[format_name(w.format)]; },
+      model, [&](const TensorPlace&, const Weight& w) { ++formats[format_name(w.format)]; },
       [](const TensorPlace&, const std::vector<float>&) {});
   return formats;
 }
