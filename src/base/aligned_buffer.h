@@ -18,7 +18,7 @@ void* take_buffer(size_t bytes);
 void give_buffer_back(void* data, size_t bytes) noexcept;
 }  // namespace detail
 
-// While one exists, large buffers that are given back are kept for the next that need as much, instead of
+// While one exists, large buffers that are given back are kept for the next of about that size, instead of
 // being returned to the system, which would clear their pages once more. For work that allocates the same
 // sizes over and over. At most `most` bytes are kept.
 class BufferReuse {

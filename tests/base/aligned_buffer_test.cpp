@@ -3,6 +3,8 @@
 
 #include <gtest/gtest.h>
 
+#include <cstdlib>
+#include <memory>
 #include <utility>
 
 namespace pare {
@@ -23,10 +25,34 @@ TEST(AlignedBuffer, IsAlignedAndMoves) {
 TEST(BufferReuse, GivesABufferToTheNextOfItsSize) {
   const BufferReuse reuse(4 * kSize);
   const void* first = AlignedBuffer<char>(kSize).data();
-  EXPECT_NE(AlignedBuffer<char>(kSize + 64).data(), first);
+  EXPECT_NE(AlignedBuffer<char>(2 * kSize).data(), first);
+  EXPECT_NE(AlignedBuffer<char>(kSize / 2).data(), first);
   const AlignedBuffer<char> again(kSize);
   EXPECT_EQ(again.data(), first);
   EXPECT_NE(AlignedBuffer<char>(kSize).data(), first);
+}
+
+TEST(BufferReuse, GivesABufferToOneOfNearlyItsSize) {
+  const BufferReuse reuse(4 * kSize);
+  const void* first = AlignedBuffer<char>(kSize + 64).data();
+  AlignedBuffer<char> larger(kSize + kSize / 8);
+  EXPECT_EQ(larger.data(), first);
+  larger[kSize + kSize / 8 - 1] = 1;
+}
+
+// The third makes one go: the first, not the largest.
+TEST(BufferReuse, KeepsWhatWasGivenBackLast) {
+  const BufferReuse reuse(3 * kSize);
+  AlignedBuffer<char> first(kSize);
+  AlignedBuffer<char> large(2 * kSize);
+  AlignedBuffer<char> last(kSize);
+  const void* kept = large.data();
+  first = {};
+  large = {};
+  last = {};
+  // Takes the place of the large one, had that been freed.
+  const std::unique_ptr<void, decltype(&std::free)> other(std::aligned_alloc(64, 2 * kSize), &std::free);
+  EXPECT_EQ(AlignedBuffer<char>(2 * kSize).data(), kept);
 }
 
 // Two of three buffers fit: the third takes the place of one.
