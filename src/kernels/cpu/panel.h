@@ -169,9 +169,9 @@ using WidenSlice = void (*)(const unsigned char* panel, int64_t slice, const uns
 // it lands in.
 struct PanelKernels {
   PanelFormat format;
-  int64_t max_tokens;   // largest token tile
-  int64_t gemv_tokens;  // up to this many tokens one pass over the weights, bound by memory, is best
-  int64_t gemm_panels;  // panels of one register tile at max_tokens
+  int64_t max_tokens;    // largest token tile
+  int64_t gemv_tokens;   // up to this many tokens one pass over the weights, bound by memory, is best
+  int64_t gemm_panels;   // panels of one register tile at max_tokens
   int64_t gemm_columns;  // columns of x a pass of many tokens: kL1Columns or kL2Columns
   void (*run)(const PanelJob& job);
   // Set where values of bf16 are multiplied as they are, which takes less time than products of f32.

@@ -12,9 +12,9 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kTileColumns = 32;   // columns of a tile of tokens
-constexpr int64_t kTokenBlock = 512;   // tokens packed at a time: bounds the scratch memory
-constexpr int64_t kStreamPanels = 4;   // panels that one pass reads side by side
+constexpr int64_t kTileColumns = 32;  // columns of a tile of tokens
+constexpr int64_t kTokenBlock = 512;  // tokens packed at a time: bounds the scratch memory
+constexpr int64_t kStreamPanels = 4;  // panels that one pass reads side by side
 constexpr int64_t kStreamPiecesPerThread = 3;
 constexpr int64_t kGemmPiecePanels = 16;  // 256 outputs: the piece of y stays in L2 over the passes
 constexpr int64_t kFewValues = 1 << 16;   // values of x, 256 KB, that L2 keeps beside the weights that pass

@@ -20,8 +20,8 @@ constexpr PanelCodes kLayout = panel_codes(panel_block(kF).codes);
 template <PanelFormat kF>
 constexpr int kSliceParts = static_cast<int>(kSliceColumns / kShape<kF>.part);
 
-// Bytes from what is read to what is fetched ahead. One or two tokens leave the memory so little time that
-// fetching far ahead gets in the way of the processor's own prefetching, except in blocks of 256 columns.
+// Bytes from what is read to what is fetched ahead. One or two tokens stream faster with little, except in
+// blocks of 256 columns (measured on Zen 4).
 template <PanelFormat kF, int T>
 constexpr int64_t kPrefetchBytes = T <= 2 && kShape<kF>.form != ScaleForm::kSuper ? 1024 : 4096;
 
