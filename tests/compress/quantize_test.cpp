@@ -235,7 +235,8 @@ TEST(Quantize, RefusesWhatDoesNotFit) {
   };
   EXPECT_PARE_ERROR(
       run(make_tiny_model(), {}), ErrorCode::kInvalid,
-      "layers.0.down cannot be q4n: the 48 stored values of a row do not divide into blocks of 32");
+      "layers.0.down cannot be q4n: the 48 stored values of a row do not divide into blocks of 32; slicing "
+      "with `round_interval` 32");
   QuantizeOptions options;
   options.ignore = {".*"};
   options.keep_embedding = true;

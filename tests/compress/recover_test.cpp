@@ -75,7 +75,7 @@ TEST(Recover, LowersTheLossOfSparseModelsAndKeepsTheirPattern) {
   one.code_rate = one.scale_rate = one.rate = 1e-12;
   PassProgress none;
   Model copy = result;
-  recover(copy, dense, one, {set, set, dense, again, once_more, none});
+  recover(copy, dense, one, {set, set, dense, again, once_more, none, {}});
   EXPECT_NEAR(kl_of(once_more, 0), least_kl(report), 1e-6);
 }
 
@@ -103,7 +103,7 @@ TEST(Recover, KeepsAModelThatNoStepBetters) {
   Report report;
   PassProgress none;
   Model model = dense;
-  recover(model, dense, some_steps(8), {set, set, dense, area, report, none});
+  recover(model, dense, some_steps(8), {set, set, dense, area, report, none, {}});
   EXPECT_EQ(model.embedding.data, dense.embedding.data);
   EXPECT_EQ(report.fallbacks.size(), 1u);
 }
@@ -135,7 +135,7 @@ double kl_of_model(const Model& model, const Model& teacher, const CalibrationSe
   options.rate = 0.0;
   PassProgress none;
   Model copy = model;
-  recover(copy, teacher, options, {set, set, teacher, area, report, none});
+  recover(copy, teacher, options, {set, set, teacher, area, report, none, {}});
   return kl_of(report, 0);
 }
 
@@ -178,7 +178,8 @@ std::vector<Json> stages_beside(const Model& model, const Model& teacher) {
   RecoverOptions options = by_stages(1);
   options.rate = 0.0;
   StageEditors editors;
-  editors.push_back(recover_stages(teacher, model.config, options, {set, set, teacher, area, report, none}));
+  editors.push_back(
+      recover_stages(teacher, model.config, options, {set, set, teacher, area, report, none, {}}));
   edit_stages(model, set, editors, area, report, none);
   return report.of("recovery");
 }
@@ -253,7 +254,7 @@ TEST(Recover, TrainsOnceWhenARunGoesOn) {
     WorkArea area(folder / "work", Encoding::kBF16, false);
     Report report;
     Model model = dense;
-    recover(model, dense, some_steps(4), {set, set, dense, area, report, count});
+    recover(model, dense, some_steps(4), {set, set, dense, area, report, count, {}});
     if (run == 0) expected = report.to_json().dump();
     EXPECT_EQ(report.to_json().dump(), expected);
   }

@@ -3,6 +3,7 @@
 #include <filesystem>
 #include <iterator>
 #include <memory>
+#include <optional>
 
 #include "base/words.h"
 #include "checkpoint/load.h"
@@ -56,7 +57,7 @@ Passes budget_passes(const PassKind& kind, OptionValues values, const std::strin
 
 void add_compress(CLI::App& app, Comm& comm) {
   auto request = std::make_shared<CompressionRequest>();
-  auto recipe = std::make_shared<std::string>();
+  auto recipe = std::make_shared<std::optional<std::string>>();
   auto values = std::make_shared<OptionValues>(OptionValues::object());
   static const PassKind kBudget = budget_kind();
   std::vector<std::string> commands;
@@ -72,13 +73,13 @@ void add_compress(CLI::App& app, Comm& comm) {
   add_pass_options(*command, kBudget, *values);
   add_compression_options(*command, *request);
   command->callback([request, recipe, values, &comm] {
-    if (recipe->empty() == values->empty())
+    if (recipe->has_value() != values->empty())
       fail(ErrorCode::kUsage, "compress takes either `recipe` or `target_bytes` (or `target_ratio`)");
-    if (recipe->empty())
+    if (!*recipe)
       return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
     std::error_code error;
-    const bool file = std::filesystem::is_regular_file(*recipe, error);
-    compress(*request, parse_recipe(file ? read_text(*recipe) : *recipe), comm);
+    const bool file = std::filesystem::is_regular_file(**recipe, error);
+    compress(*request, parse_recipe(file ? read_text(**recipe) : **recipe), comm);
   });
 }
 

@@ -67,8 +67,11 @@ void require_applicable(const Model& model, const QuantizeOptions& options) {
       for_each_linear(stage, [&](Role role, const Linear& linear) {
         if (!selection.selects(model.config, b, role)) return;
         any = true;
-        require(options.format, role, b, linear.weight,
-                "a format with blocks of 32 values fits more widths, and `ignore` leaves it as it is");
+        require(
+            options.format, role, b, linear.weight,
+            linear.weight.cols % 32 == 0
+                ? "a format with blocks of 32 values fits, and `ignore` leaves it as it is"
+                : "slicing with `round_interval` 32 gives widths that fit, and `ignore` leaves it as it is");
       });
   const std::optional<QuantizeScheme> table = options.table_format();
   if (!any && !table)
