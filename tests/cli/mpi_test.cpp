@@ -45,16 +45,17 @@ class MpiWays : public Mpi, public ::testing::WithParamInterface<Arguments> {};
 
 INSTANTIATE_TEST_SUITE_P(
     Ways, MpiWays,
-    ::testing::Values(Arguments{"slice", "--target-params", "0.9", "--nsamples", "40"},
-                      Arguments{"slice", "--sparsity", "0.25", "--rotation", "block", "--nsamples", "9",
-                                "--calib", kCalibration},
-                      Arguments{"sparsify", "--nsamples", "8", "--shuffle", "both", "--calib", kCalibration},
-                      Arguments{"sparsify", "--best", "--nsamples", "6", "--calib", kCalibration},
-                      Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--nsamples",
-                                "8", "--calib", kCalibration},
-                      Arguments{"quantize", "--nsamples", "8", "--calib", kCalibration},
-                      Arguments{"quantize", "--weights", "loss", "--nsamples", "8", "--calib",
-                                kCalibration}));
+    ::testing::Values(
+        Arguments{"slice", "--target-params", "0.9", "--nsamples", "40"},
+        Arguments{"slice", "--sparsity", "0.25", "--rotation", "block", "--nsamples", "9", "--calib",
+                  kCalibration},
+        Arguments{"sparsify", "--nsamples", "8", "--shuffle", "both", "--calib", kCalibration},
+        Arguments{"sparsify", "--best", "--nsamples", "6", "--calib", kCalibration},
+        Arguments{"compress", "--recipe", "slice:0.1,sparsify:2:4:method=wanda", "--nsamples", "8", "--calib",
+                  kCalibration},
+        Arguments{"quantize", "--nsamples", "8", "--calib", kCalibration},
+        Arguments{"compress", "--target-ratio", "0.3", "--nsamples", "8", "--calib", kCalibration},
+        Arguments{"quantize", "--weights", "loss", "--nsamples", "8", "--calib", kCalibration}));
 
 TEST_P(MpiWays, AnyNumberOfRanksWritesTheSameBytes) {
   const CommandResult alone = pare(with_output(GetParam(), folder_ / "1"));
