@@ -1,6 +1,7 @@
 #include "compress/quantize/rounding_costs.h"
 
 #include <algorithm>
+#include <numeric>
 
 #include "base/aligned_buffer.h"
 #include "base/parallel.h"
@@ -86,7 +87,8 @@ class RoundingCosts::Visitor final : public GradientVisitor {
       const Activation out = on.allocate(x.rows(), head_errors_[o]->out_features());
       head_errors_[o]->apply(x, out);
       const HostRows rows = download(out);
-      add(head_, o, x.rows(), [&](int64_t t) {
+      std::vector<double> variances(static_cast<size_t>(x.rows()));
+      parallel_for(x.rows(), [&](int64_t t) {
         double mean = 0.0;
         double square = 0.0;
         const float* p = probabilities.row(t);
@@ -96,8 +98,9 @@ class RoundingCosts::Visitor final : public GradientVisitor {
           mean += weighted;
           square += weighted * static_cast<double>(e[v]);
         }
-        return square - mean * mean;
+        variances[static_cast<size_t>(t)] = square - mean * mean;
       });
+      add(head_, o, std::accumulate(variances.begin(), variances.end(), 0.0));
     }
   }
 
@@ -127,9 +130,7 @@ class RoundingCosts::Visitor final : public GradientVisitor {
         if (!errors->second[o]) continue;
         const Activation out = x.backend().allocate(x.rows(), width);
         errors->second[o]->apply(x, out);
-        const HostRows e = download(out);
-        add({role, block}, o, x.rows(),
-            [&](int64_t t) { return sum_of_squares(g.view().row(t), e.view().row(t), width); });
+        add({role, block}, o, sum_of_squared_sums(g.view(), download(out).view()));
       }
     }
   }
@@ -143,33 +144,37 @@ class RoundingCosts::Visitor final : public GradientVisitor {
       gradient = applied(*pack_transposed(model_.embedding_transform, calibration_compute()), dy);
     const HostRows g = download(gradient);
     const std::vector<int32_t>& tokens = set_.sequences[static_cast<size_t>(sequence)];
-    for (size_t o = 0; o < unit->second->options.size(); ++o)
-      add(name, o, gradient.rows(), [&](int64_t t) {
+    for (size_t o = 0; o < unit->second->options.size(); ++o) {
+      Matrix<float> errors(gradient.rows(), gradient.cols());
+      parallel_for(gradient.rows(), [&](int64_t t) {
         const Weight row = rows_of(model_.embedding, tokens[static_cast<size_t>(t)], 1);
-        const Weight error =
-            error_of(row, rounded_alone(row, unit->second->options[o], costs_.importance(name)));
-        return sum_of_squares(g.view().row(t), reinterpret_cast<const float*>(error.data), error.cols);
+        decode_row(error_of(row, rounded_alone(row, unit->second->options[o], costs_.importance(name))), 0,
+                   errors.row(t));
       });
+      add(name, o, sum_of_squared_sums(g.view(), errors.view()));
+    }
   }
 
  private:
   using Errors = std::vector<std::unique_ptr<PackedLinear>>;  // for each option; null: there is no error
 
-  static double sum_of_squares(const float* a, const float* b, int64_t n) {
-    double sum = 0.0;
-    for (int64_t c = 0; c < n; ++c) {
-      const double product = static_cast<double>(a[c]) * static_cast<double>(b[c]);
-      sum += product * product;
-    }
-    return sum;
+  // Returns Σ_r (Σ_t a_tr · b_tr)² over columns r and rows t.
+  static double sum_of_squared_sums(MatrixView<const float> a, MatrixView<const float> b) {
+    constexpr int64_t kColumns = 64;
+    std::vector<double> squares(static_cast<size_t>((a.cols + kColumns - 1) / kColumns));
+    parallel_for(static_cast<int64_t>(squares.size()), [&](int64_t i) {
+      const int64_t first = i * kColumns;
+      const int64_t count = std::min(kColumns, a.cols - first);
+      double sums[kColumns] = {};
+      for (int64_t t = 0; t < a.rows; ++t)
+        for (int64_t c = 0; c < count; ++c)
+          sums[c] += static_cast<double>(a(t, first + c)) * static_cast<double>(b(t, first + c));
+      for (const double sum : sums) squares[static_cast<size_t>(i)] += sum * sum;
+    });
+    return std::accumulate(squares.begin(), squares.end(), 0.0);
   }
-  // Adds half the mean of what tokens of the walk cost.
-  template <typename OfToken>
-  void add(const MatrixName& name, size_t option, int64_t tokens, const OfToken& of_token) {
-    std::vector<double> squares(static_cast<size_t>(tokens));
-    parallel_for(tokens, [&](int64_t t) { squares[static_cast<size_t>(t)] = of_token(t); });
-    double sum = 0.0;
-    for (const double square : squares) sum += square;
+  // Adds half of what some tokens of the walk's cost.
+  void add(const MatrixName& name, size_t option, double sum) {
     costs_.costs_.at(name)[option] += 0.5 * sum / static_cast<double>(set_.tokens());
   }
   void set_importance(const MatrixName& name, size_t stage, Signal signal) {

@@ -26,12 +26,13 @@ Weight rounded_alone(const Weight& weight, Encoding encoding, std::span<const do
 
 class RoundingCosts {
  public:
-  // Runs the model and its gradient on the set's tokens once. With inputs x of a linear, gradients g at its
-  // outputs (GradientWalk) and the error E of weights rounded alone, a unit costs ½ · mean Σ_r (g_r · E_r·x)²
-  // nats a token: to second order the KL divergence from the model, where errors of outputs r are
-  // independent. The head costs half the variance of E·x over the model's own predictions; an embedding that
-  // is its own matrix, or tied, the same sum over its columns at the residual stream. Throws kNumeric as the
-  // walk does.
+  // Runs the model and its gradient on the set's tokens once. With inputs x_t of a linear, gradients g_t at
+  // its outputs (GradientWalk) and the error E of weights rounded alone, a sequence costs
+  // ½ · Σ_r (Σ_t g_tr · E_r·x_t)² nats: to second order the KL divergence from the model, where the errors of
+  // outputs r are independent. Those of tokens t are not: the error of a value adds up over the tokens that
+  // read it. The head costs half the variance of E·x over the model's own predictions; an embedding that is
+  // its own matrix, or tied, the first sum over its columns at the residual stream. Costs are means over the
+  // tokens. Throws kNumeric as the walk does.
   RoundingCosts(const Model& model, const CalibrationSet& set, const std::vector<RoundingUnit>& units,
                 const PassProgress& progress = {});
 
