@@ -75,8 +75,7 @@ void add_compress(CLI::App& app, Comm& comm) {
   command->callback([request, recipe, values, &comm] {
     if (recipe->has_value() != values->empty())
       fail(ErrorCode::kUsage, "compress takes either `recipe` or `target_bytes` (or `target_ratio`)");
-    if (!*recipe)
-      return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
+    if (!*recipe) return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(**recipe, error);
     compress(*request, parse_recipe(file ? read_text(**recipe) : **recipe), comm);
