@@ -122,6 +122,22 @@ TEST_F(ManifestTest, EntriesOfUnknownPlacesStandOutside) {
     EXPECT_THAT(page, HasSubstr(fmt::format("<th scope=\"row\">{}</th>", name)));
 }
 
+TEST_F(ManifestTest, SaysWhatABudgetHasBought) {
+  const ModelFacts facts = read(R"({"recipe": {"method": "quantize"}, "formats": [
+    {"name": "embedding", "format": "q3n", "bytes": 1000, "predicted_kl": 0.125},
+    {"name": "layers.1.v", "format": "q4n", "bytes": 2000, "predicted_kl": 0.25},
+    {"name": "layers.0.v", "format": "bf16", "bytes": 4000}]})");
+  ASSERT_EQ(facts.errors.size(), 1u);
+  EXPECT_EQ(facts.errors[0].entries.size(), 2u);
+  const std::string page = report_page({facts}, {.rows = {row_of(facts)}});
+  for (const char* part :
+       {"was foreseen to cost", "layer 1, v: q4n, 2.00 KB, nats: 0.25", "q3n, 1.00 KB, nats: 0.125"})
+    EXPECT_THAT(page, HasSubstr(part)) << part;
+  EXPECT_PARE_ERROR(read(R"({"recipe": {"method": "quantize"}, "formats": [
+    {"name": "embedding", "bytes": 1000, "predicted_kl": 0.125}]})"),
+                    ErrorCode::kFormat, "format");
+}
+
 TEST_F(ManifestTest, BrokenOnesAreRefused) {
   EXPECT_PARE_ERROR(read("{"), ErrorCode::kFormat, "pare.json");
   EXPECT_PARE_ERROR(read("[1]"), ErrorCode::kFormat, "is no object");
