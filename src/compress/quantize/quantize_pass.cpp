@@ -128,8 +128,8 @@ std::vector<PassOption> quantize_options() {
       {.name = "keep_embedding", .kind = kFlag, .help = "Embedding and head stay as they are"},
       {.name = "target_bytes",
        .kind = kBytes,
-       .help = "Most bytes of the written weight files, e.g. 75MB: every matrix gets the format that costs "
-               "least within them, in place of `format` and `embedding`"},
+       .help = "Most bytes of the written weight files, e.g. 75MB: every matrix gets a format of its own, "
+               "those that together cost least within them"},
       {.name = "target_ratio",
        .kind = kNumber,
        .help = "The same as a share of the model's bytes in bf16, e.g. 0.3"},
