@@ -35,9 +35,10 @@ class QuantizePass final : public Pass {
     return encodings;
   }
   std::string no_gguf(const Model& model) const override {
-    const std::string reason = no_gguf_type(codes(model));
-    if (reason.empty() || !options_.budget) return reason;
-    return reason + "; `loadable llama.cpp` chooses from the types that it has";
+    std::string reason = no_gguf_type(codes(model));
+    if (!reason.empty() && options_.budget)
+      reason += "; `loadable llama.cpp` chooses from the types that it has";
+    return reason;
   }
   std::optional<int64_t> most_bytes(const Model& original) const override {
     return options_.budget ? std::optional(options_.budget->limit(original)) : std::nullopt;
