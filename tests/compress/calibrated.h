@@ -17,6 +17,15 @@
 
 namespace pare::test {
 
+// Returns the options with widths that give every linear rows of 64 or 128 values, which blocks of 32 divide.
+inline TinyModelOptions wide(TinyModelOptions options = {}) {
+  options.width = 64;
+  options.heads = 8;
+  options.kv_heads = options.kv_heads == options.heads ? 8 : 4;
+  options.intermediate = 128;
+  return options;
+}
+
 inline CalibrationSet random_calibration(int64_t sequences, int64_t seqlen, int64_t vocab = 64,
                                          uint64_t seed = 7) {
   Rng rng(seed);

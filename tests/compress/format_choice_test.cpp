@@ -17,14 +17,6 @@ namespace {
 
 constexpr Encoding kOptions[] = {Encoding::kQ3N, Encoding::kQ4N, Encoding::kQ8_0};
 
-TinyModelOptions wide(TinyModelOptions options = {}) {
-  options.width = 64;
-  options.heads = 8;
-  options.kv_heads = options.kv_heads == options.heads ? 8 : 4;
-  options.intermediate = 128;
-  return options;
-}
-
 QuantizeOptions within(int64_t bytes) {
   QuantizeOptions options;
   options.method = RoundingMethod::kWeighted;

@@ -19,15 +19,6 @@
 namespace pare::test {
 namespace {
 
-// Every linear has rows of 64 or 128 values.
-TinyModelOptions wide(TinyModelOptions options = {}) {
-  options.width = 64;
-  options.heads = 8;
-  options.kv_heads = options.kv_heads == options.heads ? 8 : 4;
-  options.intermediate = 128;
-  return options;
-}
-
 QuantizeOptions with(RoundingMethod method, const char* format = "q4n", int64_t sweeps = 2) {
   QuantizeOptions options;
   options.method = method;

@@ -54,26 +54,31 @@ Needs calibration_needs(const Model& model, const LinearCalibrationOptions& opti
   return needs;
 }
 
-LayerSeconds seconds_of_layer(const Model& model, const CalibrationPlan& plan, const MakeEditor& make) {
-  // The layer runs on one sequence and on two: the difference is the time of a sequence.
+LayerSeconds seconds_of_first_layer(const Model& model, int64_t seqlen, const LayerWork& work) {
   Model first = model;
   first.blocks.resize(1);
   update_config(first);
   double seconds[2] = {};
   for (int64_t sequences = 1; sequences <= 2; ++sequences) {
     CalibrationSet set;
-    set.sequences = random_sequences(model.config, sequences, plan.seqlen);
-    WorkArea area;
-    Report report;
+    set.sequences = random_sequences(model.config, sequences, seqlen);
     const Stopwatch watch;
-    Model changed = first;
-    StageEditors editors;
-    editors.push_back(make(changed, set, area, report));
-    edit_stages(changed, set, editors, area, report);
+    work(first, set);
     seconds[sequences - 1] = watch.seconds();
   }
   const double sequence = std::max(0.0, seconds[1] - seconds[0]);
   return {std::max(0.0, seconds[0] - sequence), sequence};
+}
+
+LayerSeconds seconds_of_layer(const Model& model, const CalibrationPlan& plan, const MakeEditor& make) {
+  return seconds_of_first_layer(model, plan.seqlen, [&](const Model& first, const CalibrationSet& set) {
+    WorkArea area;
+    Report report;
+    Model changed = first;
+    StageEditors editors;
+    editors.push_back(make(changed, set, area, report));
+    edit_stages(changed, set, editors, area, report);
+  });
 }
 
 }  // namespace pare

@@ -33,6 +33,11 @@ struct LayerSeconds {
   }
 };
 
+// Times `work` on a model of the first layer alone, with one sequence of random tokens and with two: the
+// difference is the time of a sequence.
+using LayerWork = std::function<void(const Model& first, const CalibrationSet& set)>;
+LayerSeconds seconds_of_first_layer(const Model& model, int64_t seqlen, const LayerWork& work);
+
 // Measures the first layer on sequences of random tokens. `make`: returns the editor that changes it.
 using MakeEditor = std::function<std::unique_ptr<StageEditor>(Model& model, const CalibrationSet& set,
                                                               WorkArea& area, Report& report)>;

@@ -343,25 +343,18 @@ int64_t choosing_bytes(const Model& model, const QuantizeOptions& options, const
 }
 
 double choosing_seconds(const Model& model, const QuantizeOptions& options, const CalibrationPlan& plan) {
-  Model first = model;
-  first.blocks.resize(1);
-  update_config(first);
-  double seconds[2] = {};
-  for (int64_t sequences = 1; sequences <= 2; ++sequences) {
-    CalibrationSet set;
-    set.sequences = random_sequences(model.config, sequences, plan.seqlen);
-    const Stopwatch watch;
-    const RoundingCosts costs(first, set, rounding_units(first, options));
-    seconds[sequences - 1] = watch.seconds();
-  }
-  const double sequence = std::max(0.0, seconds[1] - seconds[0]);
-  const double fixed = std::max(0.0, seconds[0] - sequence);
-  const auto share = static_cast<double>(model_size(model).dense_parameters) /
-                     static_cast<double>(model_size(first).dense_parameters);
+  int64_t parameters = 0;  // the first layer has them, with what stands outside the layers
+  const LayerSeconds layer =
+      seconds_of_first_layer(model, plan.seqlen, [&](const Model& first, const CalibrationSet& set) {
+        parameters = model_size(first).dense_parameters;
+        const RoundingCosts costs(first, set, rounding_units(first, options));
+      });
+  const auto share =
+      static_cast<double>(model_size(model).dense_parameters) / static_cast<double>(parameters);
   const int64_t sequences =
       std::clamp<int64_t>(kCostTokens / plan.seqlen, 1, std::max<int64_t>(1, plan.nsamples * 3 / 4));
   // Two models are rounded once more and run on half as many tokens.
-  return share * (fixed * 1.5 + sequence * static_cast<double>(sequences));
+  return share * (layer.fixed * 1.5 + layer.sequence * static_cast<double>(sequences));
 }
 
 }  // namespace pare

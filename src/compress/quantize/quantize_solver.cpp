@@ -1,6 +1,5 @@
 #include "compress/quantize/quantize_solver.h"
 
-#include "base/aligned_buffer.h"
 #include "compress/quantize/round_rows.h"
 
 namespace pare {
@@ -14,21 +13,16 @@ Weight rounded(const CalibratedLinear& linear, const QuantizeOptions& options, E
     return weight;
   }
   const int64_t stride = row_bytes(encoding, weight.cols);
-  const auto buffer = std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(weight.rows * stride));
   OutputError error = linear.output_error();
-  linear.for_each_rows([&](const LinearRows& rows) {
-    error.add(rows.target, round_rows(rows.target, linear.gram(), options, encoding,
-                                      buffer->data() + rows.first * stride));
-    if (done) done(rows.first + rows.target.rows);
+  Weight result = encoded_weight(encoding, weight.rows, weight.cols, [&](std::byte* bytes) {
+    linear.for_each_rows([&](const LinearRows& rows) {
+      error.add(rows.target,
+                round_rows(rows.target, linear.gram(), options, encoding, bytes + rows.first * stride));
+      if (done) done(rows.first + rows.target.rows);
+    });
   });
   entry["relative_error"] = error.relative();
   report.add("quantization", std::move(entry));
-  Weight result;
-  result.format = encoding;
-  result.rows = weight.rows;
-  result.cols = weight.cols;
-  result.data = buffer->data();
-  result.owner = buffer;
   return result;
 }
 

@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <array>
+#include <memory>
 #include <utility>
 #include <vector>
 
+#include "base/aligned_buffer.h"
 #include "base/parallel.h"
 #include "compress/solve/obs.h"
 #include "tensor/row_grid.h"
@@ -194,6 +196,20 @@ Matrix<double> round_rows(MatrixView<const double> target, InputGram& gram, cons
     put_row_codes(encoding, grids[static_cast<size_t>(r)].codes(), bytes + r * stride);
   });
   return values;
+}
+
+Weight encoded_weight(Encoding encoding, int64_t rows, int64_t cols,
+                      const std::function<void(std::byte* bytes)>& fill) {
+  const auto buffer =
+      std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(rows * row_bytes(encoding, cols)));
+  fill(buffer->data());
+  Weight weight;
+  weight.format = encoding;
+  weight.rows = rows;
+  weight.cols = cols;
+  weight.data = buffer->data();
+  weight.owner = buffer;
+  return weight;
 }
 
 }  // namespace pare

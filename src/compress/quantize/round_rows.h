@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstddef>
+#include <functional>
 
 #include "compress/quantize/options.h"
 #include "compress/solve/input_gram.h"
@@ -13,5 +14,10 @@ namespace pare {
 // and returns V.
 Matrix<double> round_rows(MatrixView<const double> target, InputGram& gram, const QuantizeOptions& options,
                           Encoding encoding, std::byte* bytes);
+
+// Returns a dense weight of floats or of a block encoding whose rows `fill` writes, one after the other, to
+// the bytes that it is given.
+Weight encoded_weight(Encoding encoding, int64_t rows, int64_t cols,
+                      const std::function<void(std::byte* bytes)>& fill);
 
 }  // namespace pare

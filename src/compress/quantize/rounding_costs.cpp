@@ -3,10 +3,10 @@
 #include <algorithm>
 #include <numeric>
 
-#include "base/aligned_buffer.h"
 #include "base/parallel.h"
 #include "compress/calibrate/gradient_walk.h"
 #include "compress/calibrate/input_group.h"
+#include "compress/quantize/round_rows.h"
 #include "compress/walk/calibration_walk.h"
 #include "model/stage_at.h"
 #include "model/visit.h"
@@ -32,26 +32,20 @@ Weight error_of(const Weight& weight, const Weight& rounded) {
 Weight rounded_alone(const Weight& weight, Encoding encoding, std::span<const double> importance) {
   if (weight.format == WeightFormat(encoding)) return weight;
   const int64_t stride = row_bytes(encoding, weight.cols);
-  const auto buffer = std::make_shared<AlignedBuffer<std::byte>>(static_cast<size_t>(weight.rows * stride));
   const std::vector<double> ones(importance.empty() ? static_cast<size_t>(weight.cols) : 0, 1.0);
   const double* h = importance.empty() ? ones.data() : importance.data();
-  parallel_for(weight.rows, [&](int64_t r) {
-    std::vector<float> row(static_cast<size_t>(weight.cols));
-    decode_row(weight, r, row.data());
-    std::byte* to = buffer->data() + r * stride;
-    if (is_float(encoding)) return encode_values(encoding, row.data(), weight.cols, to);
-    RowGrid grid(encoding, weight.cols);
-    const std::vector<double> values(row.begin(), row.end());
-    grid.round_row(values.data(), h);
-    put_row_codes(encoding, grid.codes(), to);
+  return encoded_weight(encoding, weight.rows, weight.cols, [&](std::byte* bytes) {
+    parallel_for(weight.rows, [&](int64_t r) {
+      std::vector<float> row(static_cast<size_t>(weight.cols));
+      decode_row(weight, r, row.data());
+      std::byte* to = bytes + r * stride;
+      if (is_float(encoding)) return encode_values(encoding, row.data(), weight.cols, to);
+      RowGrid grid(encoding, weight.cols);
+      const std::vector<double> values(row.begin(), row.end());
+      grid.round_row(values.data(), h);
+      put_row_codes(encoding, grid.codes(), to);
+    });
   });
-  Weight result;
-  result.format = encoding;
-  result.rows = weight.rows;
-  result.cols = weight.cols;
-  result.data = buffer->data();
-  result.owner = buffer;
-  return result;
 }
 
 // Adds up what the walk shows.
