@@ -69,8 +69,12 @@ class BranchGradient {
   }
 
   Activation through(const PackedMlp& m, const Activation& dy) const {
-    notify({Role::kDown}, recorded_.stream, dy);
     const int64_t hidden = m.down->in_features();
+    if (observer_ != nullptr) {
+      const Activation stream = copied(recorded_.inner);
+      on_.activate(m.activation, stream, hidden);
+      notify({Role::kDown}, stream.columns_of(0, hidden), dy);
+    }
     const Activation gradient = on_.allocate(dy.rows(), recorded_.inner.cols());
     adjoint_.last->apply(dy, gradient.columns_of(0, hidden));
     on_.activate_adjoint(m.activation, recorded_.inner, hidden, gradient);
@@ -123,8 +127,9 @@ void StageTape::record(Signal signal, const Activation& x) {
       branches_.push_back({copied(x), {}, {}});
       return;
     case Signal::kValueStream:
-    case Signal::kHiddenStream:
       branches_.back().stream = x;
+      return;
+    case Signal::kHiddenStream:  // follows from what gate and up give
       return;
     case Signal::kBranchOutput:
       if (stage_->norm_place == NormPlace::kBranch) branches_.back().output = copied(x);

@@ -20,7 +20,7 @@ class StageTape {
 
   struct Branch {
     Activation inner;   // queries, keys and values, or gates and ups, as their linears give them
-    Activation stream;  // input of o or down
+    Activation stream;  // input of o; empty for an MLP
     Activation output;  // output before a norm behind the branch; empty where there is none
   };
   const PackedStage& stage() const { return *stage_; }

@@ -14,7 +14,7 @@ namespace pare {
 // loss's gradient at them. Is called from several threads.
 using TokenLoss = std::function<double(int64_t row, std::span<float> logits)>;
 
-inline constexpr int64_t kLossRows = 512;  // rows whose logits are held at once
+inline constexpr int64_t kLossRows = 512;  // tokens whose logits are held at once
 
 // Sequences of one length, each from its beginning.
 struct SequenceBatch {
@@ -25,14 +25,29 @@ struct SequenceBatch {
   int64_t sequences() const { return rows() / length; }
 };
 
-// Runs a model whose values change from step to step: weights are packed when they are needed. The inputs of
-// all stages are held, (stages + 1) · rows · width floats; what happens inside a stage is computed once more
-// on the way back.
+struct TrainingLimits {
+  int64_t group_rows = 1024;              // tokens that run at once, at least one sequence
+  int64_t tape_bytes = int64_t{1} << 30;  // of what happens inside stages, kept for the way back
+};
+
+// Tokens of the whole sequences of this length that run at once.
+int64_t rows_of_group(int64_t length, const TrainingLimits& limits = {});
+// Bytes of activations that wait for the way back.
+struct HeldBytes {
+  int64_t inputs = 0;  // of stages
+  int64_t tapes = 0;   // of what happens inside them
+};
+HeldBytes held_bytes(const Model& model, int64_t length, const TrainingLimits& limits = {});
+
+// Runs a model whose values change from step to step. A gradient takes the sequences in groups, with the
+// weights of all stages packed in both directions. What happens inside the last stages is kept for the way
+// back, as far as the limit lets it; the others are run once more, from their inputs.
 class TrainingPass {
  public:
   // Keeps a reference to the model.
-  TrainingPass(const Model& model, ComputeType compute, const Backend& on = default_backend())
-      : model_(model), compute_(compute), on_(on) {}
+  TrainingPass(const Model& model, ComputeType compute, const Backend& on = default_backend(),
+               const TrainingLimits& limits = {})
+      : model_(model), compute_(compute), on_(on), limits_(limits) {}
 
   // Returns the sum of the losses of all rows. Throws kNumeric when a stage or a loss is a NaN
   // or an infinity.
@@ -46,6 +61,7 @@ class TrainingPass {
   const Model& model_;
   ComputeType compute_;
   const Backend& on_;
+  TrainingLimits limits_;
 };
 
 }  // namespace pare

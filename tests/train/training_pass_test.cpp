@@ -156,6 +156,38 @@ TEST(TrainingPass, GivesTheSameBitsOnAnyNumberOfThreads) {
   EXPECT_EQ(gradient(1), gradient(3));
 }
 
+// Sequences one by one, with stages that run once more: tapes of all, of the last ones and of none.
+TEST(TrainingPass, GivesTheSameBitsWhateverIsKept) {
+  for (const Model& original : models()) {
+    const Parameters layout(original);
+    std::vector<float> values(static_cast<size_t>(layout.size()));
+    layout.read(original, original, values);
+    const Model model = layout.view(original, values);
+    const SequenceBatch batch = some_batch(model.config.vocab_size);
+    const auto gradient = [&](const TrainingLimits& limits) {
+      std::vector<float> result(values.size(), 0.0f);
+      TrainingPass(model, ComputeType::kF32, default_backend(), limits)
+          .gradient(batch, loss_on(batch), layout, result);
+      return result;
+    };
+    const TrainingLimits alone = {.group_rows = 1};
+    const int64_t all = held_bytes(model, batch.length, alone).tapes;
+    EXPECT_GT(all, 0);
+    const std::vector<float> kept = gradient(alone);
+    EXPECT_EQ(kept, gradient({.group_rows = 1, .tape_bytes = all * 2 / 3}));
+    EXPECT_EQ(kept, gradient({.group_rows = 1, .tape_bytes = 0}));
+    // Only the order of sums differs.
+    const std::vector<float> together = gradient({});
+    double difference = 0.0;
+    double size = 0.0;
+    for (size_t i = 0; i < kept.size(); ++i) {
+      difference += std::pow(static_cast<double>(kept[i] - together[i]), 2);
+      size += std::pow(static_cast<double>(kept[i]), 2);
+    }
+    EXPECT_LE(difference, 1e-10 * size);
+  }
+}
+
 // The gradient of the distillation's loss, with fewer tokens than are kept and with more.
 TEST(TrainingPass, RefusesALossThatIsNoNumber) {
   const Model model = make_tiny_model();

@@ -78,11 +78,11 @@ class Training {
     const std::span<float> gradient = weights_.begin_step();
     const std::vector<int64_t> chosen = order_.of_step(step, options_.batch(context_.training.seqlen()));
     const auto tokens = static_cast<double>(chosen.size()) * static_cast<double>(context_.training.seqlen());
+    // Where memory is short, stages run once more instead of being kept.
+    const TrainingLimits limits = {.tape_bytes = context_.area.spills() ? 0 : TrainingLimits().tape_bytes};
     const double loss =
-        for_each_batch(chosen, [&](const SequenceBatch& batch, std::span<const int64_t> which) {
-          return TrainingPass(weights_.model(), compute())
-              .gradient(batch, loss_of(which, 1.0 / tokens), layout(), gradient);
-        });
+        TrainingPass(weights_.model(), compute(), default_backend(), limits)
+            .gradient(batch_of(context_.training, chosen), loss_of(chosen, 1.0 / tokens), layout(), gradient);
     weights_.end_step(step, options_.steps);
     losses_ += loss / tokens;
     ++steps_since_check_;
@@ -121,25 +121,11 @@ class Training {
 
   double held_back_loss(const Model& model) const {
     const double loss =
-        for_each_batch(split_.held_back, [&](const SequenceBatch& batch, std::span<const int64_t> which) {
-          return TrainingPass(model, compute()).loss(batch, loss_of(which, 1.0));
-        });
+        TrainingPass(model, compute())
+            .loss(batch_of(context_.training, split_.held_back), loss_of(split_.held_back, 1.0));
     const auto tokens =
         static_cast<double>(split_.held_back.size()) * static_cast<double>(context_.training.seqlen());
     return loss < 0.0 ? 0.0 : loss / tokens;  // below zero by rounding alone
-  }
-
-  // Returns the sum of what `run` returns for as many sequences as are best run at once.
-  template <typename Run>
-  double for_each_batch(std::span<const int64_t> sequences, Run&& run) const {
-    const auto most = static_cast<size_t>(sequences_at_once(original_, context_.training.seqlen()));
-    double sum = 0.0;
-    for (size_t first = 0; first < sequences.size(); first += most) {
-      const std::span<const int64_t> some =
-          sequences.subspan(first, std::min(most, sequences.size() - first));
-      sum += run(batch_of(context_.training, some), some);
-    }
-    return sum;
   }
 
   TokenLoss loss_of(std::span<const int64_t> sequences, double scale) const {
@@ -300,9 +286,9 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
 
 namespace {
 
-// Bytes that a step holds beside weights: inputs of `stages` stages, what happens inside the widest, and
-// `vocab` logits of some rows.
-int64_t step_bytes(const Model& model, int64_t rows, int64_t stages, int64_t vocab) {
+// Bytes that a step holds beside weights and what waits for the way back: what happens inside the widest
+// stage to rows, and `vocab` logits of some.
+int64_t step_bytes(const Model& model, int64_t rows, int64_t vocab) {
   constexpr int64_t kInside = 9;  // copies of what the first linears of a branch give
   constexpr int64_t kLogits = 3;  // copies of logits
   int64_t widest = 0;
@@ -313,9 +299,7 @@ int64_t step_bytes(const Model& model, int64_t rows, int64_t stages, int64_t voc
       });
   const int64_t inside = kInside * rows * widest;
   const int64_t logits = kLogits * std::min(rows, kLossRows) * vocab;
-  const int64_t between = (stages + 1) * rows * widest_stream(model.config);
-  return (between + std::max(inside, logits)) * static_cast<int64_t>(sizeof(float)) +
-         static_cast<int64_t>(kReusedBytes);
+  return std::max(inside, logits) * static_cast<int64_t>(sizeof(float)) + static_cast<int64_t>(kReusedBytes);
 }
 
 Needs needs_of_stages(const Model& model, const RecoverOptions& options, const CalibrationPlan& plan,
@@ -328,7 +312,8 @@ Needs needs_of_stages(const Model& model, const RecoverOptions& options, const C
   Needs needs;
   // The arrays of a stage with the best one, its weights in both directions; two walks.
   needs.memory = kProgramMemory + (WeightTraining::kArrays + 4) * widest * 4 +
-                 step_bytes(model, options.batch(plan.seqlen) * plan.seqlen, 1, 0);
+                 2 * options.batch(plan.seqlen) * plan.seqlen * widest_stream(model.config) * 4 +
+                 step_bytes(model, options.batch(plan.seqlen) * plan.seqlen, 0);
   needs.activations = streams * tokens * widest_stream(model.config) * 4;
   needs.disk = needs.activations + 2 * row_bytes(dtype, model_size(model).dense_parameters);
   return needs;
@@ -362,12 +347,13 @@ Needs recover_needs(const Model& model, const RecoverOptions& options, const Cal
   const int64_t tokens = std::max(plan.training, plan.nsamples) * plan.seqlen;
   if (options.scope == RecoverScope::kStages) return needs_of_stages(model, options, plan, dtype, tokens);
   const int64_t array = Parameters(model).size() * static_cast<int64_t>(sizeof(float));
-  const int64_t held = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
-  const int64_t head = model.head_weight().values() * 8;  // packed in both directions, and turned in f32
+  const HeldBytes held = held_bytes(model, plan.seqlen);
+  const int64_t packed = array;                             // in both directions, 2 bytes a value
+  const int64_t turned = model.head_weight().values() * 4;  // while it is packed
   Needs needs;
-  needs.memory = kProgramMemory + WeightTraining::kArrays * array + head +
-                 step_bytes(model, held * plan.seqlen, static_cast<int64_t>(stage_count(model)),
-                            model.config.vocab_size);
+  needs.memory = kProgramMemory + WeightTraining::kArrays * array + packed + turned + held.inputs +
+                 step_bytes(model, rows_of_group(plan.seqlen), model.config.vocab_size);
+  needs.activations = held.tapes;
   needs.disk = TeacherRows::bytes(tokens) + array * (1 + 2 * WeightTraining::kKeptArrays) +
                2 * row_bytes(dtype, model_size(model).dense_parameters);
   return needs;
@@ -378,7 +364,7 @@ double recover_seconds(const Model& model, const RecoverOptions& options, const 
   if (options.scope == RecoverScope::kStages) return steps * seconds_of_stages(model, options, plan);
   const Parameters layout(model);
   std::vector<float> gradient(static_cast<size_t>(layout.size()));
-  const int64_t count = std::min(sequences_at_once(model, plan.seqlen), options.batch(plan.seqlen));
+  const int64_t count = options.batch(plan.seqlen);
   CalibrationSet set;
   set.sequences = random_sequences(model.config, count, plan.seqlen);
   std::vector<int64_t> all(static_cast<size_t>(count));

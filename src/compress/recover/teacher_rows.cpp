@@ -5,14 +5,12 @@
 #include <numeric>
 
 #include "compress/walk/activation_pair.h"
-#include "model/stage_at.h"
 
 namespace pare {
 namespace {
 
 constexpr const char* kStream = "teacher";
 constexpr int64_t kWidth = sizeof(TeacherRow) / sizeof(float);
-constexpr int64_t kHeldBytes = int64_t{1} << 30;
 constexpr int64_t kMostTokens = int64_t{1} << 15;  // tokens that the teacher reads at once
 
 }  // namespace
@@ -25,12 +23,6 @@ SequenceBatch batch_of(const CalibrationSet& set, std::span<const int64_t> seque
     batch.tokens.insert(batch.tokens.end(), tokens.begin(), tokens.end());
   }
   return batch;
-}
-
-int64_t sequences_at_once(const Model& model, int64_t seqlen) {
-  const auto stages = static_cast<int64_t>(stage_count(model)) + 1;
-  const int64_t bytes = stages * seqlen * widest_stream(model.config) * static_cast<int64_t>(sizeof(float));
-  return std::max<int64_t>(1, kHeldBytes / bytes);
 }
 
 TeacherRows::TeacherRows(const Model& teacher, const CalibrationSet& set, WorkArea& area,

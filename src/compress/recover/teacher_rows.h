@@ -9,8 +9,6 @@ namespace pare {
 
 // Sequences of a set, one behind another.
 SequenceBatch batch_of(const CalibrationSet& set, std::span<const int64_t> sequences);
-// Returns how many sequences are best run at once: what is held between stages stays below 1 GiB.
-int64_t sequences_at_once(const Model& model, int64_t seqlen);
 
 class TeacherRows {
  public:

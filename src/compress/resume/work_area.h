@@ -63,6 +63,7 @@ class WorkArea {
   void forget_stream(const std::string& name) const;
 
   bool is_durable() const { return !folder_.empty(); }
+  bool spills() const { return spill_; }
 
  private:
   std::string scoped(const std::string& name) const;
