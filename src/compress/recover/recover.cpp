@@ -138,8 +138,8 @@ class Training {
   void copy_best() { write(weights_.average(), best_, 0); }
 
   // Writes an array into a file, whose pages do not stay in memory.
-  static void write(std::span<const float> array, ActivationFile& file, int64_t row) {
-    const MatrixView<float> to = file.rows(row, 1, static_cast<int64_t>(array.size()));
+  static void write(std::span<const float> array, ActivationFile& file, int64_t at) {
+    const MatrixView<float> to = file.rows(at, static_cast<int64_t>(array.size()), 1);
     std::ranges::copy(array, to.row(0));
     file.release(to);
   }
@@ -151,8 +151,11 @@ class Training {
     const Stopwatch watch;
     const int64_t slot = 1 - slot_;
     ActivationFile file = checkpoint(slot);
-    int64_t row = 0;
-    for (const std::span<float> array : weights_.kept_arrays()) write(array, file, row++);
+    int64_t at = 0;
+    for (const std::span<float> array : weights_.kept()) {
+      write(array, file, at);
+      at += static_cast<int64_t>(array.size());
+    }
     slot_ = slot;
     context_.area.record(kStep, {{"boot", boot_id()},
                                  {"slot", slot_},
@@ -174,9 +177,12 @@ class Training {
     ActivationFile file = checkpoint(record->at("slot").get<int64_t>());
     if (record->at("boot").get<std::string>() != boot_id() || !file.was_there() || !best_.was_there())
       return false;
-    int64_t row = 0;
-    for (const std::span<float> array : weights_.kept_arrays())
-      std::copy_n(std::as_const(file).rows(row++, 1, size()).row(0), size(), array.begin());
+    int64_t at = 0;
+    for (const std::span<float> array : weights_.kept()) {
+      const auto count = static_cast<int64_t>(array.size());
+      std::copy_n(std::as_const(file).rows(at, count, 1).row(0), count, array.begin());
+      at += count;
+    }
     slot_ = record->at("slot").get<int64_t>();
     step_ = record->at("step").get<int64_t>();
     start_loss_ = record->at("start_loss").get<double>();
@@ -190,9 +196,10 @@ class Training {
     return true;
   }
 
-  ActivationFile checkpoint(int64_t slot) const {
-    return context_.area.stream(fmt::format("checkpoint-{}", slot), WeightTraining::kKeptArrays * size(),
-                                true);
+  ActivationFile checkpoint(int64_t slot) {
+    int64_t floats = 0;
+    for (const std::span<float> array : weights_.kept()) floats += static_cast<int64_t>(array.size());
+    return context_.area.stream(fmt::format("checkpoint-{}", slot), floats, true);
   }
 
   static ComputeType compute() { return ComputeType::kBF16; }

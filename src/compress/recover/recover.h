@@ -7,7 +7,7 @@
 namespace pare {
 
 // Trains all values of the model that may differ from zero, end to end, on the training sequences of the
-// context: AdamW on KL from `teacher`. The average of the weights with the least loss on held-back sequences
+// context: on KL from `teacher`. The average of the weights with the least loss on held-back sequences
 // is kept, or the model as it was where none is better. Shapes, ties and N:M patterns stay. Adds the measured
 // losses to the report; training that fails by numbers ends there, with a fallback in it.
 void recover(Model& model, const Model& teacher, const RecoverOptions& options, const PassContext& context);

@@ -119,7 +119,7 @@ std::vector<PassOption> recover_options() {
        .choices = names_of(kRecoverScopes)},
       steps_option(),
       {.name = "batch_tokens", .kind = kCount, .help = "Tokens of a step (default 4096)", .least = 1},
-      {.name = "rate", .kind = kNumber, .help = "Learning rate at its highest (default 0.0001)"},
+      {.name = "rate", .kind = kNumber, .help = "Learning rate at its highest (default 0.0004)"},
       {.name = "code_rate",
        .kind = kNumber,
        .help = "The same of values that are rounded to codes (default 0.00005)"},

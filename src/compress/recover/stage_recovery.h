@@ -12,7 +12,7 @@ namespace pare {
 void require_same_streams(const Model& model, const Model& teacher);
 
 // Returns an editor that trains each stage, behind those that are trained, to give what the teacher's stage
-// gives in the teacher: AdamW on the squared distance, `steps` steps a stage on the sequences of the walk.
+// gives in the teacher: by the squared distance, `steps` steps a stage on the sequences of the walk.
 // The average with the least distance on held-back sequences is kept, or the stage as it was. Keeps
 // references.
 std::unique_ptr<StageEditor> recover_stages(const Model& teacher, const ModelConfig& config,

@@ -7,7 +7,6 @@
 #include "base/parallel.h"
 #include "base/rng.h"
 #include "tensor/sparse_weight.h"
-#include "train/adam.h"
 
 namespace pare {
 namespace {
@@ -31,7 +30,7 @@ WeightTraining::WeightTraining(const Model& model, const Model& origin, const Re
       values_(static_cast<size_t>(layout_.size())),
       gradient_(values_.size()),
       mean_(values_.size()),
-      squares_(values_.size()) {
+      optimizer_(stepped_tensors()) {
   layout_.read(model, origin, values_);
   average_ = values_;
   for_each_tensor(
@@ -68,26 +67,29 @@ void WeightTraining::end_step(int64_t step, int64_t steps) {
     for (size_t i = 0; i < part.size(); ++i)
       if (!mask.kept[i]) part[i] = 0.0f;
   });
-  const double norm = norm_of(gradient_);
+  const double norm = optimizer_.observe(gradient_);
   if (!std::isfinite(norm)) fail(ErrorCode::kNumeric, "the gradient holds a NaN or an infinity");
   const auto warm_up = std::max<int64_t>(1, std::llround(kWarmUp * static_cast<double>(steps)));
   const double schedule = cosine_schedule(step, steps, warm_up, kFloor);
   const double scale = norm > kMostNorm ? kMostNorm / norm : 1.0;
-  for (const TrainedTensor& tensor : layout_.tensors())
-    adam_step({part_in(std::span(values_), tensor), part_in(std::span<const float>(gradient_), tensor),
-               part_in(std::span(mean_), tensor), part_in(std::span(squares_), tensor)},
-              {}, step, rate_of(tensor) * schedule, scale);
+  optimizer_.step(values_, gradient_, mean_, step, schedule, scale);
   const auto made = static_cast<double>(step);
   move_average(average_, values_, std::min(options_.average, made / (made + kForgets)));
 }
 
-// The learning rate at its highest.
-double WeightTraining::rate_of(const TrainedTensor& tensor) const {
-  if (layout_.is_scales(tensor)) return options_.scale_rate;
-  const Role role = tensor.place.role;
-  const bool table = role == Role::kEmbedding || role == Role::kHead || role == Role::kPositions;
-  return (layout_.is_coded(tensor) ? options_.code_rate : options_.rate) *
-         (table ? options_.embedding_rate : 1.0);
+std::vector<SteppedTensor> WeightTraining::stepped_tensors() const {
+  std::vector<SteppedTensor> tensors;
+  for (const TrainedTensor& tensor : layout_.tensors()) {
+    const Role role = tensor.place.role;
+    const bool table = role == Role::kEmbedding || role == Role::kHead || role == Role::kPositions;
+    const bool scales = layout_.is_scales(tensor);
+    const double rate = scales                     ? options_.scale_rate
+                        : layout_.is_coded(tensor) ? options_.code_rate
+                                                   : options_.rate;
+    tensors.push_back({tensor.offset, tensor.rows, tensor.cols,
+                       rate * (table && !scales ? options_.embedding_rate : 1.0), !table && !scales});
+  }
+  return tensors;
 }
 
 Model trained_model(const Model& before, const Parameters& layout, std::span<const float> values,

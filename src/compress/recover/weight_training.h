@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "compress/recover/options.h"
+#include "train/optimizer.h"
 #include "train/parameters.h"
 
 namespace pare {
@@ -33,24 +34,24 @@ class WeightTraining {
   // that is not finite.
   void end_step(int64_t step, int64_t steps);
 
-  // Arrays of layout().size() floats that a checkpoint keeps.
-  static constexpr int64_t kKeptArrays = 4;
-  std::vector<std::span<float>> kept_arrays() { return {values_, mean_, squares_, average_}; }
+  // What a checkpoint keeps: arrays of layout().size() floats, and a small one.
+  static constexpr int64_t kKeptArrays = 3;
+  std::vector<std::span<float>> kept() { return {values_, mean_, average_, optimizer_.squares()}; }
   // Arrays of that size in memory.
-  static constexpr int64_t kArrays = 5;
+  static constexpr int64_t kArrays = 4;
 
  private:
   struct Mask;
 
-  double rate_of(const TrainedTensor& tensor) const;
+  std::vector<SteppedTensor> stepped_tensors() const;
 
   const RecoverOptions& options_;
   Parameters layout_;
   std::vector<float> values_;
   std::vector<float> gradient_;
-  std::vector<float> mean_;
-  std::vector<float> squares_;
+  std::vector<float> mean_;  // of gradients
   std::vector<float> average_;
+  Optimizer optimizer_;
   std::vector<Mask> masks_;
   Model model_;
   Model averaged_;
