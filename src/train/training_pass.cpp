@@ -194,8 +194,8 @@ class GroupPass {
   RotaryTable rope_;
   std::vector<int64_t> positions_;
   size_t stages_run_ = 0;
-  std::vector<Activation> inputs_;  // of the first stages
-  std::vector<StageTape> tapes_;    // of all stages; those that have an input in inputs_ are empty
+  std::vector<Activation> inputs_;  // inputs of the first stages
+  std::vector<StageTape> tapes_;    // one a stage; those that have an input in inputs_ are empty
   Activation x_;                    // output of the last stage that ran
   Activation gradient_;             // at the output of the next stage on the way back
 };

@@ -27,15 +27,15 @@ struct SequenceBatch {
 
 struct TrainingLimits {
   int64_t group_rows = 1024;              // tokens that run at once, at least one sequence
-  int64_t tape_bytes = int64_t{1} << 30;  // of what happens inside stages, kept for the way back
+  int64_t tape_bytes = int64_t{1} << 30;  // kept for the way back, what happens inside stages
 };
 
 // Tokens of the whole sequences of this length that run at once.
 int64_t rows_of_group(int64_t length, const TrainingLimits& limits = {});
 // Bytes of activations that wait for the way back.
 struct HeldBytes {
-  int64_t inputs = 0;  // of stages
-  int64_t tapes = 0;   // of what happens inside them
+  int64_t inputs = 0;  // inputs of stages
+  int64_t tapes = 0;   // what happens inside them
 };
 HeldBytes held_bytes(const Model& model, int64_t length, const TrainingLimits& limits = {});
 

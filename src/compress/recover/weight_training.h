@@ -49,7 +49,7 @@ class WeightTraining {
   Parameters layout_;
   std::vector<float> values_;
   std::vector<float> gradient_;
-  std::vector<float> mean_;  // of gradients
+  std::vector<float> mean_;  // mean of gradients
   std::vector<float> average_;
   Optimizer optimizer_;
   std::vector<Mask> masks_;
