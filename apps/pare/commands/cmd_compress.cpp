@@ -1,13 +1,12 @@
 // pare slice, sparsify and compress: one pass, or several, over a model.
-#include <algorithm>
 #include <filesystem>
-#include <iterator>
 #include <memory>
 #include <optional>
 
 #include "base/words.h"
 #include "checkpoint/load.h"
 #include "commands/commands.h"
+#include "compress/quantize/quantize_pass.h"
 #include "compression.h"
 #include "options/options.h"
 #include "options/pass_options.h"
@@ -35,15 +34,10 @@ void add_passes(CLI::App& app, Comm& comm) {
   for (const PassKind& kind : pass_kinds()) add_pass(app, comm, kind);
 }
 
-// The options of quantize that make a budget, as a kind of pass.
+// Quantize with the options that make a budget.
 PassKind budget_kind() {
-  const auto& kinds = pass_kinds();
-  PassKind kind =
-      *std::find_if(kinds.begin(), kinds.end(), [](const PassKind& one) { return one.name == "quantize"; });
-  constexpr const char* kNames[] = {"target_bytes", "target_ratio", "loadable", "formats"};
-  std::erase_if(kind.options, [&](const PassOption& option) {
-    return std::find(std::begin(kNames), std::end(kNames), option.name) == std::end(kNames);
-  });
+  PassKind kind = quantize_kind();
+  kind.options = budget_options();
   return kind;
 }
 

@@ -118,7 +118,7 @@ std::vector<std::string> chosen_formats() {
 std::vector<PassOption> quantize_options() {
   using enum OptionKind;
   const std::vector<std::string> names = QuantizeScheme::names();
-  return {
+  std::vector<PassOption> options = {
       {.name = "format",
        .kind = kWord,
        .help = "Format of the weights: q4n and q3n are pare's own (4.2 and 3.2 bits), all others are GGUF's; "
@@ -127,23 +127,6 @@ std::vector<PassOption> quantize_options() {
        .choices = names},
       {.name = "embedding", .kind = kWord, .help = "Another format for embedding and head", .choices = names},
       {.name = "keep_embedding", .kind = kFlag, .help = "Embedding and head stay as they are"},
-      {.name = "target_bytes",
-       .kind = kBytes,
-       .help = "Most bytes of the written weight files, e.g. 75MB: every matrix gets a format of its own, "
-               "those that together cost least within them"},
-      {.name = "target_ratio",
-       .kind = kNumber,
-       .help = "The same as a share of the model's bytes in bf16, e.g. 0.3"},
-      {.name = "loadable",
-       .kind = kWord,
-       .help = "What has to load the chosen formats: pare (default: q3n, q4n, q5_0, q6_k, q8_0, bf16) or "
-               "llama.cpp (q3_k, iq4_xs, iq4_nl, q5_0, q6_k, q8_0, bf16); types named _k and _xs only where "
-               "256 divides the rows",
-       .choices = names_of(kLoadableWords)},
-      {.name = "formats",
-       .kind = kWords,
-       .help = "Formats to choose from, instead of all that `loadable` has",
-       .choices = chosen_formats()},
       {.name = "method",
        .kind = kWord,
        .help = "How codes are chosen: nearest, weighted (scales by the energy of the inputs) or feedback "
@@ -179,11 +162,17 @@ std::vector<PassOption> quantize_options() {
        .kind = kTexts,
        .help = "Regular expression of linears that stay as they are; may be given several times"},
   };
+  const std::vector<PassOption> budget = budget_options();
+  const auto keep = std::find_if(options.begin(), options.end(),
+                                 [](const PassOption& option) { return option.name == "keep_embedding"; });
+  options.insert(keep + 1, budget.begin(), budget.end());
+  return options;
 }
 
 std::optional<ByteBudget> budget_of(const OptionValues& values) {
-  constexpr const char* kNames[] = {"target_bytes", "target_ratio", "loadable", "formats"};
-  if (std::none_of(std::begin(kNames), std::end(kNames), [&](const char* n) { return values.contains(n); }))
+  const std::vector<PassOption> options = budget_options();
+  if (std::none_of(options.begin(), options.end(),
+                   [&](const PassOption& option) { return values.contains(option.name); }))
     return {};
   ByteBudget budget;
   if (values.contains("target_bytes")) budget.bytes = values.at("target_bytes").get<int64_t>();
@@ -226,6 +215,29 @@ std::string mean_error(const std::vector<Json>& entries) {
 }
 
 }  // namespace
+
+std::vector<PassOption> budget_options() {
+  using enum OptionKind;
+  return {
+      {.name = "target_bytes",
+       .kind = kBytes,
+       .help = "Most bytes of the written weight files, e.g. 75MB: every matrix gets a format of its own, "
+               "those that together cost least within them"},
+      {.name = "target_ratio",
+       .kind = kNumber,
+       .help = "The same as a share of the model's bytes in bf16, e.g. 0.3"},
+      {.name = "loadable",
+       .kind = kWord,
+       .help = "What has to load the chosen formats: pare (default: q3n, q4n, q5_0, q6_k, q8_0, bf16) or "
+               "llama.cpp (q3_k, iq4_xs, iq4_nl, q5_0, q6_k, q8_0, bf16); types named _k and _xs only where "
+               "256 divides the rows",
+       .choices = names_of(kLoadableWords)},
+      {.name = "formats",
+       .kind = kWords,
+       .help = "Formats to choose from, instead of all that `loadable` has",
+       .choices = chosen_formats()},
+  };
+}
 
 std::unique_ptr<Pass> quantize_pass(QuantizeOptions options) {
   return std::make_unique<QuantizePass>(std::move(options));

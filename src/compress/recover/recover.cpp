@@ -23,6 +23,44 @@ constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more:
 constexpr double kRest = 20.0;     // time between checkpoints, in times that one takes
 constexpr size_t kReusedBytes = size_t{1} << 30;
 
+// Where a training stands.
+struct TrainingState {
+  int64_t step = 0;  // steps that were made
+  int64_t best_step = 0;
+  double start_loss = 0.0;
+  double best_loss = 0.0;
+  double losses = 0.0;  // losses of the steps since the last check
+  int64_t steps_since_check = 0;
+  std::vector<Json> checks;
+  std::string stopped;  // why; empty: it was not
+
+  bool is_better() const { return best_step > 0; }
+};
+// Calls visit(name, member) for every member.
+template <typename State, typename Visit>
+void for_each_member(State& state, Visit&& visit) {
+  visit("step", state.step);
+  visit("best_step", state.best_step);
+  visit("start_loss", state.start_loss);
+  visit("best_loss", state.best_loss);
+  visit("losses", state.losses);
+  visit("steps_since_check", state.steps_since_check);
+  visit("checks", state.checks);
+  visit("stopped", state.stopped);
+}
+
+Json to_json(const TrainingState& state) {
+  Json json;
+  for_each_member(state, [&](const char* name, const auto& member) { json[name] = member; });
+  return json;
+}
+
+TrainingState state_of(const Json& json) {
+  TrainingState state;
+  for_each_member(state, [&](const char* name, auto& member) { json.at(name).get_to(member); });
+  return state;
+}
+
 class Training {
  public:
   Training(const Model& model, const Model& teacher, const TeacherRows& rows, const RecoverOptions& options,
@@ -40,11 +78,11 @@ class Training {
   // Trains to the end; best() holds the result.
   void run() {
     if (!restore()) begin();
-    for (int64_t step = step_ + 1; step <= options_.steps && !stopped_; ++step) {
+    for (int64_t step = state_.step + 1; step <= options_.steps && state_.stopped.empty(); ++step) {
       if (context_.progress) context_.progress("training", step - 1, options_.steps);
       try {
         train(step);
-        step_ = step;
+        state_.step = step;
         if (step * options_.checks / options_.steps > (step - 1) * options_.checks / options_.steps) check();
       } catch (const Error& error) {
         if (error.code() != ErrorCode::kNumeric) throw;
@@ -60,18 +98,16 @@ class Training {
   std::span<const float> best() const {
     return {best_.rows(0, 1, size()).row(0), static_cast<size_t>(size())};
   }
-  bool is_better() const { return best_step_ > 0; }
-  const std::vector<Json>& checks() const { return checks_; }
-  const std::string& stopped() const { return reason_; }
+  const TrainingState& state() const { return state_; }
 
  private:
   int64_t size() const { return weights_.layout().size(); }
 
   void begin() {
-    start_loss_ = held_back_loss(weights_.averaged());
-    best_loss_ = start_loss_;
+    state_.start_loss = held_back_loss(weights_.averaged());
+    state_.best_loss = state_.start_loss;
     copy_best();
-    add_check(start_loss_);
+    add_check(state_.start_loss);
   }
 
   void train(int64_t step) {
@@ -84,39 +120,39 @@ class Training {
         TrainingPass(weights_.model(), compute(), default_backend(), limits)
             .gradient(batch_of(context_.training, chosen), loss_of(chosen, 1.0 / tokens), layout(), gradient);
     weights_.end_step(step, options_.steps);
-    losses_ += loss / tokens;
-    ++steps_since_check_;
+    state_.losses += loss / tokens;
+    ++state_.steps_since_check;
   }
 
   void check() {
     const double loss = held_back_loss(weights_.averaged());
-    if (loss < best_loss_) {
-      best_loss_ = loss;
-      best_step_ = step_;
+    if (loss < state_.best_loss) {
+      state_.best_loss = loss;
+      state_.best_step = state_.step;
       copy_best();
     }
     add_check(loss);
     log_info(
         "step {} of {}: KL {:.4f} nats a token on held-back text, {:.4f} before training, {:.4f} on the "
         "trained",
-        step_, options_.steps, loss, start_loss_, checks_.back().value("trained_kl", 0.0));
-    if (loss > kDiverged * start_loss_ + 0.1)
-      stop(fmt::format("step {}: the loss on held-back text is {:.4f}, {:.4f} before training", step_, loss,
-                       start_loss_));
+        state_.step, options_.steps, loss, state_.start_loss, state_.checks.back().value("trained_kl", 0.0));
+    if (loss > kDiverged * state_.start_loss + 0.1)
+      stop(fmt::format("step {}: the loss on held-back text is {:.4f}, {:.4f} before training", state_.step,
+                       loss, state_.start_loss));
   }
 
   void add_check(double loss) {
-    Json entry = {{"name", fmt::format("step {}", step_)}, {"kl", loss}};
-    if (steps_since_check_ > 0) entry["trained_kl"] = losses_ / static_cast<double>(steps_since_check_);
-    losses_ = 0.0;
-    steps_since_check_ = 0;
-    checks_.push_back(std::move(entry));
+    Json entry = {{"name", fmt::format("step {}", state_.step)}, {"kl", loss}};
+    if (state_.steps_since_check > 0)
+      entry["trained_kl"] = state_.losses / static_cast<double>(state_.steps_since_check);
+    state_.losses = 0.0;
+    state_.steps_since_check = 0;
+    state_.checks.push_back(std::move(entry));
   }
 
   void stop(std::string reason) {
-    stopped_ = true;
-    reason_ = std::move(reason);
-    log_warning("training stops at {}; the best of before is kept", reason_);
+    log_warning("training stops at {}; the best of before is kept", reason);
+    state_.stopped = std::move(reason);
   }
 
   double held_back_loss(const Model& model) const {
@@ -157,16 +193,7 @@ class Training {
       at += static_cast<int64_t>(array.size());
     }
     slot_ = slot;
-    context_.area.record(kStep, {{"boot", boot_id()},
-                                 {"slot", slot_},
-                                 {"step", step_},
-                                 {"start_loss", start_loss_},
-                                 {"best_loss", best_loss_},
-                                 {"best_step", best_step_},
-                                 {"losses", losses_},
-                                 {"steps_since_check", steps_since_check_},
-                                 {"checks", checks_},
-                                 {"stopped", reason_}});
+    context_.area.record(kStep, {{"boot", boot_id()}, {"slot", slot_}, {"state", to_json(state_)}});
     keeping_ = watch.seconds();
     since_checkpoint_ = {};
   }
@@ -184,15 +211,7 @@ class Training {
       at += count;
     }
     slot_ = record->at("slot").get<int64_t>();
-    step_ = record->at("step").get<int64_t>();
-    start_loss_ = record->at("start_loss").get<double>();
-    best_loss_ = record->at("best_loss").get<double>();
-    best_step_ = record->at("best_step").get<int64_t>();
-    losses_ = record->at("losses").get<double>();
-    steps_since_check_ = record->at("steps_since_check").get<int64_t>();
-    checks_ = record->at("checks").get<std::vector<Json>>();
-    reason_ = record->at("stopped").get<std::string>();
-    stopped_ = !reason_.empty();
+    state_ = state_of(record->at("state"));
     return true;
   }
 
@@ -215,15 +234,7 @@ class Training {
   Stopwatch since_checkpoint_;
   double keeping_ = 0.0;  // seconds that the last checkpoint took
   int64_t slot_ = 1;
-  int64_t step_ = 0;  // steps that were made
-  int64_t best_step_ = 0;
-  double start_loss_ = 0.0;
-  double best_loss_ = 0.0;
-  double losses_ = 0.0;  // losses of the steps since the last check
-  int64_t steps_since_check_ = 0;
-  std::vector<Json> checks_;
-  bool stopped_ = false;
-  std::string reason_;
+  TrainingState state_;
 };
 
 std::string weight_name(size_t index) { return fmt::format("recovered-{}", index); }
@@ -265,28 +276,26 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
   validate(options);
   WorkArea& area = context.area;
   context.report.recipe = {{"method", "recover"}, {"options", to_json(options)}};
-  const auto add = [&](const std::vector<Json>& checks, const std::string& stopped, bool is_better) {
-    for (const Json& check : checks) context.report.add("recovery", check);
-    if (!stopped.empty()) context.report.fallbacks.push_back(fmt::format("training stopped at {}", stopped));
-    if (!is_better)
+  const auto add = [&](const TrainingState& state) {
+    for (const Json& check : state.checks) context.report.add("recovery", check);
+    if (!state.stopped.empty())
+      context.report.fallbacks.push_back(fmt::format("training stopped at {}", state.stopped));
+    if (!state.is_better())
       context.report.fallbacks.emplace_back("training did not lower the loss: the model stays as it was");
   };
   if (const Json* record = area.is_durable() ? area.find(kDone) : nullptr) {
-    const bool is_better = record->at("better").get<bool>();
-    if (is_better) take_kept(model, area);
-    return add(record->at("checks").get<std::vector<Json>>(), record->at("stopped").get<std::string>(),
-               is_better);
+    const TrainingState state = state_of(*record);
+    if (state.is_better()) take_kept(model, area);
+    return add(state);
   }
   const BufferReuse reuse(kReusedBytes);
   const TeacherRows rows(teacher, context.training, area, context.progress);
   {
     Training training(model, teacher, rows, options, context);
     training.run();
-    if (training.is_better()) finish(model, training.layout(), training.best(), area);
-    add(training.checks(), training.stopped(), training.is_better());
-    area.record(
-        kDone,
-        {{"checks", training.checks()}, {"stopped", training.stopped()}, {"better", training.is_better()}});
+    if (training.state().is_better()) finish(model, training.layout(), training.best(), area);
+    add(training.state());
+    area.record(kDone, to_json(training.state()));
   }
   forget_streams(area);
 }
