@@ -108,7 +108,7 @@ double Optimizer::observe(std::span<const float> gradient) {
   return std::sqrt(sum);
 }
 
-// Returns the geometric mean of v over the matrices that set the damping.
+// Returns the geometric mean of v, in units of the tensors, over the matrices that set the damping.
 double Optimizer::typical_square() const {
   double sum = 0.0;
   double count = 0.0;
@@ -120,7 +120,8 @@ double Optimizer::typical_square() const {
     const double mean = mean_of(means.first(rows));
     if (mean <= 0.0) continue;
     const auto size = static_cast<double>(tensor.rows * tensor.cols);
-    sum += size * (mean_logarithm(means.first(rows)) + mean_logarithm(means.subspan(rows)) - std::log(mean));
+    sum += size * (mean_logarithm(means.first(rows)) + mean_logarithm(means.subspan(rows)) - std::log(mean) +
+                   2.0 * std::log(tensor.unit));
     count += size;
   }
   return count == 0.0 ? 0.0 : std::exp(sum / count);
@@ -146,10 +147,12 @@ void Optimizer::step(std::span<float> values, std::span<const float> gradient, s
         vector ? std::span<const float>() : means.first(static_cast<size_t>(tensor.rows));
     // v of a value, in typical ones, is the product of its row's and its column's.
     const double row_mean = vector ? 1.0 : std::max(mean_of(of_rows), kLeast);
+    // In units, a gradient is `unit` times as large.
+    const double unit_squared = tensor.unit * tensor.unit;
     std::vector<float> columns;
     for (const float square : means.subspan(of_rows.size()))
-      columns.push_back(static_cast<float>(static_cast<double>(square) / typical));
-    const auto size = static_cast<float>(tensor.rate * schedule * unbias / std::sqrt(typical));
+      columns.push_back(static_cast<float>(static_cast<double>(square) * unit_squared / typical));
+    const auto size = static_cast<float>(tensor.rate * unit_squared * schedule * unbias / std::sqrt(typical));
     parallel_for(tensor.rows, [&](int64_t r) {
       const auto row =
           vector ? 1.0f : static_cast<float>(static_cast<double>(of_rows[static_cast<size_t>(r)]) / row_mean);

@@ -13,13 +13,15 @@ struct SteppedTensor {
   int64_t offset = 0;
   int64_t rows = 0;
   int64_t cols = 0;
-  double rate = 0.0;         // its learning rate at its highest
+  double unit = 1.0;         // size of its values, which steps are measured in
+  double rate = 0.0;         // its learning rate at its highest, in units
   bool sets_damping = true;  // counts in the typical second moment
 };
 
 // Steps along m √t / (v + t/5), with m the mean of gradients, v that of their squares, and t a typical v: the
 // diagonal of a natural gradient (Amari 1998), since v is the curvature of the loss but for a factor. Beside
-// AdamW, which steps along m / √v, noise moves values of much curvature less, where it costs most.
+// AdamW, which steps along m / √v, noise moves values of much curvature less, where it costs most. All this
+// is in units of the tensors: what scales one and its gradient inversely scales its steps with it.
 //
 // v of a matrix is the product of means over its rows and its columns (Adafactor, Shazeer and Stern, arXiv
 // 1804.04235); a vector has one for each value. t is the geometric mean of v over matrices.

@@ -22,7 +22,7 @@ RecoverOptions some_steps(int64_t steps) {
   RecoverOptions options;
   options.steps = steps;
   options.batch_tokens = 96;
-  options.rate = 3e-3;
+  options.rate = 2e-2;
   options.average = 0.5;
   options.checks = 4;
   options.held_back_tokens = 96;

@@ -14,13 +14,15 @@ namespace {
 constexpr int64_t kRows = 70;  // more than the pieces that are summed up side by side
 constexpr int64_t kCols = 5;
 constexpr int64_t kVector = 7;
+constexpr double kUnits[] = {0.5, 2.0, 1.0};
+constexpr double kRates[] = {0.02, 0.0005, 0.02};
 constexpr size_t kSize = static_cast<size_t>(2 * kRows * kCols + kVector);
 
 // A matrix that sets the damping, a table that does not, and a vector.
 Optimizer some_optimizer() {
-  return Optimizer({{0, kRows, kCols, 0.01},
-                    {kRows * kCols, kRows, kCols, 0.001, false},
-                    {2 * kRows * kCols, 1, kVector, 0.02}});
+  return Optimizer({{0, kRows, kCols, kUnits[0], kRates[0]},
+                    {kRows * kCols, kRows, kCols, kUnits[1], kRates[1], false},
+                    {2 * kRows * kCols, 1, kVector, kUnits[2], kRates[2]}});
 }
 
 // Gradients of very different sizes in rows and columns; those of row 3 are zero.
@@ -65,19 +67,21 @@ struct Expected {
     for (int64_t r = 0; r < kRows; ++r)
       for (int64_t c = 0; c < kCols; ++c)
         if (r != 3) {
-          logarithms += std::log(square(0, r, c));
+          logarithms += std::log(square(0, r, c) * kUnits[0] * kUnits[0]);
           ++count;
         }
     const double typical = std::exp(logarithms / count);
     for (size_t i = 0; i < kSize; ++i) {
       const size_t tensor = i / (kRows * kCols);
       const auto at = static_cast<int64_t>(i % (kRows * kCols));
+      const double unit = kUnits[tensor];
       const double v = tensor == 2 ? vector[static_cast<size_t>(at)] : square(tensor, at / kCols, at % kCols);
-      const double rate = tensor == 0 ? 0.01 : tensor == 1 ? 0.001 : 0.02;
       const double bias = 1.0 - std::pow(0.95, step);
       mean[i] = 0.9 * mean[i] + 0.1 * g(i);
-      const double unbiased = mean[i] / (1.0 - std::pow(0.9, step));
-      values[i] -= rate * schedule * unbiased * std::sqrt(typical / bias) / (v / bias + 0.2 * typical / bias);
+      // The formula holds for values in units, whose gradients are `unit` times as large.
+      const double unbiased = unit * mean[i] / (1.0 - std::pow(0.9, step));
+      const double curvature = unit * unit * v / bias + 0.2 * typical / bias;
+      values[i] -= unit * kRates[tensor] * schedule * unbiased * std::sqrt(typical / bias) / curvature;
     }
   }
 };

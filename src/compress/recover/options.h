@@ -18,8 +18,8 @@ struct RecoverOptions {
   std::string teacher;              // folder or .gguf file of the model to learn from; empty: the run's own
   int64_t steps = 180;              // steps of the optimiser
   int64_t batch_tokens = 4096;      // tokens of a step, at least one sequence
-  double rate = 4e-4;               // learning rate at its highest
-  double code_rate = 5e-5;          // learning rate of values that are rounded to codes
+  double rate = 2e-3;               // learning rate at its highest, in sizes of the values
+  double code_rate = 1e-3;          // that of values that are rounded to codes
   double scale_rate = 1e-3;         // learning rate of logarithms of scales
   double embedding_rate = 0.1;      // share of these for the values of embedding, positions and head
   double average = 0.98;            // decay of the average of the weights, which is what is checked and kept

@@ -11,10 +11,28 @@
 namespace pare {
 namespace {
 
-constexpr double kWarmUp = 0.1;    // share of the steps
-constexpr double kFloor = 0.05;    // share of the learning rate at the end
-constexpr double kMostNorm = 1.0;  // longest gradient; a longer one is shortened
-constexpr double kForgets = 10.0;  // steps after which the average has hardly anything of the start
+constexpr double kWarmUp = 0.1;      // share of the steps
+constexpr double kFloor = 0.05;      // share of the learning rate at the end
+constexpr double kMostNorm = 1.0;    // longest gradient; a longer one is shortened
+constexpr double kForgets = 10.0;    // steps after which the average has hardly anything of the start
+constexpr double kLeastSize = 1e-3;  // values of a tensor count as no smaller
+
+// Returns the root of the mean square of the values that are not zero.
+double size_of(std::span<const float> values) {
+  double sum = 0.0;
+  int64_t count = 0;
+  for (const float value : values) {
+    sum += static_cast<double>(value) * static_cast<double>(value);
+    count += value == 0.0f ? 0 : 1;
+  }
+  return std::max(kLeastSize, count == 0 ? 0.0 : std::sqrt(sum / static_cast<double>(count)));
+}
+
+std::vector<float> values_of(const Parameters& layout, const Model& model, const Model& origin) {
+  std::vector<float> values(static_cast<size_t>(layout.size()));
+  layout.read(model, origin, values);
+  return values;
+}
 
 }  // namespace
 
@@ -27,12 +45,11 @@ struct WeightTraining::Mask {
 WeightTraining::WeightTraining(const Model& model, const Model& origin, const RecoverOptions& options)
     : options_(options),
       layout_(model),
-      values_(static_cast<size_t>(layout_.size())),
+      values_(values_of(layout_, model, origin)),
       gradient_(values_.size()),
       mean_(values_.size()),
+      average_(values_),
       optimizer_(stepped_tensors()) {
-  layout_.read(model, origin, values_);
-  average_ = values_;
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
@@ -86,8 +103,12 @@ std::vector<SteppedTensor> WeightTraining::stepped_tensors() const {
     const double rate = scales                     ? options_.scale_rate
                         : layout_.is_coded(tensor) ? options_.code_rate
                                                    : options_.rate;
-    tensors.push_back({tensor.offset, tensor.rows, tensor.cols,
-                       rate * (table && !scales ? options_.embedding_rate : 1.0), !table && !scales});
+    tensors.push_back({.offset = tensor.offset,
+                       .rows = tensor.rows,
+                       .cols = tensor.cols,
+                       .unit = scales ? 1.0 : size_of(part_in(std::span(values_), tensor)),
+                       .rate = rate * (table && !scales ? options_.embedding_rate : 1.0),
+                       .sets_damping = !table && !scales});
   }
   return tensors;
 }
