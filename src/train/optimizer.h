@@ -21,7 +21,7 @@ struct SteppedTensor {
 // Steps along m √t / (v + t/5), with m the mean of gradients, v that of their squares, and t a typical v: the
 // diagonal of a natural gradient (Amari 1998), since v is the curvature of the loss but for a factor. Beside
 // AdamW, which steps along m / √v, noise moves values of much curvature less, where it costs most. All this
-// is in units of the tensors: what scales one and its gradient inversely scales its steps with it.
+// is in units of the tensors: a tensor of larger values, whose gradients are smaller so, has larger steps.
 //
 // v of a matrix is the product of means over its rows and its columns (Adafactor, Shazeer and Stern, arXiv
 // 1804.04235); a vector has one for each value. t is the geometric mean of v over matrices.

@@ -20,7 +20,7 @@ struct RecoverOptions {
   int64_t batch_tokens = 4096;      // tokens of a step, at least one sequence
   double rate = 2e-3;               // learning rate at its highest, in sizes of the values
   double code_rate = 1e-3;          // that of values that are rounded to codes
-  double scale_rate = 1e-3;         // learning rate of logarithms of scales
+  double scale_rate = 4e-3;         // that of logarithms of scales
   double embedding_rate = 0.1;      // share of these for the values of embedding, positions and head
   double average = 0.98;            // decay of the average of the weights, which is what is checked and kept
   int64_t checks = 10;              // times that the loss on held-back text is measured

@@ -127,7 +127,7 @@ std::vector<PassOption> recover_options() {
        .help = "The same of values that are rounded to codes (default 0.001)"},
       {.name = "scale_rate",
        .kind = kNumber,
-       .help = "The same of the logarithms of scales of codes (default 0.001)"},
+       .help = "The same of the logarithms of scales of codes (default 0.004)"},
       {.name = "embedding_rate",
        .kind = kNumber,
        .help = "Share of these rates for embedding and head (default 0.1)"},
