@@ -65,8 +65,7 @@ class Training {
  public:
   Training(const Model& model, const Model& teacher, const TeacherRows& rows, const RecoverOptions& options,
            const PassContext& context)
-      : original_(model),
-        teacher_(rows),
+      : teacher_(rows),
         options_(options),
         context_(context),
         weights_(model, teacher, options),
@@ -223,7 +222,6 @@ class Training {
 
   static ComputeType compute() { return ComputeType::kBF16; }
 
-  const Model& original_;
   const TeacherRows& teacher_;
   const RecoverOptions& options_;
   const PassContext& context_;
