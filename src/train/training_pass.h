@@ -27,7 +27,7 @@ struct SequenceBatch {
 
 struct TrainingLimits {
   int64_t group_rows = 1024;              // tokens that run at once, at least one sequence
-  int64_t tape_bytes = int64_t{1} << 30;  // kept for the way back, what happens inside stages
+  int64_t tape_bytes = int64_t{1} << 30;  // tapes of stages, kept for the way back
 };
 
 // Tokens of the whole sequences of this length that run at once.

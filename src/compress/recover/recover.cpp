@@ -36,6 +36,7 @@ struct TrainingState {
 
   bool is_better() const { return best_step > 0; }
 };
+
 // Calls visit(name, member) for every member.
 template <typename State, typename Visit>
 void for_each_member(State& state, Visit&& visit) {

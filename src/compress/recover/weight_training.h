@@ -34,7 +34,7 @@ class WeightTraining {
   // that is not finite.
   void end_step(int64_t step, int64_t steps);
 
-  // What a checkpoint keeps: arrays of layout().size() floats, and a small one.
+  // A checkpoint keeps arrays of layout().size() floats, and a small one.
   static constexpr int64_t kKeptArrays = 3;
   std::vector<std::span<float>> kept() { return {values_, mean_, average_, optimizer_.squares()}; }
   // Arrays of that size in memory.
