@@ -1,8 +1,10 @@
 #include "kernels/host_backend.h"
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/parallel.h"
+#include "kernels/for_each_row.h"
 #include "kernels/kv_rows.h"
 #include "tensor/code_rows.h"
 
@@ -97,14 +99,17 @@ std::unique_ptr<KvStore> HostBackend::make_kv(const AttentionShape& shape, int64
 }
 
 void HostBackend::copy(const Activation& x, const Activation& y) const {
-  copy_rows<float>(rows_of(x), rows_of(y));
+  const MatrixView<float> from = rows_of(x);
+  const MatrixView<float> to = rows_of(y);
+  PARE_CHECK(from.rows == to.rows && from.cols == to.cols);
+  for_each_row(from.rows, [&](int64_t r) { std::copy_n(from.row(r), from.cols, to.row(r)); });
 }
 
 void HostBackend::gather(const RowTable& table, std::span<const int64_t> rows, const Activation& y) const {
   const Weight& weight = dynamic_cast<const HostRowTable&>(table).weight;
   const MatrixView<float> to = rows_of(y);
   PARE_CHECK(to.rows == static_cast<int64_t>(rows.size()) && to.cols == weight.cols);
-  for (int64_t r = 0; r < to.rows; ++r) decode_row(weight, rows[static_cast<size_t>(r)], to.row(r));
+  for_each_row(to.rows, [&](int64_t r) { decode_row(weight, rows[static_cast<size_t>(r)], to.row(r)); });
 }
 
 void HostBackend::append(const AttentionShape& /*shape*/, std::span<const Segment> segments,

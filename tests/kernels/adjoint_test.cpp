@@ -143,15 +143,17 @@ TEST_F(Adjoint, OfWeightsOnEveryBackend) {
       });
 }
 
-// Rows of a part of a batch, whose stride is not its width.
+// Rows of a part of a batch, whose stride is not its width; channels for whole tiles and for parts of some.
 TEST_F(Adjoint, OfWeightsTakesPartsOfRows) {
-  compare(1e-5, [&](const Backend& on) {
-    const Activation x = on.upload(random_rows(700, 40, 9)).block(3, 5, 690, 33);
-    const Activation dy = on.upload(random_rows(690, 600, 10)).columns_of(40, 530);
-    Matrix<float> dw = Matrix<float>::zeros(530, 33);
-    on.weight_adjoint(x, dy, ComputeType::kF32, dw.view());
-    return dw;
-  });
+  for (const ComputeType compute_type : {ComputeType::kF32, ComputeType::kBF16})
+    for (const int64_t width : {33, 96, 330})
+      compare(1e-5, [&](const Backend& on) {
+        const Activation x = on.upload(random_rows(700, width + 7, 9)).block(3, 5, 690, width);
+        const Activation dy = on.upload(random_rows(690, 600, 10)).columns_of(40, 530);
+        Matrix<float> dw = random_rows(530, width, 11);
+        on.weight_adjoint(x, dy, compute_type, dw.view());
+        return dw;
+      });
 }
 
 TEST_F(Adjoint, OfBiasesAndRowsAddsUp) {

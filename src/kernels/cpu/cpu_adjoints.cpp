@@ -6,7 +6,8 @@
 
 #include "kernels/cpu/attention_adjoint.h"
 #include "kernels/cpu/cpu_backend.h"
-#include "kernels/cpu/for_each_row.h"
+#include "kernels/cpu/gram.h"
+#include "kernels/for_each_row.h"
 #include "tensor/transposed.h"
 
 namespace pare {
@@ -129,11 +130,14 @@ void CpuBackend::attend_adjoint(const AttentionShape& shape, std::span<const Seg
       {rows_of(q), rows_of(k), rows_of(v), rows_of(dy), rows_of(dq), rows_of(dk), rows_of(dv)});
 }
 
-// An output of a linear is a row of dy turned round, its weights are x turned round.
+// Where tiles cannot take tokens as they are, an output of a linear is a row of dy turned round, and its
+// weights are x turned round.
 void CpuBackend::weight_adjoint(const Activation& x, const Activation& dy, ComputeType compute,
                                 MatrixView<float> dw) const {
   const MatrixView<float> from = rows_of(dy);
   PARE_CHECK(from.rows == x.rows() && dw.rows == from.cols && dw.cols == x.cols());
+  if (compute == ComputeType::kBF16 && has_products_on_tiles(isa_, from.rows, std::min(dw.rows, dw.cols)))
+    return add_products_on_tiles(from, rows_of(x), dw);
   const Matrix<float> inputs = transposed(rows_of(x));
   const Weight weight = Weight::view_of(inputs.view());
   const auto product = pack(std::span(&weight, 1), compute);

@@ -1,16 +1,17 @@
 #include "kernels/cpu/cpu_backend.h"
 
 #include <algorithm>
+#include <atomic>
 #include <bit>
 #include <cstring>
 
 #include "base/parallel.h"
 #include "kernels/cpu/attention.h"
-#include "kernels/cpu/for_each_row.h"
 #include "kernels/cpu/gram.h"
 #include "kernels/cpu/linear_impls.h"
 #include "kernels/cpu/parts_linear.h"
 #include "kernels/cpu/split_linear.h"
+#include "kernels/for_each_row.h"
 
 namespace pare {
 namespace {
@@ -139,9 +140,11 @@ void CpuBackend::add(const Activation& x, const Activation& y) const {
 
 bool CpuBackend::all_finite(const Activation& x) const {
   const MatrixView<float> rows = rows_of(x);
-  for (int64_t r = 0; r < rows.rows; ++r)
-    if (!row_finite(rows.row(r), rows.cols)) return false;
-  return true;
+  std::atomic<bool> finite = true;
+  for_each_row(rows.rows, [&](int64_t r) {
+    if (!row_finite(rows.row(r), rows.cols)) finite = false;
+  });
+  return finite;
 }
 
 void CpuBackend::gram_accumulate(const Activation& x, const double* row_weights, MatrixView<double> h) const {

@@ -14,4 +14,10 @@ void add_cross(Isa isa, MatrixView<const float> x, MatrixView<const float> y, co
 double gram_inner_product(Isa isa, MatrixView<const float> x, MatrixView<const double> h);
 double gram_rounding(Isa isa);
 
+// Returns whether add_products_on_tiles() runs here, for so many tokens and channels of either side.
+bool has_products_on_tiles(Isa isa, int64_t tokens, int64_t channels);
+// c (rows, cols) += xᵀ·y over the tokens of x (tokens, rows) and y (tokens, cols): products of bf16, sums in
+// f32.
+void add_products_on_tiles(MatrixView<const float> x, MatrixView<const float> y, MatrixView<float> c);
+
 }  // namespace pare

@@ -6,8 +6,7 @@
 namespace pare {
 namespace {
 
-constexpr int64_t kHalf = 16;                    // channels of a tile
-constexpr int64_t kPartsBytes = 2 * kTileBytes;  // bytes of a tile's parts: high, then low
+constexpr int64_t kHalf = 16;  // channels of a tile
 
 int64_t k_tiles_of(int64_t tokens) { return (tokens + kTileColumns - 1) / kTileColumns; }
 
@@ -37,8 +36,9 @@ inline void store_tile(const __m512* rows, unsigned char* tile) {
   for (int64_t i = 0; i < kTileRows; ++i) _mm512_store_ps(tile + i * 64, rows[i]);
 }
 
-// A tile of the right factor has rows of pairs of tokens, one of the left factor is its transpose.
-template <bool kLeft>
+// A tile of the right factor has rows of pairs of tokens, one of the left factor is its transpose. The high
+// part is followed by the low one.
+template <bool kLeft, int kParts>
 void pack(const float* x, int64_t stride, int64_t tokens, int64_t channels, const double* weights,
           unsigned char* strip) {
   const auto row = [&](int64_t t, int64_t c, __mmask16 mask) {
@@ -52,20 +52,25 @@ void pack(const float* x, int64_t stride, int64_t tokens, int64_t channels, cons
     const __mmask16 mask = static_cast<__mmask16>(left >= kHalf ? 0xffffu
                                                   : left > 0    ? (1u << left) - 1u
                                                                 : 0u);
-    for (int64_t k = 0; k < k_tiles_of(tokens); ++k, strip += kPartsBytes) {
+    for (int64_t k = 0; k < k_tiles_of(tokens); ++k, strip += kParts * kTileBytes) {
       __m512 high[kTileRows];
       __m512 low[kTileRows];
       for (int64_t i = 0; i < kTileRows; ++i) {
         const int64_t t = k * kTileColumns + 2 * i;
-        const Pair pair = split(row(t, c, mask), row(t + 1, c, mask));
-        high[i] = pair.high;
-        low[i] = pair.low;
+        const __m512 first = row(t, c, mask);
+        const __m512 second = row(t + 1, c, mask);
+        if (kParts == 1) {
+          high[i] = _mm512_castsi512_ps(interleaved(first, second));
+        } else {
+          const Pair pair = split(first, second);
+          high[i] = pair.high;
+          low[i] = pair.low;
+        }
       }
-      if (kLeft) {
-        transpose16(high);
-        transpose16(low);
-      }
+      if (kLeft) transpose16(high);
       store_tile(high, strip);
+      if (kParts == 1) continue;
+      if (kLeft) transpose16(low);
       store_tile(low, strip + kTileBytes);
     }
   }
@@ -87,50 +92,57 @@ inline void multiply() {
 }  // namespace
 
 void pack_left_strip_amx(const float* x, int64_t stride, int64_t tokens, int64_t channels,
-                         const double* weights, unsigned char* strip) {
-  pack<true>(x, stride, tokens, channels, weights, strip);
+                         const double* weights, int parts, unsigned char* strip) {
+  (parts == 1 ? pack<true, 1> : pack<true, 2>)(x, stride, tokens, channels, weights, strip);
 }
 
-void pack_right_strip_amx(const float* x, int64_t stride, int64_t tokens, int64_t channels,
+void pack_right_strip_amx(const float* x, int64_t stride, int64_t tokens, int64_t channels, int parts,
                           unsigned char* strip) {
-  pack<false>(x, stride, tokens, channels, nullptr, strip);
+  (parts == 1 ? pack<false, 1> : pack<false, 2>)(x, stride, tokens, channels, nullptr, strip);
 }
 
 void begin_strip_products_amx() { configure_tiles(kTileRows, 0); }
 
-void strip_product_amx(const unsigned char* left, const unsigned char* right, int64_t tokens, bool add,
-                       float* sums) {
-  constexpr int64_t kRowBytes = kStripChannels * static_cast<int64_t>(sizeof(float));
-  float* below = sums + kHalf * kStripChannels;
+void strip_product_amx(const unsigned char* left, const unsigned char* right, int64_t tokens, int parts,
+                       bool add, float* sums, int64_t stride) {
+  const int64_t row_bytes = stride * static_cast<int64_t>(sizeof(float));
+  float* below = sums + kHalf * stride;
   if (add) {
-    _tile_loadd(0, sums, kRowBytes);
-    _tile_loadd(1, sums + kHalf, kRowBytes);
-    _tile_loadd(2, below, kRowBytes);
-    _tile_loadd(3, below + kHalf, kRowBytes);
+    _tile_loadd(0, sums, row_bytes);
+    _tile_loadd(1, sums + kHalf, row_bytes);
+    _tile_loadd(2, below, row_bytes);
+    _tile_loadd(3, below + kHalf, row_bytes);
   } else {
     _tile_zero(0);
     _tile_zero(1);
     _tile_zero(2);
     _tile_zero(3);
   }
-  const int64_t half = k_tiles_of(tokens) * kPartsBytes;
-  for (int64_t k = 0; k < k_tiles_of(tokens); ++k, left += kPartsBytes, right += kPartsBytes) {
-    _tile_loadd(4, left + kTileBytes, 64);  // low · high
-    _tile_loadd(6, right, 64);
-    _tile_loadd(7, right + half, 64);
-    _tile_loadd(5, left + half + kTileBytes, 64);
-    multiply();
+  const int64_t step = parts * kTileBytes;
+  const int64_t half = k_tiles_of(tokens) * step;
+  for (int64_t k = 0; k < k_tiles_of(tokens); ++k, left += step, right += step) {
+    if (parts == 2) {
+      _tile_loadd(4, left + kTileBytes, 64);  // low · high
+      _tile_loadd(6, right, 64);
+      _tile_loadd(7, right + half, 64);
+      _tile_loadd(5, left + half + kTileBytes, 64);
+      multiply();
+    } else {
+      _tile_loadd(6, right, 64);
+      _tile_loadd(7, right + half, 64);
+    }
     _tile_loadd(4, left, 64);  // high · high
     _tile_loadd(5, left + half, 64);
     multiply();
+    if (parts == 1) continue;
     _tile_loadd(6, right + kTileBytes, 64);  // high · low
     _tile_loadd(7, right + half + kTileBytes, 64);
     multiply();
   }
-  _tile_stored(0, sums, kRowBytes);
-  _tile_stored(1, sums + kHalf, kRowBytes);
-  _tile_stored(2, below, kRowBytes);
-  _tile_stored(3, below + kHalf, kRowBytes);
+  _tile_stored(0, sums, row_bytes);
+  _tile_stored(1, sums + kHalf, row_bytes);
+  _tile_stored(2, below, row_bytes);
+  _tile_stored(3, below + kHalf, row_bytes);
 }
 
 void end_strip_products_amx() { _tile_release(); }
