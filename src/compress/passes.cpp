@@ -4,6 +4,7 @@
 
 #include "compress/quantize/quantize_pass.h"
 #include "compress/recover/recover_pass.h"
+#include "compress/slice/rotate_pass.h"
 #include "compress/slice/slice_pass.h"
 #include "compress/sparsify/sparsify_pass.h"
 #include "io/gguf.h"
@@ -17,7 +18,7 @@ std::string no_gguf_type(const std::vector<Encoding>& encodings) {
 }
 
 const std::vector<PassKind>& pass_kinds() {
-  static const std::vector<PassKind> kKinds = {slice_kind(), sparsify_kind(), quantize_kind(),
+  static const std::vector<PassKind> kKinds = {slice_kind(), sparsify_kind(), rotate_kind(), quantize_kind(),
                                                recover_kind()};
   return kKinds;
 }

@@ -55,6 +55,7 @@ INSTANTIATE_TEST_SUITE_P(
                   kCalibration},
         Arguments{"quantize", "--nsamples", "8", "--calib", kCalibration},
         Arguments{"compress", "--target-ratio", "0.3", "--nsamples", "8", "--calib", kCalibration},
+        Arguments{"compress", "--recipe", "rotate,quantize:q4n", "--nsamples", "8", "--calib", kCalibration},
         Arguments{"quantize", "--weights", "loss", "--nsamples", "8", "--calib", kCalibration}));
 
 TEST_P(MpiWays, AnyNumberOfRanksWritesTheSameBytes) {

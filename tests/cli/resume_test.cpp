@@ -41,6 +41,7 @@ INSTANTIATE_TEST_SUITE_P(
         Arguments{"quantize", "--calib", kCalibration},
         Arguments{"quantize", "--weights", "loss", "--calib", kCalibration},
         Arguments{"compress", "--target-ratio", "0.3", "--calib", kCalibration},
+        Arguments{"compress", "--recipe", "rotate,quantize:q3n:embedding=q4n", "--calib", kCalibration},
         Arguments{"compress", "--recipe", "slice:0.1:streams=hidden:round_interval=32,quantize:iq4_nl",
                   "--calib", kCalibration},
         Arguments{"compress", "--recipe",

@@ -1,6 +1,9 @@
 // Slicing the residual stream: exact at full width, of the announced size below it.
 #include "compress/slice/residual.h"
 
+#include <algorithm>
+#include <numeric>
+
 #include "checkpoint/arch/architecture.h"
 #include "checkpoint/load.h"
 #include "checkpoint/save.h"
@@ -60,7 +63,10 @@ std::vector<Case> all_cases() {
 std::string case_name(const ::testing::TestParamInfo<Case>& info) {
   const Case& c = info.param;
   return fmt::format("{}_{}{}_{}_{}_{}", c.like.architecture,
-                     c.rotation == Rotation::kBlock ? "Block" : "Global", c.slice_head ? "" : "WholeHead",
+                     c.rotation == Rotation::kBlock    ? "Block"
+                     : c.rotation == Rotation::kGlobal ? "Global"
+                                                       : "Random",
+                     c.slice_head ? "" : "WholeHead",
                      !c.tied      ? "Untied"
                      : c.keep_tie ? "Tied"
                                   : "TieCut",
@@ -120,6 +126,53 @@ TEST_P(SliceResidual, StoredModelHasTheAnnouncedSizeAndLogits) {
 }
 
 INSTANTIATE_TEST_SUITE_P(AllOptions, SliceResidual, ::testing::ValuesIn(all_cases()), case_name);
+
+class RandomBasis : public ::testing::TestWithParam<Case> {};
+
+std::vector<Case> random_cases() {
+  std::vector<Case> cases;
+  for (const TinyModelOptions& like : {TinyModelOptions(), qwen3_like(), opt_like(), phi_like()})
+    for (const auto& [tied, keep_tie] :
+         std::vector<std::pair<bool, bool>>{{true, true}, {true, false}, {false, true}})
+      cases.push_back({Rotation::kRandom, true, tied, keep_tie, Covariance::kNormalized, true, like});
+  return cases;
+}
+
+INSTANTIATE_TEST_SUITE_P(AllModels, RandomBasis, ::testing::ValuesIn(random_cases()), case_name);
+
+// Returns the energy of the strongest column of a matrix, in those that a column has on average.
+double strongest_column(const Weight& weight) {
+  const Matrix<float> w = decode(weight);
+  std::vector<double> energies(static_cast<size_t>(w.cols()), 0.0);
+  for (int64_t r = 0; r < w.rows(); ++r)
+    for (int64_t c = 0; c < w.cols(); ++c)
+      energies[static_cast<size_t>(c)] += static_cast<double>(w(r, c)) * static_cast<double>(w(r, c));
+  const double sum = std::accumulate(energies.begin(), energies.end(), 0.0);
+  return *std::max_element(energies.begin(), energies.end()) * static_cast<double>(w.cols()) / sum;
+}
+
+TEST_P(RandomBasis, GivesTheSameLogitsAndMixesChannels) {
+  TinyModelOptions like = GetParam().like;
+  like.tied = GetParam().tied;
+  Model dense = make_tiny_model(like);
+  Matrix<float> embedding = decode(dense.embedding);
+  for (int64_t r = 0; r < embedding.rows(); ++r) embedding(r, 5) *= 20.0f;
+  dense.embedding = Weight::from_matrix(std::as_const(embedding).view());
+  const ResidualOptions options{32, Rotation::kRandom, Covariance::kNormalized, true, GetParam().keep_tie};
+  CalibrationSet set = random_calibration(2, 40);
+  Report report;
+  const Model rotated = sliced_residual(dense, set, options, report);
+  EXPECT_LT(logit_difference(dense, rotated, random_calibration(1, 40, 64, 99)), 1e-4);
+  EXPECT_EQ(rotated.head.empty(), GetParam().tied && GetParam().keep_tie);
+  EXPECT_GT(strongest_column(dense.embedding), 20.0);
+  EXPECT_LT(strongest_column(rotated.embedding), 8.0);
+  const auto difference = [&](const Model& other) {
+    return relative_difference(decode(rotated.embedding).view(), decode(other.embedding).view());
+  };
+  EXPECT_EQ(difference(sliced_residual(dense, set, options, report)), 0.0);
+  set.seed += 1;
+  EXPECT_GT(difference(sliced_residual(dense, set, options, report)), 0.1);
+}
 
 TEST(SliceResidualModel, KeepsMoreOfTheFunctionWithMoreWidth) {
   const Model dense = make_tiny_model();

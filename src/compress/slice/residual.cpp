@@ -334,11 +334,17 @@ class ResidualSlicer {
     return h;
   }
 
-  void slice_global() {
+  // Returns the one basis of the model.
+  Matrix<double> global_basis() {
+    if (options_.rotation == Rotation::kRandom) return random_orthogonal(full_, set_.seed);
     const Matrix<double> h = measure_covariance();
-    const Eigen basis = basis_of(h);
-    const Matrix<double>& q = basis.vectors;
+    Eigen basis = basis_of(h);
     report_spectrum("residual", basis.values, options_.width);
+    return std::move(basis.vectors);
+  }
+
+  void slice_global() {
+    const Matrix<double> q = global_basis();
     const int64_t probe = std::min(kProbeTokens, set_.seqlen());
     StageLoop loop(area_, "slice", {}, &report_);
     if (loop.is_new()) loop.begin();
@@ -447,6 +453,7 @@ Model slice_residual(const Model& original, const CalibrationSet& set, const Res
   const int64_t full = original.config.embedding_width;
   if (options.width < 1 || options.width > full)
     fail(ErrorCode::kUsage, "the residual width must be 1..{}, got {}", full, options.width);
+  PARE_CHECK(options.rotation != Rotation::kRandom || options.width == full);
   return ResidualSlicer(original, set, options, area, report, progress).run();
 }
 

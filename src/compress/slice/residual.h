@@ -12,7 +12,11 @@
 
 namespace pare {
 
-enum class Rotation { kBlock, kGlobal };  // one basis per stage with shortcut matrices, or one for the model
+enum class Rotation {
+  kBlock,   // principal components of each stage, with shortcut matrices between the bases
+  kGlobal,  // principal components of the whole model, one basis
+  kRandom,  // one random basis, in which nothing is cut
+};
 enum class Covariance { kRaw, kNormalized };  // the residual stream as it is, or after its RMS norm
 
 struct ResidualOptions {
@@ -29,8 +33,9 @@ void require_rotatable(const Model& model);
 // Parameters of `model` after slice_residual, without doing it.
 int64_t residual_sliced_parameters(const Model& model, const ResidualOptions& options);
 
-// Fuses, rotates and cuts, stage by stage; returns the smaller model, with f32 weights unless the area keeps
-// them in another type. Exact steps are checked on a probe (report).
+// Fuses, rotates and cuts, stage by stage (a random basis is drawn with the seed of the set); returns the
+// smaller model, with f32 weights unless the area keeps them in another type. Exact steps are checked on a
+// probe (report).
 Model slice_residual(const Model& original, const CalibrationSet& set, const ResidualOptions& options,
                      WorkArea& area, Report& report, const PassProgress& progress = {});
 

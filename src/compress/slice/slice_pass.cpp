@@ -79,10 +79,7 @@ std::vector<PassOption> slice_options() {
        .kind = kFlag,
        .help = "Whether what the head reads is sliced too (default yes)",
        .opposite = "no_slice_head"},
-      {.name = "keep_tie",
-       .kind = kFlag,
-       .help = "Whether a tied head stays tied, behind a matrix (default yes)",
-       .opposite = "untie"},
+      keep_tie_option(),
   };
 }
 
@@ -128,6 +125,13 @@ OptionValues target_params(const std::string& text) {
 }
 
 }  // namespace
+
+PassOption keep_tie_option() {
+  return {.name = "keep_tie",
+          .kind = OptionKind::kFlag,
+          .help = "Whether a tied head stays tied, behind a matrix (default yes)",
+          .opposite = "untie"};
+}
 
 std::unique_ptr<Pass> slice_pass(const SliceOptions& options) { return std::make_unique<SlicePass>(options); }
 

@@ -8,6 +8,9 @@
 
 namespace pare {
 
+// Returns the option of passes that rotate the residual stream.
+PassOption keep_tie_option();
+
 // Throws kUsage naming an option that is out of range or does not go with another.
 std::unique_ptr<Pass> slice_pass(const SliceOptions& options);
 
