@@ -9,12 +9,12 @@
 
 #include "base/parallel.h"
 #include "base/rng.h"
-#include "engine/speed.h"
 #include "kernels/cpu/attention_products.h"
 #include "kernels/cpu/linear_impls.h"
 #include "kernels/cpu/vector_ops.h"
 #include "linalg/linalg.h"
 #include "peaks.h"
+#include "runtime/speed.h"
 
 namespace pare {
 namespace {

@@ -9,7 +9,7 @@
 
 #include "base/comm.h"
 #include "base/json.h"
-#include "engine/speed.h"
+#include "runtime/speed.h"
 
 namespace pare {
 

@@ -1,6 +1,7 @@
-#include "engine/speed.h"
+#include "runtime/speed.h"
 
 #include <chrono>
+#include <numeric>
 #include <utility>
 
 #include "base/rng.h"
@@ -52,11 +53,15 @@ class TimedLinear final : public PackedLinear {
 
 LinearClock::LinearClock(PackedModel& model) {
   model.wrap_linears([&](std::unique_ptr<PackedLinear> linear) {
-    return std::make_unique<TimedLinear>(std::move(linear), seconds_);
+    return std::make_unique<TimedLinear>(std::move(linear), seconds_.emplace_back(0.0));
   });
 }
 
-double LinearClock::take() { return std::exchange(seconds_, 0.0); }
+std::vector<double> LinearClock::take() {
+  std::vector<double> seconds;
+  for (double& own : seconds_) seconds.push_back(std::exchange(own, 0.0));
+  return seconds;
+}
 
 SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options, LinearClock* clock)
     : model_(model),
@@ -69,23 +74,35 @@ SpeedTest::SpeedTest(const PackedModel& model, const SpeedOptions& options, Line
 }
 
 SpeedSample SpeedTest::run() {
-  SpeedSample sample;
-  const auto linears = [&] { return clock_ != nullptr ? clock_->take() : 0.0; };
+  const auto linears = [&] {
+    const std::vector<double> seconds = clock_ != nullptr ? clock_->take() : std::vector<double>();
+    return std::accumulate(seconds.begin(), seconds.end(), 0.0);
+  };
   linears();
-  cache_.truncate(0);
-  const std::span<const int32_t> tokens = tokens_;
-  auto start = std::chrono::steady_clock::now();
-  const Activation hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
-  logits_of(model_, hidden.rows_of(hidden.rows() - 1, 1));
-  sample.prefill_seconds = seconds_since(start);
+  SpeedSample sample;
+  sample.prefill_seconds = prefill();
   sample.prefill_linear_seconds = linears();
-  cache_.truncate(options_.depth);
-  start = std::chrono::steady_clock::now();
-  for (int64_t t = 0; t < options_.decode; ++t)
-    logits_of(model_, forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_));
-  sample.decode_seconds = seconds_since(start);
+  sample.decode_seconds = decode();
   sample.decode_linear_seconds = linears();
   return sample;
+}
+
+double SpeedTest::prefill() {
+  cache_.truncate(0);
+  const std::span<const int32_t> tokens = tokens_;
+  const auto start = std::chrono::steady_clock::now();
+  const Activation hidden = forward(model_, tokens.first(static_cast<size_t>(options_.prefill)), cache_);
+  logits_of(model_, hidden.rows_of(hidden.rows() - 1, 1));
+  return seconds_since(start);
+}
+
+double SpeedTest::decode() {
+  cache_.truncate(options_.depth);
+  const std::span<const int32_t> tokens = tokens_;
+  const auto start = std::chrono::steady_clock::now();
+  for (int64_t t = 0; t < options_.decode; ++t)
+    logits_of(model_, forward(model_, tokens.subspan(static_cast<size_t>(options_.prefill + t), 1), cache_));
+  return seconds_since(start);
 }
 
 double SpeedTest::kv_bytes_per_token() const {

@@ -1,6 +1,7 @@
 // Speed measurements: prefill, decode, and the memory bandwidth to judge them by.
 #pragma once
 
+#include <deque>
 #include <vector>
 
 #include "runtime/kv_cache.h"
@@ -29,11 +30,11 @@ class LinearClock {
   explicit LinearClock(PackedModel& model);
   LinearClock(const LinearClock&) = delete;
   LinearClock& operator=(const LinearClock&) = delete;
-  // Returns the seconds since the last call.
-  double take();
+  // Returns the seconds of each linear since the last call, in the order of PackedModel::linears().
+  std::vector<double> take();
 
  private:
-  double seconds_ = 0.0;
+  std::deque<double> seconds_;  // seconds of each linear, which refers to its own
 };
 
 // Runs the same seeded token ids through a model again and again.
@@ -43,6 +44,9 @@ class SpeedTest {
   // when they exceed the model's context.
   SpeedTest(const PackedModel& model, const SpeedOptions& options, LinearClock* clock = nullptr);
   SpeedSample run();
+  // The parts of run(), which return their seconds; the prompt is read once before any decode().
+  double prefill();
+  double decode();
   // Bytes of keys and values read to produce one token, on average over the decode.
   double kv_bytes_per_token() const;
   int64_t kv_cache_bytes() const { return cache_.bytes(); }

@@ -5,7 +5,7 @@
 #include "base/aligned_buffer.h"
 #include "base/parallel.h"
 #include "base/seconds.h"
-#include "engine/speed.h"
+#include "runtime/speed.h"
 
 namespace pare {
 namespace {
