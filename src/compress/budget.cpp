@@ -36,25 +36,26 @@ std::vector<Step> hull_steps(const WidthCurve& curve, size_t index) {
   return steps;
 }
 
-// Returns the indices of a choice that no other beats in both, from the most bytes to the fewest.
-std::vector<size_t> useful(const SizeChoice& choice) {
-  std::vector<size_t> order(choice.bytes.size());
+// Returns the indices of options that no other beats in both, from the highest price to the lowest.
+std::vector<size_t> useful(const PricedOptions& options) {
+  std::vector<size_t> order(options.price.size());
   std::iota(order.begin(), order.end(), size_t{0});
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {
-    return std::pair(choice.bytes[a], choice.loss[a]) < std::pair(choice.bytes[b], choice.loss[b]);
+    return std::pair(options.price[a], options.loss[a]) < std::pair(options.price[b], options.loss[b]);
   });
   std::vector<size_t> kept;
   for (const size_t i : order)
-    if (kept.empty() || choice.loss[i] < choice.loss[kept.back()]) kept.push_back(i);
+    if (kept.empty() || options.loss[i] < options.loss[kept.back()]) kept.push_back(i);
   std::reverse(kept.begin(), kept.end());
   return kept;
 }
 
-// The state of an allocation of bytes that is being improved: a place in the curve of each thing.
+// The state of an allocation that is being improved: a place in the curve of each thing, whose widths are
+// prices.
 class Allocation {
  public:
-  Allocation(const std::vector<WidthCurve>& curves, int64_t bytes)
-      : curves_(curves), at_(curves.size(), 0), left_(bytes) {
+  Allocation(const std::vector<WidthCurve>& curves, int64_t budget)
+      : curves_(curves), at_(curves.size(), 0), left_(budget) {
     for (const WidthCurve& curve : curves) left_ -= curve.widths.front();
   }
 
@@ -84,12 +85,12 @@ class Allocation {
       for (size_t to = 0; to < curves_[i].widths.size(); ++to)
         if (to != at_[i]) (to < at_[i] ? better : cheaper).push_back({i, to});
     for (const Move& move : better) {
-      if (bytes_of(move) <= left_ && loss_of(move) < best) {
+      if (price_of(move) <= left_ && loss_of(move) < best) {
         best = loss_of(move);
         found = {move};
       }
       for (const Move& back : cheaper)
-        if (back.thing != move.thing && bytes_of(move) + bytes_of(back) <= left_ &&
+        if (back.thing != move.thing && price_of(move) + price_of(back) <= left_ &&
             loss_of(move) + loss_of(back) < best) {
           best = loss_of(move) + loss_of(back);
           found = {move, back};
@@ -107,7 +108,7 @@ class Allocation {
     size_t thing;
     size_t to;
   };
-  int64_t bytes_of(const Move& m) const {
+  int64_t price_of(const Move& m) const {
     return curves_[m.thing].widths[m.to] - curves_[m.thing].widths[at_[m.thing]];
   }
   double loss_of(const Move& m) const {
@@ -119,13 +120,13 @@ class Allocation {
     return sum;
   }
   void make(const Move& m) {
-    left_ -= bytes_of(m);
+    left_ -= price_of(m);
     at_[m.thing] = m.to;
   }
 
   const std::vector<WidthCurve>& curves_;
   std::vector<size_t> at_;
-  int64_t left_;  // bytes of the budget that are not spent; negative: it is exceeded
+  int64_t left_;  // part of the budget that is not spent; negative: it is exceeded
 };
 
 }  // namespace
@@ -158,24 +159,24 @@ std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int6
   return widths;
 }
 
-std::vector<size_t> allocate_bytes(const std::vector<SizeChoice>& choices, int64_t bytes) {
+std::vector<size_t> allocate_options(const std::vector<PricedOptions>& things, int64_t budget) {
   std::vector<std::vector<size_t>> indices;
   std::vector<WidthCurve> curves;
   int64_t least = 0;
-  for (const SizeChoice& choice : choices) {
-    indices.push_back(useful(choice));
+  for (const PricedOptions& options : things) {
+    indices.push_back(useful(options));
     WidthCurve curve;
     curve.parameters_per_width = 1;
     for (const size_t i : indices.back()) {
-      curve.widths.push_back(choice.bytes[i]);
-      curve.loss.push_back(choice.loss[i]);
+      curve.widths.push_back(options.price[i]);
+      curve.loss.push_back(options.loss[i]);
     }
     least += curve.widths.back();
     curves.push_back(std::move(curve));
   }
-  if (least > bytes)
-    fail(ErrorCode::kInvalid, "the smallest formats take {} bytes, and {} are to be spent", least, bytes);
-  Allocation allocation(curves, bytes);
+  if (least > budget)
+    fail(ErrorCode::kInvalid, "the least that there is costs {}, and {} may be spent", least, budget);
+  Allocation allocation(curves, budget);
   allocation.descend();
   while (allocation.improve()) {
   }

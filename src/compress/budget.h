@@ -1,4 +1,4 @@
-// Spending one budget, of parameters or of bytes, over many streams or matrices.
+// Spending one budget, of parameters, bytes or time, over many streams or matrices.
 #pragma once
 
 #include <cstddef>
@@ -21,16 +21,18 @@ struct WidthCurve {
 std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int64_t parameters,
                                      int64_t granularity);
 
-// Sizes that one thing can have, in any order, with the loss of each.
-struct SizeChoice {
-  std::vector<int64_t> bytes;
+// Options of one thing, in any order: the price of each in whole units of any kind, such as bytes or
+// nanoseconds, and its loss.
+struct PricedOptions {
+  std::vector<int64_t> price;
   std::vector<double> loss;
 };
 
-// Returns an index into each choice, so that all take at most `bytes` at a small total loss. From the best of
-// each, the steps of least loss per byte along the lower convex hulls are taken, which is best for the bytes
-// that it ends at (Lagrange). What is left over buys what lowers the loss most: a better size of one thing,
-// or one better and one worse. Throws kInvalid naming the least bytes when they are too many.
-std::vector<size_t> allocate_bytes(const std::vector<SizeChoice>& choices, int64_t bytes);
+// Returns an index into the options of each thing, so that all cost at most `budget` at a small total loss.
+// From the best of each, the steps of least loss per unit along the lower convex hulls are taken, which is
+// best for the budget that it ends at (Lagrange). What is left over buys what lowers the loss most: a better
+// option of one thing, or one better and one worse. Throws kInvalid naming the least price of all when it is
+// too high.
+std::vector<size_t> allocate_options(const std::vector<PricedOptions>& things, int64_t budget);
 
 }  // namespace pare

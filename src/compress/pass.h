@@ -83,9 +83,12 @@ class Pass {
   virtual bool keeps_codes() const { return false; }
   // Returns why a model that the pass has made cannot be a GGUF file; empty when it can be one.
   virtual std::string no_gguf(const Model& /*model*/) const { return ""; }
+  // Returns what of the pass has to run in one process; empty where ranks can share all of it.
+  virtual std::string no_ranks() const { return ""; }
   // Returns the most bytes that the written weight files may have, of a run that begins with this model.
   virtual std::optional<int64_t> most_bytes(const Model& /*original*/) const { return {}; }
-  // Throws kInvalid when the pass, the first of its run, cannot make this model fit into most_bytes().
+  // Throws kInvalid when the pass, the first of its run, cannot make this model meet the limit that its
+  // options set, of most_bytes() or of time.
   virtual void require_fits(const Model& /*model*/, const WrittenBytes& /*written_bytes*/) const {}
   // Returns advice to the user on how to keep patterns; empty: there is none.
   virtual std::string how_to_keep_patterns() const { return ""; }
@@ -106,6 +109,8 @@ class Pass {
   // walk; then it may change the model where that leaves its function alone. Sets report's recipe. Steps that
   // the area holds of an earlier run with the same model, set and options are not repeated.
   virtual std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const = 0;
+  // Measures what all passes have made, and adds it to the pass's own recipe and to the report.
+  virtual void measure(const Model& /*made*/, Json& /*recipe*/, Report& /*report*/) const {}
   // Returns whether the stages can be edited in the walk of the pass before. That holds if prepare() does not
   // depend on what that pass does.
   virtual bool can_join() const { return false; }

@@ -57,6 +57,17 @@ int64_t bytes(const PassOption& option, const std::string& text) {
   return static_cast<int64_t>(scaled);
 }
 
+double speed(const PassOption& option, const std::string& text) {
+  char* end = nullptr;
+  const double value = std::strtod(text.c_str(), &end);
+  std::string unit(end);
+  unit.erase(0, unit.find_first_not_of(' '));
+  if (end == text.c_str() || (!unit.empty() && unit != "tok/s"))
+    fail(ErrorCode::kUsage, "`{}` = {} is no number of tokens a second, such as 60 or 60tok/s", option.name,
+         text);
+  return value;
+}
+
 const std::string& word(const PassOption& option, const std::string& text) {
   const std::vector<std::string>& choices = option.choices;
   if (!choices.empty() && std::find(choices.begin(), choices.end(), text) == choices.end())
@@ -85,6 +96,9 @@ void read_option(const PassOption& option, const std::string& text, OptionValues
       break;
     case OptionKind::kBytes:
       value = bytes(option, text);
+      break;
+    case OptionKind::kSpeed:
+      value = speed(option, text);
       break;
     case OptionKind::kWord:
       value = word(option, text);

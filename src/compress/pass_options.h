@@ -15,6 +15,7 @@ enum class OptionKind {
   kNumber,  // a floating-point number
   kCount,   // a whole number, `least` or more
   kBytes,   // a number of bytes: 75000000, 75MB, 71.5MiB
+  kSpeed,   // tokens a second: 60, 60tok/s
   kWord,    // a text, one of `choices` when there are any
   kWords,   // words separated by commas, each one of `choices`
   kTexts,   // a text each time that the option is given

@@ -98,6 +98,8 @@ Model run_passes(const Model& model, const CalibrationSet& set, const Passes& pa
   }
   walk();
   area.enter("");
+  for (size_t i = 0; i < passes.size(); ++i)
+    passes[i]->measure(current, passes.size() > 1 ? recipes[i] : report.recipe, report);
   if (passes.size() > 1) report.recipe = {{"passes", recipes}};
   report.recipe["calibration"] = {{"source", set.source},
                                   {"nsamples", set.sequences.size()},

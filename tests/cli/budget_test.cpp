@@ -1,4 +1,4 @@
-// pare compress --target-bytes: what is written fits, and loads where it has to.
+// pare compress --target-bytes and --target-decode: what is written fits, and loads where it has to.
 #include "checkpoint/load.h"
 #include "cli/pare_command.h"
 #include "model/visit.h"
@@ -82,8 +82,14 @@ TEST(BudgetCommand, SaysWhatIsWrongWithoutATrace) {
   expect_failure(command_line(out, {"--target-bytes", "1000"}), 1, "the least that there is takes");
   expect_failure(command_line(out, {"--target-bytes", "1GB"}), 1, "nothing has to be rounded");
   expect_failure(command_line(out, {"--target-ratio", "1.5"}), 2, "--target-ratio");
-  expect_failure(command_line(out, {"--target-ratio", "0.3", "--target-bytes", "1MB"}), 2,
-                 "--target-bytes excludes --target-ratio");
+  for (const Arguments& second : {Arguments{"--target-bytes", "1MB"}, Arguments{"--target-decode", "60"}})
+    expect_failure(command_line(out, {"--target-ratio", "0.3", second[0], second[1]}), 2,
+                   "only one of --target-bytes, --target-ratio and --target-decode");
+  expect_failure(command_line(out, {"--target-decode", "fast"}), 2, "is no number of tokens a second");
+  expect_failure(command_line(out, {"--target-decode", "60MB"}), 2, "is no number of tokens a second");
+  expect_failure(command_line(out, {"--target-decode", "0"}), 2, "more than 0 tokens a second");
+  expect_failure(command_line(out, {"--target-decode", "1e9tok/s"}), 1, "the fastest that there is decodes");
+  expect_failure(command_line(out, {"--target-decode", "0.001"}), 1, "in 16 bits: nothing has to be rounded");
   expect_failure(command_line(out, {"--loadable", "pare"}), 2, "need --target-bytes");
   expect_failure(command_line(out, {"--target-bytes", "1MB", "--formats", "q9"}), 2, "q9 is not one of");
   expect_failure(command_line(out, {"--target-bytes", "1MB", "--formats", "q4n", "--loadable", "llama.cpp"}),
@@ -91,6 +97,26 @@ TEST(BudgetCommand, SaysWhatIsWrongWithoutATrace) {
   expect_failure(pass_command("quantize", out, {"--target-bytes", "1MB", "--format", "q4n"}), 2,
                  "--format does not go with a budget");
   EXPECT_TRUE(fs::is_empty(folder.path()));
+}
+
+// The formats leave out 16 bits, so that any speed may be asked for.
+TEST(BudgetCommand, SpeedsAreMeasured) {
+  const TempDir folder;
+  const auto budget = [&](const char* name, const Arguments& options) {
+    const Json report = pare_json(command_line(folder / name, options));
+    std::map<std::string, int64_t> formats;
+    for (const Json& entry : report["formats"]) ++formats[entry["format"].get<std::string>()];
+    EXPECT_EQ(formats, (std::map<std::string, int64_t>{{"q5_0", 29}}));
+    EXPECT_EQ(formats, formats_of(folder / name));
+    return report["recipe"]["budget"];
+  };
+  for (const Json& found : {budget("a", {"--target-decode", "0.5tok/s", "--formats", "q4n,q5_0"}),
+                            budget("b", {"--recipe", "quantize:target_decode=0.5:formats=q5_0"})}) {
+    EXPECT_EQ(found["target_decode"], 0.5);
+    EXPECT_GT(found["foreseen_decode"], 0.5);
+    EXPECT_GT(found["measured_decode"], 0.5);
+    EXPECT_FALSE(found.contains("target_bytes"));
+  }
 }
 
 TEST(BudgetCommand, DryRunsSayWhatItTakes) {

@@ -133,6 +133,8 @@ TEST_F(Mpi, ErrorsAreSaidOnce) {
   expect_error(2, with_output({"slice", "--no-such-option"}, out), 2, "no-such-option");
   expect_error(3, with_output({"slice", "--target-params", "0.9"}, out), 2, "1, 2 or 4 ranks, not 3");
   expect_error(2, with_output({"sparsify", "--calib", "/nonexistent"}, out), 1, "/nonexistent");
+  expect_error(2, with_output({"compress", "--target-decode", "60"}, out), 2,
+               "--target-decode runs in one process, and there are 2 ranks");
   expect_error(2, {"inspect", kTinyModel}, 2, "pare inspect does not split its work");
   expect_error(2, {"recover", kTinyModel, "-o", "out", "--teacher", kTinyModel}, 2,
                "pare recover does not split its work");

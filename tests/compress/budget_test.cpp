@@ -75,63 +75,63 @@ TEST(AllocateWidths, SaysHowMuchIsMissing) {
 }
 
 struct Spent {
-  int64_t bytes = 0;
+  int64_t price = 0;
   double loss = 0.0;
 };
 
-Spent spent(const std::vector<SizeChoice>& choices, const std::vector<size_t>& chosen) {
+Spent spent(const std::vector<PricedOptions>& choices, const std::vector<size_t>& chosen) {
   Spent sum;
   for (size_t i = 0; i < choices.size(); ++i) {
-    sum.bytes += choices[i].bytes[chosen[i]];
+    sum.price += choices[i].price[chosen[i]];
     sum.loss += choices[i].loss[chosen[i]];
   }
   return sum;
 }
 
 // The least loss of all combinations that fit.
-double least_loss(const std::vector<SizeChoice>& choices, int64_t bytes) {
+double least_loss(const std::vector<PricedOptions>& choices, int64_t budget) {
   double least = INFINITY;
   std::vector<size_t> at(choices.size(), 0);
   while (true) {
-    if (const Spent sum = spent(choices, at); sum.bytes <= bytes) least = std::min(least, sum.loss);
+    if (const Spent sum = spent(choices, at); sum.price <= budget) least = std::min(least, sum.loss);
     size_t i = 0;
-    while (i < at.size() && ++at[i] == choices[i].bytes.size()) at[i++] = 0;
+    while (i < at.size() && ++at[i] == choices[i].price.size()) at[i++] = 0;
     if (i == at.size()) return least;
   }
 }
 
 // Things of unlike size whose loss falls four times with every further bit, some with outliers from that.
-std::vector<SizeChoice> random_choices(size_t things, uint64_t seed) {
+std::vector<PricedOptions> random_choices(size_t things, uint64_t seed) {
   Rng rng(seed);
-  std::vector<SizeChoice> choices(things);
-  for (SizeChoice& choice : choices) {
+  std::vector<PricedOptions> choices(things);
+  for (PricedOptions& choice : choices) {
     const auto values = static_cast<int64_t>(100 + rng.below(900));
     const double scale = std::exp(3.0 * rng.uniform());
     for (const int64_t bits : {4, 3, 8, 6, 5}) {
-      choice.bytes.push_back(values * bits + static_cast<int64_t>(rng.below(7)));
+      choice.price.push_back(values * bits + static_cast<int64_t>(rng.below(7)));
       choice.loss.push_back(scale * std::pow(4.0, -static_cast<double>(bits)) * (0.5 + rng.uniform()));
     }
   }
   return choices;
 }
 
-TEST(AllocateBytes, ComesCloseToTheBestOfAllCombinations) {
+TEST(AllocateOptions, ComesCloseToTheBestOfAllCombinations) {
   double lost = 0.0;
   int64_t exact = 0;
   int64_t cases = 0;
   for (uint64_t seed = 0; seed < 40; ++seed) {
-    const std::vector<SizeChoice> choices = random_choices(6, seed);
+    const std::vector<PricedOptions> choices = random_choices(6, seed);
     int64_t least = 0;
     int64_t most = 0;
-    for (const SizeChoice& choice : choices) {
-      least += *std::min_element(choice.bytes.begin(), choice.bytes.end());
-      most += *std::max_element(choice.bytes.begin(), choice.bytes.end());
+    for (const PricedOptions& choice : choices) {
+      least += *std::min_element(choice.price.begin(), choice.price.end());
+      most += *std::max_element(choice.price.begin(), choice.price.end());
     }
     for (const double share : {0.0, 0.1, 0.3, 0.5, 0.8}) {
-      const int64_t bytes = least + static_cast<int64_t>(share * static_cast<double>(most - least));
-      const Spent found = spent(choices, allocate_bytes(choices, bytes));
-      const double best = least_loss(choices, bytes);
-      EXPECT_LE(found.bytes, bytes);
+      const int64_t budget = least + static_cast<int64_t>(share * static_cast<double>(most - least));
+      const Spent found = spent(choices, allocate_options(choices, budget));
+      const double best = least_loss(choices, budget);
+      EXPECT_LE(found.price, budget);
       EXPECT_GE(found.loss, best);
       EXPECT_LE(found.loss, 1.2 * best) << seed << " " << share;
       lost += found.loss / best - 1.0;
@@ -143,21 +143,21 @@ TEST(AllocateBytes, ComesCloseToTheBestOfAllCombinations) {
   EXPECT_GT(exact, cases * 3 / 4);
 }
 
-TEST(AllocateBytes, TakesTheBestOfEachWhereAllFit) {
-  const std::vector<SizeChoice> choices = {{{3, 8, 5}, {0.3, 0.0, 0.1}}, {{4, 4}, {0.2, 0.1}}};
-  EXPECT_EQ(allocate_bytes(choices, 12), (std::vector<size_t>{1, 1}));
-  EXPECT_EQ(allocate_bytes(choices, 11), (std::vector<size_t>{2, 1}));
-  EXPECT_EQ(allocate_bytes(choices, 7), (std::vector<size_t>{0, 1}));
+TEST(AllocateOptions, TakesTheBestOfEachWhereAllFit) {
+  const std::vector<PricedOptions> choices = {{{3, 8, 5}, {0.3, 0.0, 0.1}}, {{4, 4}, {0.2, 0.1}}};
+  EXPECT_EQ(allocate_options(choices, 12), (std::vector<size_t>{1, 1}));
+  EXPECT_EQ(allocate_options(choices, 11), (std::vector<size_t>{2, 1}));
+  EXPECT_EQ(allocate_options(choices, 7), (std::vector<size_t>{0, 1}));
 }
 
-TEST(AllocateBytes, NeverPaysForWhatIsNoBetter) {
-  const std::vector<SizeChoice> choices = {{{3, 8, 5}, {0.1, 0.2, 0.1}}};
-  EXPECT_EQ(allocate_bytes(choices, 100), (std::vector<size_t>{0}));
+TEST(AllocateOptions, NeverPaysForWhatIsNoBetter) {
+  const std::vector<PricedOptions> choices = {{{3, 8, 5}, {0.1, 0.2, 0.1}}};
+  EXPECT_EQ(allocate_options(choices, 100), (std::vector<size_t>{0}));
 }
 
-TEST(AllocateBytes, NamesTheLeastBytes) {
-  const std::vector<SizeChoice> choices = {{{3, 8}, {0.1, 0.0}}, {{4}, {0.2}}};
-  EXPECT_PARE_ERROR(allocate_bytes(choices, 6), ErrorCode::kInvalid, "take 7 bytes, and 6 are");
+TEST(AllocateOptions, NamesTheLeastPrice) {
+  const std::vector<PricedOptions> choices = {{{3, 8}, {0.1, 0.0}}, {{4}, {0.2}}};
+  EXPECT_PARE_ERROR(allocate_options(choices, 6), ErrorCode::kInvalid, "costs 7, and 6 may");
 }
 
 }  // namespace

@@ -1,7 +1,10 @@
 // Formats under a budget of bytes: what they are foreseen to cost, and what is chosen.
 #include "compress/quantize/format_choice.h"
 
+#include <gmock/gmock.h>
 #include <gtest/gtest.h>
+
+#include <set>
 
 #include "compress/calibrated.h"
 #include "compress/quantize/quantize_pass.h"
@@ -20,7 +23,8 @@ constexpr Encoding kOptions[] = {Encoding::kQ3N, Encoding::kQ4N, Encoding::kQ8_0
 QuantizeOptions within(int64_t bytes) {
   QuantizeOptions options;
   options.method = RoundingMethod::kWeighted;
-  options.budget = ByteBudget{.bytes = bytes, .ratio = {}, .loadable = Loadable::kPare, .formats = {}};
+  options.budget =
+      FormatBudget{.bytes = bytes, .ratio = {}, .decode = {}, .loadable = Loadable::kPare, .formats = {}};
   return options;
 }
 
@@ -153,16 +157,114 @@ TEST(FormatChoice, IsTheSameOnAnyNumberOfThreadsAndAfterAnInterruption) {
   EXPECT_EQ(entries[0], entries[1]);
 }
 
+// Wide enough that reading the weights takes most of the time.
+TinyModelOptions slow() {
+  return {.vocab = 512, .width = 512, .heads = 8, .kv_heads = 4, .head_dim = 64, .intermediate = 1536};
+}
+
+QuantizeOptions decoding(double speed) {
+  QuantizeOptions options = within(1);
+  options.budget->bytes.reset();
+  options.budget->decode = speed;
+  options.budget->formats = {Encoding::kQ4N, Encoding::kBF16};
+  return options;
+}
+
+TEST(DecodeTimes, AreThoseOfEachMatrixAndOfTheRest) {
+  TinyModelOptions untied = slow();
+  untied.tied = false;
+  const Model model = make_tiny_model(untied);
+  const std::vector<RoundingUnit> units = rounding_units(model, decoding(1.0));
+  const DecodeTimes times(model, units);
+  EXPECT_EQ(times.of({Role::kEmbedding, -1}, Encoding::kBF16), 0);
+  EXPECT_GT(times.rest(), 0);
+  EXPECT_GT(times.taken(), 0.0);
+  int64_t sums[2] = {times.rest(), times.rest()};
+  MatrixFormats formats[2];
+  for (const RoundingUnit& unit : units)
+    for (size_t o = 0; o < 2; ++o) {
+      if (unit.name.first != Role::kEmbedding) {
+        EXPECT_GT(times.of(unit.name, unit.options[o]), 0);
+      }
+      sums[o] += times.of(unit.name, unit.options[o]);
+      formats[o][unit.name] = unit.options[o];
+    }
+  // q and k run as one linear, and q has twice the rows.
+  EXPECT_NEAR(static_cast<double>(times.of({Role::kQuery, 1}, Encoding::kQ4N)),
+              2.0 * static_cast<double>(times.of({Role::kKey, 1}, Encoding::kQ4N)), 2.0);
+  for (size_t o = 0; o < 2; ++o) {
+    const auto measured = static_cast<double>(times.measured(formats[o]));
+    EXPECT_LT(static_cast<double>(sums[o]), 3.0 * measured);
+    EXPECT_GT(static_cast<double>(sums[o]), measured / 3.0);
+  }
+}
+
+TEST(FormatChoice, MeetsASpeedAndKeepsTheChoiceAfterAnInterruption) {
+  const Model model = make_tiny_model(slow());
+  const CalibrationSet set = random_calibration(4, 32, 512);
+  const auto speed_in = [&](Encoding encoding) {
+    MatrixFormats formats;
+    const std::vector<RoundingUnit> units = rounding_units(model, decoding(1.0));
+    for (const RoundingUnit& unit : units) formats[unit.name] = encoding;
+    return 1e9 / static_cast<double>(DecodeTimes(model, units).measured(formats));
+  };
+  const double slow = speed_in(Encoding::kBF16);
+  const double fast = speed_in(Encoding::kQ4N);
+  if (fast < 1.2 * slow) GTEST_SKIP() << "formats make no difference here: " << slow << ", " << fast;
+  const double target = std::sqrt(slow * fast);
+  const TempDir folder;
+  Json recipes[2];
+  std::string bytes[2];
+  for (int run = 0; run < 2; ++run) {
+    WorkArea area(folder / "work", Encoding::kF32, false);
+    Report report;
+    bytes[run] = all_bytes(compressed(model, set, decoding(target), report, area));
+    recipes[run] = report.recipe["budget"];
+    std::set<std::string> formats;
+    for (const Json& entry : report.of("formats")) formats.insert(entry["format"].get<std::string>());
+    EXPECT_EQ(formats, (std::set<std::string>{"bf16", "q4n"}));
+    EXPECT_EQ(recipes[run]["target_decode"], target);
+    EXPECT_GT(recipes[run]["measured_decode"], 0.0);
+  }
+  EXPECT_GT(recipes[0]["predicted_kl"], 0.0);
+  EXPECT_EQ(bytes[0], bytes[1]);
+  for (Json& recipe : recipes) recipe.erase("measured_decode");
+  EXPECT_EQ(recipes[0], recipes[1]);
+}
+
+TEST(FormatChoice, NamesTheFastestAndWhatNeedsNoRounding) {
+  const Model model = make_tiny_model(wide());
+  const CalibrationSet set = random_calibration(4, 32);
+  Report report;
+  EXPECT_PARE_ERROR(compressed(model, set, decoding(1e8), report), ErrorCode::kInvalid,
+                    "100000000.00 tok/s are wanted, and the fastest that there is decodes ");
+  EXPECT_PARE_ERROR(compressed(model, set, decoding(0.01), report), ErrorCode::kInvalid,
+                    "in 16 bits: nothing has to be rounded");
+}
+
+// A result that is slower than what was asked for says so.
+TEST(FormatChoice, SaysWhatTheResultMisses) {
+  const Model model = make_tiny_model(wide());
+  Json recipe = Json::object();
+  Report report;
+  quantize_pass(decoding(1e8))->measure(model, recipe, report);
+  ASSERT_EQ(report.fallbacks.size(), 1u);
+  EXPECT_THAT(report.fallbacks.front(), testing::HasSubstr("and 100000000.00 are wanted"));
+  EXPECT_GT(recipe["budget"]["measured_decode"], 0.0);
+  quantize_pass(decoding(0.01))->measure(model, recipe, report);
+  EXPECT_EQ(report.fallbacks.size(), 1u);
+}
+
 TEST(FormatChoice, ShareIsOfTheBytesInSixteenBits) {
   const Model model = make_tiny_model(wide());
   QuantizeOptions options = within(1);
   options.budget->bytes.reset();
   options.budget->ratio = 0.4;
-  EXPECT_EQ(options.budget->limit(model),
+  EXPECT_EQ(options.budget->most_bytes(model),
             static_cast<int64_t>(0.4 * static_cast<double>(2 * model_size(model).dense_parameters)));
   Report report;
   const Model result = compressed(model, random_calibration(4, 32), options, report);
-  EXPECT_LE(model_size(result).bytes, options.budget->limit(model));
+  EXPECT_LE(model_size(result).bytes, options.budget->most_bytes(model));
 }
 
 TEST(FormatChoice, NamesTheLeastAndTheMost) {

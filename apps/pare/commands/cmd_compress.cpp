@@ -57,7 +57,7 @@ void add_compress(CLI::App& app, Comm& comm) {
   std::vector<std::string> commands;
   for (const PassKind& kind : pass_kinds()) commands.push_back("pare " + kind.name);
   CLI::App* command =
-      app.add_subcommand("compress", "Run several passes over a model, or meet a budget of bytes");
+      app.add_subcommand("compress", "Run several passes over a model, or meet a budget of bytes or speed");
   add_compression_paths(*command, *request);
   command->add_option(
       "--recipe", *recipe,
@@ -68,7 +68,8 @@ void add_compress(CLI::App& app, Comm& comm) {
   add_compression_options(*command, *request);
   command->callback([request, recipe, values, &comm] {
     if (recipe->has_value() != values->empty())
-      fail(ErrorCode::kUsage, "compress takes either `recipe` or `target_bytes` (or `target_ratio`)");
+      fail(ErrorCode::kUsage,
+           "compress takes either `recipe` or `target_bytes` (or `target_ratio`, `target_decode`)");
     if (!*recipe) return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(**recipe, error);

@@ -13,6 +13,7 @@ std::string flag_of(const std::string& option) { return with_flags("`" + option 
 const char* type_of(OptionKind kind) {
   if (kind == OptionKind::kNumber) return "FLOAT";
   if (kind == OptionKind::kBytes) return "BYTES";
+  if (kind == OptionKind::kSpeed) return "TOK/S";
   return kind == OptionKind::kCount ? "INT" : "TEXT";
 }
 

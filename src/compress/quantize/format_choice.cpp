@@ -2,9 +2,10 @@
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 
 #include "base/log.h"
-#include "base/quantities.h"
+#include "base/parallel.h"
 #include "compress/budget.h"
 #include "compress/calibrate/calibration_cost.h"
 #include "compress/calibrate/gradient_walk.h"
@@ -22,7 +23,9 @@ constexpr int64_t kCostTokens = 8192;             // that costs are foreseen on
 constexpr int64_t kHeldBackTokens = 4096;         // that the choice is compared on
 constexpr int64_t kHeldBytes = int64_t{2} << 30;  // inputs of all stages, at most
 
-using Formats = std::map<MatrixName, Encoding>;
+constexpr int kAttempts = 4;  // choices whose speed is measured
+
+using Formats = MatrixFormats;
 
 bool is_table(const MatrixName& name) { return name.second < 0; }
 
@@ -48,7 +51,7 @@ int64_t bytes_in(const Weight& weight, Encoding encoding) {
 }
 
 // Returns the encodings of a matrix among the candidates.
-std::vector<Encoding> options_of(const Weight& weight, const ByteBudget& budget) {
+std::vector<Encoding> options_of(const Weight& weight, const FormatBudget& budget) {
   const Encoding own = weight.format.encoding;
   std::vector<Encoding> options;
   for (const Encoding candidate : candidate_formats(budget))
@@ -72,23 +75,100 @@ Model in_formats(const Model& model, const QuantizeOptions& options, const Forma
   return result;
 }
 
-// Returns the formats that take most bytes of each matrix, or fewest.
-template <typename Better>
-Formats extreme(const Model& model, const QuantizeOptions& options, Better better) {
+// Returns the formats of the largest price, or of the smallest. `price(name, weight, encoding)`.
+template <typename Price, typename Better>
+Formats extreme(const Model& model, const QuantizeOptions& options, const Price& price, Better better) {
   Formats formats;
   for_each_rounded(model, options, [&](const MatrixName& name, const Weight& weight) {
     const std::vector<Encoding> encodings = options_of(weight, *options.budget);
     formats[name] = *std::min_element(encodings.begin(), encodings.end(), [&](Encoding a, Encoding b) {
-      return better(bytes_in(weight, a), bytes_in(weight, b));
+      return better(price(name, weight, a), price(name, weight, b));
     });
   });
   return formats;
 }
-Formats largest(const Model& model, const QuantizeOptions& options) {
-  return extreme(model, options, std::greater<>());
+int64_t bytes_price(const MatrixName& /*name*/, const Weight& weight, Encoding encoding) {
+  return bytes_in(weight, encoding);
 }
-Formats smallest(const Model& model, const QuantizeOptions& options) {
-  return extreme(model, options, std::less<>());
+Formats largest(const Model& model, const QuantizeOptions& options) {
+  return extreme(model, options, bytes_price, std::greater<>());
+}
+
+// Says which encodings there are: the one of all, or numbers of matrices.
+std::string described(const Formats& formats) {
+  std::map<std::string_view, int64_t> counts;
+  for (const auto& [name, encoding] : formats) ++counts[encoding_info(encoding).name];
+  std::string text;
+  for (const auto& [name, count] : counts)
+    text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", name, count);
+  return text;
+}
+
+constexpr double kNanoseconds = 1e9;  // nanoseconds of a second
+
+// A limit for the sum of prices of matrices and of what is beside them: bytes, or nanoseconds of a token.
+struct Limit {
+  const char* option;
+  const char* least;  // what the lowest price is called
+  const char* takes;
+  int64_t most;
+  int64_t beside;  // price beside the matrices, at first
+  std::function<int64_t(const MatrixName&, const Weight&, Encoding)> price;
+  std::function<int64_t(const Formats&)> whole;    // price of all, as it is known without measuring
+  std::function<int64_t(const Formats&)> checked;  // price of all, measured if it has to be
+  std::function<std::string(int64_t)> text;        // says a price
+  int attempts = std::numeric_limits<int>::max();  // choices that are checked
+};
+
+Limit limit_of_bytes(const Model& model, const QuantizeOptions& options, int64_t most,
+                     const WrittenBytes& written_bytes) {
+  const auto written = [&model, &options, written_bytes](const Formats& formats) {
+    return written_bytes(in_formats(model, options, formats));
+  };
+  return {.option = options.budget->ratio ? "target_ratio" : "target_bytes",
+          .least = "least",
+          .takes = "takes",
+          .most = most,
+          .beside = 0,
+          .price = bytes_price,
+          .whole = written,
+          .checked = written,
+          .text = [](int64_t bytes) { return fmt::format("{} bytes", bytes); }};
+}
+
+Limit limit_of_time(const QuantizeOptions& options, const DecodeTimes& times) {
+  return {
+      .option = "target_decode",
+      .least = "fastest",
+      .takes = "decodes",
+      .most = static_cast<int64_t>(std::clamp(kNanoseconds / *options.budget->decode, 1.0, 0x1p62)),
+      .beside = times.rest(),
+      .price = [&times](const MatrixName& name, const Weight& /*weight*/,
+                        Encoding encoding) { return times.of(name, encoding); },
+      .whole =
+          [&times](const Formats& formats) {
+            int64_t sum = times.rest();
+            for (const auto& [name, encoding] : formats) sum += times.of(name, encoding);
+            return sum;
+          },
+      .checked = [&times](const Formats& formats) { return times.measured(formats); },
+      .text =
+          [](int64_t time) { return fmt::format("{:.2f} tok/s", kNanoseconds / static_cast<double>(time)); },
+      .attempts = kAttempts};
+}
+
+void require_within(const Model& model, const QuantizeOptions& options, const Limit& limit) {
+  const Formats least = extreme(model, options, limit.price, std::less<>());
+  const Formats best = largest(model, options);
+  if (const int64_t whole = limit.whole(least); whole > limit.most)
+    fail(ErrorCode::kInvalid, "`{}`: {} are wanted, and the {} that there is {} {} ({})", limit.option,
+         limit.text(limit.most), limit.least, limit.takes, limit.text(whole), described(least));
+  const int64_t whole = limit.whole(best);
+  if (whole <= limit.most &&
+      std::all_of(best.begin(), best.end(), [](const auto& f) { return is_float(f.second); }))
+    fail(ErrorCode::kInvalid,
+         "`{}`: {} are wanted, and the model {} {} in 16 bits: nothing has to be rounded", limit.option,
+         limit.text(limit.most), limit.takes, limit.text(whole));
 }
 
 struct Sets {
@@ -107,36 +187,28 @@ Sets sets_of(const Model& model, const CalibrationSet& set) {
   return {std::move(sets.gram), std::move(sets.probe)};
 }
 
-// Says which encodings there are: the one of all, or numbers of matrices.
-std::string described(const Formats& formats) {
-  std::map<std::string_view, int64_t> counts;
-  for (const auto& [name, encoding] : formats) ++counts[encoding_info(encoding).name];
-  std::string text;
-  for (const auto& [name, count] : counts)
-    text += fmt::format("{}{} in {}", text.empty() ? "" : ", ", name, count);
-  return text;
-}
-
 class FormatChoice {
  public:
-  FormatChoice(const Model& model, const QuantizeOptions& options, const PassContext& context)
+  FormatChoice(const Model& model, const QuantizeOptions& options, const PassContext& context, Limit limit)
       : model_(model),
         options_(options),
         context_(context),
+        limit_(std::move(limit)),
         units_(rounding_units(model, options)),
-        sets_(sets_of(model, context.set)),
-        most_(options.budget->limit(context.original)) {
+        sets_(sets_of(model, context.set)) {
     for_each_rounded(model, options,
                      [&](const MatrixName& name, const Weight& weight) { weights_.emplace(name, &weight); });
   }
 
   Json choose() {
-    require_budget(model_, options_, most_, context_.written_bytes);
-    Json summary = {{"target_bytes", most_}};
+    require_within(model_, options_, limit_);
+    const FormatBudget& budget = *options_.budget;
+    Json summary = budget.decode ? Json{{"target_decode", *budget.decode}, {"threads", thread_count()}}
+                                 : Json{{"target_bytes", limit_.most}};
     Formats chosen = largest(model_, options_);
-    if (const int64_t bytes = written(chosen); bytes <= most_) {
-      log_warning("{} may be written, and the best formats everywhere take {}", format_bytes(most_),
-                  format_bytes(bytes));
+    if (const int64_t whole = limit_.whole(chosen); whole <= limit_.most) {
+      log_warning("{} are wanted, and in the best formats everywhere the model {} {}",
+                  limit_.text(limit_.most), limit_.takes, limit_.text(whole));
       return record_of(chosen, std::move(summary), nullptr);
     }
     const RoundingCosts costs(model_, sets_.costs, units_, context_.progress);
@@ -149,9 +221,8 @@ class FormatChoice {
       summary["compared"] = {{"kl", mixed_kl}, {"uniform", described(uniform)}, {"uniform_kl", uniform_kl}};
       if (mixed_kl >= uniform_kl) {
         fallbacks.push_back(fmt::format(
-            "the formats chosen for {} bytes moved predictions by {:.4f} nats, and {} by {:.4f}: that is "
-            "written",
-            most_, mixed_kl, described(uniform), uniform_kl));
+            "the formats chosen for {} moved predictions by {:.4f} nats, and {} by {:.4f}: that is written",
+            limit_.text(limit_.most), mixed_kl, described(uniform), uniform_kl));
         chosen = uniform;
         summary["predicted_kl"] = predicted(chosen, costs);
       }
@@ -162,11 +233,8 @@ class FormatChoice {
   }
 
  private:
-  int64_t written(const Formats& formats) const {
-    return context_.written_bytes(in_formats(model_, options_, formats));
-  }
-  int64_t bytes_of(const MatrixName& name, Encoding encoding) const {
-    return bytes_in(*weights_.at(name), encoding);
+  int64_t price_of(const MatrixName& name, Encoding encoding) const {
+    return limit_.price(name, *weights_.at(name), encoding);
   }
   double predicted(const Formats& formats, const RoundingCosts& costs) const {
     double sum = 0.0;
@@ -179,29 +247,28 @@ class FormatChoice {
   }
 
   Formats cheapest(const RoundingCosts& costs) const {
-    std::vector<SizeChoice> choices;
-    for (const RoundingUnit& unit : units_) {
-      SizeChoice choice;
-      for (const Encoding option : unit.options) choice.bytes.push_back(bytes_of(unit.name, option));
-      choice.loss = costs.of(unit.name);
-      choices.push_back(std::move(choice));
-    }
+    std::vector<PricedOptions> things;
     int64_t least = 0;
-    for (const SizeChoice& choice : choices)
-      least += *std::min_element(choice.bytes.begin(), choice.bytes.end());
-    // What is written beside the matrices depends a little on their formats.
-    int64_t beside = 0;
-    while (true) {
-      const std::vector<size_t> indices = allocate_bytes(choices, std::max(least, most_ - beside));
+    for (const RoundingUnit& unit : units_) {
+      PricedOptions options;
+      for (const Encoding option : unit.options) options.price.push_back(price_of(unit.name, option));
+      options.loss = costs.of(unit.name);
+      least += *std::min_element(options.price.begin(), options.price.end());
+      things.push_back(std::move(options));
+    }
+    // What is beside the matrices depends a little on their formats.
+    int64_t beside = limit_.beside;
+    for (int attempt = 1;; ++attempt) {
+      const std::vector<size_t> indices = allocate_options(things, std::max(least, limit_.most - beside));
       Formats formats;
       int64_t matrices = 0;
       for (size_t i = 0; i < units_.size(); ++i) {
         formats[units_[i].name] = units_[i].options[indices[i]];
-        matrices += choices[i].bytes[indices[i]];
+        matrices += things[i].price[indices[i]];
       }
-      const int64_t bytes = written(formats);
-      if (bytes <= most_) return formats;
-      beside = std::max(beside + 1, bytes - matrices);
+      const int64_t whole = limit_.checked(formats);
+      if (whole <= limit_.most || attempt == limit_.attempts) return formats;
+      beside = std::max(beside + 1, whole - matrices);
     }
   }
 
@@ -213,16 +280,16 @@ class FormatChoice {
     for (const Encoding linears : candidates)
       for (const Encoding tables : candidates) {
         Formats formats;
-        int64_t bytes = 0;
+        int64_t matrices = 0;
         for (const RoundingUnit& unit : units_) {
           const Encoding wanted = is_table(unit.name) ? tables : linears;
           if (std::find(unit.options.begin(), unit.options.end(), wanted) == unit.options.end()) break;
           formats[unit.name] = wanted;
-          bytes += bytes_of(unit.name, wanted);
+          matrices += price_of(unit.name, wanted);
         }
-        if (formats.size() < units_.size() || bytes > most_) continue;
+        if (formats.size() < units_.size() || matrices > limit_.most) continue;
         const double cost = predicted(formats, costs);
-        if ((!found.empty() && cost >= least) || written(formats) > most_) continue;
+        if ((!found.empty() && cost >= least) || limit_.whole(formats) > limit_.most) continue;
         least = cost;
         found = std::move(formats);
       }
@@ -250,12 +317,14 @@ class FormatChoice {
 
   // `costs`: null where none were needed.
   Json record_of(const Formats& formats, Json summary, const RoundingCosts* costs) const {
+    if (options_.budget->decode)
+      summary["foreseen_decode"] = kNanoseconds / static_cast<double>(limit_.checked(formats));
     Json entries = Json::array();
     for (const RoundingUnit& unit : units_) {
       const Encoding encoding = formats.at(unit.name);
       Json entry = {{"name", linear_name(unit.name.second, unit.name.first)},
                     {"format", encoding_info(encoding).name},
-                    {"bytes", bytes_of(unit.name, encoding)}};
+                    {"bytes", bytes_in(*weights_.at(unit.name), encoding)}};
       if (costs != nullptr) entry["predicted_kl"] = cost_of(unit, encoding, *costs);
       entries.push_back(std::move(entry));
     }
@@ -265,15 +334,15 @@ class FormatChoice {
   const Model& model_;
   const QuantizeOptions& options_;
   const PassContext& context_;
+  Limit limit_;
   std::vector<RoundingUnit> units_;
   Sets sets_;
-  int64_t most_;
   std::map<MatrixName, const Weight*> weights_;
 };
 
 }  // namespace
 
-std::vector<Encoding> candidate_formats(const ByteBudget& budget) {
+std::vector<Encoding> candidate_formats(const FormatBudget& budget) {
   using enum Encoding;
   if (!budget.formats.empty()) return budget.formats;
   if (budget.loadable == Loadable::kGguf) return {kQ3_K, kIQ4_XS, kIQ4_NL, kQ5_0, kQ6_K, kQ8_0, kBF16};
@@ -288,32 +357,29 @@ std::vector<RoundingUnit> rounding_units(const Model& model, const QuantizeOptio
   return units;
 }
 
-void require_budget(const Model& model, const QuantizeOptions& options, int64_t most,
-                    const WrittenBytes& written_bytes) {
-  const Formats least = smallest(model, options);
-  const Formats best = largest(model, options);
-  const int64_t bytes = written_bytes(in_formats(model, options, least));
-  if (bytes > most)
-    fail(ErrorCode::kInvalid,
-         "`target_bytes`: {} bytes are wanted, and the least that there is takes {} ({})", most, bytes,
-         described(least));
-  const int64_t all = written_bytes(in_formats(model, options, best));
-  if (all <= most && std::all_of(best.begin(), best.end(), [](const auto& f) { return is_float(f.second); }))
-    fail(ErrorCode::kInvalid,
-         "`target_bytes`: {} bytes may be written, and the model takes {} in 16 bits: nothing has to be "
-         "rounded",
-         most, all);
+void require_bytes(const Model& model, const QuantizeOptions& options, int64_t most,
+                   const WrittenBytes& written_bytes) {
+  require_within(model, options, limit_of_bytes(model, options, most, written_bytes));
+}
+
+void require_decode(const Model& model, const QuantizeOptions& options, const DecodeTimes& times) {
+  require_within(model, options, limit_of_time(options, times));
 }
 
 QuantizeScheme smallest_formats(const Model& model, const QuantizeOptions& options) {
-  return QuantizeScheme(smallest(model, options));
+  return QuantizeScheme(extreme(model, options, bytes_price, std::less<>()));
 }
 
 QuantizeScheme choose_formats(const Model& model, const QuantizeOptions& options, const PassContext& context,
-                              Json& summary) {
+                              std::optional<DecodeTimes> times, Json& summary) {
   const Json* record = context.area.find(kStep);
   if (record == nullptr) {
-    context.area.record(kStep, FormatChoice(model, options, context).choose());
+    if (options.budget->decode && !times)
+      times.emplace(model, rounding_units(model, options), context.progress);
+    Limit limit = times ? limit_of_time(options, *times)
+                        : limit_of_bytes(model, options, *options.budget->most_bytes(context.original),
+                                         context.written_bytes);
+    context.area.record(kStep, FormatChoice(model, options, context, std::move(limit)).choose());
     record = context.area.find(kStep);
   }
   std::map<std::string, Encoding> by_name;
@@ -339,7 +405,9 @@ int64_t choosing_bytes(const Model& model, const QuantizeOptions& options, const
   const int64_t errors = candidates * std::max(calibration_widths(model).parameters, head) * 4 + 12 * head;
   const int64_t models = 2 * model_size(model).dense_parameters * 2;
   const int64_t compared = models + model_losses_bytes(model, 2, std::max(plan.seqlen, kHeldBackTokens));
-  return kProgramMemory + std::max(held + gradient_walk_bytes(model, plan.seqlen) + errors, compared);
+  const int64_t timed = options.budget->decode ? models + decode_cache_bytes(model) : 0;
+  return kProgramMemory +
+         std::max({held + gradient_walk_bytes(model, plan.seqlen) + errors, compared, timed});
 }
 
 double choosing_seconds(const Model& model, const QuantizeOptions& options, const CalibrationPlan& plan) {

@@ -20,20 +20,25 @@ const std::map<std::string, TokenWeights> kTokenWeightsWords = {{"none", TokenWe
 const std::map<std::string, Loadable> kLoadableWords = {{"pare", Loadable::kPare},
                                                         {"llama.cpp", Loadable::kGguf}};
 
-int64_t ByteBudget::limit(const Model& original) const {
-  if (bytes) return *bytes;
+std::optional<int64_t> FormatBudget::most_bytes(const Model& original) const {
+  if (!ratio) return bytes;
   const int64_t whole = model_size(original).dense_parameters * row_bytes(Encoding::kBF16, 1);
   return static_cast<int64_t>(*ratio * static_cast<double>(whole));
 }
 
 namespace {
 
-void validate_budget(const ByteBudget& budget) {
-  if (budget.bytes && budget.ratio) fail(ErrorCode::kUsage, "`target_bytes` excludes `target_ratio`");
-  if (!budget.bytes && !budget.ratio)
-    fail(ErrorCode::kUsage, "`loadable` and `formats` need `target_bytes` or `target_ratio`");
+void validate_budget(const FormatBudget& budget) {
+  const int limits = (budget.bytes ? 1 : 0) + (budget.ratio ? 1 : 0) + (budget.decode ? 1 : 0);
+  if (limits > 1)
+    fail(ErrorCode::kUsage, "only one of `target_bytes`, `target_ratio` and `target_decode` may be given");
+  if (limits == 0)
+    fail(ErrorCode::kUsage,
+         "`loadable` and `formats` need `target_bytes`, `target_ratio` or `target_decode`");
   if (budget.ratio && !(*budget.ratio > 0.0 && *budget.ratio <= 1.0))
     fail(ErrorCode::kUsage, "`target_ratio` is {}, expected a share above 0, at most 1", *budget.ratio);
+  if (budget.decode && !(*budget.decode > 0.0 && std::isfinite(*budget.decode)))
+    fail(ErrorCode::kUsage, "`target_decode` is {}, expected more than 0 tokens a second", *budget.decode);
   if (budget.loadable == Loadable::kGguf)
     for (const Encoding format : budget.formats)
       if (!has_gguf_type(format))
@@ -93,6 +98,7 @@ Json to_json(const QuantizeOptions& o) {
   if (o.budget) {
     if (o.budget->bytes) json["target_bytes"] = *o.budget->bytes;
     if (o.budget->ratio) json["target_ratio"] = *o.budget->ratio;
+    if (o.budget->decode) json["target_decode"] = *o.budget->decode;
     json["loadable"] = name_of(kLoadableWords, o.budget->loadable);
     json["formats"] = Json::array();
     for (const Encoding format : o.budget->formats) json["formats"].push_back(encoding_info(format).name);

@@ -38,21 +38,22 @@ enum class Loadable {
 };
 extern const std::map<std::string, Loadable> kLoadableWords;
 
-// A limit for the bytes of the written weight files, for which every matrix gets a format of its own.
-struct ByteBudget {
-  std::optional<int64_t> bytes;
-  std::optional<double> ratio;  // instead of `bytes`: a share of what the run's model takes in bf16
+// A limit for which every matrix gets a format of its own: one of the first three members.
+struct FormatBudget {
+  std::optional<int64_t> bytes;  // most bytes of the written weight files
+  std::optional<double> ratio;   // instead of `bytes`: a share of what the run's model takes in bf16
+  std::optional<double> decode;  // fewest tokens a second that this machine decodes (DecodeTimes)
   Loadable loadable = Loadable::kPare;
   std::vector<Encoding> formats;  // that may be chosen; empty: those that `loadable` knows
 
-  // Returns the limit in bytes, for the model that the run begins with.
-  int64_t limit(const Model& original) const;
+  // Returns the limit in bytes, for the model that the run begins with; nothing where bytes have none.
+  std::optional<int64_t> most_bytes(const Model& original) const;
 };
 
 struct QuantizeOptions : LinearCalibrationOptions {
   QuantizeScheme format;
   std::optional<QuantizeScheme> embedding;  // that of embedding and head; not set: `format`
-  std::optional<ByteBudget> budget;         // chooses formats in place of `format` and `embedding`
+  std::optional<FormatBudget> budget;       // chooses formats in place of `format` and `embedding`
   bool keep_embedding = false;              // embedding and head stay as they are
   RoundingMethod method = RoundingMethod::kFeedback;
   TokenWeights weights = TokenWeights::kNone;

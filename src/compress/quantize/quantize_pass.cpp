@@ -4,7 +4,9 @@
 #include <iterator>
 #include <map>
 #include <set>
+#include <utility>
 
+#include "base/log.h"
 #include "compress/calibrate/calibration_cost.h"
 #include "compress/calibrate/linear_solver.h"
 #include "compress/calibrate/selection.h"
@@ -40,11 +42,18 @@ class QuantizePass final : public Pass {
       reason += "; `loadable llama.cpp` chooses from the types that it has";
     return reason;
   }
+  std::string no_ranks() const override {
+    return options_.budget && options_.budget->decode ? "`target_decode`" : "";
+  }
   std::optional<int64_t> most_bytes(const Model& original) const override {
-    return options_.budget ? std::optional(options_.budget->limit(original)) : std::nullopt;
+    return options_.budget ? options_.budget->most_bytes(original) : std::nullopt;
   }
   void require_fits(const Model& model, const WrittenBytes& written_bytes) const override {
-    if (options_.budget) require_budget(model, options_, options_.budget->limit(model), written_bytes);
+    if (!options_.budget) return;
+    if (const std::optional<int64_t> most = options_.budget->most_bytes(model))
+      return require_bytes(model, options_, *most, written_bytes);
+    times_.emplace(model, rounding_units(model, options_));
+    require_decode(model, options_, *times_);
   }
   int64_t needs_width_step() const override {
     const auto block_of = [](Encoding encoding) { return encoding_info(encoding).block_values; };
@@ -81,7 +90,7 @@ class QuantizePass final : public Pass {
           return quantize(first, set, linears, area, report);
         });
     double total = layer.of_model(model, plan);
-    if (options_.budget) total += choosing_seconds(model, options_, plan);
+    if (options_.budget) total += choosing_seconds(model, options_, plan) + (times_ ? times_->taken() : 0.0);
     if (!options_.table_format()) return total;
     // Reading the head's input takes a walk without solving, rounding the tables as long as their values take
     // in the layers.
@@ -95,16 +104,29 @@ class QuantizePass final : public Pass {
       return quantize(model, context.set, options_, context.area, context.report, context.progress);
     QuantizeOptions chosen = options_;
     Json summary;
-    chosen.format = choose_formats(model, options_, context, summary);
+    chosen.format = choose_formats(model, options_, context, std::exchange(times_, std::nullopt), summary);
     auto editor = quantize(model, context.set, chosen, context.area, context.report, context.progress);
     context.report.recipe["budget"] = std::move(summary);
     return editor;
+  }
+  void measure(const Model& made, Json& recipe, Report& report) const override {
+    if (!options_.budget || !options_.budget->decode) return;
+    constexpr double kTolerance = 0.03;  // as much as one measurement may differ from the next
+    const double wanted = *options_.budget->decode;
+    const double decode = 1.0 / decode_seconds(made);
+    recipe["budget"]["measured_decode"] = decode;
+    const std::string text =
+        fmt::format("the result decodes {:.2f} tok/s, and {:.2f} are wanted", decode, wanted);
+    if (decode < wanted * (1.0 - kTolerance)) return report.fallbacks.push_back(text);
+    log_info("{}", text);
   }
   // Embedding and head are rounded for the model that the passes before have made.
   bool can_join() const override { return false; }
 
  private:
   QuantizeOptions options_;
+  // Times of the model that the run begins with, from require_fits() to prepare().
+  mutable std::optional<DecodeTimes> times_;
 };
 
 // Names of the formats that a budget may choose from.
@@ -169,14 +191,15 @@ std::vector<PassOption> quantize_options() {
   return options;
 }
 
-std::optional<ByteBudget> budget_of(const OptionValues& values) {
+std::optional<FormatBudget> budget_of(const OptionValues& values) {
   const std::vector<PassOption> options = budget_options();
   if (std::none_of(options.begin(), options.end(),
                    [&](const PassOption& option) { return values.contains(option.name); }))
     return {};
-  ByteBudget budget;
+  FormatBudget budget;
   if (values.contains("target_bytes")) budget.bytes = values.at("target_bytes").get<int64_t>();
   if (values.contains("target_ratio")) budget.ratio = values.at("target_ratio").get<double>();
+  if (values.contains("target_decode")) budget.decode = values.at("target_decode").get<double>();
   take_option(values, "loadable", kLoadableWords, budget.loadable);
   if (values.contains("formats"))
     for (const Json& name : values.at("formats"))
@@ -226,6 +249,10 @@ std::vector<PassOption> budget_options() {
       {.name = "target_ratio",
        .kind = kNumber,
        .help = "The same as a share of the model's bytes in bf16, e.g. 0.3"},
+      {.name = "target_decode",
+       .kind = kSpeed,
+       .help = "Fewest tokens a second, e.g. 60tok/s, that pare decodes on this machine with these "
+               "`threads`, which is measured: every matrix gets a format of its own as with `target_bytes`"},
       {.name = "loadable",
        .kind = kWord,
        .help = "What has to load the chosen formats: pare (default: q3n, q4n, q5_0, q6_k, q8_0, bf16) or "

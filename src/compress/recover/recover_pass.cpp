@@ -60,6 +60,7 @@ class RecoverPass final : public Pass {
              "token {} of the teacher ({}) is not that of the model: their tokenizers have to be the same",
              id, options_.teacher);
   }
+  std::string no_ranks() const override { return "training"; }
   Json options() const override {
     Json json = to_json(options_);
     json["teacher"] = teacher_ ? model_fingerprint(*teacher_) : "";

@@ -76,11 +76,14 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   const Encoding dtype = options.dtype && !int8 ? *options.dtype : is_float(own) ? own : Encoding::kBF16;
   CalibrationPlan plan = plan_of(options, passes, model.config, comm.size());
   require_writers(passes, model.config, plan);
-  if (plan.training > 0 && comm.size() > 1)
-    fail(ErrorCode::kUsage, "training runs in one process, and there are {} ranks", comm.size());
+  for (const auto& pass : passes)
+    if (const std::string part = pass->no_ranks(); comm.size() > 1 && !part.empty())
+      fail(ErrorCode::kUsage, "{} runs in one process, and there are {} ranks", part, comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
   if (makes_codes(passes, model)) written = {.dtype = {}, .format = StorageFormat::kPacked};
-  passes.front()->require_fits(model, written_bytes_of(options, written));
+  // A run that goes on was checked when it began, and speeds are never measured the same twice.
+  if (options.leftover != Leftover::kContinue)
+    passes.front()->require_fits(model, written_bytes_of(options, written));
   return {options, passes, comm, std::move(model), plan, dtype, written};
 }
 
