@@ -1,10 +1,56 @@
 #include "train/parameters.h"
 
 #include <algorithm>
+#include <cmath>
+#include <utility>
+#include <vector>
 
 #include "base/parallel.h"
 
 namespace pare {
+namespace {
+
+// Least correlation of rounded values with those that they were made of.
+constexpr double kLeastCorrelation = 0.5;
+
+// Returns the correlation, about zero, of the values of two matrices of one shape.
+double correlation(MatrixView<const float> a, MatrixView<const float> b) {
+  struct Sums {
+    double both = 0.0;
+    double first = 0.0;
+    double second = 0.0;
+  };
+  std::vector<Sums> rows(static_cast<size_t>(a.rows));
+  parallel_for(a.rows, [&](int64_t r) {
+    Sums& sums = rows[static_cast<size_t>(r)];
+    for (int64_t c = 0; c < a.cols; ++c) {
+      const auto x = static_cast<double>(a(r, c));
+      const auto y = static_cast<double>(b(r, c));
+      sums.both += x * y;
+      sums.first += x * x;
+      sums.second += y * y;
+    }
+  });
+  Sums all;
+  for (const Sums& sums : rows) {
+    all.both += sums.both;
+    all.first += sums.first;
+    all.second += sums.second;
+  }
+  return all.first > 0.0 && all.second > 0.0 ? all.both / std::sqrt(all.first * all.second) : 0.0;
+}
+
+// Returns the values that a matrix was made of, where `origin` has them: not in another shape, basis or
+// order. Nothing otherwise.
+Matrix<float> values_before(const Weight& weight, const Weight* origin) {
+  if (origin == nullptr || origin->rows != weight.rows || origin->cols != weight.cols) return {};
+  Matrix<float> values = decode(*origin);
+  const Matrix<float> own = decode(weight);
+  if (correlation(own.view(), std::as_const(values).view()) < kLeastCorrelation) return {};
+  return values;
+}
+
+}  // namespace
 
 void Parameters::add(const TensorPlace& place, int64_t rows, int64_t cols) {
   tensors_.push_back({place, rows, cols, size_});
@@ -66,10 +112,8 @@ void Parameters::read(const Model& model, const Model& origin, std::span<float> 
         if (coded == coded_.end())
           return parallel_for(weight.rows, [&](int64_t r) { decode_row(weight, r, to.row(r)); });
         const auto found = origins.find(Key{place.role, place.block, place.bias});
-        const Weight* like = found == origins.end() ? nullptr : found->second;
-        const bool fits = like != nullptr && like->rows == weight.rows && like->cols == weight.cols;
-        const Matrix<float> before = fits ? decode(*like) : Matrix<float>();
-        coded->second.rows.begin(fits ? before.view() : MatrixView<const float>(), to);
+        const Matrix<float> before = values_before(weight, found == origins.end() ? nullptr : found->second);
+        coded->second.rows.begin(before.empty() ? MatrixView<const float>() : before.view(), to);
         std::ranges::fill(part_in(values, coded->second.log_scales), 0.0f);
       },
       [&](const TensorPlace& place, const std::vector<float>& vector) {

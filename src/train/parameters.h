@@ -50,8 +50,9 @@ class Parameters {
   bool is_coded(const TrainedTensor& tensor) const;
   bool is_scales(const TrainedTensor& tensor) const { return tensor.offset >= first_scale_; }
 
-  // Decodes the model's tensors into an array. Latent values begin where `origin` has a matrix of the same
-  // shape in the same place: near its values (CodedRows::begin).
+  // Decodes the model's tensors into an array. Latent values begin near those of `origin`
+  // (CodedRows::begin) where it has the matrix that was rounded: one of the same shape in the same place,
+  // whose values correlate with the rounded ones by half or more.
   void read(const Model& model, const Model& origin, std::span<float> values) const;
   // Returns the model as an array has it: matrices of floats share the array, which must outlive the model,
   // matrices of codes and vectors are as refresh() makes them.

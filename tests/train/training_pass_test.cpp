@@ -4,6 +4,7 @@
 
 #include <gtest/gtest.h>
 
+#include <algorithm>
 #include <cmath>
 
 #include "base/parallel.h"
@@ -239,6 +240,40 @@ TEST(Distillation, KeepsTheLargestInOrder) {
   });
   expected.resize(ids.size());
   EXPECT_EQ(ids, expected);
+}
+
+// Latent values lean towards the matrix that was rounded, and towards no other of its shape.
+TEST(Parameters, BeginsNearTheMatrixThatWasRounded) {
+  const Model original = make_tiny_model();
+  Model model = original;
+  Weight& weight = std::get<Mlp>(model.blocks[0].stages[1].branches[0]).up.weight;
+  const Matrix<float> before = decode(weight);
+  weight = Weight::from_matrix(before.view(), Encoding::kQ4_0);
+  const Matrix<float> rounded = decode(weight);
+  const Parameters layout(model);
+  const auto begun = [&](const Model& origin) {
+    std::vector<float> values(static_cast<size_t>(layout.size()));
+    layout.read(model, origin, values);
+    return copy_of(matrix_in(std::span<float>(values), layout.at(Role::kUp, 0)));
+  };
+  const auto distance = [](const Matrix<float>& a, const Matrix<float>& b) {
+    double sum = 0.0;
+    for (int64_t i = 0; i < a.size(); ++i) {
+      const auto difference = static_cast<double>(a.data()[i] - b.data()[i]);
+      sum += difference * difference;
+    }
+    return std::sqrt(sum);
+  };
+  const Matrix<float> near = begun(original);
+  EXPECT_GT(distance(rounded, near), 0.0);
+  EXPECT_LT(distance(before, near), 0.75 * distance(before, rounded));
+
+  Model shuffled = original;
+  Matrix<float> moved = before.clone();
+  for (int64_t r = 0; r < moved.rows(); ++r)
+    std::rotate(moved.row(r), moved.row(r) + 1, moved.row(r) + moved.cols());
+  std::get<Mlp>(shuffled.blocks[0].stages[1].branches[0]).up.weight = Weight::from_matrix(moved.view());
+  EXPECT_LT(distance(rounded, begun(shuffled)), 1e-6);
 }
 
 }  // namespace
