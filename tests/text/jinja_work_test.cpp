@@ -15,8 +15,8 @@ namespace {
 using testing::HasSubstr;
 
 constexpr int64_t kSteps = 100'000;  // some milliseconds
-// With much room for slow machines and sanitizers: what is not paid for takes many times as long.
-constexpr double kLongest = 2.0;  // seconds
+// With much room for slow machines: what is not paid for takes many times as long.
+constexpr double kLongest = 2.0 * test::kSlowdown;  // seconds
 
 std::string repeated(std::string_view text, size_t times) {
   std::string out;
