@@ -14,14 +14,14 @@ namespace pare {
 using MatrixFormats = std::map<MatrixName, Encoding>;
 
 // Returns the seconds that a model, computed with as it is stored, takes for one token behind a context of
-// 512 tokens, or of as many as it can have. They are the least of several rounds: other work on the machine
-// only adds to them.
+// 512 tokens, or of as many as it can have: the median of several rounds, which is what users see.
 double decode_seconds(const Model& model);
 // Returns the bytes that it takes beside the weights.
 int64_t decode_cache_bytes(const Model& model);
 
-// Times of one token, measured once on this machine with as many threads as there are now. They differ from
-// one measurement to the next.
+// Times of one token, measured once on this machine with as many threads as there are now: the least of
+// several rounds, as other work on the machine only adds to them. They differ from one measurement to the
+// next.
 class DecodeTimes {
  public:
   // Decodes with the model once for every encoding that the units have, each matrix in it where it can be,

@@ -289,7 +289,9 @@ class FormatChoice {
         }
         if (formats.size() < units_.size() || matrices > limit_.most) continue;
         const double cost = predicted(formats, costs);
-        if ((!found.empty() && cost >= least) || limit_.whole(formats) > limit_.most) continue;
+        if ((!found.empty() && cost >= least) || limit_.whole(formats) > limit_.most ||
+            limit_.checked(formats) > limit_.most)
+          continue;
         least = cost;
         found = std::move(formats);
       }
