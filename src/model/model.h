@@ -59,6 +59,8 @@ struct Model {
   std::vector<float> head_bias;  // (vocab) or empty
 
   const Weight& head_weight() const { return head.empty() ? embedding : head; }
+  // Returns the role of that weight: the embedding's where the head is tied.
+  Role head_role() const { return head.empty() ? Role::kEmbedding : Role::kHead; }
 };
 
 // Size of a checkpoint: a tied head counts once, norms and biases count. A parameter is a stored value: of a

@@ -10,6 +10,11 @@ inline size_t stage_count(const Model& model) {
   return model.blocks.size() * model.blocks.front().stages.size();
 }
 
+// Returns the block of the stage of that index.
+inline int64_t block_of_stage(const Model& model, size_t index) {
+  return static_cast<int64_t>(index / model.blocks.front().stages.size());
+}
+
 // Returns the stage of that index, of a Model or a const Model; all blocks have equally many.
 template <typename ModelT>
 auto& stage_at(ModelT& model, size_t index) {

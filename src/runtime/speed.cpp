@@ -1,5 +1,6 @@
 #include "runtime/speed.h"
 
+#include <algorithm>
 #include <chrono>
 #include <numeric>
 #include <utility>
@@ -50,6 +51,13 @@ class TimedLinear final : public PackedLinear {
 };
 
 }  // namespace
+
+double median(std::vector<double> values) {
+  PARE_CHECK(!values.empty());
+  std::sort(values.begin(), values.end());
+  const size_t n = values.size();
+  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
+}
 
 LinearClock::LinearClock(PackedModel& model) {
   model.wrap_linears([&](std::unique_ptr<PackedLinear> linear) {

@@ -23,6 +23,9 @@ struct SpeedSample {
   double decode_linear_seconds = 0.0;
 };
 
+// Returns the median of measurements, of which there is at least one.
+double median(std::vector<double> values);
+
 // Counts the seconds that a model spends in its linears, where and when it really runs them.
 class LinearClock {
  public:

@@ -62,7 +62,7 @@ Matrix<float> streamed_logits(const Model& model, std::span<const int32_t> token
   if (!model.head_transform.empty())
     x = apply_streamed(model.head_transform, edit, Role::kHeadTransform, x.view());
   // A tied head is the embedding, edited or not.
-  const Role head = model.head.empty() ? Role::kEmbedding : Role::kHead;
+  const Role head = model.head_role();
   return apply_streamed(model.head_weight(), edit, head, x.view(), model.head_bias);
 }
 

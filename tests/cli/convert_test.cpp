@@ -21,11 +21,6 @@ std::string converted(const TempDir& folder, const std::string& model, const std
   return out;
 }
 
-double perplexity(const std::string& model) {
-  const Json json = pare_json({"eval", model, "--ppl", kTestText, "--seqlen", "64", "--windows", "8"});
-  return json["models"][0]["perplexity"].get<double>();
-}
-
 size_t files_in(const TempDir& folder) {
   return static_cast<size_t>(std::distance(fs::directory_iterator(folder.path()), fs::directory_iterator()));
 }

@@ -38,11 +38,7 @@ class Families : public ::testing::TestWithParam<Family> {
     if (arguments.size() > 2) arguments.insert(arguments.end(), {"--nsamples", "4", "--seqlen", "48"});
     return pare_json(std::move(arguments));
   }
-  static double perplexity(const std::string& model) {
-    return pare_json({"eval", model, "--ppl", kTestText, "--seqlen", "64", "--windows",
-                      "4"})["models"][0]["perplexity"]
-        .get<double>();
-  }
+  static double perplexity(const std::string& model) { return test::perplexity(model, 4); }
 
   TempDir folder_;
   const char* architecture() const { return GetParam().like.architecture; }

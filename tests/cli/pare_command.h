@@ -43,6 +43,13 @@ inline Json pare_json(std::vector<std::string> arguments) {
   return parse_json(result.out, "output");
 }
 
+// The perplexity of a model on the first windows of 64 tokens of the test text.
+inline double perplexity(const std::filesystem::path& model, int windows = 8) {
+  const Json json = pare_json(
+      {"eval", model.string(), "--ppl", kTestText, "--seqlen", "64", "--windows", std::to_string(windows)});
+  return json["models"][0]["perplexity"].get<double>();
+}
+
 // A command that must fail with one line on the standard error and nothing on the output.
 inline void expect_failure(const std::vector<std::string>& arguments, int status,
                            const std::string& message) {

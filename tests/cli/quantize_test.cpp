@@ -13,12 +13,6 @@ Arguments command_line(const fs::path& out, const Arguments& options) {
   return pass_command("quantize", out, options);
 }
 
-double perplexity(const fs::path& model) {
-  const Json eval =
-      pare_json({"eval", model.string(), "--ppl", kTestText, "--seqlen", "64", "--windows", "8"});
-  return eval["models"][0]["perplexity"].get<double>();
-}
-
 TEST(QuantizeCommand, WritesCodesThatEveryCommandReads) {
   const TempDir folder;
   for (const char* format : {"q4n", "q3n", "iq4_nl", "q5_1", "q4_k_m"}) {

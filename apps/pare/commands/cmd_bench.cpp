@@ -25,12 +25,6 @@ struct Options {
   bool json = false;
 };
 
-double median(std::vector<double> values) {
-  std::sort(values.begin(), values.end());
-  const size_t n = values.size();
-  return n % 2 == 1 ? values[n / 2] : 0.5 * (values[n / 2 - 1] + values[n / 2]);
-}
-
 // All measurements of one model.
 struct Series {
   std::vector<double> prefill, decode;                  // seconds

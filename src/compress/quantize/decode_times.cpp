@@ -5,6 +5,7 @@
 #include <cstring>
 #include <limits>
 #include <set>
+#include <utility>
 
 #include "compress/estimate.h"
 #include "compress/quantize/round_rows.h"
@@ -27,17 +28,16 @@ SpeedOptions options_for(const ModelConfig& config) {
   return options;
 }
 
-// Decodes several times; calls visit(seconds a token) after each. `clock`: counts the seconds of each round
-// alone; may be null.
-template <typename Visit>
-void decode_rounds(const PackedModel& model, LinearClock* clock, Visit&& visit) {
+// Decodes several times behind the context; calls begin() before the first time, and visit(seconds a token)
+// after each.
+template <typename Begin, typename Visit>
+void decode_rounds(const PackedModel& model, Begin&& begin, Visit&& visit) {
   const SpeedOptions options = options_for(model.config);
   SpeedTest test(model, options);
   test.prefill();
-  for (int64_t round = 0; round < kRounds; ++round) {
-    if (clock != nullptr) clock->take();
+  begin();
+  for (int64_t round = 0; round < kRounds; ++round)
     visit(test.decode() / static_cast<double>(options.decode));
-  }
 }
 
 int64_t nanoseconds(double seconds) { return std::llround(1e9 * seconds); }
@@ -54,12 +54,6 @@ Weight like_rounded(const Weight& weight, Encoding encoding) {
   });
 }
 
-MatrixName head_of(const Model& model) { return {model.head.empty() ? Role::kEmbedding : Role::kHead, -1}; }
-
-int64_t block_of(const Model& model, size_t stage) {
-  return static_cast<int64_t>(stage / model.blocks.front().stages.size());
-}
-
 // Returns a model that takes as much time as one with these formats.
 Model like(const Model& model, const MatrixFormats& formats) {
   Model result = model;
@@ -71,7 +65,7 @@ Model like(const Model& model, const MatrixFormats& formats) {
   if (!result.head.empty()) change({Role::kHead, -1}, result.head);
   for (size_t s = 0; s < stage_count(result); ++s)
     for_each_linear(stage_at(result, s), [&](Role role, Linear& linear) {
-      change({role, block_of(model, s)}, linear.weight);
+      change({role, block_of_stage(model, s)}, linear.weight);
     });
   return result;
 }
@@ -84,12 +78,12 @@ struct Part {
 // Returns the matrices in each of the packed model's linears; none in those that no unit can be.
 std::vector<std::vector<Part>> parts_of(const Model& model, const PackedModel& packed) {
   std::map<const PackedLinear*, std::vector<Part>> parts;
-  parts[packed.head.logits.get()] = {{head_of(model), model.head_weight().bytes()}};
+  parts[packed.head.logits.get()] = {{{model.head_role(), -1}, model.head_weight().bytes()}};
   for (size_t s = 0; s < stage_count(model); ++s) {
     const Stage& stage = stage_at(model, s);
     const auto put = [&](const std::unique_ptr<PackedLinear>& linear, Role role, const Linear& own) {
       if (!own.weight.empty())
-        parts[linear.get()].push_back({{role, block_of(model, s)}, own.weight.bytes()});
+        parts[linear.get()].push_back({{role, block_of_stage(model, s)}, own.weight.bytes()});
     };
     for (size_t b = 0; b < stage.branches.size(); ++b) {
       const auto& branch = packed.stages[s].branches[b];
@@ -118,10 +112,9 @@ std::vector<std::vector<Part>> parts_of(const Model& model, const PackedModel& p
 double decode_seconds(const Model& model) {
   const PackedModel packed(model, ComputeType::kStored);
   std::vector<double> rounds;
-  decode_rounds(packed, nullptr, [&](double seconds) { rounds.push_back(seconds); });
-  const auto middle = rounds.begin() + static_cast<std::ptrdiff_t>(rounds.size() / 2);
-  std::nth_element(rounds.begin(), middle, rounds.end());
-  return *middle;
+  decode_rounds(
+      packed, [] {}, [&](double seconds) { rounds.push_back(seconds); });
+  return median(std::move(rounds));
 }
 
 int64_t decode_cache_bytes(const Model& model) {
@@ -157,7 +150,8 @@ void DecodeTimes::add(const MatrixFormats& formats) {
   double rest = std::numeric_limits<double>::infinity();
   const auto tokens = static_cast<double>(options_for(model_.config).decode);
   LinearClock clock(packed);
-  decode_rounds(packed, &clock, [&](double seconds) {
+  const auto begin = [&] { clock.take(); };
+  decode_rounds(packed, begin, [&](double seconds) {
     const std::vector<double> linears = clock.take();
     for (size_t i = 0; i < linears.size(); ++i) {
       least[i] = std::min(least[i], linears[i] / tokens);

@@ -256,7 +256,7 @@ class FormatChoice {
       least += *std::min_element(options.price.begin(), options.price.end());
       things.push_back(std::move(options));
     }
-    // What is beside the matrices depends a little on their formats.
+    // The price of what is beside the matrices depends a little on their formats.
     int64_t beside = limit_.beside;
     for (int attempt = 1;; ++attempt) {
       const std::vector<size_t> indices = allocate_options(things, std::max(least, limit_.most - beside));
@@ -287,11 +287,9 @@ class FormatChoice {
           formats[unit.name] = wanted;
           matrices += price_of(unit.name, wanted);
         }
-        if (formats.size() < units_.size() || matrices > limit_.most) continue;
+        if (formats.size() < units_.size() || limit_.beside + matrices > limit_.most) continue;
         const double cost = predicted(formats, costs);
-        if ((!found.empty() && cost >= least) || limit_.whole(formats) > limit_.most ||
-            limit_.checked(formats) > limit_.most)
-          continue;
+        if ((!found.empty() && cost >= least) || limit_.checked(formats) > limit_.most) continue;
         least = cost;
         found = std::move(formats);
       }

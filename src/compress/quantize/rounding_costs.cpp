@@ -101,7 +101,7 @@ class RoundingCosts::Visitor final : public GradientVisitor {
   void begin_stage(size_t stage) override {
     head_errors_.clear();
     errors_.clear();
-    const auto block = static_cast<int64_t>(stage / model_.blocks.front().stages.size());
+    const auto block = block_of_stage(model_, stage);
     for_each_linear(stage_at(model_, stage), [&](Role role, const Linear& linear) {
       const MatrixName name{role, block};
       set_importance(name, stage, signal_read_by(role));
@@ -111,7 +111,7 @@ class RoundingCosts::Visitor final : public GradientVisitor {
 
   void linears(size_t stage, int64_t /*sequence*/, std::span<const Role> roles, const Activation& x,
                const Activation& dy) override {
-    const auto block = static_cast<int64_t>(stage / model_.blocks.front().stages.size());
+    const auto block = block_of_stage(model_, stage);
     int64_t column = 0;
     for (const Role role : roles) {
       const int64_t width = linear_of(stage_at(model_, stage), role).weight.rows;
@@ -188,8 +188,7 @@ class RoundingCosts::Visitor final : public GradientVisitor {
   }
   void begin_head() {
     began_head_ = true;
-    const Role role = model_.head.empty() ? Role::kEmbedding : Role::kHead;
-    head_ = {role, -1};
+    head_ = {model_.head_role(), -1};
     set_importance(head_, stages_, Signal::kNormed);
     if (units_.count(head_) > 0) head_errors_ = packed_errors(head_, model_.head_weight());
   }
