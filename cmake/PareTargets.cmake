@@ -55,12 +55,18 @@ function(pare_cold target)
   target_compile_options(${target} PRIVATE $<$<BOOL:${PARE_SANITIZE}>:-O0>)
 endfunction()
 
-# pare_test(NAME deps...): one GoogleTest program from the *_test.cpp of the current folder.
+# pare_test(NAME deps... [HOT]): one GoogleTest program from the *_test.cpp of the current folder. HOT says that the
+# tests themselves compute much, so clang optimises them in spite of the sanitizers.
 function(pare_test name)
+  cmake_parse_arguments(PARSE_ARGV 1 arg "HOT" "" "")
   file(GLOB sources CONFIGURE_DEPENDS ${CMAKE_CURRENT_SOURCE_DIR}/*_test.cpp)
   add_executable(pare_${name}_test ${sources})
-  target_link_libraries(pare_${name}_test PRIVATE pare_test_support ${ARGN} GTest::gmock GTest::gtest_main)
-  pare_cold(pare_${name}_test)
-  pare_headers(pare_${name}_test pare_base_test <gmock/gmock.h> <gtest/gtest.h>)
+  target_link_libraries(pare_${name}_test PRIVATE pare_test_support ${arg_UNPARSED_ARGUMENTS} GTest::gmock GTest::gtest_main)
+  set(options_of pare_linalg_test)
+  if(NOT arg_HOT)
+    pare_cold(pare_${name}_test)
+    set(options_of pare_base_test)
+  endif()
+  pare_headers(pare_${name}_test ${options_of} <gmock/gmock.h> <gtest/gtest.h>)
   gtest_discover_tests(pare_${name}_test TEST_PREFIX ${name}. DISCOVERY_TIMEOUT 60 PROPERTIES TIMEOUT 600)
 endfunction()

@@ -60,18 +60,30 @@ double magnitude(const Weight& weight, int64_t r) {
   return std::abs(static_cast<double>(factor)) * std::sqrt(sum);
 }
 
-// Bound of the error of an output. Few tokens are rounded to whole numbers of at most 2^-13 of the largest
-// value, of which half is lost; scales of int4 and int8 become f16; many tokens of AVX-512 take bf16.
-double tolerance(const LinearImpl& impl, const Weight& weight, int64_t r, const float* x, bool many) {
-  const int64_t n = weight.cols;
-  const double weights = magnitude(weight, r);
-  const double inputs = norm(x, n);
+std::vector<double> magnitudes(const Weight& weight) {
+  std::vector<double> result;
+  for (int64_t r = 0; r < weight.rows; ++r) result.push_back(magnitude(weight, r));
+  return result;
+}
+
+// What bounds of errors need of a token's inputs.
+struct Inputs {
+  Inputs(const float* x, int64_t count) : n(count), length(norm(x, count)) {
+    for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));
+  }
+  int64_t n;
+  double length;
   double largest = 0.0;
-  for (int64_t i = 0; i < n; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));
-  double error = dot_tolerance(inputs, weights, 2 * n) + 0x1p-22 * inputs * weights;
-  if (is_code(weight.format.encoding)) error += 0x1p-11 * inputs * weights;
-  if (many && impl.needs >= Isa::kAvx512) return error + 0x1p-8 * inputs * weights;
-  return error + 0x1p-14 * largest * std::sqrt(static_cast<double>(n)) * weights;
+};
+
+// Bound of the error of an output, of a row with this magnitude. Few tokens are rounded to whole numbers of
+// at most 2^-13 of the largest value, of which half is lost; scales of int4 and int8 become f16; many tokens
+// of AVX-512 take bf16.
+double tolerance(const LinearImpl& impl, Encoding encoding, double weights, const Inputs& x, bool many) {
+  double error = dot_tolerance(x.length, weights, 2 * x.n) + 0x1p-22 * x.length * weights;
+  if (is_code(encoding)) error += 0x1p-11 * x.length * weights;
+  if (many && impl.needs >= Isa::kAvx512) return error + 0x1p-8 * x.length * weights;
+  return error + 0x1p-14 * x.largest * std::sqrt(static_cast<double>(x.n)) * weights;
 }
 
 struct Shape {
@@ -94,18 +106,25 @@ TEST(StoredLinear, EveryFormatRunsLikeTheReference) {
     for (const Weight& weight :
          low_bit_weights(shape.rows, shape.columns, static_cast<uint64_t>(shape.rows + shape.columns))) {
       const auto reference = pack_reference(weight);
-      for (const LinearImpl& impl : stored_impls()) {
-        const auto packed = pack_one(impl, weight);
-        for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 40}) {
-          SCOPED_TRACE(testing::Message() << impl.name << " " << format_name(weight.format) << " out "
+      const std::vector<double> lengths = magnitudes(weight);
+      const std::vector<LinearImpl> impls = stored_impls();
+      std::vector<std::unique_ptr<HostLinear>> packed;
+      for (const LinearImpl& impl : impls) packed.push_back(pack_one(impl, weight));
+      for (const int64_t tokens : {1, 2, 3, 4, 5, 6, 7, 8, 9, 40}) {
+        Guarded x(tokens, weight.cols, kPoison);
+        x.fill_normal(2);
+        const Matrix<float> expected = apply_guarded(*reference, x);
+        std::vector<Inputs> inputs;
+        for (int64_t t = 0; t < tokens; ++t) inputs.emplace_back(x.view().row(t), weight.cols);
+        for (size_t i = 0; i < impls.size(); ++i) {
+          SCOPED_TRACE(testing::Message() << impls[i].name << " " << format_name(weight.format) << " out "
                                           << shape.rows << " in " << weight.cols << " tokens " << tokens);
-          Guarded x(tokens, weight.cols, kPoison);
-          x.fill_normal(2);
-          const Matrix<float> y = apply_guarded(*packed, x);
-          const Matrix<float> expected = apply_guarded(*reference, x);
+          const Matrix<float> y = apply_guarded(*packed[i], x);
           for (int64_t t = 0; t < tokens; ++t)
             for (int64_t o = 0; o < shape.rows; ++o)
-              ASSERT_NEAR(y(t, o), expected(t, o), tolerance(impl, weight, o, x.view().row(t), tokens > 4))
+              ASSERT_NEAR(y(t, o), expected(t, o),
+                          tolerance(impls[i], weight.format.encoding, lengths[static_cast<size_t>(o)],
+                                    inputs[static_cast<size_t>(t)], tokens > 4))
                   << "token " << t << " output " << o;
         }
       }
@@ -114,10 +133,11 @@ TEST(StoredLinear, EveryFormatRunsLikeTheReference) {
 
 // Inputs of one column take it out: its value, but for the rounding of scales and sums.
 TEST(StoredLinear, EveryColumnHasItsPlace) {
-  for (const Weight& weight : low_bit_weights(17, 96, 3))
+  for (const Weight& weight : low_bit_weights(17, 96, 3)) {
+    const Matrix<float> values = decode(weight);
+    const std::vector<double> lengths = magnitudes(weight);
     for (const LinearImpl& impl : stored_impls()) {
       const auto packed = pack_one(impl, weight);
-      const Matrix<float> values = decode(weight);
       for (const int64_t tokens : {int64_t{1}, int64_t{8}, weight.cols}) {
         SCOPED_TRACE(testing::Message() << impl.name << " " << format_name(weight.format) << " " << tokens);
         for (int64_t first = 0; first < weight.cols; first += tokens) {
@@ -128,12 +148,13 @@ TEST(StoredLinear, EveryColumnHasItsPlace) {
           for (int64_t t = 0; t < tokens && first + t < weight.cols; ++t)
             for (int64_t r = 0; r < 17; ++r) {
               // No less than 2^-8 of what is added up in a value of the row.
-              const double bound = 0x1p-8 * magnitude(weight, r) + 1e-30;
+              const double bound = 0x1p-8 * lengths[static_cast<size_t>(r)] + 1e-30;
               ASSERT_NEAR(y(t, r), values(r, first + t), bound) << "row " << r << " column " << first + t;
             }
         }
       }
     }
+  }
 }
 
 TEST(StoredLinear, ThreadsDoNotChangeResults) {
