@@ -64,9 +64,10 @@ std::string pass_text(const RecipePass& pass) {
   return fmt::format("1. {}: {}\n", one_line(pass.method), options_text(pass.options));
 }
 
-std::string recipe_text(const Json& recipe) {
+std::string recipe_text(const Json& manifest) {
   std::string text = "## Recipe\n\n";
-  for (const RecipePass& pass : recipe_passes(recipe)) text += pass_text(pass);
+  for (const RecipePass& pass : manifest_passes(manifest)) text += pass_text(pass);
+  const Json& recipe = manifest_member(manifest, "recipe");
   if (const Json& calibration = manifest_member(recipe, "calibration"); calibration.is_object())
     text += fmt::format("\nCalibration: {}.", options_text(calibration));
   if (const Json& training = manifest_member(recipe, "training"); training.is_object())
@@ -176,12 +177,14 @@ std::string terms_text(const CardFacts& facts) {
 std::string model_card(const CardFacts& facts) {
   const bool compressed = !facts.manifest.is_null();
   std::string text = front_matter(facts) + fmt::format("\n# {}\n\n", one_line(facts.original.name));
-  const Json& recipe = manifest_member(facts.manifest, "recipe");
-  const bool trained = manifest_member(recipe, "training").is_object();
+  const std::vector<Json> runs = manifest_runs(facts.manifest);
+  const bool trained = std::any_of(runs.begin(), runs.end(), [](const Json& run) {
+    return manifest_member(manifest_member(run, "recipe"), "training").is_object();
+  });
   text += !compressed ? "Converted by `pare`.\n\n"
           : trained   ? "Compressed by `pare`, and trained to predict what the model before it predicts.\n\n"
                       : "Compressed by `pare`, without training.\n\n";
-  if (compressed) text += recipe_text(recipe) + figures_text(facts);
+  if (compressed) text += recipe_text(facts.manifest) + figures_text(facts);
   return text + loading_text(facts) + terms_text(facts);
 }
 

@@ -38,11 +38,28 @@ std::string manifest_value(const Json& value) {
   return text.empty() ? "none" : text;
 }
 
-std::vector<RecipePass> recipe_passes(const Json& recipe) {
-  const Json& passes = manifest_member(recipe, "passes");
-  if (!passes.is_array()) return {pass_of(recipe)};
+std::vector<Json> manifest_runs(const Json& manifest) {
+  std::vector<Json> runs;
+  if (const Json& earlier = manifest_member(manifest, "earlier"); earlier.is_array())
+    for (const Json& run : earlier)
+      if (run.is_object()) runs.push_back(run);
+  Json own = Json::object();
+  for (const char* key : {"recipe", "before", "after"})
+    if (const Json& value = manifest_member(manifest, key); !value.is_null()) own[key] = value;
+  runs.push_back(std::move(own));
+  return runs;
+}
+
+std::vector<RecipePass> manifest_passes(const Json& manifest) {
   std::vector<RecipePass> list;
-  for (const Json& pass : passes) list.push_back(pass_of(pass));
+  for (const Json& run : manifest_runs(manifest)) {
+    const Json& recipe = manifest_member(run, "recipe");
+    const Json& passes = manifest_member(recipe, "passes");
+    if (passes.is_array())
+      for (const Json& pass : passes) list.push_back(pass_of(pass));
+    else
+      list.push_back(pass_of(recipe));
+  }
   return list;
 }
 

@@ -18,7 +18,10 @@ struct RecipePass {
   std::string method;
   Json options;  // an object
 };
-// Returns the passes of a recipe with their effective options, without the seed and the calibration.
-std::vector<RecipePass> recipe_passes(const Json& recipe);
+// Returns the runs that a manifest tells of, the first one first: those of its "earlier", and its own. Each
+// is an object, with the recipe under "recipe".
+std::vector<Json> manifest_runs(const Json& manifest);
+// Returns the passes of all runs with their effective options, without seeds and calibrations.
+std::vector<RecipePass> manifest_passes(const Json& manifest);
 
 }  // namespace pare

@@ -62,6 +62,7 @@ Json Report::to_json() const {
   Json& bytes = json["before"]["bytes_by_role"] = Json::object();
   for (const RoleSize& role : before_by_role) bytes[std::string(role_name(role.role))] = role.bytes;
   json.update(entries_since(*this, {}));
+  if (!earlier.empty()) json["earlier"] = earlier;
   return json;
 }
 

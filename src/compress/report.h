@@ -20,6 +20,7 @@ struct ExactCheck {
 
 struct Report {
   Json recipe;
+  std::vector<Json> earlier;  // runs that made the input, the first one first (manifest_runs)
   // Entries of passes on each linear or stream, by the kind of the entry ("sparsity"). An entry has a "name",
   // and a "relative_error" where its outputs were measured: ‖Y − Y'‖² / ‖Y‖² on the calibration tokens.
   std::map<std::string, std::vector<Json>> entries;

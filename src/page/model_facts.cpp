@@ -116,7 +116,7 @@ void read_manifest_facts(const Json& manifest, const std::string& what, ModelFac
   if (!manifest.is_object()) fail(ErrorCode::kFormat, "{} is no object", what);
   const Json& recipe = manifest_member(manifest, "recipe");
   if (!recipe.is_object()) fail(ErrorCode::kFormat, "{}: key \"recipe\" is missing", what);
-  facts.passes = recipe_passes(recipe);
+  facts.passes = manifest_passes(manifest);
   if (const Json& calibration = manifest_member(recipe, "calibration"); calibration.is_object())
     for (const auto& [key, value] : calibration.items())
       facts.calibration.emplace_back(key, manifest_value(value));

@@ -40,17 +40,15 @@ double correlation(MatrixView<const float> a, MatrixView<const float> b) {
   return all.first > 0.0 && all.second > 0.0 ? all.both / std::sqrt(all.first * all.second) : 0.0;
 }
 
-// Returns the values that a matrix was made of, where `origin` has them: not in another shape, basis or
-// order. Nothing otherwise.
-Matrix<float> values_before(const Weight& weight, const Weight* origin) {
-  if (origin == nullptr || origin->rows != weight.rows || origin->cols != weight.cols) return {};
-  Matrix<float> values = decode(*origin);
+}  // namespace
+
+Matrix<float> values_before(const Weight& weight, const Weight& origin) {
+  if (origin.rows != weight.rows || origin.cols != weight.cols) return {};
+  Matrix<float> values = decode(origin);
   const Matrix<float> own = decode(weight);
   if (correlation(own.view(), std::as_const(values).view()) < kLeastCorrelation) return {};
   return values;
 }
-
-}  // namespace
 
 void Parameters::add(const TensorPlace& place, int64_t rows, int64_t cols) {
   tensors_.push_back({place, rows, cols, size_});
@@ -112,7 +110,8 @@ void Parameters::read(const Model& model, const Model& origin, std::span<float> 
         if (coded == coded_.end())
           return parallel_for(weight.rows, [&](int64_t r) { decode_row(weight, r, to.row(r)); });
         const auto found = origins.find(Key{place.role, place.block, place.bias});
-        const Matrix<float> before = values_before(weight, found == origins.end() ? nullptr : found->second);
+        const Matrix<float> before =
+            found == origins.end() ? Matrix<float>() : values_before(weight, *found->second);
         coded->second.rows.begin(before.empty() ? MatrixView<const float>() : before.view(), to);
         std::ranges::fill(part_in(values, coded->second.log_scales), 0.0f);
       },

@@ -32,6 +32,10 @@ MatrixView<T> matrix_in(std::span<T> array, const TrainedTensor& tensor) {
   return {part_in(array, tensor).data(), tensor.rows, tensor.cols, tensor.cols};
 }
 
+// Returns the values of `origin`, which a weight was made of by rounding or training: they have its shape,
+// and correlate with its own by half or more. Returns nothing otherwise, as of another basis or order.
+Matrix<float> values_before(const Weight& weight, const Weight& origin);
+
 // Where the tensors of a model lie in arrays of size() floats: values, gradients, moments. Matrices come
 // first, so that those which read the same input follow on each other, then vectors, all in the order of
 // for_each_tensor(), then the scales of matrices of codes.

@@ -77,7 +77,9 @@ TEST(BudgetCommand, SaysWhatIsWrongWithoutATrace) {
   const fs::path out = folder / "out";
   expect_failure(command_line(out, {}), 2, "either --recipe or --target-bytes");
   expect_failure(command_line(out, {"--target-bytes", "1MB", "--recipe", "quantize:q4n"}), 2,
-                 "either --recipe or --target-bytes");
+                 "quantize:target_bytes=");
+  expect_failure(command_line(out, {"--loadable", "llama.cpp", "--recipe", "quantize:q4n"}), 2,
+                 "--loadable is of a budget, not of --recipe");
   expect_failure(command_line(out, {"--target-bytes", "much"}), 2, "is no number of bytes");
   expect_failure(command_line(out, {"--target-bytes", "1000"}), 1, "the least that there is takes");
   expect_failure(command_line(out, {"--target-bytes", "1GB"}), 1, "nothing has to be rounded");
@@ -88,6 +90,7 @@ TEST(BudgetCommand, SaysWhatIsWrongWithoutATrace) {
   expect_failure(command_line(out, {"--target-decode", "fast"}), 2, "is no number of tokens a second");
   expect_failure(command_line(out, {"--target-decode", "60MB"}), 2, "is no number of tokens a second");
   expect_failure(command_line(out, {"--target-decode", "0"}), 2, "more than 0 tokens a second");
+  expect_failure(command_line(out, {"--target-decode", "1e300"}), 2, "--target-decode is 1e+300, expected");
   expect_failure(command_line(out, {"--target-decode", "1e9tok/s"}), 1, "the fastest that there is decodes");
   expect_failure(command_line(out, {"--target-decode", "0.001"}), 1, "in 16 bits: nothing has to be rounded");
   expect_failure(command_line(out, {"--loadable", "pare"}), 2, "need --target-bytes");

@@ -29,6 +29,34 @@ TEST(RotateCommand, ComesBeforeRoundingInARecipe) {
   EXPECT_LT(perplexity(out) / perplexity(kTinyModel), 1.5);
 }
 
+// What an earlier run did is told by the result of the next, in a folder and in a GGUF file.
+TEST(RotateCommand, IsRememberedByTheRunsBehindIt) {
+  const TempDir folder;
+  const fs::path rotated = folder / "rotated";
+  const fs::path rounded = folder / "rounded";
+  const Json first = pare_json(pass_command("rotate", rotated, {"--untie"}));
+  EXPECT_FALSE(first.contains("earlier"));
+  const auto next = [](const char* command, const fs::path& from, const fs::path& to, const Arguments& more) {
+    Arguments arguments = {command, from.string(), "-o", to.string()};
+    arguments.insert(arguments.end(), more.begin(), more.end());
+    return pare_json(arguments);
+  };
+  const Arguments calibration = {"--calib", kCalibration, "--nsamples", "2", "--seqlen", "32"};
+  Arguments q8 = calibration;
+  q8.insert(q8.end(), {"--format", "q8_0"});
+  const Json second = next("quantize", rotated, rounded, q8);
+  ASSERT_EQ(second["earlier"].size(), 1u);
+  EXPECT_EQ(second["earlier"][0]["recipe"], first["recipe"]);
+  EXPECT_EQ(second["earlier"][0]["after"], first["after"]);
+  const std::string card = file_contents(rounded / "README.md");
+  EXPECT_LT(card.find("1. rotate: "), card.find("1. quantize: "));
+  Arguments q4 = calibration;
+  q4.insert(q4.end(), {"--format", "q4_0"});
+  const Json third = next("quantize", rounded, folder / "small.gguf", q4);
+  ASSERT_EQ(third["earlier"].size(), 2u);
+  EXPECT_EQ(third["earlier"][1]["recipe"], second["recipe"]);
+}
+
 TEST(RotateCommand, RefusesWhatItCannotDo) {
   const TempDir folder;
   expect_failure(pass_command("compress", folder / "out", {"--recipe", "rotate:0.1"}), 2,

@@ -169,6 +169,17 @@ TEST(Recover, StagesNeedTheTeachersWidths) {
   require_same_streams(dense, dense);
 }
 
+// A model that computes the teacher's function in another order of its channels has other streams.
+TEST(Recover, StagesNeedTheTeachersChannels) {
+  const Model dense = make_tiny_model();
+  Model shuffled = dense;
+  Matrix<float> embedding = decode(dense.embedding);
+  for (int64_t r = 0; r < embedding.rows(); ++r)
+    std::reverse(embedding.row(r), embedding.row(r) + embedding.cols());
+  shuffled.embedding = Weight::from_matrix(std::as_const(embedding).view());
+  EXPECT_PARE_ERROR(require_same_streams(shuffled, dense), ErrorCode::kInvalid, "shuffle none");
+}
+
 // Returns the entries of stages trained on a teacher for one step that changes nothing.
 std::vector<Json> stages_beside(const Model& model, const Model& teacher) {
   const CalibrationSet set = random_calibration(8, 24);

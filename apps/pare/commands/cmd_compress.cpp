@@ -67,9 +67,13 @@ void add_compress(CLI::App& app, Comm& comm) {
   add_pass_options(*command, kBudget, *values);
   add_compression_options(*command, *request);
   command->callback([request, recipe, values, &comm] {
-    if (recipe->has_value() != values->empty())
+    if (!*recipe && values->empty())
       fail(ErrorCode::kUsage,
            "compress takes either `recipe` or `target_bytes` (or `target_ratio`, `target_decode`)");
+    if (*recipe && !values->empty())
+      fail(ErrorCode::kUsage,
+           "`{}` is of a budget, not of `recipe`, where it stands behind quantize: quantize:{}=…",
+           values->begin().key(), values->begin().key());
     if (!*recipe) return compress(*request, budget_passes(kBudget, *values, request->options.out), comm);
     std::error_code error;
     const bool file = std::filesystem::is_regular_file(**recipe, error);

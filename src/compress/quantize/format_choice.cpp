@@ -141,7 +141,7 @@ Limit limit_of_time(const QuantizeOptions& options, const DecodeTimes& times) {
       .option = "target_decode",
       .least = "fastest",
       .takes = "decodes",
-      .most = static_cast<int64_t>(std::clamp(kNanoseconds / *options.budget->decode, 1.0, 0x1p62)),
+      .most = static_cast<int64_t>(std::min(kNanoseconds / *options.budget->decode, 0x1p62)),
       .beside = times.rest(),
       .price = [&times](const MatrixName& name, const Weight& /*weight*/,
                         Encoding encoding) { return times.of(name, encoding); },

@@ -37,8 +37,10 @@ void validate_budget(const FormatBudget& budget) {
          "`loadable` and `formats` need `target_bytes`, `target_ratio` or `target_decode`");
   if (budget.ratio && !(*budget.ratio > 0.0 && *budget.ratio <= 1.0))
     fail(ErrorCode::kUsage, "`target_ratio` is {}, expected a share above 0, at most 1", *budget.ratio);
-  if (budget.decode && !(*budget.decode > 0.0 && std::isfinite(*budget.decode)))
-    fail(ErrorCode::kUsage, "`target_decode` is {}, expected more than 0 tokens a second", *budget.decode);
+  constexpr double kFastest = 1e9;  // a token takes a nanosecond
+  if (budget.decode && !(*budget.decode > 0.0 && *budget.decode <= kFastest))
+    fail(ErrorCode::kUsage, "`target_decode` is {}, expected more than 0 tokens a second, at most {}",
+         *budget.decode, kFastest);
   if (budget.loadable == Loadable::kGguf)
     for (const Encoding format : budget.formats)
       if (!has_gguf_type(format))

@@ -5,6 +5,7 @@
 #include "base/aligned_buffer.h"
 #include "compress/recover/weight_training.h"
 #include "model/stage_at.h"
+#include "train/parameters.h"
 #include "train/stage_pass.h"
 
 namespace pare {
@@ -168,6 +169,11 @@ void require_same_streams(const Model& model, const Model& teacher) {
     fail(ErrorCode::kInvalid,
          "`scope stages` compares the streams behind the layers, which differ in number or width from the "
          "teacher's: `scope model` compares predictions");
+  if (values_before(model.embedding, teacher.embedding).empty())
+    fail(ErrorCode::kInvalid,
+         "`scope stages` compares the streams behind the layers, which have other channels than the "
+         "teacher's, "
+         "rotated or shuffled (`shuffle none` of sparsify leaves them): `scope model` compares predictions");
 }
 
 std::unique_ptr<StageEditor> recover_stages(const Model& teacher, const ModelConfig& config,

@@ -8,7 +8,8 @@
 
 namespace pare {
 
-// Throws kInvalid unless the two models have as many stages, with streams of the same widths behind them.
+// Throws kInvalid unless the two models have as many stages, with streams of the same widths behind them, and
+// in the same basis: rotated or shuffled channels are told by the embedding.
 void require_same_streams(const Model& model, const Model& teacher);
 
 // Returns an editor that trains each stage, behind those that are trained, to give what the teacher's stage

@@ -66,14 +66,17 @@ int64_t weight_bytes(const OutputFolder& output) {
 }  // namespace
 
 int64_t planned_bytes(const Model& model, const std::filesystem::path& input,
-                      const std::filesystem::path& output, const SaveOptions& options) {
+                      const std::filesystem::path& output, const SaveOptions& options,
+                      const std::vector<Json>& earlier) {
   if (!is_gguf_path(output)) return planned_hf_bytes(model, options);
   // More than the report says of a matrix, and of all else.
   constexpr int64_t kEntryBytes = 320;
   constexpr int64_t kOtherBytes = 16384;
   int64_t matrices = 0;
   for (const RoleSize& role : role_sizes(model)) matrices += role.matrices;
-  return planned_gguf_bytes(input, model, dtype_of(options), kOtherBytes + matrices * kEntryBytes);
+  return planned_gguf_bytes(
+      input, model, dtype_of(options),
+      static_cast<int64_t>(Json(earlier).dump(4).size()) + kOtherBytes + matrices * kEntryBytes);
 }
 
 void write_compressed(const Model& model, const std::filesystem::path& input, OutputFolder& output,

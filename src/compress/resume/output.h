@@ -21,8 +21,10 @@ void write_compressed(const Model& model, const std::filesystem::path& input, Ou
                       const SaveOptions& options, const CalibrationSet& set, Report& report,
                       std::optional<int64_t> most_bytes = {});
 
-// Returns the bytes of the weight files that write_compressed() writes for a model, at most.
+// Returns the bytes of the weight files that write_compressed() writes for a model, at most. `earlier`: as in
+// the report.
 int64_t planned_bytes(const Model& model, const std::filesystem::path& input,
-                      const std::filesystem::path& output, const SaveOptions& options);
+                      const std::filesystem::path& output, const SaveOptions& options,
+                      const std::vector<Json>& earlier = {});
 
 }  // namespace pare

@@ -15,6 +15,7 @@
 #include "base/version.h"
 #include "checkpoint/copy_files.h"
 #include "checkpoint/load.h"
+#include "checkpoint/recipe_text.h"
 #include "compress/kept_patterns.h"
 #include "compress/resume/fingerprint.h"
 #include "compress/resume/output.h"
@@ -41,12 +42,20 @@ struct Job {
   Encoding dtype;
   // Storage of the result. int8 is made at the very end; codes of a pass are written as they are.
   SaveOptions written;
+  std::vector<Json> earlier;  // runs that made the model
 };
 
-// Returns what the written weights of a model take. Keeps a reference to the options.
-WrittenBytes written_bytes_of(const CompressionOptions& options, const SaveOptions& written) {
-  return [&options, written](const Model& model) {
-    return planned_bytes(model, options.model, options.out, written);
+std::vector<Json> earlier_runs(const std::string& model) {
+  const std::string manifest = read_manifest(model);
+  if (manifest.empty()) return {};
+  return manifest_runs(parse_json(manifest, kManifestFile));
+}
+
+// Returns what the written weights of a model take. Keeps references.
+WrittenBytes written_bytes_of(const CompressionOptions& options, const SaveOptions& written,
+                              const std::vector<Json>& earlier) {
+  return [&options, written, &earlier](const Model& model) {
+    return planned_bytes(model, options.model, options.out, written, earlier);
   };
 }
 
@@ -82,9 +91,10 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
   if (makes_codes(passes, model)) written = {.dtype = {}, .format = StorageFormat::kPacked};
   // A run that goes on was checked when it began, and speeds are never measured the same twice.
+  std::vector<Json> earlier = earlier_runs(options.model);
   if (options.leftover != Leftover::kContinue)
-    passes.front()->require_fits(model, written_bytes_of(options, written));
-  return {options, passes, comm, std::move(model), plan, dtype, written};
+    passes.front()->require_fits(model, written_bytes_of(options, written, earlier));
+  return {options, passes, comm, std::move(model), plan, dtype, written, std::move(earlier)};
 }
 
 // Returns the path of the result, without a separator at its end.
@@ -203,8 +213,9 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
   all.seed = options.seed;
   const CalibrationSet set = job.plan.training > 0 ? first_sequences(all, job.plan.nsamples) : all;
   CompressionResult result;
+  result.report.earlier = job.earlier;
   const Model compressed = run_passes(job.model, set, job.passes, area, result.report, watch.progress, &all,
-                                      written_bytes_of(options, job.written));
+                                      written_bytes_of(options, job.written, job.earlier));
   result.report.recipe["seed"] = options.seed;
   if (job.comm.is_first())
     write_compressed(compressed, options.model, output, job.written, set, result.report, most_bytes(job));
