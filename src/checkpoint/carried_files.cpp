@@ -5,15 +5,16 @@
 #include <map>
 
 #include "base/atomic_file.h"
-#include "base/error.h"
+#include "base/log.h"
 #include "base/mapped_file.h"
+#include "base/quantities.h"
 
 namespace pare {
 namespace {
 
 namespace fs = std::filesystem;
 
-constexpr uint64_t kMaxDocumentBytes = 64 << 20;
+constexpr int64_t kMaxDocumentBytes = 64 << 20;
 // Beginnings of the names of documents, in lower case.
 constexpr std::string_view kDocuments[] = {
     "readme",    "license", "licence",        "notice",   "use_policy", "use-policy", "copying",
@@ -47,6 +48,10 @@ std::vector<std::string> carry_documents(const fs::path& input, const fs::path& 
   }
   std::vector<std::string> names;
   for (const auto& [name, path] : found) {
+    if (fs::file_size(path) > kMaxDocumentBytes) {
+      log_warning("{} is larger than {} and is left behind", path.string(), format_bytes(kMaxDocumentBytes));
+      continue;
+    }
     write_file(folder / name, read_file(path, kMaxDocumentBytes));
     names.push_back(name);
   }

@@ -13,8 +13,8 @@ inline constexpr const char* kOriginalCardFile = "README.original.md";
 
 // Copies README*, LICENSE*, NOTICE*, USE_POLICY* and the like of a folder, in letters of any case, byte by
 // byte into another; README.md becomes README.original.md, unless there is one already: then README.md is
-// pare's own. Copies nothing where the input is a GGUF file. Returns the names in the new folder, sorted.
-// Throws kIo.
+// pare's own. A file above 64 MiB stays behind with a warning. Copies nothing where the input is a GGUF file.
+// Returns the names in the new folder, sorted. Throws kIo.
 std::vector<std::string> carry_documents(const std::filesystem::path& input,
                                          const std::filesystem::path& folder);
 

@@ -104,7 +104,13 @@ bool name_inputs(Json& config) {
 
 // Returns a tokenizer_config.json for an output: byte by byte the same where there is nothing to mend.
 std::string mended_config(std::string text, const fs::path& path) {
-  Json config = parse_json(text, path.string());
+  Json config;
+  try {
+    config = parse_json(text, path.string());
+  } catch (const Error& error) {
+    log_warning("{}; the file is carried on as it is", error.what());
+    return text;
+  }
   if (!config.is_object()) return text;
   const bool dropped = drop_paths(config);
   const bool named = name_inputs(config);

@@ -213,7 +213,12 @@ std::vector<GgufEntry> gguf_sampling_entries(const GenerationConfig& config) {
     add("top_p", config.top_p);
     add("min_p", config.min_p);
   }
-  add("temp", greedy ? std::optional(0.0) : config.temperature);
+  // A file that names no temperature is read as greedy by some; sampling_of() takes 1.
+  const bool samples = !greedy && (config.do_sample == true || config.top_k || config.top_p || config.min_p);
+  add("temp", greedy               ? 0.0
+              : config.temperature ? config.temperature
+              : samples            ? std::optional(1.0)
+                                   : std::nullopt);
   add("penalty_repeat", config.repetition_penalty);
   return entries;
 }

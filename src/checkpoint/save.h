@@ -55,6 +55,10 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
                std::optional<Encoding> dtype, const ChatInfo& chat = {}, const std::string& manifest = {},
                std::span<const GgufEntry> further = {});
 
+// Throws what save_gguf_of() would throw for a model of this configuration, made of the one at `input`,
+// before any work: what GGUF has no words for in its design, its tokenizer or its metadata.
+void require_gguf_of(const std::filesystem::path& input, ModelConfig config);
+
 // Writes a model that was made of the one at `input` as GGUF, with the tokenizer, the chat template and the
 // metadata of that one. `manifest`: makes the text of pare.json, for the size that the model has in the file.
 // Returns the model as written: value streams that are narrower than llama.cpp wants are made whole. Throws

@@ -99,6 +99,7 @@ void add_file_type(const std::vector<TensorPlan>& plan, std::vector<GgufEntry>& 
   std::map<Encoding, int64_t> values;
   for (const TensorPlan& tensor : plan)
     if (tensor.shape.size() == 2) values[tensor.encoding] += tensor.shape[0] * tensor.shape[1];
+  if (values.empty()) return;
   const auto most = std::max_element(values.begin(), values.end(),
                                      [](const auto& a, const auto& b) { return a.second < b.second; });
   const auto* type = std::find_if(std::begin(kFileTypes), std::end(kFileTypes),
@@ -159,18 +160,18 @@ std::vector<GgufEntry> further_metadata(const std::filesystem::path& input) {
   return entries;
 }
 
-// Returns all metadata of a file.
-std::vector<GgufEntry> all_entries(const Architecture& architecture, const Model& model,
+// Returns all metadata of a file; but for the type of its matrices where there is no plan.
+std::vector<GgufEntry> all_entries(const Architecture& architecture, const ModelConfig& config,
                                    const std::vector<TensorPlan>& plan, const Tokenizer& tokenizer,
                                    const ChatInfo& chat, const std::string& manifest,
                                    std::span<const GgufEntry> further) {
-  std::vector<GgufEntry> entries = architecture.write_gguf(model.config);
+  std::vector<GgufEntry> entries = architecture.write_gguf(config);
   add_file_type(plan, entries);
-  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, model.config.vocab_size))
+  for (GgufEntry& entry : gguf_tokenizer_entries(tokenizer, config.vocab_size))
     entries.push_back(std::move(entry));
-  add_template_tokens(model.config, tokenizer.spec(), chat, entries);
+  add_template_tokens(config, tokenizer.spec(), chat, entries);
   for (GgufEntry& entry : gguf_template_entries(chat.templates)) entries.push_back(std::move(entry));
-  add_pad_token(model.config, entries);
+  add_pad_token(config, entries);
   if (!manifest.empty()) entries.push_back({kManifestKey, manifest});
   for (const GgufEntry& entry : further)
     if (std::none_of(entries.begin(), entries.end(), [&](const GgufEntry& e) { return e.key == entry.key; }))
@@ -190,7 +191,7 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
   TensorTable table = gguf_table(architecture, model, dtype);
   if (dtype) warn_of_exceptions(table.plan(), *dtype);
   const std::vector<GgufEntry> entries =
-      all_entries(architecture, model, table.plan(), tokenizer, chat, manifest, further);
+      all_entries(architecture, model.config, table.plan(), tokenizer, chat, manifest, further);
   require_free_space(
       path.parent_path(),
       checked_add(planned_bytes(table.plan()), gguf_header(table.plan(), entries).size(), "model size"),
@@ -202,6 +203,13 @@ void save_gguf(const Model& original, const Tokenizer& tokenizer, const std::fil
     release_pages(weight);
   }
   writer.commit();
+}
+
+void require_gguf_of(const std::filesystem::path& input, ModelConfig config) {
+  make_values_whole(config);
+  const Tokenizer tokenizer = load_tokenizer(input);
+  all_entries(gguf_writing_architecture(config), config, {}, tokenizer, read_chat_info(input, tokenizer), {},
+              further_metadata(input));
 }
 
 int64_t planned_gguf_bytes(const std::filesystem::path& input, const Model& model,
@@ -217,7 +225,7 @@ int64_t planned_gguf_bytes(const std::filesystem::path& input, const Model& mode
   const std::vector<TensorPlan> plan = gguf_table(architecture, whole, dtype).plan();
   const Tokenizer tokenizer = load_tokenizer(input);
   return static_cast<int64_t>(gguf_bytes(
-      plan, all_entries(architecture, whole, plan, tokenizer, read_chat_info(input, tokenizer),
+      plan, all_entries(architecture, whole.config, plan, tokenizer, read_chat_info(input, tokenizer),
                         std::string(static_cast<size_t>(manifest_bytes), ' '), further_metadata(input))));
 }
 
@@ -229,8 +237,11 @@ Model save_gguf_of(const std::filesystem::path& input, const Model& model, const
   size.bytes = static_cast<int64_t>(
       planned_bytes(gguf_table(gguf_writing_architecture(whole.config), whole, dtype).plan()));
   const Tokenizer tokenizer = load_tokenizer(input);
-  save_gguf(whole, tokenizer, path, dtype, read_chat_info(input, tokenizer), manifest(size),
-            further_metadata(input));
+  const std::string text = manifest(size);
+  std::vector<GgufEntry> further = further_metadata(input);
+  // It names the size of the model before compression.
+  if (!text.empty()) std::erase_if(further, [](const GgufEntry& e) { return e.key == "general.size_label"; });
+  save_gguf(whole, tokenizer, path, dtype, read_chat_info(input, tokenizer), text, further);
   return whole;
 }
 

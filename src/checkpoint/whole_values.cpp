@@ -47,14 +47,19 @@ void make_whole(Attention& a) {
 
 }  // namespace
 
-Model with_whole_values(const Model& model) {
-  ModelConfig config = model.config;
+int64_t make_values_whole(ModelConfig& config) {
   int64_t layers = 0;
   for (BlockShape& block : config.blocks) {
     if (block.value_head_dim == 0 || block.value_head_dim >= config.head_dim) continue;
     block.value_head_dim = config.head_dim;
     ++layers;
   }
+  return layers;
+}
+
+Model with_whole_values(const Model& model) {
+  ModelConfig config = model.config;
+  const int64_t layers = make_values_whole(config);
   gguf_writing_architecture(config);
   if (layers == 0) return model;
   Model whole = model;

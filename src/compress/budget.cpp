@@ -148,10 +148,9 @@ std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int6
     if (missing <= 0) return widths;
     const int64_t cost = curves[step.curve].parameters_per_width;
     const int64_t needed = (missing + cost - 1) / cost;
-    const int64_t rounded = (needed + granularity - 1) / granularity * granularity;
-    const int64_t cut = std::min(step.from - step.to, rounded);
-    widths[step.curve] = step.from - cut;
-    missing -= cut * cost;
+    const int64_t width = std::max(step.to, (step.from - needed) / granularity * granularity);
+    widths[step.curve] = width;
+    missing -= (step.from - width) * cost;
   }
   if (missing > 0)
     fail(ErrorCode::kInvalid,

@@ -16,8 +16,9 @@ struct WidthCurve {
 
 // Widths, one a curve, that remove at least `parameters` at the least total loss. From the full widths, the
 // step of least loss per parameter along each curve's lower convex hull is taken repeatedly, so that a cheap
-// large cut is not hidden behind an expensive small one. The last step is shortened to a multiple of
-// `granularity` when that suffices. Throws kInvalid when even the smallest widths do not remove enough.
+// large cut is not hidden behind an expensive small one. The last step is shortened, to a width that is a
+// multiple of `granularity`, when that suffices. Throws kInvalid when even the smallest widths do not remove
+// enough.
 std::vector<int64_t> allocate_widths(const std::vector<WidthCurve>& curves, int64_t parameters,
                                      int64_t granularity);
 

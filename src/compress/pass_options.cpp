@@ -77,8 +77,10 @@ const std::string& word(const PassOption& option, const std::string& text) {
 
 bool yes(const PassOption& option, const std::string& text) {
   if (text.empty() || text == "true") return true;
-  if (text != "false") fail(ErrorCode::kUsage, "`{}`: {} is not true or false", option.name, text);
-  return false;
+  if (text == "false") return false;
+  const auto found = kYesNo.find(text);
+  if (found == kYesNo.end()) fail(ErrorCode::kUsage, "`{}`: {} is not yes or no", option.name, text);
+  return found->second;
 }
 
 }  // namespace

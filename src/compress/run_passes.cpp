@@ -42,6 +42,12 @@ std::string scope_of(const Passes& passes, size_t i) {
 
 }  // namespace
 
+const Model& writer_of(const Model& model, const Passes& passes) {
+  for (const auto& pass : passes)
+    if (pass->writer() != nullptr) return *pass->writer();
+  return model;
+}
+
 Json options_of(const Passes& passes) {
   if (passes.size() == 1) return passes.front()->options();
   Json json;
@@ -58,13 +64,14 @@ Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& 
         pass->can_join() ? needs.activations + one.activations : std::max(needs.activations, one.activations);
     needs.disk += one.disk;  // files of a finished pass stay until the output is complete
   }
-  if (plan.self_samples > 0) needs.memory = std::max(needs.memory, writing_memory(model, plan));
+  if (plan.self_samples > 0)
+    needs.memory = std::max(needs.memory, writing_memory(writer_of(model, passes), plan));
   return needs;
 }
 
 double seconds_of(const Model& model, const Tokenizer* tokenizer, const Passes& passes,
                   const CalibrationPlan& plan) {
-  double seconds = plan.self_samples > 0 ? writing_seconds(model, tokenizer, plan) : 0.0;
+  double seconds = plan.self_samples > 0 ? writing_seconds(writer_of(model, passes), tokenizer, plan) : 0.0;
   for (const auto& pass : passes) seconds += pass->seconds(model, plan);
   return seconds;
 }

@@ -9,6 +9,9 @@ namespace pare {
 // Returns the options of all passes. If there are several, each has its place and name as key ("2-sparsify").
 Json options_of(const Passes& passes);
 
+// Returns the model that writes the run's own text.
+const Model& writer_of(const Model& model, const Passes& passes);
+
 // Returns the needs of the whole run: the most that a pass, or writing the calibration text, takes.
 Needs needs_of(const Model& model, const Passes& passes, const CalibrationPlan& plan, Encoding dtype);
 // Returns the seconds of the whole run; a few tokens are written where the model writes its own text.

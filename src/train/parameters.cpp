@@ -101,6 +101,7 @@ void Parameters::read(const Model& model, const Model& origin, std::span<float> 
         origins.emplace(Key{place.role, place.block, place.bias}, &weight);
       },
       [](const TensorPlace&, const std::vector<float>&) {});
+  origins.try_emplace(Key{Role::kHead, -1, false}, &origin.head_weight());
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {

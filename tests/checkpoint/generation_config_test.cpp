@@ -95,6 +95,11 @@ TEST(GenerationConfig, ThroughGguf) {
       folder.file("g.gguf", gguf_header({}, gguf_sampling_entries(read(R"({"do_sample": false})"))));
   EXPECT_EQ(sampling_of(read_generation_config(greedy), {.temperature = 1.0}).temperature, 0.0);
   EXPECT_EQ(generation_json(read_generation_config(greedy)), (Json{{"do_sample", false}}));
+  // Sampling that names no temperature is at 1, which other readers have to be told.
+  for (const char* text : {R"({"do_sample": true})", R"({"top_p": 0.8})"}) {
+    const auto sampled = folder.file("s.gguf", gguf_header({}, gguf_sampling_entries(read(text))));
+    EXPECT_EQ(read_generation_config(sampled).temperature, 1.0) << text;
+  }
   const GgufEntry bad{"general.sampling.temp", std::string("hot")};
   EXPECT_PARE_ERROR(read_generation_config(folder.file("b.gguf", gguf_header({}, std::span(&bad, 1)))),
                     ErrorCode::kFormat, "general.sampling.temp");

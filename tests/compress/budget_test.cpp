@@ -29,9 +29,9 @@ TEST(AllocateWidths, PrefersTheCheaperCurve) {
 
 TEST(AllocateWidths, ShortensTheLastStepToTheGranularity) {
   const std::vector<WidthCurve> curves = {{10, {100, 20}, {0.0, 1.0}}};
-  EXPECT_EQ(allocate_widths(curves, 1, 8), (Widths{92}));
-  EXPECT_EQ(allocate_widths(curves, 80, 8), (Widths{92}));
-  EXPECT_EQ(allocate_widths(curves, 81, 8), (Widths{84}));
+  EXPECT_EQ(allocate_widths(curves, 1, 8), (Widths{96}));
+  EXPECT_EQ(allocate_widths(curves, 40, 8), (Widths{96}));
+  EXPECT_EQ(allocate_widths(curves, 41, 8), (Widths{88}));
   EXPECT_EQ(allocate_widths(curves, 81, 1), (Widths{91}));
   EXPECT_EQ(allocate_widths(curves, 799, 32), (Widths{20}));  // never beyond the smallest width
 }

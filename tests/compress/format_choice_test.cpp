@@ -135,6 +135,19 @@ TEST(FormatChoice, SpendsTheBudgetWhereItCostsLeast) {
   }
 }
 
+// From codes that llama.cpp does not know, as small as none of its types, the smallest of these is left.
+TEST(FormatChoice, TakesTheSmallestWhereNothingIsSmaller) {
+  Model model = make_tiny_model(wide());
+  Weight& up = std::get<Mlp>(model.blocks[0].stages[1].branches[0]).up.weight;
+  up = rounded_alone(up, Encoding::kQ4N, {});
+  QuantizeOptions options = within(1);
+  options.budget->loadable = Loadable::kGguf;
+  for (const RoundingUnit& unit : rounding_units(model, options))
+    if (unit.name == MatrixName{Role::kUp, 0}) {
+      EXPECT_EQ(unit.options, std::vector{Encoding::kIQ4_NL});
+    }
+}
+
 TEST(FormatChoice, IsTheSameOnAnyNumberOfThreadsAndAfterAnInterruption) {
   const Model model = make_tiny_model(wide());
   const CalibrationSet set = random_calibration(8, 32);

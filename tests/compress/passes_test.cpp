@@ -63,7 +63,7 @@ TEST(PassOptions, OtherTextIsRefused) {
   expect(option("a", OptionKind::kWord, {"x", "y"}), "z", "`a`: z is not one of x, y");
   expect(option("a", OptionKind::kWords, {"x", "y"}), "x,z", "`a`: z is not one of x, y");
   expect(option("a", OptionKind::kWords), "x,,y", "`a`: an empty item in 'x,,y'");
-  expect(option("a", OptionKind::kFlag), "maybe", "`a`: maybe is not true or false");
+  expect(option("a", OptionKind::kFlag), "maybe", "`a`: maybe is not yes or no");
 }
 
 TEST(Recipe, OptionsAreThoseOfThePasses) {
@@ -83,6 +83,13 @@ TEST(Recipe, OptionsAreThoseOfThePasses) {
   const Json third = passes[2]->options();
   EXPECT_EQ(third["target_params"], 0.8);
   EXPECT_EQ(third["keep_tie"], false);
+}
+
+TEST(Recipe, SwitchesAreSaidInSeveralWays) {
+  for (const char* text : {"rotate", "rotate:keep_tie", "rotate:keep-tie=yes", "rotate:keep_tie=true"})
+    EXPECT_EQ(parse_recipe(text).front()->options()["keep_tie"], true) << text;
+  for (const char* text : {"rotate:untie", "rotate:keep_tie=no", "rotate:keep-tie=false"})
+    EXPECT_EQ(parse_recipe(text).front()->options()["keep_tie"], false) << text;
 }
 
 TEST(Recipe, BestIsASetOfOptions) {

@@ -5,6 +5,7 @@
 
 #include "compress/calibrated.h"
 #include "compress/kept_patterns.h"
+#include "compress/quantize/rounding_costs.h"
 #include "compress/recover/recover_pass.h"
 #include "compress/recover/stage_recovery.h"
 #include "compress/run_passes.h"
@@ -180,6 +181,47 @@ TEST(Recover, StagesNeedTheTeachersChannels) {
   EXPECT_PARE_ERROR(require_same_streams(shuffled, dense), ErrorCode::kInvalid, "shuffle none");
 }
 
+// Patterns stay where 16 bits save nothing by them, and where the zeros are codes, though the teacher has
+// other values there.
+TEST(Recover, KeepsThePatternsOfAnyStorage) {
+  TinyModelOptions like;
+  like.intermediate = 64;
+  const Model dense = make_tiny_model(like);
+  const CalibrationSet set = random_calibration(12, 24);
+  const auto trained = [&](const Pattern& pattern, std::optional<Encoding> codes) {
+    Model sparse = dense;
+    for (Block& block : sparse.blocks)
+      for (Stage& stage : block.stages)
+        for_each_linear(stage, [&](Role role, Linear& linear) {
+          Matrix<float> values = decode(linear.weight);
+          for (int64_t r = 0; r < values.rows(); ++r)
+            for (int64_t c = 0; c < values.cols(); ++c)
+              if (c % pattern.group >= pattern.kept) values(r, c) = 0.0f;
+          linear.weight = Weight::from_matrix(std::as_const(values).view());
+          linear.weight = codes ? rounded_alone(linear.weight, *codes, {})
+                                : to_pattern(linear.weight, pattern, role_name(role));
+        });
+    WorkArea area;
+    Report report;
+    const PassProgress none;
+    RecoverOptions options = some_steps(8);
+    options.code_rate = options.scale_rate = 2e-2;
+    Model result = sparse;
+    recover(result, dense, options, {set, set, dense, area, report, none, {}});
+    EXPECT_LT(least_kl(report), kl_of(report, 0));
+    for (size_t b = 0; b < result.blocks.size(); ++b)
+      for (const Stage& stage : result.blocks[b].stages)
+        for_each_linear(stage, [&](Role role, const Linear& linear) {
+          const Matrix<float> values = decode(linear.weight);
+          for (int64_t r = 0; r < values.rows(); ++r)
+            for (int64_t c = 0; c < values.cols(); ++c)
+              ASSERT_TRUE(c % pattern.group < pattern.kept || values(r, c) == 0.0f) << role_name(role);
+        });
+  };
+  trained({15, 16}, std::nullopt);
+  trained(k2of4, Encoding::kQ4_0);
+}
+
 // Returns the entries of stages trained on a teacher for one step that changes nothing.
 std::vector<Json> stages_beside(const Model& model, const Model& teacher) {
   const CalibrationSet set = random_calibration(8, 24);
@@ -213,8 +255,8 @@ class Killed : public std::runtime_error {
   using std::runtime_error::runtime_error;
 };
 
-void expect_same_bytes_after_kills(RecoverOptions options) {
-  const Model dense = make_tiny_model();
+void expect_same_bytes_after_kills(RecoverOptions options, const TinyModelOptions& like = {}) {
+  const Model dense = make_tiny_model(like);
   const CalibrationSet set = random_calibration(12, 24);
   options.checkpoint_seconds = 0.0;
   const TempDir folder;
@@ -249,6 +291,7 @@ void expect_same_bytes_after_kills(RecoverOptions options) {
 TEST(Recover, GoesOnWithTheSameBytes) {
   expect_same_bytes_after_kills(some_steps(6));
   expect_same_bytes_after_kills(by_stages(6));
+  expect_same_bytes_after_kills(by_stages(6), olmo2_like());  // with norms of queries and keys
 }
 
 // A finished training is not made again, whether it bettered the model or not.

@@ -63,7 +63,7 @@ void add_compress(CLI::App& app, Comm& comm) {
       "--recipe", *recipe,
       "Passes in order, e.g. slice:0.1:uniform,sparsify:2:4:method=sparsegpt, or a file with one a line; "
       "slice:0.1 takes a tenth of the parameters; options are those of " +
-          listed(commands));
+          listed(commands) + ", each as name=value, a switch as untie or keep-tie=no");
   add_pass_options(*command, kBudget, *values);
   add_compression_options(*command, *request);
   command->callback([request, recipe, values, &comm] {

@@ -61,8 +61,13 @@ std::vector<Encoding> options_of(const Weight& weight, const FormatBudget& budge
   const bool stays = is_block_encoding(own) && weight.format.pattern.dense() &&
                      (budget.loadable == Loadable::kPare || has_gguf_type(own));
   if (stays) options.push_back(own);
-  if (options.empty()) options.push_back(Encoding::kBF16);
-  return options;
+  if (!options.empty()) return options;
+  // Nothing makes it smaller: the smallest that fits.
+  Encoding least = Encoding::kBF16;
+  for (const Encoding candidate : candidate_formats(budget))
+    if (misfit(candidate, weight.cols).empty() && bytes_in(weight, candidate) < bytes_in(weight, least))
+      least = candidate;
+  return {least};
 }
 
 // Returns the model with other formats and the same bytes of values: only good for counting.
@@ -206,7 +211,7 @@ class FormatChoice {
     Json summary = budget.decode ? Json{{"target_decode", *budget.decode}, {"threads", thread_count()}}
                                  : Json{{"target_bytes", limit_.most}};
     Formats chosen = largest(model_, options_);
-    if (const int64_t whole = limit_.whole(chosen); whole <= limit_.most) {
+    if (const int64_t whole = checked(chosen); whole <= limit_.most) {
       log_warning("{} are wanted, and in the best formats everywhere the model {} {}",
                   limit_.text(limit_.most), limit_.takes, limit_.text(whole));
       return record_of(chosen, std::move(summary), nullptr);
@@ -233,6 +238,12 @@ class FormatChoice {
   }
 
  private:
+  // Returns the price of all, which is measured once where it has to be.
+  int64_t checked(const Formats& formats) const {
+    const auto [found, is_new] = checked_.try_emplace(formats, 0);
+    if (is_new) found->second = limit_.checked(formats);
+    return found->second;
+  }
   int64_t price_of(const MatrixName& name, Encoding encoding) const {
     return limit_.price(name, *weights_.at(name), encoding);
   }
@@ -266,7 +277,7 @@ class FormatChoice {
         formats[units_[i].name] = units_[i].options[indices[i]];
         matrices += things[i].price[indices[i]];
       }
-      const int64_t whole = limit_.checked(formats);
+      const int64_t whole = checked(formats);
       if (whole <= limit_.most || attempt == limit_.attempts) return formats;
       beside = std::max(beside + 1, whole - matrices);
     }
@@ -289,7 +300,7 @@ class FormatChoice {
         }
         if (formats.size() < units_.size() || limit_.beside + matrices > limit_.most) continue;
         const double cost = predicted(formats, costs);
-        if ((!found.empty() && cost >= least) || limit_.checked(formats) > limit_.most) continue;
+        if ((!found.empty() && cost >= least) || checked(formats) > limit_.most) continue;
         least = cost;
         found = std::move(formats);
       }
@@ -318,7 +329,7 @@ class FormatChoice {
   // `costs`: null where none were needed.
   Json record_of(const Formats& formats, Json summary, const RoundingCosts* costs) const {
     if (options_.budget->decode)
-      summary["foreseen_decode"] = kNanoseconds / static_cast<double>(limit_.checked(formats));
+      summary["foreseen_decode"] = kNanoseconds / static_cast<double>(checked(formats));
     Json entries = Json::array();
     for (const RoundingUnit& unit : units_) {
       const Encoding encoding = formats.at(unit.name);
@@ -338,6 +349,7 @@ class FormatChoice {
   std::vector<RoundingUnit> units_;
   Sets sets_;
   std::map<MatrixName, const Weight*> weights_;
+  mutable std::map<Formats, int64_t> checked_;
 };
 
 }  // namespace

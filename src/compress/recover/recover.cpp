@@ -10,7 +10,6 @@
 #include "compress/recover/teacher_rows.h"
 #include "compress/recover/weight_training.h"
 #include "compress/walk/activation_pair.h"
-#include "model/stage_at.h"
 #include "tensor/sparse_weight.h"
 #include "train/stage_pass.h"
 
@@ -22,6 +21,7 @@ constexpr const char* kDone = "recovered";
 constexpr double kDiverged = 2.0;  // times the loss at the start, and 0.1 more: training has diverged
 constexpr double kRest = 20.0;     // time between checkpoints, in times that one takes
 constexpr size_t kReusedBytes = size_t{1} << 30;
+constexpr int64_t kCheckedTokens = int64_t{1} << 14;  // held-back tokens that run at once
 
 // Where a training stands.
 struct TrainingState {
@@ -104,6 +104,8 @@ class Training {
   int64_t size() const { return weights_.layout().size(); }
 
   void begin() {
+    // What a killed run left is incomplete, though all of its files are there from now on.
+    if (context_.area.find(kStep) != nullptr) context_.area.record(kStep, {{"boot", ""}, {"slot", 0}});
     state_.start_loss = held_back_loss(weights_.averaged());
     state_.best_loss = state_.start_loss;
     copy_best();
@@ -156,9 +158,14 @@ class Training {
   }
 
   double held_back_loss(const Model& model) const {
-    const double loss =
-        TrainingPass(model, compute())
-            .loss(batch_of(context_.training, split_.held_back), loss_of(split_.held_back, 1.0));
+    const TrainingPass pass(model, compute());
+    const auto most = static_cast<size_t>(std::max<int64_t>(1, kCheckedTokens / context_.training.seqlen()));
+    double loss = 0.0;
+    for (size_t first = 0; first < split_.held_back.size(); first += most) {
+      const std::span<const int64_t> some =
+          std::span(split_.held_back).subspan(first, std::min(most, split_.held_back.size() - first));
+      loss += pass.loss(batch_of(context_.training, some), loss_of(some, 1.0));
+    }
     const auto tokens =
         static_cast<double>(split_.held_back.size()) * static_cast<double>(context_.training.seqlen());
     return loss < 0.0 ? 0.0 : loss / tokens;  // below zero by rounding alone
@@ -285,6 +292,7 @@ void recover(Model& model, const Model& teacher, const RecoverOptions& options, 
   if (const Json* record = area.is_durable() ? area.find(kDone) : nullptr) {
     const TrainingState state = state_of(*record);
     if (state.is_better()) take_kept(model, area);
+    forget_streams(area);
     return add(state);
   }
   const BufferReuse reuse(kReusedBytes);
@@ -365,8 +373,16 @@ Needs recover_needs(const Model& model, const RecoverOptions& options, const Cal
   const HeldBytes held = held_bytes(model, plan.seqlen);
   const int64_t packed = array;                             // in both directions, 2 bytes a value
   const int64_t turned = model.head_weight().values() * 4;  // while it is packed
+  int64_t beside = 0;  // codes of the last step and of the average, and masks
+  for_each_tensor(
+      model,
+      [&](const TensorPlace&, const Weight& weight) {
+        if (CodedRows::can_train(weight)) beside += 2 * weight.bytes();
+        if (!followed_pattern(weight).dense()) beside += weight.values() / 8;
+      },
+      [](const TensorPlace&, const std::vector<float>&) {});
   Needs needs;
-  needs.memory = kProgramMemory + WeightTraining::kArrays * array + packed + turned + held.inputs +
+  needs.memory = kProgramMemory + WeightTraining::kArrays * array + packed + turned + beside + held.inputs +
                  step_bytes(model, rows_of_group(plan.seqlen), model.config.vocab_size);
   needs.activations = held.tapes;
   needs.disk = TeacherRows::bytes(tokens) + array * (1 + 2 * WeightTraining::kKeptArrays) +

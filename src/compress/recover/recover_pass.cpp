@@ -1,5 +1,6 @@
 #include "compress/recover/recover_pass.h"
 
+#include <map>
 #include <optional>
 #include <set>
 
@@ -75,6 +76,7 @@ class RecoverPass final : public Pass {
   std::unique_ptr<StageEditor> prepare(Model& model, const PassContext& context) const override {
     PARE_CHECK(context.area.comm().size() == 1);
     if (teacher_) require_finite_teacher();
+    warn_of_lost_codes(model);
     const Model& teacher = teacher_ ? *teacher_ : context.original;
     if (options_.scope == RecoverScope::kModel) {
       recover(model, teacher, options_, context);
@@ -86,6 +88,19 @@ class RecoverPass final : public Pass {
   }
 
  private:
+  // Says which codes are not trained as such: they become floats, as those in int8 and int4 do.
+  static void warn_of_lost_codes(const Model& model) {
+    std::map<std::string_view, int64_t> lost;
+    for_each_tensor(
+        model,
+        [&](const TensorPlace&, const Weight& weight) {
+          if (is_block_encoding(weight.format.encoding) && !CodedRows::can_train(weight))
+            ++lost[encoding_info(weight.format.encoding).name];
+        },
+        [](const TensorPlace&, const std::vector<float>&) {});
+    for (const auto& [name, count] : lost)
+      log_warning("{} matrices in {} cannot be trained in these codes: they become floats", count, name);
+  }
   void require_finite_teacher() const {
     try {
       check_finite(*teacher_);

@@ -53,9 +53,17 @@ WeightTraining::WeightTraining(const Model& model, const Model& origin, const Re
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        if (followed_pattern(weight).dense()) return;
+        if (weight.format.pattern.dense() && followed_pattern(weight).dense()) return;
         Mask mask{layout_.at(place.role, place.block, place.bias), {}};
-        for (const float value : part_in(std::span(values_), mask.tensor)) mask.kept.push_back(value != 0.0f);
+        const Matrix<float> values = decode(weight);
+        for (const float value : std::span(values.data(), static_cast<size_t>(values.size())))
+          mask.kept.push_back(value != 0.0f);
+        // Values before rounding may differ from zero where codes do not.
+        for (const std::span<float> array : {std::span(values_), std::span(average_)}) {
+          const std::span<float> part = part_in(array, mask.tensor);
+          for (size_t i = 0; i < part.size(); ++i)
+            if (!mask.kept[i]) part[i] = 0.0f;
+        }
         masks_.push_back(std::move(mask));
       },
       [](const TensorPlace&, const std::vector<float>&) {});

@@ -77,7 +77,6 @@ std::string model_fingerprint(const Model& model) {
       piece.text += fmt::format(" {}", sha256_hex(bytes));
     }
     release_pages(*piece.weight);
-    release_pages(*piece.weight);
   });
   const ModelConfig& config = model.config;
   std::string all = writing_architecture(config).write_config(config).dump();

@@ -5,6 +5,7 @@
 #include <utility>
 
 #include "base/json.h"
+#include "checkpoint/tensor_table.h"
 #include "io/safetensors.h"
 #include "io/stored_weight.h"
 #include "model/visit.h"
@@ -19,9 +20,14 @@ constexpr const char* kMatrix = "matrix";
 
 std::string bias_name(Role role) { return fmt::format("{}.bias", role_name(role)); }
 
-Weight vector_weight(const std::vector<float>& values) {
-  const auto n = static_cast<int64_t>(values.size());
-  return Weight::from_matrix(MatrixView<const float>{values.data(), 1, n, n});
+// Calls visit(role, norm) for the norms of queries and keys, which are trained with their stage.
+template <typename StageT, typename Visit>
+void for_each_head_norm(StageT& stage, Visit&& visit) {
+  for (auto& branch : stage.branches)
+    if (auto* a = std::get_if<Attention>(&branch)) {
+      visit(Role::kQueryNorm, a->q_norm);
+      visit(Role::kKeyNorm, a->k_norm);
+    }
 }
 
 // The contents of a file: tensors, and the formats of matrices that take several.
@@ -107,6 +113,10 @@ void write_stage(const std::filesystem::path& path, const Stage& stage, Encoding
     add(contents, std::string(role_name(role)), linear.weight, dtype);
     add(contents, bias_name(role), linear.bias);
   });
+  for_each_head_norm(stage, [&](Role role, const Norm& norm) {
+    add(contents, std::string(role_name(role)), norm.weight);
+    add(contents, bias_name(role), norm.bias);
+  });
   add(contents, kSkip, stage.skip, dtype);
   write(path, contents);
 }
@@ -119,6 +129,10 @@ Stage read_stage(const std::filesystem::path& path, const Stage& like) {
   for_each_linear(stage, [&](Role role, Linear& linear) {
     linear.weight = source.matrix(std::string(role_name(role)));
     linear.bias = source.vector(bias_name(role));
+  });
+  for_each_head_norm(stage, [&](Role role, Norm& norm) {
+    norm.weight = source.vector(std::string(role_name(role)));
+    norm.bias = source.vector(bias_name(role));
   });
   for (Branch& branch : stage.branches)
     if (auto* a = std::get_if<Attention>(&branch)) a->value_head_dim = a->v.weight.rows / a->kv_heads;

@@ -90,11 +90,12 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
       fail(ErrorCode::kUsage, "{} runs in one process, and there are {} ranks", part, comm.size());
   SaveOptions written = {.dtype = int8 ? Encoding::kInt8 : dtype, .format = options.format};
   if (makes_codes(passes, model)) written = {.dtype = {}, .format = StorageFormat::kPacked};
-  // A run that goes on was checked when it began, and speeds are never measured the same twice.
-  std::vector<Json> earlier = earlier_runs(options.model);
-  if (options.leftover != Leftover::kContinue)
-    passes.front()->require_fits(model, written_bytes_of(options, written, earlier));
-  return {options, passes, comm, std::move(model), plan, dtype, written, std::move(earlier)};
+  return {options, passes, comm, std::move(model), plan, dtype, written, earlier_runs(options.model)};
+}
+
+// Throws where the limits of the passes cannot be met.
+void require_fits(const Job& job) {
+  job.passes.front()->require_fits(job.model, written_bytes_of(job.options, job.written, job.earlier));
 }
 
 // Returns the path of the result, without a separator at its end.
@@ -181,13 +182,6 @@ CompressionResult finish_complete(OutputFolder& output) {
   return {.manifest = parse_json(manifest, kManifestFile), .report = {}, .was_finished = true};
 }
 
-// Returns the model that writes the run's own text.
-const Model& writer_of(const Job& job) {
-  for (const auto& pass : job.passes)
-    if (pass->writer() != nullptr) return *pass->writer();
-  return job.model;
-}
-
 // Returns the tokenizer that texts need, which is also that of every model that writes them.
 std::optional<Tokenizer> checked_tokenizer(const Job& job) {
   std::optional<Tokenizer> tokenizer = tokenizer_for(job.options);
@@ -207,8 +201,9 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
   if (watch.resumable) watch.resumable();
   for (CalibrationSet& set : sets)
     if (set.sequences.empty())
-      set = calibration_from_model(writer_of(job), tokenizer ? &*tokenizer : nullptr, job.plan.self_samples,
-                                   job.plan.seqlen, options.seed, area, watch.progress);
+      set =
+          calibration_from_model(writer_of(job.model, job.passes), tokenizer ? &*tokenizer : nullptr,
+                                 job.plan.self_samples, job.plan.seqlen, options.seed, area, watch.progress);
   CalibrationSet all = sets.size() == 1 ? std::move(sets.front()) : mixed_calibration(sets);
   all.seed = options.seed;
   const CalibrationSet set = job.plan.training > 0 ? first_sequences(all, job.plan.nsamples) : all;
@@ -227,6 +222,7 @@ CompressionResult run_job(const Job& job, const std::optional<Tokenizer>& tokeni
 
 CompressionCost cost_of_compression(const CompressionOptions& options, const Passes& passes, Comm& comm) {
   Job job = checked_job(options, passes, comm);
+  if (options.leftover != Leftover::kContinue) require_fits(job);
   if (!comm.is_first()) return {};
   const std::optional<Tokenizer> tokenizer = checked_tokenizer(job);
   if (job.plan.training > 0)
@@ -250,6 +246,8 @@ CompressionResult run_compression(const CompressionOptions& options, const Passe
     open_rank_folder(job, found);  // discards the folder
     return {.manifest = {}, .report = {}, .was_finished = true};
   }
+  // A run that goes on was checked when it began, and speeds are never measured the same twice.
+  if (found == Found::kNothing) require_fits(job);
   const fs::path own_folder =
       output ? output->path() : OutputFolder::partial_of(rank_folder(options, comm.rank()));
   check_finite(job.model);

@@ -7,8 +7,8 @@
 
 #include "base/error.h"
 #include "base/log.h"
-#include "checkpoint/arch/architecture.h"
 #include "checkpoint/load.h"
+#include "checkpoint/save.h"
 #include "compress/kept_patterns.h"
 #include "model/visit.h"
 #include "tensor/sparse_weight.h"
@@ -23,7 +23,7 @@ void require_storable(const CompressionOptions& options, const Passes& passes, c
     for (const auto& pass : passes)
       if (const std::string reason = pass->no_gguf(model); !reason.empty())
         fail(ErrorCode::kUsage, "{} needs a folder as output: {}", pass->name(), reason);
-    gguf_writing_architecture(model.config);
+    require_gguf_of(options.model, model.config);
     return;
   }
   if (options.format == StorageFormat::kPackQuantized)
