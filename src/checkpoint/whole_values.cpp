@@ -1,6 +1,8 @@
 #include "checkpoint/whole_values.h"
 
 #include <algorithm>
+#include <map>
+#include <string_view>
 #include <variant>
 
 #include "base/log.h"
@@ -63,11 +65,15 @@ Model with_whole_values(const Model& model) {
   gguf_writing_architecture(config);
   if (layers == 0) return model;
   Model whole = model;
+  std::map<std::string_view, int64_t> left;  // matrices by codes that they leave
   for (Block& block : whole.blocks)
     for (Stage& stage : block.stages)
       for (Branch& branch : stage.branches) {
         auto* attention = std::get_if<Attention>(&branch);
-        if (attention != nullptr && attention->value_head_dim < attention->head_dim) make_whole(*attention);
+        if (attention == nullptr || attention->value_head_dim >= attention->head_dim) continue;
+        for (const Weight* weight : {&attention->v.weight, &attention->o.weight})
+          if (!is_float(weight->format.encoding)) ++left[encoding_info(weight->format.encoding).name];
+        make_whole(*attention);
       }
   update_config(whole);
   const int64_t before = model_size(model).dense_parameters;
@@ -78,6 +84,8 @@ Model with_whole_values(const Model& model) {
       "gets "
       "smaller",
       model.config.head_dim, layers, added, 100.0 * static_cast<double>(added) / static_cast<double>(before));
+  for (const auto& [name, count] : left)
+    log_warning("{} of their matrices in {} become bf16, which `dtype` rounds again", count, name);
   return whole;
 }
 

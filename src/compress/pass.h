@@ -61,6 +61,8 @@ class Pass {
   // Throws kInvalid or kUnsupported when the pass cannot do what its options ask for with this model; needs
   // no calibration.
   virtual void require_applicable(const Model& model) const = 0;
+  // Throws kUsage or kInvalid when the pass cannot be the first of a run that begins with this model.
+  virtual void require_start(const Model& /*model*/) const {}
   // Returns the pattern of the linears that the pass works on, afterwards.
   virtual Pattern pattern() const { return kDense; }
   // Returns the pattern that the pass gives a linear of the blocks; dense where it works on others.

@@ -86,6 +86,11 @@ TEST(RotateCommand, RefusesWhatItCannotDo) {
   expect_failure(pass_command("compress", folder / "out", {"--recipe", "rotate:0.1"}), 2,
                  "rotate takes no '0.1' behind its name");
   expect_failure(pass_command("rotate", folder / "out.gguf", {}), 2, "--untie gives");
+  expect_failure(pass_command("compress", folder / "out", {"--recipe", "rotate,quantize:q4_k"}), 1,
+                 "the 64 stored values of a row");
+  expect_failure(pass_command("compress", folder / "out",
+                              {"--recipe", "rotate,quantize:q4n:targets=dwon:keep_embedding"}),
+                 1, "leave nothing to work on");
   EXPECT_TRUE(fs::is_empty(folder.path()));
 }
 

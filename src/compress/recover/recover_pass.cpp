@@ -24,7 +24,8 @@ class RecoverPass final : public Pass {
   }
 
   std::string name() const override { return "recover"; }
-  void require_applicable(const Model& model) const override {
+  void require_applicable(const Model& /*model*/) const override {}
+  void require_start(const Model& model) const override {
     if (!teacher_)
       fail(ErrorCode::kUsage,
            "recover needs `teacher`, the model before compression, where no pass is before it");

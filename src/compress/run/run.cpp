@@ -74,7 +74,11 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   require_split(comm);
   Model model = load_model(options.model);
   require_storable(options, passes, model);
-  passes.front()->require_applicable(model);
+  passes.front()->require_start(model);
+  for (const auto& pass : passes) {
+    pass->require_applicable(model);
+    if (pass->width_step() != 0) break;  // those behind it get a model of other widths
+  }
   require_order(model, passes);
   if (comm.is_first()) {
     warn_of_lost_patterns(model, passes);
