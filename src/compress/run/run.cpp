@@ -77,7 +77,7 @@ Job checked_job(const CompressionOptions& options, const Passes& passes, Comm& c
   passes.front()->require_start(model);
   for (const auto& pass : passes) {
     pass->require_applicable(model);
-    if (pass->width_step() != 0) break;  // those behind it get a model of other widths
+    if (pass->width_step() != 0) break;  // passes behind it get a model of other widths
   }
   require_order(model, passes);
   if (comm.is_first()) {
