@@ -172,8 +172,8 @@ void require_same_streams(const Model& model, const Model& teacher) {
   if (values_before(model.embedding, teacher.embedding).empty())
     fail(ErrorCode::kInvalid,
          "`scope stages` compares the streams behind the layers, which have other channels than the "
-         "teacher's, "
-         "rotated or shuffled (`shuffle none` of sparsify leaves them): `scope model` compares predictions");
+         "teacher's, rotated or shuffled (`shuffle none` of sparsify leaves them): `scope model` compares "
+         "predictions");
 }
 
 std::unique_ptr<StageEditor> recover_stages(const Model& teacher, const ModelConfig& config,

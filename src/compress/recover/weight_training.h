@@ -15,8 +15,7 @@ namespace pare {
 // an N:M pattern leaves out stay zero.
 class WeightTraining {
  public:
-  // Keeps a reference to the options. `origin`: a model that codes may be read with
-  // (Parameters::read).
+  // Keeps a reference to the options. `origin`: a model that codes may be read with (Parameters::read).
   WeightTraining(const Model& model, const Model& origin, const RecoverOptions& options);
   ~WeightTraining();
   WeightTraining(const WeightTraining&) = delete;
