@@ -21,7 +21,8 @@ GenerationChoice choice_of(const GenerateOptions& options) {
                        .repetition_penalty = options.repetition_penalty},
           .max_tokens = options.max_tokens,
           .seed = options.seed,
-          .stop = options.stop};
+          .stop = options.stop,
+          .ignore_eos = options.ignore_eos};
 }
 
 Finish finish_of(FinishReason reason) {
@@ -109,8 +110,7 @@ std::vector<float> Model::logits(std::span<const int32_t> ids) const {
 Generated Model::generate(std::string_view prompt, const GenerateOptions& options,
                           const TextSink& sink) const {
   return guarded([&] {
-    pare::GenerateOptions all = choice_of(options).over(impl_->defaults);
-    all.ignore_eos = options.ignore_eos;
+    const pare::GenerateOptions all = choice_of(options).over(impl_->defaults);
     Generated generated;
     const auto take = [&](std::string_view piece) {
       generated.text += piece;

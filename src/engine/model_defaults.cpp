@@ -20,6 +20,8 @@ GenerateOptions GenerationChoice::over(GenerateOptions defaults) const {
   defaults.sampling.seed = seed;
   defaults.max_tokens = max_tokens.value_or(defaults.max_tokens);
   defaults.stop = stop;
+  defaults.ignore_eos = ignore_eos;
+  if (ignore_eos) defaults.stop_ids.clear();
   validate(defaults);
   return defaults;
 }

@@ -28,6 +28,7 @@ struct GenerationChoice {
   std::optional<int64_t> max_tokens = {};
   uint64_t seed = 0;
   std::vector<std::string> stop = {};
+  bool ignore_eos = false;  // no token of the model, its tokenizer or its template ends a text
 
   // Returns `defaults` with all choices in its place. Throws kUsage for an option out of range.
   GenerateOptions over(GenerateOptions defaults) const;

@@ -74,7 +74,11 @@ std::optional<FinishReason> GeneratedSequence::push_text(int32_t id) {
 
 void GeneratedSequence::end(FinishReason reason) {
   result_.finish = reason;
-  if (reason != FinishReason::kCancelled) hand_out(stops_.push(decoder_.finish()) + stops_.finish());
+  if (reason != FinishReason::kCancelled) {
+    std::string rest = stops_.push(decoder_.finish());
+    rest += stops_.finish();
+    hand_out(rest);
+  }
   if (begun()) result_.decode_seconds = seconds_since(start_);
 }
 

@@ -136,6 +136,8 @@ TaskItem read_winogrande(const Json& r, std::string_view what) {
 TaskItem read_boolq(const Json& r, std::string_view what) {
   const auto answer = json_find<bool>(r, "answer", what);
   const size_t gold = answer ? static_cast<size_t>(*answer) : label_index(r, "label", 0, 2, what);
+  if (answer && r.contains("label") && label_index(r, "label", 0, 2, what) != gold)
+    fail(ErrorCode::kFormat, "{}: \"answer\" and \"label\" differ", what);
   return plain_item(
       fmt::format("{}\nQuestion: {}?\nAnswer:", text_of(r, "passage", what), text_of(r, "question", what)),
       {"no", "yes"}, gold, what);

@@ -51,15 +51,20 @@ std::vector<int32_t> read_stop_ids(const Json& body, int64_t vocab) {
   return ids;
 }
 
-// "max_tokens", its name in newer chats, or in llama.cpp, the first that is there; -1: no limit.
+// "max_tokens", its name in newer chats, or in llama.cpp; -1: no limit.
 int64_t read_max_tokens(const Json& body, ApiKind kind) {
   constexpr int64_t kNoLimit = -1;
   const int64_t otherwise = kind == ApiKind::kChat ? kNoLimit : kDefaultCompletionTokens;
-  const char* name = "max_tokens";
-  for (const char* key : {"n_predict", "max_tokens", "max_completion_tokens"})
-    if (!field(body, key).is_null()) name = key;
-  const int64_t tokens = integer(body, name, otherwise, kNoLimit, kMaxCount);
-  return tokens == kNoLimit ? kMaxCount : tokens;
+  std::optional<int64_t> tokens;
+  for (const char* key : {"n_predict", "max_tokens", "max_completion_tokens"}) {
+    if (field(body, key).is_null()) continue;
+    const int64_t own = integer(body, key, otherwise, kNoLimit, kMaxCount);
+    if (tokens && *tokens != own)
+      fail(ErrorCode::kInvalid, "\"{}\" is {}, and another name of it says {}", key, own, *tokens);
+    tokens = own;
+  }
+  const int64_t most = tokens.value_or(otherwise);
+  return most == kNoLimit ? kMaxCount : most;
 }
 
 // A completion says how many alternatives of a token it wants, a chat that it wants scores at all, and then

@@ -263,6 +263,8 @@ TEST(Config, FamiliesHaveTheirOwnDefaults) {
   json["num_attention_heads"] = 16;
   json.erase("num_key_value_heads");
   EXPECT_EQ(read(json).kv_heads, 8);
+  json["num_key_value_heads"] = nullptr;  // as many as heads
+  EXPECT_EQ(read(json).kv_heads, 16);
   json = of_kind("qwen2");
   EXPECT_EQ(read(json).architecture, "qwen2");
   EXPECT_EQ(read(json).bias, (BiasConfig{true, true, true, false, false, false, false}));

@@ -314,5 +314,30 @@ TEST(CompressErrors, Recipes) {
   expect("slice:0.1:uniform,sparsify:5:4", "pattern '5:4' is not N:M");  // so a flag may stand alone
 }
 
+// The method decides its update: the recipe says which it is, and another is refused.
+TEST(SparsifyUpdate, IsThatOfTheMethod) {
+  const TempDir folder;
+  const Json report = pare_json(command_line(folder / "out", {"--method", "sparsegpt"}));
+  EXPECT_EQ(report["recipe"]["options"]["update"], "obs");
+  expect_failure(command_line(folder / "no", {"--method", "alps", "--update", "obs"}), 2,
+                 "--method alps updates weights by itself (refit), and --update is obs");
+  expect_failure(command_line(folder / "no", {"--method", "sparsegpt", "--update", "none"}), 2, "(obs)");
+}
+
+// A residual stream of several widths has no one order of channels: they stay where they are.
+TEST(SparsifyResidual, KeepsItsOrderWhereWidthsDiffer) {
+  const TempDir folder;
+  const fs::path sliced = folder / "sliced";
+  ASSERT_EQ(pare(pass_command("slice", sliced,
+                              {"--rotation", "block", "--no-slice-head", "--sparsity", "0.25",
+                               "--round-interval", "8"}))
+                .status,
+            0);
+  const Json report = pare_json({"sparsify", sliced.string(), "-o", (folder / "sparse").string(), "--calib",
+                                 kCalibration, "--nsamples", "4", "--seqlen", "32"});
+  ASSERT_EQ(report["fallbacks"].size(), 1u);
+  EXPECT_THAT(report["fallbacks"][0].get<std::string>(), testing::HasSubstr("several widths"));
+}
+
 }  // namespace
 }  // namespace pare::test

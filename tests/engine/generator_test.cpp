@@ -4,7 +4,9 @@
 #include <optional>
 
 #include "engine/letters.h"
+#include "engine/model_defaults.h"
 #include "runtime/forward.h"
+#include "support/byte_tokenizer.h"
 #include "support/expect_error.h"
 #include "support/tiny_model.h"
 
@@ -92,6 +94,28 @@ TEST_F(GeneratorTest, EndsAtTheEosTokenUnlessToldToIgnoreIt) {
   EXPECT_EQ(outcome.generation.tokens, std::vector<int32_t>(whole.begin(), end));
   EXPECT_EQ(outcome.text, text_of(outcome.generation.tokens));
   EXPECT_EQ(outcome.generation.finish, FinishReason::kEos);
+}
+
+TEST_F(GeneratorTest, EndsAreLeftOutWhereTheyAreIgnored) {
+  GenerateOptions defaults;
+  defaults.stop_ids = {3};  // of the tokenizer
+  GenerationChoice choice;
+  EXPECT_EQ(choice.over(defaults).stop_ids, std::vector<int32_t>{3});
+  EXPECT_FALSE(choice.over(defaults).ignore_eos);
+  choice.ignore_eos = true;
+  EXPECT_TRUE(choice.over(defaults).stop_ids.empty());
+  EXPECT_TRUE(choice.over(defaults).ignore_eos);
+}
+
+// A text that the limit cuts inside a character ends in U+FFFD.
+TEST_F(GeneratorTest, AnUnfinishedCharacterIsShown) {
+  tokenizer_ = test::byte_tokenizer();
+  options_.ignore_eos = true;
+  options_.max_tokens = 1;
+  options_.sampling.logit_bias = {{0xF0, 1000.0f}};
+  EXPECT_EQ(generate(test::make_tiny_model({.vocab = 256}), prompt_).text, "\uFFFD");
+  options_.stop = {"x"};
+  EXPECT_EQ(generate(test::make_tiny_model({.vocab = 256}), prompt_).text, "\uFFFD");
 }
 
 TEST_F(GeneratorTest, NothingEndsItBeforeTheLeastNumberOfTokens) {

@@ -118,6 +118,9 @@ TEST(TaskRecords, BoolQ) {
   EXPECT_EQ(r.item.gold, 1u);
   EXPECT_EQ(read(R"({"question": "q", "answer": true, "passage": "p"})").item.gold, 1u);
   EXPECT_EQ(read(R"({"question": "q", "answer": false, "passage": "p"})").item.gold, 0u);
+  EXPECT_EQ(read(R"({"question": "q", "answer": true, "label": 1, "passage": "p"})").item.gold, 1u);
+  EXPECT_PARE_ERROR(read(R"({"question": "q", "answer": true, "label": 0, "passage": "p"})"),
+                    ErrorCode::kFormat, "differ");
 }
 
 TEST(TaskRecords, Lambada) {

@@ -212,6 +212,8 @@ TEST_F(ApiRequestTest, RefusesWhatItCannotDo) {
       {R"({"prompt": "a", "model": "gone"})", ErrorCode::kNotFound, "The model `gone` does not exist"},
       {R"({"prompt": "a", "max_tokens": -2})", ErrorCode::kInvalid, "\"max_tokens\" is -2"},
       {R"({"prompt": "a", "max_tokens": "9"})", ErrorCode::kFormat, "max_tokens"},
+      {R"({"prompt": "a", "max_tokens": 5, "n_predict": 6})", ErrorCode::kInvalid,
+       "\"max_tokens\" is 5, and another name of it says 6"},
       {R"({"prompt": "a", "max_tokens": 1.5})", ErrorCode::kFormat, "max_tokens"},
       {R"({"prompt": "a", "temperature": -1})", ErrorCode::kInvalid, "\"temperature\" is -1"},
       {R"({"prompt": "a", "top_p": 1.5})", ErrorCode::kInvalid, "\"top_p\" is 1.5"},

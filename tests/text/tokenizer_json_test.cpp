@@ -62,6 +62,19 @@ TEST(TokenizerJson, ReadsSplitsWithoutBytes) {
   EXPECT_PARE_ERROR(load(json), ErrorCode::kUnsupported, "Split without a decoder");
 }
 
+// Before there was prepend_scheme, add_prefix_space said whether a space comes first.
+TEST(TokenizerJson, ReadsMetaspaceOfEarlierVersions) {
+  for (const bool prefix : {true, false}) {
+    Json json = small();
+    json["model"]["vocab"]["\u2581"] = 5;
+    json["pre_tokenizer"] = {{"type", "Metaspace"}, {"replacement", "\u2581"}, {"add_prefix_space", prefix}};
+    json["decoder"] = json["pre_tokenizer"];
+    const Tokenizer tokenizer = load(json);
+    EXPECT_EQ(tokenizer.encode("ab"), prefix ? (std::vector<int32_t>{5, 4}) : (std::vector<int32_t>{4}));
+    EXPECT_EQ(tokenizer.decode({5, 4}), prefix ? "ab" : " ab");
+  }
+}
+
 TEST(TokenizerJson, NamesThePartItDoesNotHave) {
   const auto reject = [](const char* pointer, const char* value, const char* message) {
     Json json = small();
@@ -80,6 +93,10 @@ TEST(TokenizerJson, NamesThePartItDoesNotHave) {
   reject("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "_"})", "replacement");
   reject("/pre_tokenizer", R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "x"})",
          "\"x\"");
+  reject(
+      "/pre_tokenizer",
+      R"({"type": "Metaspace", "replacement": "\u2581", "prepend_scheme": "always", "add_prefix_space": false})",
+      "does not match its prepend_scheme");
   reject("/decoder", R"({"type": "Fuse"})", "decoder \"Fuse\"");
   const auto reject_before_bytes = [&](const std::string& part, const char* message) {
     const std::string sequence = R"({"type": "Sequence", "pretokenizers": [)" + part +

@@ -9,6 +9,7 @@ numbers of clients take turns. Needs nothing but Python.
 
 import argparse
 import json
+import secrets
 import statistics
 import threading
 import time
@@ -27,8 +28,9 @@ def together(url, model, clients, tokens, round_number):
     counts = [0] * clients
 
     def run(i):
-        # No two prompts begin alike: nothing is taken from an earlier one.
-        counts[i] = complete(url, {"model": model, "prompt": f"{round_number}.{clients}.{i} Once upon a time",
+        # Prompts begin with words of their own, in other runs too: nothing is taken from an earlier one.
+        word = secrets.token_hex(8)
+        counts[i] = complete(url, {"model": model, "prompt": f"{word} {round_number} Once upon a time",
                                    "max_tokens": tokens, "temperature": 0, "ignore_eos": True})
 
     threads = [threading.Thread(target=run, args=(i,)) for i in range(clients)]

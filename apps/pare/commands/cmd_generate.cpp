@@ -18,7 +18,6 @@ struct Options {
   std::string model;
   std::string prompt;
   GenerationChoice generate;
-  bool ignore_eos = false;
   ComputeType compute = ComputeType::kStored;
   bool json = false;
 };
@@ -36,8 +35,7 @@ Json to_json(const Generation& g, const std::string& text) {
 
 GenerateOptions generate_options(const Options& options, const Tokenizer& tokenizer) {
   const ModelDefaults defaults = model_defaults(options.model, read_chat_info(options.model, tokenizer));
-  GenerateOptions generate = options.generate.over(defaults.options);
-  generate.ignore_eos = options.ignore_eos;
+  const GenerateOptions generate = options.generate.over(defaults.options);
   log_defaults(defaults, generate.sampling);
   return generate;
 }
@@ -83,7 +81,7 @@ void add_generate(CLI::App& app, Comm& comm) {
   command->add_option("-p,--prompt", options->prompt, "Text to continue; - reads the standard input")
       ->required();
   add_generation(*command, options->generate);
-  command->add_flag("--ignore-eos", options->ignore_eos, "Go on after the end-of-sequence token");
+  command->add_flag("--ignore-eos", options->generate.ignore_eos, "Go on after the end-of-sequence token");
   add_compute(*command, options->compute);
   add_json(*command, options->json);
   command->callback([options, &comm] { run(*options, comm); });

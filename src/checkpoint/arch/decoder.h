@@ -37,6 +37,9 @@ class GgufKeys;
 // Prefix that models saved without their head, and some older ones, leave out of all names.
 inline constexpr std::string_view kOptionalPrefix = "model.";
 
+// Returns "num_key_value_heads" of a config.json: `absent` where there is none, `heads` where it is null.
+int64_t kv_heads_of(const Json& json, int64_t heads, int64_t absent);
+
 // Defaults of a family for keys that its config.json lacks.
 struct Defaults {
   int64_t max_positions = 2048;

@@ -71,6 +71,12 @@ void write_vocabulary(const ModelConfig& config, Json& json) {
   if (config.eos.size() > 1) json["eos_token_id"] = config.eos;
 }
 
+int64_t kv_heads_of(const Json& json, int64_t heads, int64_t absent) {
+  const auto found = json.find("num_key_value_heads");
+  if (found == json.end()) return absent;
+  return found->is_null() ? heads : get_int(json, "num_key_value_heads");
+}
+
 ModelConfig read_config(const Json& json, std::string_view architecture, const Defaults& defaults) {
   ModelConfig config;
   config.architecture = architecture;
@@ -80,7 +86,7 @@ ModelConfig read_config(const Json& json, std::string_view architecture, const D
   config.heads = get_int(json, "num_attention_heads");
   if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
   config.kv_heads =
-      get_int(json, "num_key_value_heads", defaults.kv_heads == 0 ? config.heads : defaults.kv_heads);
+      kv_heads_of(json, config.heads, defaults.kv_heads == 0 ? config.heads : defaults.kv_heads);
   config.head_dim =
       get_int(json, "head_dim", defaults.head_dim == 0 ? hidden / config.heads : defaults.head_dim);
   config.max_positions = get_int(json, "max_position_embeddings", defaults.max_positions);

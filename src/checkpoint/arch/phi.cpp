@@ -38,9 +38,7 @@ ModelConfig read_config(const Json& json) {
   config.design = {NormKind::kLayer, decoder::read_activation(json, "hidden_act", "gelu_new"), false, true};
   config.heads = get_int(json, "num_attention_heads");
   if (config.heads < 1) fail(ErrorCode::kFormat, "{}: num_attention_heads is {}", kWhat, config.heads);
-  const auto kv_heads = json.find("num_key_value_heads");  // null: as many as heads
-  config.kv_heads =
-      kv_heads == json.end() || kv_heads->is_null() ? config.heads : get_int(json, "num_key_value_heads");
+  config.kv_heads = decoder::kv_heads_of(json, config.heads, config.heads);
   config.head_dim = hidden / config.heads;
   if (config.head_dim * config.heads != hidden)
     fail(ErrorCode::kFormat, "{}: hidden_size {} does not divide into {} heads", kWhat, hidden, config.heads);

@@ -96,12 +96,12 @@ bool selects(const Model& model, const SparsifyOptions& options, int64_t block, 
 }
 
 bool loosens(const Model& model, const SparsifyOptions& options, int64_t block, Role role, Pattern pattern) {
-  if (!selects(model, options, block, role))
-    return options.shuffle.any() && options.shuffle_residual && reads_residual(role);
+  // Columns change their order in linears that are left as they are, too.
+  const bool reordered = options.shuffle.any() && options.shuffle_residual && reads_residual(role);
+  if (!selects(model, options, block, role)) return reordered;
   const std::vector<Pattern> patterns = pattern_candidates(options);
-  return std::any_of(patterns.begin(), patterns.end(), [&](Pattern p) {
-    return !p.dense() && !implies(p, pattern);  // a stage that stays dense is left as it is
-  });
+  return std::any_of(patterns.begin(), patterns.end(),
+                     [&](Pattern p) { return p.dense() ? reordered : !implies(p, pattern); });
 }
 
 std::vector<std::string> selected_roles(const Model& model, const SparsifyOptions& options) {
@@ -114,7 +114,7 @@ std::vector<std::string> selected_roles(const Model& model, const SparsifyOption
 Json to_json(const SparsifyOptions& o) {
   Json json = {{"pattern", pattern_name(o.prune.pattern)},
                {"method", name_of(kMethodWords, o.prune.score.method)},
-               {"update", name_of(kUpdateWords, o.prune.update)},
+               {"update", name_of(kUpdateWords, effective_update(o.prune))},
                {"swaps", o.prune.swap_rounds},
                {"sequential", o.sequential},
                {"match", name_of(kMatchWords, o.match)},

@@ -92,28 +92,29 @@ Stage permute_residual(const Stage& stage, std::span<const int64_t> order) {
   return result;
 }
 
-void permute_residual_ends(Model& model, std::span<const int64_t> order) {
-  const auto width = static_cast<int64_t>(order.size());
-  const auto require_width = [&](int64_t found) {
-    if (found != width)
-      fail(ErrorCode::kUnsupported, "a residual stream of several widths ({} and {}) has no one order", width,
-           found);
+std::optional<int64_t> other_residual_width(const Model& model, int64_t width) {
+  std::optional<int64_t> other;
+  const auto see = [&](int64_t found) {
+    if (found != width) other = found;
   };
   for (const Block& block : model.blocks)
     for (const Stage& stage : block.stages) {
       for_each_linear(stage, [&](Role role, const Linear& linear) {
-        if (reads_residual(role)) require_width(linear.weight.cols);
-        if (writes_residual(role)) require_width(linear.weight.rows);
+        if (reads_residual(role)) see(linear.weight.cols);
+        if (writes_residual(role)) see(linear.weight.rows);
       });
-      if (!stage.skip.empty()) require_width(stage.skip.rows);
+      if (!stage.skip.empty()) see(stage.skip.rows);
     }
-  if (model.embedding_transform.empty()) {
-    require_width(model.embedding.cols);
+  see(model.embedding_transform.empty() ? model.embedding.cols : model.embedding_transform.rows);
+  return other;
+}
+
+void permute_residual_ends(Model& model, std::span<const int64_t> order) {
+  PARE_CHECK(!other_residual_width(model, static_cast<int64_t>(order.size())));
+  if (model.embedding_transform.empty())
     model.embedding = with_columns(model.embedding, order);
-  } else {
-    require_width(model.embedding_transform.rows);
+  else
     model.embedding_transform = with_rows(model.embedding_transform, order);
-  }
   if (!model.positions.empty()) model.positions = with_columns(model.positions, order);
   permute_norm(model.final_norm, order);
   if (!model.head_transform.empty()) {

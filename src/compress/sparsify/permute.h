@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <optional>
 #include <span>
 #include <vector>
 
@@ -19,8 +20,9 @@ void permute_values(Stage& stage, int64_t kv_head, std::span<const int64_t> orde
 // beside the stream. The stream has one width everywhere. Stages of a large model are not permuted before
 // they are worked on: together they would not fit into memory.
 Stage permute_residual(const Stage& stage, std::span<const int64_t> order);
-// Reorders all but the stages: embedding, positions, last norm, head. Throws kUnsupported when the stream has
-// several widths, in the stages too.
+// Returns a width that the residual stream has somewhere, in a stage or at the embedding, beside this one.
+std::optional<int64_t> other_residual_width(const Model& model, int64_t width);
+// Reorders all but the stages: embedding, positions, last norm, head. The stream has one width everywhere.
 void permute_residual_ends(Model& model, std::span<const int64_t> order);
 
 }  // namespace pare

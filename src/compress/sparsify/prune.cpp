@@ -47,6 +47,13 @@ Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatis
   return scores;
 }
 
+WeightUpdate effective_update(const PruneOptions& options) {
+  if (options.score.method == SparseMethod::kAlps) return WeightUpdate::kRefit;
+  if (options.score.method == SparseMethod::kSparseGpt && options.update == WeightUpdate::kNone)
+    return WeightUpdate::kObs;
+  return options.update;
+}
+
 SparseRows prune(const LinearProblem& problem, const PruneOptions& options) {
   const SparseMethod method = options.score.method;
   Matrix<double> values = copy_of(problem.target);

@@ -21,6 +21,8 @@ struct PruneOptions {
   int64_t swap_rounds = 0;  // exchanges inside groups while the layer error falls, each round with its update
 };
 
+// Returns the update that the method makes: sparsegpt and alps update weights without being asked.
+WeightUpdate effective_update(const PruneOptions& options);
 // Returns whether the options leave the weights that stay as they are.
 bool keeps_weights(const PruneOptions& options);
 

@@ -92,7 +92,14 @@ std::vector<int64_t> find_order(const Model& model, const CalibrationSet& set, c
 std::vector<int64_t> shuffle_residual_stream(Model& model, const CalibrationSet& set,
                                              const SparsifyOptions& options, WorkArea& area, Report& report,
                                              const PassProgress& progress) {
-  if (model.config.stream_width() % options.prune.pattern.group != 0) return {};
+  const int64_t width = model.config.stream_width();
+  if (width % options.prune.pattern.group != 0) return {};
+  if (const std::optional<int64_t> other = other_residual_width(model, width)) {
+    report.fallbacks.push_back(
+        fmt::format("the residual stream has several widths ({} and {}), so its channels keep their order",
+                    width, *other));
+    return {};
+  }
   const Json* record = area.find(kStep);
   if (record == nullptr) {
     const std::vector<int64_t> order = find_order(model, set, options, area, progress);

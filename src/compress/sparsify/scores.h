@@ -17,7 +17,7 @@ enum class SparseMethod {
   kWanda,      // |W|·‖X_j‖ (arXiv 2306.11695)
   kRia,        // (|W| / Σ_row |W| + |W| / Σ_column |W|)·‖X_j‖^½ (ICLR 2024)
   kEsparse,    // |W|·(IE_j + α·‖X_j‖) (arXiv 2310.15929)
-  kSparseGpt,  // W² / [H⁻¹]_jj² on weights updated on the way (arXiv 2301.00774)
+  kSparseGpt,  // W² / U_jj², H⁻¹ = UᵀU, on weights updated on the way (arXiv 2301.00774)
   kAlps,       // ADMM on mask and weights together (arXiv 2406.07831)
 };
 

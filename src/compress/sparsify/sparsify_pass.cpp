@@ -183,6 +183,10 @@ std::unique_ptr<Pass> make_sparsify(const OptionValues& values) {
   take_option(values, "targets", options.targets);
   take_option(values, "ignore", options.ignore);
   if (values.value("best", false)) choose_best(values, options);
+  if (const WeightUpdate own = effective_update(prune); values.contains("update") && own != prune.update)
+    fail(ErrorCode::kUsage, "`method {}` updates weights by itself ({}), and `update` is {}",
+         name_of(kMethodWords, prune.score.method), name_of(kUpdateWords, own),
+         name_of(kUpdateWords, prune.update));
   take_shuffle(values, options);
   return sparsify_pass(options);
 }

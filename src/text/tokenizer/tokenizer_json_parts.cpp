@@ -28,6 +28,15 @@ void read_normalizer(const Json& root, TokenizerSpec& spec) {
   }
 }
 
+std::string metaspace_scheme(const Json& part) {
+  const std::optional<std::string> scheme = json_find<std::string>(part, "prepend_scheme", kWhat);
+  const std::optional<bool> prefix = json_find<bool>(part, "add_prefix_space", kWhat);
+  if (!scheme) return prefix.value_or(true) ? "always" : "never";
+  if (prefix && *prefix != (*scheme != "never"))
+    unsupported("Metaspace whose add_prefix_space does not match its prepend_scheme \"{}\"", *scheme);
+  return *scheme;
+}
+
 void read_decoder(const Json& root, TokenizerSpec& spec) {
   const bool byte_level = is_byte_level(spec.pre_tokenizer);
   if (spec.pre_tokenizer == PreTokenizer::kSplitsOfChars && find(root, "decoder") == nullptr)
@@ -45,8 +54,7 @@ void read_decoder(const Json& root, TokenizerSpec& spec) {
         json_get<int64_t>(*part, "stop", kWhat) == 0 && json_get<int64_t>(*part, "start", kWhat) <= 1) {
       spec.strip_leading_space = json_get<int64_t>(*part, "start", kWhat) == 1;
     } else if (!byte_level && type == "Metaspace" && is_text("replacement", kSpaceSign)) {
-      spec.strip_leading_space =
-          json_find<std::string>(*part, "prepend_scheme", kWhat).value_or("always") != "never";
+      spec.strip_leading_space = metaspace_scheme(*part) != "never";
     } else {
       unsupported("decoder \"{}\"", type);
     }

@@ -69,7 +69,7 @@ SplitStep step_of(const Json& part) {
 void read_metaspace(const Json& part, TokenizerSpec& spec) {
   if (json_get<std::string>(part, "replacement", kWhat) != kSpaceSign)
     unsupported("pre_tokenizer Metaspace with another replacement than U+2581");
-  const std::string scheme = json_find<std::string>(part, "prepend_scheme", kWhat).value_or("always");
+  const std::string scheme = metaspace_scheme(part);
   const auto it = std::find(std::begin(kSchemes), std::end(kSchemes), scheme);
   if (it == std::end(kSchemes)) unsupported("pre_tokenizer Metaspace with prepend_scheme \"{}\"", scheme);
   spec.prefix_space = static_cast<PrefixSpace>(it - std::begin(kSchemes));

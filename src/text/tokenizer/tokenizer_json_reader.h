@@ -31,6 +31,10 @@ std::vector<const Json*> parts_of(const Json* part, const char* list_key);
 // The text of a pattern that is not a regex; `part` holds it.
 std::string literal_pattern(const Json& part);
 
+// When a Metaspace puts a space first: its prepend_scheme, or what add_prefix_space said before there was
+// one.
+std::string metaspace_scheme(const Json& part);
+
 // The parts around the model. The pre-tokenizer must be read before the decoder.
 void read_normalizer(const Json& root, TokenizerSpec& spec);
 void read_pre_tokenizer(const Json& root, TokenizerSpec& spec);
