@@ -35,7 +35,7 @@ Json to_json(const Generation& g, const std::string& text) {
 
 GenerateOptions generate_options(const Options& options, const Tokenizer& tokenizer) {
   const ModelDefaults defaults = model_defaults(options.model, read_chat_info(options.model, tokenizer));
-  const GenerateOptions generate = options.generate.over(defaults.options);
+  GenerateOptions generate = options.generate.over(defaults.options);
   log_defaults(defaults, generate.sampling);
   return generate;
 }
