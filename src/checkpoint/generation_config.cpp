@@ -163,6 +163,15 @@ GenerationConfig read_gguf_sampling(const fs::path& path) {
   return config;
 }
 
+// Returns the temperature that a configuration asks for, 1 where it samples and names none; nothing where it
+// does not say whether to sample.
+std::optional<double> temperature_of(const GenerationConfig& config) {
+  if (config.do_sample == false) return 0.0;
+  const bool names_a_step = config.temperature || config.top_k || config.top_p || config.min_p;
+  if (!names_a_step && config.do_sample != true) return std::nullopt;
+  return config.temperature.value_or(1.0);
+}
+
 }  // namespace
 
 GenerationConfig read_generation_config(const fs::path& model_path) {
@@ -177,11 +186,7 @@ std::vector<int32_t> read_generation_ends(const fs::path& folder) {
 
 SamplingOptions sampling_of(const GenerationConfig& config, SamplingOptions otherwise) {
   SamplingOptions sampling = otherwise;
-  const bool names_a_step = config.temperature || config.top_k || config.top_p || config.min_p;
-  if (config.do_sample == false)
-    sampling.temperature = 0.0;
-  else if (names_a_step || config.do_sample == true)
-    sampling.temperature = config.temperature.value_or(1.0);
+  sampling.temperature = temperature_of(config).value_or(sampling.temperature);
   sampling.top_k = config.top_k.value_or(sampling.top_k);
   sampling.top_p = config.top_p.value_or(sampling.top_p);
   sampling.min_p = config.min_p.value_or(sampling.min_p);
@@ -213,12 +218,8 @@ std::vector<GgufEntry> gguf_sampling_entries(const GenerationConfig& config) {
     add("top_p", config.top_p);
     add("min_p", config.min_p);
   }
-  // A file that names no temperature is read as greedy by some; sampling_of() takes 1.
-  const bool samples = !greedy && (config.do_sample == true || config.top_k || config.top_p || config.min_p);
-  add("temp", greedy               ? 0.0
-              : config.temperature ? config.temperature
-              : samples            ? std::optional(1.0)
-                                   : std::nullopt);
+  // Some read a file that names no temperature as greedy.
+  add("temp", temperature_of(config));
   add("penalty_repeat", config.repetition_penalty);
   return entries;
 }

@@ -1,5 +1,6 @@
 // What the program says, and how it ends, when it cannot do what it was asked to.
 #include <cmath>
+#include <filesystem>
 #include <fstream>
 #include <limits>
 
@@ -11,6 +12,7 @@ namespace pare::test {
 namespace {
 
 using Arguments = std::vector<std::string>;
+namespace fs = std::filesystem;
 
 // Every command that opens a model, ready to run but for it.
 std::vector<Arguments> commands_on(const std::string& model) {
@@ -265,6 +267,30 @@ TEST(Errors, AFullDiskIsAFailureAndAClosedPipeIsNot) {
                              " --tokens 1,2,3,4,5,6,7,8 --json; echo status $? >&2; } | true";
   const CommandResult closed = run_command({"/bin/sh", "-c", script});
   EXPECT_EQ(closed.err, "status 0\n");
+}
+
+// A result that cannot be a GGUF file is refused before any work; narrow values are made whole in one.
+TEST(GgufOutput, IsCheckedBeforeAnyWork) {
+  const TempDir folder;
+  const fs::path broken = folder / "broken";
+  fs::copy(kTinyModel, broken, fs::copy_options::recursive);
+  folder.file("broken/tokenizer.json", "{}");
+  for (const char* pass : {"slice", "quantize", "rotate"}) {
+    Arguments arguments = {pass,        broken.string(), "-o",   (folder / "out.gguf").string(),
+                           "--dry-run", "--calib",       "self", "--nsamples",
+                           "2",         "--seqlen",      "16"};
+    if (pass == std::string("slice")) arguments.insert(arguments.end(), {"--target-params", "0.9"});
+    if (pass == std::string("quantize")) arguments.insert(arguments.end(), {"--format", "q8_0"});
+    if (pass == std::string("rotate")) arguments.emplace_back("--untie");
+    expect_failure(arguments, 1, "tokenizer.json");
+  }
+  const fs::path sliced = folder / "sliced";
+  ASSERT_EQ(pare(pass_command("slice", sliced, {"--target-params", "0.9", "--round-interval", "4"})).status,
+            0);
+  const CommandResult sparse = pare({"sparsify", sliced.string(), "-o", (folder / "sparse.gguf").string(),
+                                     "--calib", kCalibration, "--nsamples", "4", "--seqlen", "32"});
+  EXPECT_EQ(sparse.status, 0) << sparse.err;
+  EXPECT_THAT(sparse.err, testing::HasSubstr("values as wide as keys"));
 }
 
 }  // namespace

@@ -142,10 +142,12 @@ TEST(FormatChoice, TakesTheSmallestWhereNothingIsSmaller) {
   up = rounded_alone(up, Encoding::kQ4N, {});
   QuantizeOptions options = within(1);
   options.budget->loadable = Loadable::kGguf;
-  for (const RoundingUnit& unit : rounding_units(model, options))
-    if (unit.name == MatrixName{Role::kUp, 0}) {
-      EXPECT_EQ(unit.options, std::vector{Encoding::kIQ4_NL});
-    }
+  const std::vector<RoundingUnit> units = rounding_units(model, options);
+  const auto found = std::find_if(units.begin(), units.end(), [](const RoundingUnit& unit) {
+    return unit.name == MatrixName{Role::kUp, 0};
+  });
+  ASSERT_NE(found, units.end());
+  EXPECT_EQ(found->options, std::vector{Encoding::kIQ4_NL});
 }
 
 TEST(FormatChoice, IsTheSameOnAnyNumberOfThreadsAndAfterAnInterruption) {

@@ -66,7 +66,7 @@ std::vector<double> magnitudes(const Weight& weight) {
   return result;
 }
 
-// What bounds of errors need of a token's inputs.
+// A token's inputs, as bounds of errors need them.
 struct Inputs {
   Inputs(const float* x, int64_t count) : n(count), length(norm(x, count)) {
     for (int64_t i = 0; i < count; ++i) largest = std::max(largest, std::abs(static_cast<double>(x[i])));

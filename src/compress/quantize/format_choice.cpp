@@ -349,7 +349,7 @@ class FormatChoice {
   std::vector<RoundingUnit> units_;
   Sets sets_;
   std::map<MatrixName, const Weight*> weights_;
-  mutable std::map<Formats, int64_t> checked_;
+  mutable std::map<Formats, int64_t> checked_;  // prices that were asked for
 };
 
 }  // namespace

@@ -1,7 +1,5 @@
 #include "compress/quantize/options.h"
 
-#include <cmath>
-
 #include "compress/calibrate/input_group.h"
 #include "compress/calibrate/selection.h"
 #include "compress/pass_options.h"

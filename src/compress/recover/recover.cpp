@@ -1,7 +1,6 @@
 #include "compress/recover/recover.h"
 
 #include <algorithm>
-#include <cmath>
 #include <utility>
 
 #include "base/aligned_buffer.h"
@@ -10,7 +9,6 @@
 #include "compress/recover/teacher_rows.h"
 #include "compress/recover/weight_training.h"
 #include "compress/walk/activation_pair.h"
-#include "tensor/sparse_weight.h"
 #include "train/stage_pass.h"
 
 namespace pare {
@@ -104,7 +102,7 @@ class Training {
   int64_t size() const { return weights_.layout().size(); }
 
   void begin() {
-    // What a killed run left is incomplete, though all of its files are there from now on.
+    // The files of a killed run are there from now on, but incomplete: no later run may take them.
     if (context_.area.find(kStep) != nullptr) context_.area.record(kStep, {{"boot", ""}, {"slot", 0}});
     state_.start_loss = held_back_loss(weights_.averaged());
     state_.best_loss = state_.start_loss;
@@ -378,7 +376,7 @@ Needs recover_needs(const Model& model, const RecoverOptions& options, const Cal
       model,
       [&](const TensorPlace&, const Weight& weight) {
         if (CodedRows::can_train(weight)) beside += 2 * weight.bytes();
-        if (!followed_pattern(weight).dense()) beside += weight.values() / 8;
+        if (keeps_zeros(weight)) beside += weight.values() / 8;
       },
       [](const TensorPlace&, const std::vector<float>&) {});
   Needs needs;

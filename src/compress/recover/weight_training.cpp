@@ -53,7 +53,7 @@ WeightTraining::WeightTraining(const Model& model, const Model& origin, const Re
   for_each_tensor(
       model,
       [&](const TensorPlace& place, const Weight& weight) {
-        if (weight.format.pattern.dense() && followed_pattern(weight).dense()) return;
+        if (!keeps_zeros(weight)) return;
         Mask mask{layout_.at(place.role, place.block, place.bias), {}};
         const Matrix<float> values = decode(weight);
         for (const float value : std::span(values.data(), static_cast<size_t>(values.size())))
@@ -119,6 +119,10 @@ std::vector<SteppedTensor> WeightTraining::stepped_tensors() const {
                        .sets_damping = !table && !scales});
   }
   return tensors;
+}
+
+bool keeps_zeros(const Weight& weight) {
+  return !weight.format.pattern.dense() || !followed_pattern(weight).dense();
 }
 
 Model trained_model(const Model& before, const Parameters& layout, std::span<const float> values,

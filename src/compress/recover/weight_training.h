@@ -56,6 +56,9 @@ class WeightTraining {
   Model averaged_;
 };
 
+// Returns whether the zeros of a weight stay: it is stored in an N:M pattern, or follows one.
+bool keeps_zeros(const Weight& weight);
+
 // Returns the model `before` with what an array of its layout holds, in weights of their own and the formats
 // that they had: codes and N:M patterns as they were, others in f32. `each`, if given, replaces every weight
 // as soon as it is made, so that they need not be in memory together.

@@ -32,9 +32,14 @@ void update(const LinearProblem& problem, WeightUpdate how, const Mask& mask, Ma
 
 }  // namespace
 
-bool keeps_weights(const PruneOptions& options) {
-  return options.update == WeightUpdate::kNone && !updates_while_choosing(options.score.method);
+WeightUpdate effective_update(const PruneOptions& options) {
+  if (options.score.method == SparseMethod::kAlps) return WeightUpdate::kRefit;
+  if (options.score.method == SparseMethod::kSparseGpt && options.update == WeightUpdate::kNone)
+    return WeightUpdate::kObs;
+  return options.update;
 }
+
+bool keeps_weights(const PruneOptions& options) { return effective_update(options) == WeightUpdate::kNone; }
 
 Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatistics& statistics,
                             const PruneOptions& options) {
@@ -45,13 +50,6 @@ Matrix<double> prune_scores(MatrixView<const double> weight, const ChannelStatis
       scores(r, c) = weight(r, c) * weight(r, c) * statistics.square_sums[static_cast<size_t>(c)];
   });
   return scores;
-}
-
-WeightUpdate effective_update(const PruneOptions& options) {
-  if (options.score.method == SparseMethod::kAlps) return WeightUpdate::kRefit;
-  if (options.score.method == SparseMethod::kSparseGpt && options.update == WeightUpdate::kNone)
-    return WeightUpdate::kObs;
-  return options.update;
 }
 
 SparseRows prune(const LinearProblem& problem, const PruneOptions& options) {
